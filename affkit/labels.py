@@ -1,0 +1,138 @@
+"""What a face can be labelled with: valence and arousal, 8 action units, 7 expressions.
+
+"Not labelled" is a mask, never a magic number: the -5 and -1 of the files end at
+:mod:`affkit.data.formats`, and -1 stays what it is, the lowest valence there is.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+ACTION_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
+"""The paper's eight action units, in the order of Table II."""
+
+ACTION_UNIT_NAMES = {
+    "AU1": "inner brow raiser",
+    "AU2": "outer brow raiser",
+    "AU4": "brow lowerer",
+    "AU6": "cheek raiser",
+    "AU12": "lip corner puller",
+    "AU15": "lip corner depressor",
+    "AU20": "lip stretcher",
+    "AU25": "lips part",
+}
+"""FACS names of the eight action units (Ekman & Friesen 1978; the paper's Figure 1)."""
+
+EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+"""The seven basic expressions; the index in this tuple is the class number, as in Aff-Wild2."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of ``T`` consecutive frames of one face; row 0 is frame 1.
+
+    A value counts only where its mask is true; where it is false the value is 0 and means nothing.
+
+    Attributes
+    ----------
+    valence, arousal:
+        ``(T,)`` float32 in [-1, 1].
+    has_va:
+        ``(T,)`` bool; valence and arousal are labelled together.
+    expression:
+        ``(T,)`` int64, index into ``expression_names``.
+    has_expression:
+        ``(T,)`` bool.
+    action_units:
+        ``(T, A)`` float32, 0 or 1, one column for each of ``action_unit_names``.
+    has_action_units:
+        ``(T, A)`` bool; a frame can be labelled for some action units only.
+
+    Raises
+    ------
+    ValueError
+        If lengths disagree, a labelled value is out of range, or a name is repeated.
+
+    >>> labels = Labels.empty(3)
+    >>> len(labels), labels.has_va.any()
+    (3, np.False_)
+    """
+
+    valence: np.ndarray
+    arousal: np.ndarray
+    has_va: np.ndarray
+    expression: np.ndarray
+    has_expression: np.ndarray
+    action_units: np.ndarray
+    has_action_units: np.ndarray
+    action_unit_names: tuple[str, ...] = field(default=ACTION_UNITS)
+    expression_names: tuple[str, ...] = field(default=EXPRESSIONS)
+
+    def __post_init__(self):
+        num_frames, num_units = len(self.valence), len(self.action_unit_names)
+        shapes = {name: (num_frames,) for name in ("valence", "arousal", "has_va", "expression", "has_expression")}
+        shapes |= {name: (num_frames, num_units) for name in ("action_units", "has_action_units")}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if len(set(self.action_unit_names)) != num_units:
+            raise ValueError(f"an action unit is named twice: {self.action_unit_names}")
+        for name in ("valence", "arousal"):
+            labelled = getattr(self, name)[self.has_va]
+            if not (np.abs(labelled) <= 1).all():  # also catches NaN
+                raise ValueError(f"{name} outside [-1, 1]")
+        if not np.isin(self.action_units[self.has_action_units], (0, 1)).all():
+            raise ValueError("an action unit that is neither 0 nor 1")
+        labelled = self.expression[self.has_expression]
+        if ((labelled < 0) | (labelled >= len(self.expression_names))).any():
+            raise ValueError(f"an expression outside 0..{len(self.expression_names) - 1}")
+
+    @classmethod
+    def empty(
+        cls,
+        num_frames: int,
+        action_unit_names: tuple[str, ...] = ACTION_UNITS,
+        expression_names: tuple[str, ...] = EXPRESSIONS,
+    ) -> "Labels":
+        """``num_frames`` frames with nothing labelled."""
+        num_units = len(action_unit_names)
+        return cls(
+            valence=np.zeros(num_frames, np.float32),
+            arousal=np.zeros(num_frames, np.float32),
+            has_va=np.zeros(num_frames, bool),
+            expression=np.zeros(num_frames, np.int64),
+            has_expression=np.zeros(num_frames, bool),
+            action_units=np.zeros((num_frames, num_units), np.float32),
+            has_action_units=np.zeros((num_frames, num_units), bool),
+            action_unit_names=tuple(action_unit_names),
+            expression_names=tuple(expression_names),
+        )
+
+    def __len__(self) -> int:
+        return len(self.valence)
+
+    def __eq__(self, other: object) -> bool:
+        """Same masks, same names, and same values wherever something is labelled."""
+        if not isinstance(other, Labels):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __getitem__(self, rows) -> "Labels":
+        """The labels of some frames: a slice, an index array or a boolean mask over frames."""
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.endswith("_names")}
+        return replace(self, **arrays)
+
+    def with_action_units(self, names: tuple[str, ...]) -> "Labels":
+        """The same labels with the action unit columns ``names``, found by name; unknown ones are masked.
+
+        >>> Labels.empty(2, ("AU1", "AU7")).with_action_units(("AU7", "AU25")).action_units.shape
+        (2, 2)
+        """
+        values = np.zeros((len(self), len(names)), np.float32)
+        mask = np.zeros((len(self), len(names)), bool)
+        for column, name in enumerate(names):
+            if name in self.action_unit_names:
+                source = self.action_unit_names.index(name)
+                values[:, column] = self.action_units[:, source]
+                mask[:, column] = self.has_action_units[:, source]
+        return replace(self, action_units=values, has_action_units=mask, action_unit_names=tuple(names))

@@ -1,0 +1,1 @@
+"""From faces to models and numbers."""
