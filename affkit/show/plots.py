@@ -1,0 +1,167 @@
+"""Every figure of the kit, in one look that reads without colour."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from affkit.labels import EXPRESSIONS, Labels
+
+PALETTE = sns.color_palette("colorblind")
+"""Seven or more hues that stay apart in the common forms of colour blindness."""
+
+
+def use_style() -> None:
+    """Switch matplotlib to the kit's look: white, light grid, readable at 100% zoom."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams.update({"figure.dpi": 80, "savefig.dpi": 80, "figure.constrained_layout.use": True})
+
+
+def picture_strip(
+    pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, title: str = ""
+) -> Figure:
+    """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line under each one.
+
+    >>> figure = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"])
+    >>> len(figure.axes)
+    3
+    """
+    widths = [picture.shape[1] / picture.shape[0] for picture in pictures]
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(11, 11 / sum(widths) + 0.5), width_ratios=widths, squeeze=False
+    )
+    for number, (axis, picture) in enumerate(zip(axes[0], pictures, strict=True)):
+        axis.imshow(picture)
+        axis.set_axis_off()
+        if titles is not None:
+            axis.set_title(titles[number], fontsize=9, y=-0.02, va="top")
+    figure.suptitle(title)
+    return figure
+
+
+def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Figure:
+    """Many equal pictures, ``(N, S, S, 3)`` uint8, as one sheet without gaps.
+
+    >>> figure = picture_grid(np.zeros((5, 4, 4, 3), np.uint8), columns=3)
+    >>> figure.axes[0].images[0].get_array().shape
+    (8, 12, 3)
+    """
+    side = pictures.shape[1]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * columns, side, side, 3), 255, np.uint8)
+    sheet[: len(pictures)] = pictures
+    sheet = sheet.reshape(rows, columns, side, side, 3).swapaxes(1, 2).reshape(rows * side, columns * side, 3)
+    figure, axis = plt.subplots(figsize=(11, 11 * rows / columns + 0.4))
+    axis.imshow(sheet, interpolation="nearest" if side < 48 else None)
+    axis.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:
+    """A copy of ``picture`` with the outline of ``box``: x, y, width, height in pixels."""
+    picture = picture.copy()
+    height, width = picture.shape[:2]
+    line = max(2, height // 160)
+    x0, y0 = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(box[:2], (width, height), strict=True))
+    x1 = int(np.clip(box[0] + box[2], 1, width))
+    y1 = int(np.clip(box[1] + box[3], 1, height))
+    for rows, columns in (
+        (slice(y0, y0 + line), slice(x0, x1)),
+        (slice(max(y1 - line, 0), y1), slice(x0, x1)),
+        (slice(y0, y1), slice(x0, x0 + line)),
+        (slice(y0, y1), slice(max(x1 - line, 0), x1)),
+    ):
+        picture[rows, columns] = color
+    return picture
+
+
+def valence_arousal_plane(traces: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> Figure:
+    """Paths of faces through the valence-arousal plane: name -> (valence ``(T,)``, arousal ``(T,)``)."""
+    figure, axis = plt.subplots(figsize=(5, 5))
+    axis.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.6"))
+    for (name, (valence, arousal)), style in zip(traces.items(), _line_styles(), strict=False):
+        axis.plot(valence, arousal, label=name, linewidth=1.6, **style)
+    axis.axhline(0, color="0.6", linewidth=0.8)
+    axis.axvline(0, color="0.6", linewidth=0.8)
+    axis.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", title=title)
+    axis.set(xlabel="valence (negative to positive)", ylabel="arousal (passive to active)")
+    axis.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure:
+    """One clip's labels over time: valence and arousal, the expression, and a lane for each action unit.
+
+    Frames that are not labelled stay empty.
+    """
+    seconds = np.arange(len(labels)) / fps
+    figure, (traces, band, lanes) = plt.subplots(
+        3, 1, figsize=(11, 5.4), sharex=True, height_ratios=[3, 0.9, 3]
+    )
+    for (name, values), style in zip(
+        {"valence": labels.valence, "arousal": labels.arousal}.items(), _line_styles(), strict=False
+    ):
+        traces.plot(seconds, np.where(labels.has_va, values, np.nan), label=name, **style)
+    traces.axhline(0, color="0.6", linewidth=0.8)
+    traces.set(ylim=(-1.05, 1.05), ylabel="valence, arousal", title=title)
+    traces.legend(loc="upper right", ncols=2, fontsize=8)
+    for start, stop, expression in _runs(labels.expression, labels.has_expression):
+        band.axvspan(start / fps, stop / fps, color=PALETTE[expression % len(PALETTE)], alpha=0.45)
+        if stop - start > 0.05 * len(labels):
+            name = labels.expression_names[expression]
+            band.text((start + stop) / 2 / fps, 0.5, name, ha="center", va="center", fontsize=9)
+    band.set(ylim=(0, 1), yticks=[], ylabel="expression")
+    for lane, name in enumerate(labels.action_unit_names):
+        on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
+        for start, stop, _ in _runs(on.astype(int), on):
+            lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
+    lanes.set(yticks=range(len(labels.action_unit_names)), yticklabels=labels.action_unit_names)
+    lanes.set(xlabel="seconds", ylim=(len(labels.action_unit_names) - 0.4, -0.6), xlim=(0, len(labels) / fps))
+    return figure
+
+
+def traces_over_time(
+    truth: Mapping[str, np.ndarray], predicted: Mapping[str, np.ndarray], fps: float = 30.0, title: str = ""
+) -> Figure:
+    """Truth and prediction of the same names, ``(T,)`` each, one row a name; NaN leaves a gap."""
+    figure, axes = plt.subplots(len(truth), 1, figsize=(11, 1 + 1.9 * len(truth)), sharex=True, squeeze=False)
+    for axis, name in zip(axes[:, 0], truth, strict=True):
+        axis.plot(np.arange(len(truth[name])) / fps, truth[name], color="0.25", label="truth")
+        seconds = np.arange(len(predicted[name])) / fps
+        axis.plot(seconds, predicted[name], color=PALETTE[1], linestyle="--", label="predicted")
+        axis.set(ylabel=name, ylim=(-1.05, 1.05))
+    axes[0, 0].legend(loc="upper right", ncols=2, fontsize=8)
+    axes[0, 0].set_title(title)
+    axes[-1, 0].set_xlabel("seconds")
+    return figure
+
+
+def expression_histogram(labels: Labels, title: str = "") -> Figure:
+    """How many frames carry each of the seven expressions (compare Figure 3 of the paper)."""
+    counts = np.bincount(labels.expression[labels.has_expression], minlength=len(EXPRESSIONS))
+    figure, axis = plt.subplots(figsize=(7, 3))
+    sns.barplot(x=list(labels.expression_names), y=counts, ax=axis, color=PALETTE[0])
+    axis.bar_label(axis.containers[0], fontsize=9)
+    axis.set(ylabel="frames", title=title)
+    return figure
+
+
+def _line_styles():
+    """Colours together with dashes, so that lines stay apart in grey."""
+    return [
+        {"color": color, "linestyle": dash}
+        for dash in ("-", "--", ":", "-.")
+        for color in (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3])
+    ]
+
+
+def _runs(values: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int]]:
+    """Stretches of equal values where ``mask`` holds: (first row, row after the last, value)."""
+    coded = np.where(mask, values, -1)
+    edges = np.flatnonzero(np.diff(coded)) + 1
+    starts = np.concatenate([[0], edges]) if len(coded) else np.array([], int)
+    stops = np.concatenate([edges, [len(coded)]])
+    return [(int(a), int(b), int(coded[a])) for a, b in zip(starts, stops, strict=False) if coded[a] >= 0]
