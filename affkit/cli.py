@@ -16,13 +16,12 @@ from affkit.errors import UserError
 
 app = typer.Typer(
     help="From a raw clip to valence-arousal, action units, expressions and generated faces.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-train_app = typer.Typer(help="Train one of the two learners on a store of faces.", no_args_is_help=True)
-notebooks_app = typer.Typer(help="Run the course.", no_args_is_help=True)
+train_app = typer.Typer(help="Train one of the two learners on a store of faces.")
+notebooks_app = typer.Typer(help="Run the course.")
 app.add_typer(train_app, name="train")
 app.add_typer(notebooks_app, name="notebooks")
 
@@ -120,7 +119,17 @@ def main():
     """Run the command line; exit code 2 and one line for anything the user can mend."""
     warnings.showwarning = _warn_in_one_line
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
-        typer.echo(f"affkit: {error}", err=True)
-        sys.exit(2)
+        code = _complain(str(error))
+    except typer.TyperException as error:  # a command or option we do not have
+        code = _complain(f"{error.format_message()} See affkit --help.")
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("affkit: stopped; the same command goes on from here", err=True)
+        code = 130
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"affkit: {message}", err=True)
+    return 2

@@ -114,7 +114,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
             name = labels.expression_names[expression]
             band.text((start + stop) / 2 / fps, 0.5, name, ha="center", va="center", fontsize=9)
     band.set(ylim=(0, 1), yticks=[], ylabel="expression")
-    for lane, name in enumerate(labels.action_unit_names):
+    for lane in range(len(labels.action_unit_names)):
         on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
         for start, stop, _ in _runs(on.astype(int), on):
             lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
