@@ -74,7 +74,7 @@ class Corpus:
 
 
 def read_subjects(path: str | Path) -> pd.DataFrame:
-    """The rows of a ``subjects.csv``, all text, by name: ``video``, with ``person`` added as in ``clip_left``.
+    """The rows of a ``subjects.csv``, all text, by name: the video, and ``_left`` or ``_right`` if given.
 
     Raises :class:`~affkit.errors.UserError` if a column is missing, or a subject, or a name comes twice.
     """
@@ -86,5 +86,5 @@ def read_subjects(path: str | Path) -> pd.DataFrame:
     names = rows["video"].str.replace(r"\.(mp4|avi|mov|webm|mkv)$", "", case=False, regex=True)
     if "person" in header:
         names = names.where(rows["person"] == "", names + "_" + rows["person"])
-    refuse(path, names.duplicated().to_numpy(), 2, "a name listed before", names, "keep one line for each")
+    refuse(path, names.duplicated().to_numpy(), 2, "a person listed before", names, "keep one line for each")
     return rows.set_index(names.rename("name"))

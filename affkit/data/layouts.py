@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from affkit.data import formats
 from affkit.data.formats import checked_video_name, common_expression_names, merge
-from affkit.data.tables import read_mtl
+from affkit.data.tables import read_listing, read_mtl
 from affkit.data.textfile import read_text
 from affkit.errors import UserError
 from affkit.files import refuse_existing
@@ -33,12 +33,12 @@ _SETS = {
 }
 _MTL_FILE = re.compile(r"(train|validation)(?:ing)?_set(?:_annotations)?\.txt", re.IGNORECASE)
 _TEST_LIST = "_test_set_release.txt"
-_AFFWILD_SETS = ("train", "validation", "test")
 _WORTH_OPENING = re.compile(r"annot|label|abaw|challenge|aff-?wild", re.IGNORECASE)
 _LOOKED_FOR = (
     "VA_Set, AU_Set, EXPR_Set (2020), VA_Estimation_Challenge, AU_Detection_Challenge, "
-    "EXPR_Classification_Challenge, EXPR_Recognition_Challenge (later years), each with Train_Set, Training_Set "
-    "or Validation_Set, MTL_Challenge/train_set.txt, training_set_annotations.txt, and train/valence (Aff-Wild)"
+    "EXPR_Classification_Challenge, EXPR_Recognition_Challenge (later years), each with Train_Set, "
+    "Training_Set or Validation_Set; MTL_Challenge/train_set.txt or training_set_annotations.txt; "
+    "train/valence and train/arousal (Aff-Wild)"
 )
 
 _WRITTEN = {  # layout: the names of its folders
@@ -121,7 +121,7 @@ def read_annotations(root: str | Path, split: str | None = None, progress: bool 
     Parameters
     ----------
     root:
-        The folder, see :func:`find_layout`.
+        The folder, see :func:`find_layout`; or one file of :mod:`affkit.data.tables`.
     split:
         ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all.
     progress:
@@ -132,6 +132,8 @@ def read_annotations(root: str | Path, split: str | None = None, progress: bool 
     UserError
         Naming the file and line of the first fault.
     """
+    if split is None and Path(root).is_file():
+        return read_listing(root)
     layout = find_layout(root)
     if split is not None and split not in layout.splits:
         raise UserError(layout.root, f"has no set {split!r}", f"choose from {', '.join(layout.splits)}")
@@ -283,8 +285,9 @@ def _layout_in(folder: Path) -> Layout:
                 lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
         if child == folder or child.name.lower().startswith("mtl"):
             sets |= {("mtl", name): path for name, path in _mtl_files(child)}
-        if child.name in _AFFWILD_SETS and (child / "valence").is_dir() and (child / "arousal").is_dir():
-            sets["va", child.name] = child
+        name = child.name.lower()
+        if name in _SETS and (child / "valence").is_dir() and (child / "arousal").is_dir():
+            sets["va", name] = child
     return Layout(folder, sets, {path.name.removesuffix(_TEST_LIST): read_video_list(path) for path in lists})
 
 

@@ -172,6 +172,16 @@ def write_table(path: str | Path, labels: Mapping[str, Labels]) -> None:
     write_columns(path, header, [*columns, *formats.action_unit_text(rows, missing="")])
 
 
+def read_listing(path: str | Path) -> dict[str, Labels]:
+    """Read any of the files of this module, told apart by the first word of their header."""
+    first = read_text(path).partition("\n")[0].split(",")
+    if first[0].strip() == AFFWILD_CSV_COLUMNS[0]:
+        return read_affwild_csv(path)
+    if first[0].strip() == "image_location":
+        return read_submission(path)
+    return read_table(path) if "video" in first else read_mtl(path)
+
+
 def _numbers(cells: pd.DataFrame, names: Sequence[str]) -> list[np.ndarray]:
     return [cells[name].to_numpy() for name in names]
 

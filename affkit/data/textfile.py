@@ -6,8 +6,10 @@ file read again, line by line and slowly, to say which line is at fault.
 
 import csv
 import io
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -104,47 +106,79 @@ def parse_cells(
     >>> parse_cells("a.txt", "0.5,-1\\n0,1", ("valence", "arousal"), first_line=2)["arousal"].tolist()
     [-1.0, 1.0]
     """
-    quoting = csv.QUOTE_MINIMAL if text_columns else csv.QUOTE_NONE
-    numeric = [i for i, name in enumerate(columns) if name not in text_columns]
-    try:
-        cells = pd.read_csv(
-            io.StringIO(body),
-            header=None,
-            dtype={i: np.float64 if i in numeric else str for i in range(len(columns))},
-            quoting=quoting,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            keep_default_na=False,
-            na_filter=allow_empty,
-            na_values={i: [""] for i in numeric} if allow_empty else None,
-        )
-    except ValueError as error:  # pandas' ParserError is one
-        raise _first_fault(path, body, columns, first_line, numeric, quoting, allow_empty) from error
-    sound = cells.shape == (body.count("\n") + 1, len(columns))
-    if sound:
-        cells.columns = list(columns)
-        numbers = cells.iloc[:, numeric].to_numpy()
-        sound = (np.isfinite(numbers) | (allow_empty & np.isnan(numbers))).all()
-    if not sound:
-        raise _first_fault(path, body, columns, first_line, numeric, quoting, allow_empty)
+    form = _Form(tuple(columns), tuple(text_columns), allow_empty)
+    cells = form.parse(body)
+    if cells is None:
+        raise _first_fault(path, body.split("\n"), form, first_line)
     return cells
 
 
-def _first_fault(path, body, columns, first_line, numeric, quoting, allow_empty) -> UserError:
-    """Read the lines again, one by one, and describe the first that :func:`parse_cells` cannot use."""
-    lines = body.split("\n")
-    rows = csv.reader(lines, quoting=quoting, skipinitialspace=True)
+@dataclass(frozen=True)
+class _Form:
+    """What every line of a file must look like."""
+
+    columns: tuple[str, ...]
+    text_columns: tuple[str, ...]
+    allow_empty: bool
+
+    @property
+    def quoting(self) -> int:
+        return csv.QUOTE_MINIMAL if self.text_columns else csv.QUOTE_NONE
+
+    @property
+    def numeric(self) -> list[int]:
+        return [i for i, name in enumerate(self.columns) if name not in self.text_columns]
+
+    def parse(self, body: str) -> pd.DataFrame | None:
+        """The cells of all lines, or ``None`` if any line is not as it must be."""
+        try:
+            cells = pd.read_csv(
+                io.StringIO(body),
+                header=None,
+                dtype={i: np.float64 if i in self.numeric else str for i in range(len(self.columns))},
+                quoting=self.quoting,
+                skip_blank_lines=False,
+                skipinitialspace=True,
+                keep_default_na=False,
+                na_filter=self.allow_empty,
+                na_values={i: [""] for i in self.numeric} if self.allow_empty else None,
+            )
+        except ValueError:  # pandas' ParserError is one; _first_fault finds the words for it
+            return None
+        if cells.shape != (body.count("\n") + 1, len(self.columns)):
+            return None
+        cells.columns = list(self.columns)
+        numbers = cells.iloc[:, self.numeric].to_numpy()
+        sound = np.isfinite(numbers) | (self.allow_empty & np.isnan(numbers))
+        return cells if sound.all() else None
+
+    def is_number(self, cell: str) -> bool:
+        cell = cell.strip()
+        if not cell:
+            return self.allow_empty
+        return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
+
+
+def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: int) -> UserError:
+    """Describe the first line that :meth:`_Form.parse` cannot use."""
+    while len(lines) > 1000:  # halve quickly, then look at each line slowly
+        half = len(lines) // 2
+        if form.parse("\n".join(lines[:half])) is None:
+            lines = lines[:half]
+        else:
+            lines, first_line = lines[half:], first_line + half
+    rows = csv.reader(lines, quoting=form.quoting, skipinitialspace=True)
     for line, (text, cells) in enumerate(zip(lines, rows, strict=False), first_line):
         if not text.strip():
             mend = "every frame needs its line; mark it as not labelled"
             return UserError(path, f"line {line}: is blank", mend)
-        if len(cells) != len(columns):
-            problem = f"line {line}: has {len(cells)} columns, not {len(columns)}: {quote(text)}"
-            return UserError(path, problem, f"write {','.join(columns)}, separated by commas")
-        for i in numeric:
-            cell = cells[i].strip()
-            if not (allow_empty and not cell) and not (_NUMBER.fullmatch(cell) and np.isfinite(float(cell))):
-                return UserError(path, f"line {line}: {columns[i]} is {quote(cell)}", "write a number there")
+        if len(cells) != len(form.columns):
+            problem = f"line {line}: has {len(cells)} columns, not {len(form.columns)}: {quote(text)}"
+            return UserError(path, problem, f"write {','.join(form.columns)}, separated by commas")
+        for i in form.numeric:
+            if not form.is_number(cells[i]):
+                problem = f"line {line}: {form.columns[i]} is {quote(cells[i].strip())}"
+                return UserError(path, problem, "write a number there")
     return UserError(path, "is not comma-separated text", "look for quotation marks that are not closed")
 
 
