@@ -5,6 +5,7 @@ needs the frames after it. What one video gives is written beside and renamed, v
 beside the store. Killed at any moment, the same command goes on from there and ends with the same bytes.
 """
 
+import copyreg
 import dataclasses
 import json
 import os
@@ -32,6 +33,9 @@ from affkit.files import refuse_existing, write_beside
 from affkit.labels import Labels
 
 PARTS = "parts"
+
+# an exception of three arguments needs to be told how it comes back from another process
+copyreg.pickle(UserError, lambda error: (UserError, (error.path, error.problem, error.mend)))
 
 
 def extract_faces(
