@@ -1,0 +1,54 @@
+# Everything lives in .venv. `make` alone lists what there is; a second `make` installs nothing again.
+
+# The first Python that is new enough and can make an environment. Choose another: make run PYTHON=python3.12
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# JupyterLab answers this machine only, and asks nobody for news or updates.
+LAB := $(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.news_url=None \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --KernelManager.transport=ipc \
+	$(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+
+.PHONY: help run test lab bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run     execute every notebook; look at runs/course/index.html afterwards"
+	@echo "make test    run all tests"
+	@echo "make lab     open JupyterLab at the first notebook"
+	@echo "make bench   measure the speeds that the README states"
+	@echo "make clean   remove .venv and runs"
+
+run: .venv/installed
+	@$(BIN)/affkit notebooks run notebooks --out runs/course
+
+test: .venv/installed-test
+	@$(BIN)/python -m pytest --doctest-modules affkit tests
+
+lab: .venv/installed
+	@$(LAB) notebooks/00_start_here.ipynb
+
+bench: .venv/installed-test
+	@$(BIN)/python benchmarks/bench.py
+
+clean:
+	rm -rf .venv runs
+
+# What a reader of the notebooks needs.
+.venv/installed: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv: some minutes and about 2 GB, this once."
+	@$(PIP) --editable .
+	@touch $@
+
+# The renderer, the tests and the benchmarks on top.
+.venv/installed-test: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv, with what the tests need: some minutes and about 2 GB, this once."
+	@$(PIP) --editable ".[synth,test]"
+	@touch .venv/installed $@
+
+.venv/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer with venv found; install one (Debian: apt install python3 python3-venv)" \
+			"or name it: make run PYTHON=/path/to/python3" >&2; exit 1; fi
+	@$(PYTHON) -m venv .venv
