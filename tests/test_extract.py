@@ -18,7 +18,7 @@ from skimage import data
 from affkit.data import extract
 from affkit.data.extract import extract_faces
 from affkit.data.faces import Box, crop_face
-from affkit.data.matching import add_labels, labels_of_people
+from affkit.data.matching import add_labels, names_of_people
 from affkit.data.store import Store, part_folder
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -240,7 +240,10 @@ def test_stopped_after_any_step_it_goes_on_to_the_same_bytes(clips, reference, t
 
 def test_killed_in_earnest_it_goes_on_where_it_stopped(clips, reference, tmp_path, monkeypatch):
     videos, path = [clips / "one.mp4", clips / "two.mp4"], tmp_path / "store"
-    code = "from sys import argv; from affkit.data.extract import *; extract_faces(argv[2:], argv[1], 32)"
+    code = (
+        "import sys; from affkit.data.extract import extract_faces\n"
+        "extract_faces(sys.argv[2:], sys.argv[1], size=32)\n"
+    )
     child = subprocess.Popen([sys.executable, "-c", code, path, *videos], stderr=subprocess.DEVNULL)
     first = part_folder(path) / extract.PARTS / "one.csv"
     while not first.exists():
@@ -314,6 +317,8 @@ def write_labels(folder, name, num_lines, valence=0.5):
 def test_line_i_of_the_labels_is_frame_i(clips, tmp_path):
     for name, valence in (("one", 0.5), ("two_left", 0.9), ("two_right", -0.5)):
         write_labels(tmp_path / "labels", name, 20 if name == "one" else 15, valence)
+    who = "video,person,subject\none,,Ann\ntwo,left,Ann\ntwo,right,Bo\n"
+    (tmp_path / "labels" / "subjects.csv").write_text(who)
     videos = [clips / "one.mp4", clips / "two.mp4"]
     faces = extract_faces(videos, tmp_path / "store", size=16, labels=tmp_path / "labels", progress=False)
     index, labels = faces.index, faces.labels
@@ -324,6 +329,8 @@ def test_line_i_of_the_labels_is_frame_i(clips, tmp_path):
     np.testing.assert_array_equal(labels.has_expression, ~second)
     left = index.groupby(["video", "person"], observed=True)["x"].mean()
     left_person = 0 if left["two", 0] < left["two", 1] else 1
+    bo = (index["video"] == "two") & (index["person"] != left_person)
+    assert index["subject"].tolist() == np.where(bo, "Bo", "Ann").tolist()
     start = np.where(index["video"] == "one", 0.5, np.where(index["person"] == left_person, 0.9, -0.5))
     expected = (start - index["frame"] / 100).to_numpy()
     np.testing.assert_allclose(labels.valence[~second], expected[~second], atol=1e-6)
@@ -352,20 +359,18 @@ def test_labels_of_other_videos_only_are_an_error(clips, tmp_path):
 
 
 def test_left_and_right_are_as_the_viewer_sees_them():
-    a, b = Labels.empty(1), Labels.empty(2)
+    def people(known, centers):
+        return names_of_people(known, "v", centers, width=100)
 
-    def people(named, centers):
-        return {person: len(labels) for person, labels in labels_of_people(named, "v", centers, 100).items()}
-
-    both = {"v_left": a, "v_right": b}
-    assert people(both, {0: 20.0, 1: 80.0, 2: 1.0}) == {0: 1, 1: 2}
-    assert people(both, {0: 80.0, 1: 20.0}) == {1: 1, 0: 2}
-    assert people(both, {0: 80.0}) == {0: 2}
-    assert people(both, {0: 20.0}) == {0: 1}
-    assert people({"v": a, "v_right": b}, {0: 80.0, 1: 20.0}) == {0: 2, 1: 1}
-    assert people({"v": a, "v_left": b}, {0: 80.0, 1: 20.0}) == {0: 1, 1: 2}
-    assert people({"v": a}, {0: 80.0, 1: 20.0}) == {0: 1}
-    assert people({"vv": a}, {0: 80.0}) == {}
+    both = {"v_left", "v_right"}
+    assert people(both, {0: 20.0, 1: 80.0, 2: 1.0}) == {0: "v_left", 1: "v_right"}
+    assert people(both, {0: 80.0, 1: 20.0}) == {1: "v_left", 0: "v_right"}
+    assert people(both, {0: 80.0}) == {0: "v_right"}
+    assert people(both, {0: 20.0}) == {0: "v_left"}
+    assert people({"v", "v_right"}, {0: 80.0, 1: 20.0}) == {0: "v_right", 1: "v"}
+    assert people({"v", "v_left"}, {0: 80.0, 1: 20.0}) == {0: "v", 1: "v_left"}
+    assert people({"v"}, {0: 80.0, 1: 20.0}) == {0: "v"}
+    assert people({"vv"}, {0: 80.0}) == {}
 
 
 def test_minus_one_is_a_valence_and_other_is_an_expression():
@@ -373,6 +378,7 @@ def test_minus_one_is_a_valence_and_other_is_an_expression():
     labels.valence[:], labels.has_va[:] = -1, True
     labels.expression[:], labels.has_expression[:] = (7, 1), True
     index = pd.DataFrame({"video": "v", "frame": [2, 1], "person": 0, "x": 0.0, "w": 9.0})
-    index = add_labels(index, {"v": labels}, {"v": 2}, {"v": 100})
+    index = add_labels(index, {"v": labels}, {"v": "Ann"}, {"v": 2}, {"v": 100})
     assert index["valence"].tolist() == [-1, -1]
     assert index["expression"].tolist() == ["Anger", "Other"]
+    assert index["subject"].tolist() == ["Ann", "Ann"]

@@ -22,15 +22,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from affkit.data.corpus import Corpus
 from affkit.data.faces import CROP_MARGIN, CROP_RISE, Detector, crop_face, make_detector
-from affkit.data.layouts import read_annotations
 from affkit.data.matching import add_labels
 from affkit.data.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
 from affkit.data.tracking import find_people
 from affkit.data.video import probe, read_frames
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
-from affkit.labels import Labels
 
 PARTS = "parts"
 
@@ -61,10 +60,10 @@ def extract_faces(
     detector:
         ``"haar"``, ``"yunet:FILE"``, or a :class:`~affkit.data.faces.Detector`.
     labels:
-        A folder of annotations (:func:`affkit.data.layouts.read_annotations`). Line i belongs to frame i.
+        A folder that :class:`~affkit.data.corpus.Corpus` can open. Line i belongs to frame i.
         Labels named like the video are those of person 0; for labels named ``<video>_left`` and
         ``<video>_right`` see
-        :func:`affkit.data.matching.labels_of_people`.
+        :func:`affkit.data.matching.names_of_people`.
     force:
         Replace an existing store, and discard what an interrupted run with other settings left.
     jobs:
@@ -82,7 +81,7 @@ def extract_faces(
     detector = make_detector(detector) if isinstance(detector, str) else detector
     _check(videos, size)
     refuse_existing(store, force)
-    annotations = read_annotations(Path(labels)) if labels is not None else None
+    corpus = Corpus.open(labels) if labels is not None else None
     job = _job(videos, size, detector)
     part = part_folder(store)
     _begin(part, job, store, force)
@@ -92,7 +91,7 @@ def extract_faces(
         work = (delayed(_extract_one)(video, part / PARTS, size, detector, tick) for video in missing)
         for video in Parallel(n_jobs=jobs, return_as="generator")(work):
             bar.update(_num_steps(job, video) if jobs > 1 else 0)
-    _finish(part, job, videos, annotations)
+    _finish(part, job, videos, corpus)
     if store.exists():
         shutil.rmtree(store)
     os.replace(part, store)
@@ -226,7 +225,7 @@ def _write_header(out: BinaryIO, num_rows: int, size: int) -> int:
     return out.tell()
 
 
-def _finish(part: Path, job: dict, videos: list[Path], annotations: dict[str, Labels] | None) -> None:
+def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) -> None:
     """Join the parts in the order of the videos, and write the index with the labels."""
     parts = part / PARTS
     tables = {video: _read_rows(parts, video.stem) for video in videos}
@@ -240,10 +239,10 @@ def _finish(part: Path, job: dict, videos: list[Path], annotations: dict[str, La
             warnings.warn(f"{video}: no face in any frame; left out of the store", stacklevel=3)
     _join_crops(part, found, [len(tables[video]) for video in found], job["size"])
     index = pd.concat([tables[video] for video in found], ignore_index=True)
-    if annotations is not None:
+    if corpus is not None:
         frames, width = ({e["name"]: e[key] for e in job["videos"]} for key in ("num_frames", "width"))
-        index = add_labels(index, annotations, frames, width)
-        some = next(iter(annotations.values()))
+        index = add_labels(index, corpus.labels, corpus.subjects, frames, width)
+        some = next(iter(corpus.labels.values()))
         job = job | {"expressions": some.expression_names, "action_units": some.action_unit_names}
     with write_beside(part / INDEX) as file:
         index.to_csv(file, index=False)

@@ -1,7 +1,7 @@
 """Which labels belong to which face: line i is frame i, and ``_left`` is the person on the left."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,11 @@ import pandas as pd
 from affkit.errors import UserError
 from affkit.labels import Labels
 
-SUFFIXES = ("_left", "_right")
 
-
-def labels_of_people(
-    annotations: Mapping[str, Labels], video: str, centers: Mapping[int, float], width: int
-) -> dict:
-    """The labels of each person of one video, as far as there are any.
+def names_of_people(
+    known: Collection[str], video: str, centers: Mapping[int, float], width: int
+) -> dict[int, str]:
+    """The name of the labels of each person of one video, as far as there are any.
 
     Labels named like the video are those of person 0, the one seen longest. Aff-Wild2 names the labels of
     two people ``<video>_left`` and ``<video>_right``, or those of one of them by the plain name: then the
@@ -24,8 +22,8 @@ def labels_of_people(
 
     Parameters
     ----------
-    annotations:
-        Labels by name (:func:`affkit.data.layouts.read_annotations`).
+    known:
+        The names there are labels for.
     video:
         The name of the video, without a suffix.
     centers:
@@ -33,36 +31,58 @@ def labels_of_people(
     width:
         Width of the video in pixels.
 
-    >>> nobody = Labels.empty(1)
-    >>> labels_of_people({"a_left": nobody}, "a", {0: 90.0, 1: 10.0}, 100) == {1: nobody}
-    True
+    >>> names_of_people({"a_left", "a"}, "a", {0: 90.0, 1: 10.0}, width=100)
+    {1: 'a_left', 0: 'a'}
     """
-    named = {suffix: annotations.get(video + suffix) for suffix in ("", *SUFFIXES)}
-    if named["_left"] is None and named["_right"] is None:
-        people = {0: named[""]}
+    left_name, right_name = f"{video}_left", f"{video}_right"
+    if left_name not in known and right_name not in known:
+        names = {0: video}
     else:
         if 1 in centers:
             left, right = sorted((0, 1), key=lambda person: centers[person])
         else:
             left, right = (0, 1) if centers[0] < width / 2 else (1, 0)
-        people = {left: named["_left"], right: named["_right"]}
-        plain = next((person for person in (left, right) if people[person] is None), None)
-        if plain is not None:
-            people[plain] = named[""]
-    return {person: labels for person, labels in people.items() if labels is not None and person in centers}
+        names = {
+            left: left_name if left_name in known else video,
+            right: right_name if right_name in known else video,
+        }
+    return {person: name for person, name in names.items() if name in known and person in centers}
+
+
+def label_table(labels: Labels) -> pd.DataFrame:
+    """Labels as a table, a row a frame (1-based), empty where nothing is labelled.
+
+    >>> label_table(Labels.empty(2)).columns[:4].tolist()
+    ['valence', 'arousal', 'expression', 'AU1']
+    """
+    names = np.array(labels.expression_names, dtype=object)
+    columns = {
+        "valence": np.where(labels.has_va, labels.valence, np.float32(np.nan)),
+        "arousal": np.where(labels.has_va, labels.arousal, np.float32(np.nan)),
+        "expression": np.where(labels.has_expression, names[labels.expression], None),
+    }
+    units = np.where(labels.has_action_units, labels.action_units, np.nan)  # (T, A)
+    columns |= {name: pd.array(units[:, i], dtype="Int8") for i, name in enumerate(labels.action_unit_names)}
+    return pd.DataFrame(columns, index=np.arange(1, len(labels) + 1))
 
 
 def add_labels(
-    index: pd.DataFrame, annotations: Mapping[str, Labels], frames: Mapping[str, int], width: Mapping
-):
-    """The index of a store with columns for the labels, empty where nothing is labelled.
+    index: pd.DataFrame,
+    annotations: Mapping[str, Labels],
+    subjects: Mapping[str, str],
+    frames: Mapping[str, int],
+    width: Mapping[str, int],
+) -> pd.DataFrame:
+    """The index of a store with columns for the subject and the labels, empty where nothing is known.
 
     Parameters
     ----------
     index:
         Rows with ``video``, ``frame`` (1-based), ``person``, ``x`` and ``w``.
     annotations:
-        Labels by name; all with the same action units and expressions.
+        Labels by name; all with the same action units.
+    subjects:
+        Subject by name.
     frames, width:
         Number of frames, and width in pixels, of each video.
 
@@ -77,35 +97,27 @@ def add_labels(
     UserError
         If not one of the videos has labels.
     """
-    units = next(iter(annotations.values())).action_unit_names
-    numbers = np.full((len(index), 2 + len(units)), np.nan, np.float32)  # valence, arousal, action units
-    expressions = np.full(len(index), None, dtype=object)
-    labelled = 0
-    for video, rows in index.groupby("video", sort=False).indices.items():
-        table = index.iloc[rows]
-        centers = (table["x"] + table["w"] / 2).groupby(table["person"]).mean().to_dict()
-        people = labels_of_people(annotations, video, centers, width[video])
-        if not people:
-            warnings.warn(f"{video}: no labels for this video", stacklevel=2)
-        elif any(len(labels) != frames[video] for labels in people.values()):
-            lines = " and ".join(str(len(labels)) for labels in people.values())
-            warnings.warn(
-                f"{video}: {lines} label lines, {frames[video]} frames; the shorter counts", stacklevel=2
-            )
-        for person, labels in people.items():
-            labelled += 1
-            of_person = rows[(table["person"] == person) & (table["frame"] <= len(labels))]
-            own = labels[index["frame"].to_numpy()[of_person] - 1]
-            numbers[of_person, 0] = np.where(own.has_va, own.valence, np.nan)
-            numbers[of_person, 1] = np.where(own.has_va, own.arousal, np.nan)
-            numbers[of_person, 2:] = np.where(own.has_action_units, own.action_units, np.nan)
-            names = np.array(own.expression_names, dtype=object)[own.expression]
-            expressions[of_person] = np.where(own.has_expression, names, None)
-    if not labelled:
-        known = ", ".join(list(annotations)[:3])
-        raise UserError(
-            "labels", f"none of the videos has labels; there are some for {known}", "compare the names"
-        )
-    columns = {"valence": numbers[:, 0], "arousal": numbers[:, 1], "expression": expressions}
-    columns |= {unit: pd.array(numbers[:, 2 + place]).astype("Int8") for place, unit in enumerate(units)}
-    return index.assign(**columns)
+    nothing = next(iter(annotations.values()))[:0]
+    parts, used = [], set()
+    for video, rows in index.groupby("video", sort=False):
+        centers = (rows["x"] + rows["w"] / 2).groupby(rows["person"]).mean().to_dict()
+        names = names_of_people(annotations, video, centers, width[video])
+        _warn_of_lengths(video, [len(annotations[name]) for name in names.values()], frames[video])
+        used |= set(names.values())
+        for person, own in rows.groupby("person", sort=False):
+            name = names.get(person)
+            own = own.assign(subject=subjects.get(name) if name else None)
+            parts.append(own.join(label_table(annotations[name] if name else nothing), on="frame"))
+    if not used:
+        some = ", ".join(list(annotations)[:3])
+        problem = f"none of the videos has labels; there are some for {some}"
+        raise UserError(", ".join(frames), problem, "compare the names of videos and labels")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _warn_of_lengths(video: str, lengths: list[int], num_frames: int) -> None:
+    if not lengths:
+        warnings.warn(f"{video}: no labels for this video", stacklevel=3)
+    elif set(lengths) != {num_frames}:
+        lines = " and ".join(map(str, lengths))
+        warnings.warn(f"{video}: {lines} label lines, {num_frames} frames; the shorter counts", stacklevel=3)

@@ -143,7 +143,7 @@ def part_folder(path: Path) -> Path:
 def _read_index(file: Path) -> pd.DataFrame:
     try:
         header = pd.read_csv(file, nrows=0).columns
-        types = {"frame": np.int64, "person": np.int64, "video": str, "expression": str}
+        types = dict.fromkeys(("video", "subject", "expression"), str) | {"frame": np.int64, "person": np.int64}
         types |= {name: "Int8" for name in header if name.startswith("AU")}
         index = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
     except (ValueError, pd.errors.ParserError) as error:
@@ -170,9 +170,11 @@ def to_unit_range(images: np.ndarray) -> torch.Tensor:
     >>> to_unit_range(np.array([[[0, 51, 255]]], np.uint8)).flatten()
     tensor([-1.0000, -0.6000,  1.0000])
     """
-    # torch wants memory it may write to; a batch is its own already, a single crop is still the file's
+    # torch wants memory it may write to: a batch is its own already, a single crop is still the file's
     pixels = torch.from_numpy(np.require(images, requirements="W")).movedim(-1, -3)  # (..., 3, S, S)
-    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+    return (
+        pixels.contiguous().float().div_(127.5).sub_(1)
+    )
 
 
 def _label_tensors(store: Store) -> dict[str, torch.Tensor]:
