@@ -1,5 +1,7 @@
 """Hypothesis strategies for labels: any mask, any float32 in range, -1 among the values."""
 
+import unicodedata
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -40,5 +42,10 @@ def any_labels(draw, action_unit_names=ACTION_UNITS, expression_names=EXPRESSION
 
 
 def corpora(**columns):
-    """Up to four videos, with the same columns."""
-    return st.dictionaries(VIDEO_NAMES, any_labels(**columns), min_size=1, max_size=4)
+    """Up to four videos with the same columns, their names different on every file system."""
+    videos = st.dictionaries(VIDEO_NAMES, any_labels(**columns), min_size=1, max_size=4)
+    return videos.filter(lambda labels: len({_folded(name) for name in labels}) == len(labels))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKD", name).casefold()

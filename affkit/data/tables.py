@@ -15,7 +15,15 @@ import pandas as pd
 
 from affkit.data import formats
 from affkit.data.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER, VA_COLUMNS
-from affkit.data.textfile import parse_cells, read_text, refuse, split_header, write_columns, wrong_header
+from affkit.data.textfile import (
+    parse_cells,
+    quote,
+    read_text,
+    refuse,
+    split_header,
+    write_columns,
+    wrong_header,
+)
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
@@ -218,9 +226,10 @@ def _by_video(
     for name in names:
         formats.checked_video_name(path, name)
     twice = pd.DataFrame({"video": codes, "frame": frames}).duplicated().to_numpy()
-    refuse(
-        path, twice, first_line, "a frame listed before", frames, "keep one line for each frame of a video"
-    )
+    if twice.any():
+        row = int(np.argmax(twice))
+        problem = f"line {row + first_line}: frame {frames[row]} of {quote(videos[row])} is listed twice"
+        raise UserError(path, problem, "keep one line for each frame of a video")
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     return {str(name): _place(rows[group], frames[group]) for name, group in zip(names, groups, strict=True)}

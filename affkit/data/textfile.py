@@ -145,12 +145,19 @@ class _Form:
             )
         except ValueError:  # pandas' ParserError is one; _first_fault finds the words for it
             return None
-        if cells.shape != (body.count("\n") + 1, len(self.columns)):
+        if cells.shape != (body.count("\n") + 1, len(self.columns)) or not self.is_rectangular(body):
             return None
         cells.columns = list(self.columns)
         numbers = cells.iloc[:, self.numeric].to_numpy()
         sound = np.isfinite(numbers) | (self.allow_empty & np.isnan(numbers))
         return cells if sound.all() else None
+
+    def is_rectangular(self, body: str) -> bool:
+        """Whether all lines have a cell for each column; pandas would fill up the short ones."""
+        if self.quoting == csv.QUOTE_MINIMAL and '"' in body:
+            rows = csv.reader(body.split("\n"), skipinitialspace=True)
+            return all(len(cells) == len(self.columns) for cells in rows)
+        return body.count(",") == (body.count("\n") + 1) * (len(self.columns) - 1)
 
     def is_number(self, cell: str) -> bool:
         cell = cell.strip()
@@ -168,7 +175,10 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
         else:
             lines, first_line = lines[half:], first_line + half
     rows = csv.reader(lines, quoting=form.quoting, skipinitialspace=True)
-    for line, (text, cells) in enumerate(zip(lines, rows, strict=False), first_line):
+    for row, cells in enumerate(rows):
+        text, line = lines[row], first_line + row
+        if rows.line_num != row + 1:
+            return UserError(path, f"line {line}: a quotation mark is not closed", "close or delete it")
         if not text.strip():
             mend = "every frame needs its line; mark it as not labelled"
             return UserError(path, f"line {line}: is blank", mend)
@@ -179,7 +189,7 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
             if not form.is_number(cells[i]):
                 problem = f"line {line}: {form.columns[i]} is {quote(cells[i].strip())}"
                 return UserError(path, problem, "write a number there")
-    return UserError(path, "is not comma-separated text", "look for quotation marks that are not closed")
+    return UserError(path, "is not comma-separated text", "write plain numbers and words between commas")
 
 
 def refuse(path: str | Path, wrong: np.ndarray, first_line: int, name: str, values, mend: str) -> None:
