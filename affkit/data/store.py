@@ -143,8 +143,9 @@ def part_folder(path: Path) -> Path:
 def _read_index(file: Path) -> pd.DataFrame:
     try:
         header = pd.read_csv(file, nrows=0).columns
-        types = dict.fromkeys(("video", "subject", "expression"), str) | {"frame": np.int64, "person": np.int64}
-        types |= {name: "Int8" for name in header if name.startswith("AU")}
+        types = dict.fromkeys(("video", "subject", "expression"), str)
+        types |= dict.fromkeys(("frame", "person"), np.int64)
+        types |= dict.fromkeys((name for name in header if name.startswith("AU")), "Int8")
         index = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(file, "is damaged", REMAKE) from error

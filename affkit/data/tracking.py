@@ -24,7 +24,7 @@ PERSON_SECONDS = 0.3  # what is seen for less is not a person
 SMOOTH_SECONDS = 0.3  # window over which boxes are smoothed
 LOOK_SIDE = 48  # pixels a face is wide in the small picture it is looked for in
 LOOK_MARGIN = 2.0  # side of that picture, in faces
-SAME_COLOURS = 0.75  # histogram correlation from which two tracks may be one person
+SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one person
 
 
 @dataclass
@@ -101,9 +101,9 @@ def without_doubles(boxes: Iterable[Box]) -> list[Box]:
 
 
 def colours(frame: np.ndarray, box: Box) -> np.ndarray:
-    """What a head looks like from afar: ``(256,)`` float32 histogram of hue and saturation around ``box``."""
-    x, y, reach = round(box.x), round(box.y), round(0.2 * box.side)
-    part = frame[max(y - 2 * reach, 0) : y + round(box.h), max(x - reach, 0) : x + round(box.w) + reach]
+    """What a head looks like from afar: ``(256,)`` float32, hues and saturations of face and hair."""
+    x, y, hair = round(box.x), round(box.y), round(0.2 * box.side)
+    part = frame[max(y - hair, 0) : y + round(box.h), max(x, 0) : x + round(box.w)]
     hsv = cv2.cvtColor(cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, [16, 16], [0, 180, 0, 256])
     return cv2.GaussianBlur(counts, (3, 3), 0).ravel()
