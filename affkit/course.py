@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+from traitlets.config import Config
 
+from affkit.course_pages import write_index, write_page
 from affkit.errors import UserError
 from affkit.files import write_beside
 
@@ -69,8 +73,6 @@ def run_course(
     UserError
         When there is no notebook to run, or no such profile.
     """
-    from affkit.course_pages import write_index, write_page
-
     if profile not in PROFILES:
         raise UserError(profile, "no such profile", f"choose one of {', '.join(PROFILES)}")
     paths = find_notebooks(folder, only)
@@ -115,9 +117,6 @@ def run_notebook(
     ``on_cell`` is called after each cell. Nothing is raised for a notebook that fails: a course of thirteen
     should tell about all of them; the reason is in the result, and the traceback in the notebook written.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
     start = time.perf_counter()
     error = ""
     with write_beside(out) as part:
@@ -150,7 +149,7 @@ def profile_parameters(path: Path, profile: str) -> dict:
     """
     notebook = nbformat.read(path, as_version=4)
     changes = dict(notebook.metadata.get("affkit", {}).get(profile, {}))
-    unknown = sorted(set(changes) - set(default_parameters(notebook)))
+    unknown = sorted(set(changes) - parameter_names(notebook))
     if unknown:
         raise UserError(
             path, f"profile {profile} sets unknown {', '.join(unknown)}", "correct metadata.affkit"
@@ -158,21 +157,17 @@ def profile_parameters(path: Path, profile: str) -> dict:
     return changes
 
 
-def default_parameters(notebook: Mapping) -> dict:
-    """Names and values assigned in the cell tagged ``parameters``.
+def parameter_names(notebook: Mapping) -> set[str]:
+    """Names assigned in the cell tagged ``parameters``.
 
     >>> from nbformat.v4 import new_code_cell, new_notebook
     >>> cell = new_code_cell("num_epochs = 2\\nsizes = (96, 32)", metadata={"tags": ["parameters"]})
-    >>> default_parameters(new_notebook(cells=[cell]))
-    {'num_epochs': 2, 'sizes': (96, 32)}
+    >>> sorted(parameter_names(new_notebook(cells=[cell])))
+    ['num_epochs', 'sizes']
     """
-    values = {}
-    for cell in notebook["cells"]:
-        if "parameters" in cell.metadata.get("tags", []):
-            for line in ast.parse(cell.source).body:
-                if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-                    values[line.targets[0].id] = ast.literal_eval(line.value)
-    return values
+    tagged = [cell for cell in notebook["cells"] if "parameters" in cell.metadata.get("tags", [])]
+    nodes = [node for cell in tagged for node in ast.walk(ast.parse(cell.source))]
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def table(results: Sequence[Result]) -> str:
@@ -199,8 +194,6 @@ def table(results: Sequence[Result]) -> str:
 
 def _kernel_config():
     """Talk to kernels over files where the system can: no open port, and no warning about one."""
-    from traitlets.config import Config
-
     return Config({"KernelManager": {"transport": "ipc" if os.name == "posix" else "tcp"}})
 
 

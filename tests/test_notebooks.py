@@ -1,0 +1,177 @@
+"""The notebooks: their form, a run of each alone on a fresh kernel, and stored outputs against a new run.
+
+The checks are in ``notebook_checks``; the second half of this file holds them against broken notebooks.
+"""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@each_notebook
+def test_form(path):
+    assert form_problems(path) == []
+
+
+@pytest.mark.notebook
+@each_notebook
+def test_runs_alone_on_a_fresh_kernel(path, tmp_path):
+    assert run_problems(path, tmp_path) == []
+
+
+@pytest.mark.notebook
+@each_notebook
+def test_stored_outputs_are_those_of_a_new_run(path, tmp_path):
+    reason = nbformat.read(path, as_version=4).metadata.get("affkit", {}).get("not_compared")
+    if reason:
+        pytest.skip(reason)
+    assert comparison_problems(path, tmp_path) == []
+
+
+# ---- the checks themselves ----
+
+HEAD = """# A toy
+
+After it you will be able to:
+
+- see what a notebook of the course looks like
+
+**Time** 1 minute on a CPU. **Needs** nothing. A formula: $x^2$.
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Write a notebook that has nothing to complain about, after ``change(notebook)`` broke it."""
+
+    def write(change=lambda notebook: None):
+        code = [
+            new_code_cell("steps = 3\nseed = 0", metadata={"tags": ["parameters"]}),
+            new_code_cell("import warnings\nlosses = [1 / (1 + k) for k in range(3)]"),
+            new_code_cell("print('last loss', losses[-1])"),
+            new_code_cell("import time\nprint(time.time())", metadata={"tags": ["nbval-ignore-output"]}),
+        ]
+        printed = nbformat.v4.new_output("stream", name="stdout", text="last loss 0.3333333333333333\n")
+        code[2].outputs = [printed]
+        for count, cell in enumerate(code, start=1):
+            cell.execution_count = count
+        cells = [new_markdown_cell(HEAD), *code, new_markdown_cell("**Remember**: toys are small.")]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        metadata = {"kernelspec": kernel, "affkit": {"test": {"steps": 1}}}
+        notebook = new_notebook(cells=cells, metadata=metadata)
+        change(notebook)
+        path = tmp_path / "00_toy.ipynb"
+        nbformat.write(notebook, path)
+        return path
+
+    return write
+
+
+def test_nothing_to_complain_about(toy, tmp_path):
+    path = toy()
+    assert form_problems(path) == []
+    assert run_problems(path, tmp_path / "run") == []
+    assert comparison_problems(path, tmp_path / "compare") == []
+
+
+def _never_executed(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = None, []
+
+
+def _only_prose(notebook):
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type != "code"]
+    notebook.metadata.affkit = {}
+
+
+def _store_warning(notebook):
+    text = "toy.py:1: UserWarning: mind the gap\n"
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", name="stderr", text=text)]
+
+
+def _store_error(notebook):
+    notebook.cells[2].outputs = [nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=[])]
+
+
+BROKEN_FORM = {
+    "first cell lacks a title": lambda nb: nb.cells[0].update(source=HEAD.replace("# A toy", "A toy")),
+    "first cell lacks what you will": lambda nb: nb.cells[0].update(source=HEAD.replace("- see", "see")),
+    "first cell lacks the minutes": lambda nb: nb.cells[0].update(source=HEAD.replace("minute", "coffee")),
+    "first cell lacks what it needs": lambda nb: nb.cells[0].update(source=HEAD.replace("Needs", "Wants")),
+    "last cell does not say": lambda nb: nb.cells.pop(),
+    "0 cells tagged": lambda nb: (nb.cells[1].metadata.clear(), nb.metadata.affkit.clear()),
+    "2 cells tagged": lambda nb: nb.cells[2].metadata.update(tags=["parameters"]),
+    "profile test sets an unknown parameter step": lambda nb: nb.metadata.affkit.test.update(step=1),
+    "kernel is not python3": lambda nb: nb.metadata.kernelspec.update(name="conda-env-me"),
+    "41 cells": lambda nb: nb.cells.extend(new_markdown_cell("remember") for _ in range(35)),
+    "a cell of 26 lines": lambda nb: nb.cells[2].update(source="x = 1\n" * 26),
+    "more than 300000": lambda nb: nb.cells[2].update(
+        outputs=[nbformat.v4.new_output("stream", text="x" * 300_000)]
+    ),
+    "not of one top-to-bottom run: [None": _never_executed,
+    "not of one top-to-bottom run: []": _only_prose,
+    "not of one top-to-bottom run: [1, 2, 4": lambda nb: nb.cells[3].update(execution_count=4),
+    "shows a warning: toy.py:1: UserWarning": _store_warning,
+    "stores an error: KeyError": _store_error,
+    "written by papermill": lambda nb: nb.metadata.update(papermill={}),
+    "formula '\\\\quux y': \\quux": lambda nb: nb.cells[0].update(source=HEAD + r"$\quux y$"),
+    "formula 'x_1_2'": lambda nb: nb.cells[0].update(source=HEAD + "$x_1_2$"),
+}
+
+
+@pytest.mark.parametrize("complaint", BROKEN_FORM)
+def test_form_check_sees(complaint, toy):
+    problems = form_problems(toy(BROKEN_FORM[complaint]))
+    assert len(problems) == 1 + (complaint.endswith("[]")) and complaint in "\n".join(problems)
+
+
+BROKEN_RUN = {
+    "sets unknown step": lambda nb: nb.metadata.affkit.test.update(step=1),
+    "In [3] ZeroDivisionError": lambda nb: nb.cells[2].update(source="1 / 0"),
+    "no code cell was executed": _only_prose,
+    "shows a warning": lambda nb: nb.cells[2].update(source="import warnings\nwarnings.warn('mind the gap')"),
+    "leaves notes.txt": lambda nb: nb.cells[2].update(source="open('notes.txt', 'w').close()"),
+    "leaves data.csv": lambda nb: nb.cells[2].update(source="open('../data.csv', 'w').close()"),
+    "NetworkUsed": lambda nb: nb.cells[2].update(
+        source="import urllib.request\nurllib.request.urlopen('http://example.org')"
+    ),
+}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("complaint", BROKEN_RUN)
+def test_run_check_sees(complaint, toy, tmp_path):
+    assert complaint in "\n".join(run_problems(toy(BROKEN_RUN[complaint]), tmp_path / "run"))
+
+
+def _changed_output(notebook):
+    notebook.cells[3].outputs[0].text = "last loss 0.25\n"
+
+
+BROKEN_COMPARISON = {
+    "output differs": _changed_output,
+    "no stored output to compare": _never_executed,
+    "hides a cell": lambda nb: nb.cells[4].metadata.update(tags=["nbval-skip"]),
+}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("complaint", BROKEN_COMPARISON)
+def test_comparison_sees(complaint, toy, tmp_path):
+    problems = comparison_problems(toy(BROKEN_COMPARISON[complaint]), tmp_path / "compare")
+    assert complaint in "\n".join(problems)
+
+
+def test_every_notebook_of_the_course_is_found_by_the_runner():
+    from affkit.course import find_notebooks
+
+    if NOTEBOOKS:
+        assert find_notebooks(ROOT / "notebooks") == NOTEBOOKS
+        assert all(
+            any("parameters" in tags(c) for c in nbformat.read(p, as_version=4).cells) for p in NOTEBOOKS
+        )
