@@ -97,7 +97,7 @@ class Speech:
 
 
 def speech(rng: np.random.Generator, times: np.ndarray, share: float) -> Speech:
-    """Turns of speech that fill about ``share`` of the time; the lips part and the jaw swings, nothing else."""
+    """Turns of speech that fill about ``share`` of the time: the lips part and the jaw swings."""
     jaw, lips, talking = np.zeros((3, len(times)))
     if share <= 0:
         return Speech(jaw, lips, talking > 0)
