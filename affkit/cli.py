@@ -95,19 +95,19 @@ def render(
     typer.echo(f"{subjects} clips with their labels in {out}")
 
 
-@notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course")
+@notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Executed notebooks and index.html go here.")
-    ] = Path("runs/course"),
-    only: Annotated[str, typer.Option(help="Only some, by number: 00,04.")] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
+        "runs/course"
+    ),
+    only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
+    profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
 ):
     """Execute the notebooks in order; exit code 1 when one of them failed."""
-    from affkit.course import run_course
+    from affkit.course import main as run
 
-    results = run_course(folder, out, only=[number for number in only.split(",") if number])
-    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+    raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))
 
 
 def _warn_in_one_line(message, category, filename, lineno, file=None, line=None):
