@@ -172,6 +172,8 @@ def test_a_bad_video_is_named_and_leaves_no_store(clips, tmp_path, kind, jobs):
     with pytest.raises(UserError, match="bad.mp4"):
         extract_faces([clips / "one.mp4", bad], tmp_path / "store", size=16, jobs=jobs, progress=False)
     assert not (tmp_path / "store").exists()
+    if kind != "cut":  # otherwise the good video was done already, and is kept for the next run
+        assert not part_folder(tmp_path / "store").exists()
 
 
 def test_wrong_arguments(clips, tmp_path):
@@ -187,14 +189,15 @@ def test_wrong_arguments(clips, tmp_path):
     assert not (tmp_path / "store").exists() and not part_folder(tmp_path / "store").exists()
 
 
-def test_a_full_disk_is_said_and_the_next_run_goes_on(clips, reference, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["_write_header", "shutil.copyfileobj", "pd.DataFrame.to_csv"])
+def test_a_full_disk_is_said_and_the_next_run_goes_on(clips, reference, tmp_path, monkeypatch, place):
     videos = [clips / "one.mp4", clips / "two.mp4"]
 
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(extract, "_write_header", full)
+        patch.setattr(f"affkit.data.extract.{place}", full)
         with pytest.raises(UserError, match="the disk is full"):
             extract_faces(videos, tmp_path / "store", size=32, progress=False)
     assert not (tmp_path / "store").exists()

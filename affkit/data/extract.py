@@ -7,10 +7,12 @@ beside the store. Killed at any moment, the same command goes on from there and 
 
 import copyreg
 import dataclasses
+import errno
 import json
 import os
 import shutil
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,8 +63,7 @@ def extract_faces(
         ``"haar"``, ``"yunet:FILE"``, or a :class:`~affkit.data.faces.Detector`.
     labels:
         A folder that :class:`~affkit.data.corpus.Corpus` can open. Line i belongs to frame i.
-        Labels named like the video are those of person 0; for labels named ``<video>_left`` and
-        ``<video>_right`` see
+        Labels named like the video are those of person 0; for ``<video>_left`` and ``<video>_right`` see
         :func:`affkit.data.matching.names_of_people`.
     force:
         Replace an existing store, and discard what an interrupted run with other settings left.
@@ -82,19 +83,17 @@ def extract_faces(
     _check(videos, size)
     refuse_existing(store, force)
     corpus = Corpus.open(labels) if labels is not None else None
-    job = _job(videos, size, detector)
+    job = _job(videos, size, detector, corpus)
     part = part_folder(store)
-    _begin(part, job, store, force)
-    missing = [video for video in videos if not _finished(part / PARTS, video.stem)]
-    with _bar(videos, missing, job, progress) as bar:
-        tick = bar.update if jobs == 1 else None
-        work = (delayed(_extract_one)(video, part / PARTS, size, detector, tick) for video in missing)
-        for video in Parallel(n_jobs=jobs, return_as="generator")(work):
-            bar.update(_num_steps(job, video) if jobs > 1 else 0)
-    _finish(part, job, videos, corpus)
-    if store.exists():
-        shutil.rmtree(store)
-    os.replace(part, store)
+    with _full_disk(store):
+        _begin(part, job, store, force)
+        if not (part / INDEX).exists():  # it is written last: then only the name is missing
+            _extract_missing(videos, part, job, detector, jobs, progress)
+            _finish(part, job, videos, corpus)
+        shutil.rmtree(part / PARTS, ignore_errors=True)
+        if store.exists():
+            shutil.rmtree(store)
+        os.replace(part, store)
     return Store.open(store)
 
 
@@ -111,48 +110,77 @@ def _check(videos: list[Path], size: int) -> None:
             )
 
 
-def _job(videos: list[Path], size: int, detector: Detector) -> dict:
-    """What ``store.json`` says: all that the crops depend on, and nothing about this machine."""
+def _job(videos: list[Path], size: int, detector: Detector, corpus: Corpus | None) -> dict:
+    """What ``store.json`` says: all that the store depends on, and nothing about this machine."""
     settings = dataclasses.asdict(detector) if dataclasses.is_dataclass(detector) else {}
     settings = {name: Path(value).name if name == "model" else value for name, value in settings.items()}
-    entries = []
+    job = {"format": FORMAT, "size": size, "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE}}
+    job["detector"] = {"name": detector.name, **settings}
+    if corpus is not None:
+        labels = next(iter(corpus.labels.values()))
+        job["expressions"], job["action_units"] = (
+            list(labels.expression_names),
+            list(labels.action_unit_names),
+        )
+    job["videos"] = []
     for video in videos:
         info = probe(video)
         entry = {"name": video.stem, "file": video.name, "bytes": video.stat().st_size}
-        entry |= {key: getattr(info, key) for key in ("width", "height", "num_frames", "fps")}
-        entry["fps"] = float(entry["fps"])
-        entries.append(entry)
-    return {
-        "format": FORMAT,
-        "size": size,
-        "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE},
-        "detector": {"name": detector.name, **settings},
-        "videos": entries,
-    }
+        entry |= {"width": info.width, "height": info.height}
+        job["videos"].append(entry | {"num_frames": info.num_frames, "fps": float(info.fps)})
+    return job
+
+
+@contextmanager
+def _full_disk(store: Path) -> Iterator[None]:
+    """A full disk becomes a :class:`UserError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "free some space and run the same command: it goes on"
+            raise UserError(store, "the disk is full", mend) from error
+        raise
 
 
 def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
     """Make the folder ``part``, or go on in it when an interrupted run of this job left it."""
-    if part.exists():
-        try:
-            old = json.loads((part / INFO).read_text())
-        except (OSError, ValueError):  # killed before the first word was written
-            old = {"videos": []}
-        same = all(old.get(key) == value for key, value in job.items() if key != "videos")
-        joining = (part / CROPS).exists()  # then the parts are being used up, and the list must stay
-        if force and old != job or not old["videos"]:
-            shutil.rmtree(part)
-        elif not same or (joining and old["videos"] != job["videos"]):
+    old = json.loads((part / INFO).read_text()) if (part / INFO).exists() else None
+    if old is None or (force and old != job):
+        shutil.rmtree(part, ignore_errors=True)
+    elif old != job:
+        same_settings = old | {"videos": job["videos"]} == job
+        if not same_settings or (part / CROPS).exists():  # once joining began, no video can be exchanged
             mend = "finish it with the same command, or discard it with --force"
             raise UserError(store, "an interrupted run with other videos or settings is unfinished", mend)
-        else:
-            for entry in old["videos"]:
-                if entry not in job["videos"]:  # no longer wanted, or the file has changed
-                    for file in _part_files(part / PARTS, entry["name"]):
-                        file.unlink(missing_ok=True)
+        for entry in old["videos"]:
+            if entry not in job["videos"]:  # no longer wanted, or the file has changed
+                for file in _part_files(part / PARTS, entry["name"]):
+                    file.unlink(missing_ok=True)
+    (part / PARTS).mkdir(parents=True, exist_ok=True)
     with write_beside(part / INFO) as file:
         file.write_text(json.dumps(job, indent=1) + "\n")
-    (part / PARTS).mkdir(exist_ok=True)
+
+
+def _extract_missing(
+    videos: list[Path], part: Path, job: dict, detector: Detector, jobs: int, progress: bool
+) -> None:
+    """Do the videos that are not done yet; if there is an error and none is done, leave nothing behind."""
+    parts = part / PARTS
+    steps = {entry["name"]: 2 * entry["num_frames"] for entry in job["videos"]}  # every video is read twice
+    missing = [video for video in videos if not _part_files(parts, video.stem)[1].exists()]
+    total, left = sum(steps.values()), sum(steps[video.stem] for video in missing)
+    bar = tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress)
+    tick = bar.update if jobs == 1 else None
+    work = (delayed(_extract_one)(video, parts, job["size"], detector, tick) for video in missing)
+    try:
+        with bar:
+            for name in Parallel(n_jobs=jobs, return_as="generator")(work):
+                bar.update(steps[name] if tick is None else 0)
+    except (UserError, OSError):
+        if not any(parts.glob("*.csv")):
+            shutil.rmtree(part)
+        raise
 
 
 def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
@@ -160,26 +188,9 @@ def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
     return parts / f"{name}.npy", parts / f"{name}.csv"
 
 
-def _finished(parts: Path, name: str) -> bool:
-    return _part_files(parts, name)[1].exists()
-
-
 def _read_rows(parts: Path, name: str) -> pd.DataFrame:
     types = {"video": str, "frame": np.int64, "person": np.int64}
     return pd.read_csv(_part_files(parts, name)[1], dtype=types, keep_default_na=False, na_values=[""])
-
-
-def _num_steps(job: dict, name: str) -> int:
-    """Frames to read for one video: it is read twice."""
-    return next(2 * entry["num_frames"] for entry in job["videos"] if entry["name"] == name)
-
-
-@contextmanager
-def _bar(videos: list[Path], missing: list[Path], job: dict, progress: bool) -> Iterator[tqdm]:
-    total = sum(_num_steps(job, video.stem) for video in videos)
-    left = sum(_num_steps(job, video.stem) for video in missing)
-    with tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress) as bar:
-        yield bar
 
 
 def _extract_one(
@@ -188,24 +199,21 @@ def _extract_one(
     """Find and cut out the faces of one video; write its crops, then its rows. Returns its name."""
     if tick is None:  # one of several processes: OpenCV's own threads would fight over the cores
         cv2.setNumThreads(1)
-    info = probe(video)
-    people = find_people(_ticking(read_frames(video), tick), detector, float(info.fps))
-    rows = [
-        (video.stem, frame + 1, person, *(round(value, 2) for value in box))
-        for person, boxes in enumerate(people)
-        for frame, box in boxes.items()
-    ]
+    fps = float(probe(video).fps)
+    people = find_people(_ticking(read_frames(video), tick), detector, fps)
+    rows, wanted = [], defaultdict(list)
+    for person, boxes in enumerate(people):
+        for index, box in boxes.items():
+            wanted[index].append((len(rows), box))
+            rows.append((video.stem, index + 1, person, *(round(value, 2) for value in box)))
     crops, table = _part_files(parts, video.stem)
     if rows:
-        places = {(row[2], row[1] - 1): place for place, row in enumerate(rows)}
         with write_beside(crops) as file, open(file, "wb") as out:
             header = _write_header(out, len(rows), size)
-            frames = _ticking(read_frames(video), tick)
-            for index, frame in enumerate(frames):
-                for person, boxes in enumerate(people):
-                    if index in boxes:
-                        out.seek(header + places[person, index] * 3 * size**2)
-                        out.write(crop_face(frame, boxes[index], size).tobytes())
+            for index, frame in enumerate(_ticking(read_frames(video), tick)):
+                for row, box in wanted[index]:
+                    out.seek(header + row * 3 * size**2)
+                    out.write(crop_face(frame, box, size).tobytes())
     with write_beside(table) as file:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(file, index=False)
     return video.stem
@@ -227,8 +235,7 @@ def _write_header(out: BinaryIO, num_rows: int, size: int) -> int:
 
 def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) -> None:
     """Join the parts in the order of the videos, and write the index with the labels."""
-    parts = part / PARTS
-    tables = {video: _read_rows(parts, video.stem) for video in videos}
+    tables = {video: _read_rows(part / PARTS, video.stem) for video in videos}
     found = [video for video in videos if len(tables[video])]
     if not found:
         shutil.rmtree(part)
@@ -242,13 +249,8 @@ def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) ->
     if corpus is not None:
         frames, width = ({e["name"]: e[key] for e in job["videos"]} for key in ("num_frames", "width"))
         index = add_labels(index, corpus.labels, corpus.subjects, frames, width)
-        some = next(iter(corpus.labels.values()))
-        job = job | {"expressions": some.expression_names, "action_units": some.action_unit_names}
     with write_beside(part / INDEX) as file:
         index.to_csv(file, index=False)
-    with write_beside(part / INFO) as file:
-        file.write_text(json.dumps(job, indent=1) + "\n")
-    shutil.rmtree(parts)
 
 
 def _join_crops(part: Path, videos: list[Path], counts: list[int], size: int) -> None:
