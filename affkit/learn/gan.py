@@ -1,0 +1,289 @@
+"""The two GAN configurations of Section IV.A: generators (Tables V, VII) and discriminators (VI, VIII).
+
+The tables are written for TensorFlow: a filter is [height, width, in, out], and padding is ``'SAME'`` or
+``'VALID'``. PyTorch has no transposed ``'SAME'``, and its ``padding=2`` is not the same for a 5x5 filter of
+stride 2: TensorFlow pads one pixel before and two after. :func:`same_padding` says where the pixels go.
+
+Table V contradicts itself: with ``'SAME'`` padding its strides 1, 2, 2, 2 turn the 1x1 input into 8x8, not
+into the 32x32 of its caption. With ``'VALID'`` padding the sizes are 1, 2, 6, 14, 32, so that is the default.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from affkit.labels import ACTION_UNITS
+
+Z_SIZE = 100
+TARGETS = ("va+au", "va", "au")
+
+
+class Layer(NamedTuple):
+    """One row of a table: a square filter, its channels and stride."""
+
+    filter: int
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """One generator and discriminator as the paper's tables print them, at width 1.
+
+    ``project`` is the side and number of channels that z is projected to by a fully connected layer;
+    with None z itself is the input, 1x1 pixel of 100 channels.
+    """
+
+    size: int
+    project: tuple[int, int] | None
+    generator: tuple[Layer, ...]
+    padding: str
+    discriminator: tuple[Layer, ...]
+
+
+def _configuration_2(filter: int) -> Tables:
+    return Tables(
+        size=96,
+        project=(6, 1024),
+        generator=tuple(Layer(filter, channels, 2) for channels in (512, 256, 128, 3)),
+        padding="same",
+        discriminator=tuple(Layer(filter, channels, 2) for channels in (64, 128, 256, 512)),
+    )
+
+
+CONFIGURATIONS = {
+    "1": Tables(
+        size=32,
+        project=None,
+        generator=(Layer(2, 384, 1), Layer(4, 128, 2), Layer(4, 64, 2), Layer(6, 3, 2)),
+        padding="valid",
+        discriminator=(Layer(5, 64, 2), Layer(5, 128, 2), Layer(5, 256, 2)),
+    ),
+    "2": _configuration_2(filter=5),
+    "2-7x7": _configuration_2(filter=7),
+}
+
+
+@dataclass(frozen=True)
+class GanNetConfig:
+    """Which generator and discriminator.
+
+    Attributes
+    ----------
+    configuration:
+        ``"1"`` (32x32, Tables V and VI), ``"2"`` (96x96, Tables VII and VIII) or ``"2-7x7"``.
+    width:
+        Channels as a share of the paper's; z and the images keep theirs.
+    targets:
+        What the discriminator tells besides fake: ``"va+au"``, ``"va"`` or ``"au"``.
+    padding:
+        Of the generator, ``"valid"`` or ``"same"``; None is the one that gives the size in the caption.
+    leak:
+        Slope of the leaky ReLU for negative values.
+    weight_std:
+        Weights start from N(0, weight_std), as in DCGAN; None: PyTorch's own start (the paper says nothing).
+    """
+
+    configuration: str = "1"
+    width: float = 1.0
+    targets: str = "va+au"
+    padding: str | None = None
+    leak: float = 0.2
+    weight_std: float | None = None
+
+    def __post_init__(self):
+        choices = {
+            "configuration": tuple(CONFIGURATIONS),
+            "targets": TARGETS,
+            "padding": (None, "valid", "same"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {allowed}")
+        if not self.width > 0:
+            raise ValueError(f"width: {self.width} is not above 0")
+
+    @property
+    def tables(self) -> Tables:
+        """The paper's tables of this configuration."""
+        return CONFIGURATIONS[self.configuration]
+
+    def channels(self, printed: int) -> int:
+        """The paper's number of channels times the width, at least one."""
+        return max(1, round(printed * self.width))
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What the discriminator says about ``B`` images; None for what this variant does not tell.
+
+    Only valence and arousal are the numbers themselves. The other two are logits: the paper's sigmoid is
+    applied by the losses, which are more exact that way, and by whoever wants a probability.
+    """
+
+    va: Tensor | None  # (B, 2) valence, arousal: linear
+    action_units: Tensor | None  # (B, 8) logits, in the order of ACTION_UNITS
+    fake: Tensor  # (B,) logit
+
+
+class Generator(nn.Module):
+    """From z to faces: fractionally-strided convolutions, batch normalisation, ReLU; tanh at the end.
+
+    >>> generator = Generator(GanNetConfig("1", width=0.1))
+    >>> generator(sample_z(2, seed=0)).shape
+    torch.Size([2, 3, 32, 32])
+    """
+
+    architecture = "generator"
+
+    def __init__(self, config: GanNetConfig):
+        super().__init__()
+        self.config = config
+        tables = config.tables
+        self.project, channels = None, Z_SIZE
+        if tables.project is not None:
+            side, channels = tables.project[0], config.channels(tables.project[1])
+            self.project = nn.Sequential(
+                nn.Linear(Z_SIZE, side * side * channels, bias=False),
+                nn.Unflatten(1, (channels, side, side)),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            )
+        padding = config.padding or tables.padding
+        layers: list[nn.Module] = []
+        for layer in tables.generator[:-1]:
+            out = config.channels(layer.channels)
+            layers += [
+                Deconvolution(channels, out, layer, padding, bias=False),
+                nn.BatchNorm2d(out),
+                nn.ReLU(),
+            ]
+            channels = out
+        layers += [Deconvolution(channels, 3, tables.generator[-1], padding), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        _start_weights(self, config.weight_std)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """``(B, 100)`` in [-1, 1] to images ``(B, 3, S, S)`` in [-1, 1]."""
+        x = z[:, :, None, None] if self.project is None else self.project(z)  # (B, C, 1, 1) or (B, C, 6, 6)
+        return self.layers(x)  # (B, 3, S, S)
+
+
+class Discriminator(nn.Module):
+    """From faces to valence, arousal, action units and "fake": strided convolutions and one linear layer.
+
+    >>> output = Discriminator(GanNetConfig("1", width=0.1))(torch.zeros(2, 3, 32, 32))
+    >>> output.va.shape, output.action_units.shape, output.fake.shape
+    (torch.Size([2, 2]), torch.Size([2, 8]), torch.Size([2]))
+    """
+
+    architecture = "discriminator"
+
+    def __init__(self, config: GanNetConfig):
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        channels, size = 3, config.tables.size
+        for layer in config.tables.discriminator:
+            out = config.channels(layer.channels)
+            layers += [
+                Convolution(channels, out, layer, bias=False),
+                nn.BatchNorm2d(out),
+                nn.LeakyReLU(config.leak),
+            ]
+            channels, size = out, -(-size // layer.stride)
+        self.layers = nn.Sequential(*layers)
+        self.num_va = 2 if "va" in config.targets else 0
+        self.num_units = len(ACTION_UNITS) if "au" in config.targets else 0
+        self.head = nn.Linear(channels * size * size, self.num_va + self.num_units + 1)
+        _start_weights(self, config.weight_std)
+
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        """Images ``(B, 3, S, S)`` in [-1, 1]."""
+        x = self.layers(images)  # (B, C, S / 2**L, S / 2**L) after L layers
+        x = self.head(x.flatten(1))  # (B, 2 + 8 + 1)
+        va, units, fake = x.split([self.num_va, self.num_units, 1], dim=1)
+        return DiscriminatorOutput(
+            va if self.num_va else None, units if self.num_units else None, fake.squeeze(1)
+        )
+
+
+def same_padding(size: int, filter: int, stride: int) -> tuple[int, int]:
+    """Pixels that TensorFlow's ``'SAME'`` puts before and after ``size`` pixels, so that size / stride come out.
+
+    An odd total puts the larger half after: another place than PyTorch's symmetric padding.
+
+    >>> same_padding(32, filter=5, stride=2)
+    (1, 2)
+    """
+    out = -(-size // stride)  # rounded up
+    total = max((out - 1) * stride + filter - size, 0)
+    return total // 2, total - total // 2
+
+
+class Convolution(nn.Conv2d):
+    """A strided convolution with TensorFlow's ``'SAME'`` padding."""
+
+    def __init__(self, channels: int, out: int, layer: Layer, bias: bool = True):
+        super().__init__(channels, out, layer.filter, layer.stride, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in, H, W)`` to ``(B, out, H / stride, W / stride)``, rounded up."""
+        top, bottom = same_padding(x.shape[2], self.kernel_size[0], self.stride[0])
+        left, right = same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
+        return super().forward(F.pad(x, (left, right, top, bottom)))  # (B, out, ceil(H / s), ceil(W / s))
+
+
+class Deconvolution(nn.ConvTranspose2d):
+    """A fractionally-strided convolution, the paper's ``conv2d transpose``.
+
+    ``"valid"`` keeps all ``(H - 1) * stride + filter`` pixels. ``"same"`` keeps ``H * stride`` of them: it
+    crops where the ``'SAME'`` convolution that leads from this output back to this input would pad.
+    """
+
+    def __init__(self, channels: int, out: int, layer: Layer, padding: str, bias: bool = True):
+        self.crop = same_padding(layer.stride, layer.filter, layer.stride) if padding == "same" else (0, 0)
+        super().__init__(channels, out, layer.filter, layer.stride, padding=self.crop[0], bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in, H, W)`` to ``(B, out, H', W')``."""
+        x = super().forward(x)
+        surplus = self.crop[1] - self.crop[0]  # PyTorch crops both ends alike, the rest is at the far end
+        return x[..., : x.shape[2] - surplus, : x.shape[3] - surplus] if surplus else x
+
+
+def sample_z(n: int, seed: int) -> Tensor:
+    """``(n, 100)`` uniform in [-1, 1], made on the CPU: the same on every machine.
+
+    >>> sample_z(2, seed=0).shape
+    torch.Size([2, 100])
+    """
+    return torch.rand(n, Z_SIZE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def printed_filters(net: nn.Module) -> list[list[int]]:
+    """Filter shapes of a live network as the paper prints them: [height, width, in, out], layer by layer.
+
+    >>> printed_filters(Generator(GanNetConfig("1")))[0]
+    [2, 2, 100, 384]
+    """
+    filters = []
+    for module in net.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            filters.append(list(module.weight.permute(2, 3, 0, 1).shape))
+        elif isinstance(module, nn.Conv2d):
+            filters.append(list(module.weight.permute(2, 3, 1, 0).shape))
+    return filters
+
+
+def _start_weights(net: nn.Module, std: float | None) -> None:
+    """DCGAN's start (Radford et al. 2015): weights from N(0, std), batch normalisation scales from N(1, std)."""
+    if std is None:
+        return
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, std)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, std)
