@@ -143,12 +143,12 @@ def test_lists_of_test_videos(tmp_path):
 
 
 def test_images_are_never_listed(tmp_path, monkeypatch):
-    make(tmp_path, {"VA_Set/Train_Set/clip.txt": VA, "cropped_aligned/clip/00001.jpg": ""})
+    make(tmp_path, {"annotations/VA_Set/Train_Set/clip.txt": VA, "cropped_aligned/clip/00001.jpg": ""})
     opened = []
     listing = Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda self: opened.append(self.name) or listing(self))
     find_layout(tmp_path)
-    assert "VA_Set" in opened and "clip" not in opened
+    assert "VA_Set" in opened and not {"cropped_aligned", "clip"} & set(opened)
 
 
 def test_files_of_different_lengths_warn_once_a_video(tmp_path):
@@ -185,6 +185,8 @@ def test_an_unknown_folder_says_what_was_looked_for(tmp_path):
     ({"VA_Set/Train_Set/clip.txt": VA}, "validation", "has no set 'validation'; choose from train"),
     ({"VA_Set/Train_Set/clip.txt": VA, "VA_Set/Validation_Set/clip.txt": VA}, None, "clip is in another set"),
     ({"VA_Set/Train_Set/clip.txt": VA + "1.7,0\n"}, None, "clip.txt: line 4: valence is 1.7"),
+    ({"EXPR_Set/Train_Set/a.txt": WITH_OTHER, "EXPR_Set/Train_Set/b.txt": WITH_OTHER.replace("Other", "Joy")},
+     None, "do not fit together"),
     ({"train/valence/1.txt": "0\n", "train/arousal/2.txt": "0\n"}, None, "no such file"),
     ({"3rd ABAW Annotations/VA_Set/Train_Set/a.txt": VA, "5th ABAW Annotations/VA_Set/Train_Set/a.txt": VA},
      None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import VIDEO_NAMES, any_labels, corpora
 
-from affkit.data import tables
+from affkit.data import formats, tables
 from affkit.data.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -268,6 +268,49 @@ def test_names_that_would_break_the_file_are_refused(tmp_path, write, name):
     with pytest.raises(UserError, match="not a video name"):
         write(tmp_path / "labels.csv", {name: Labels.empty(1)})
     assert list(tmp_path.iterdir()) == []
+
+
+HEADERS = ["", "valence,arousal", "AU1,AU2", ",".join(EXPRESSIONS), "image,valence,arousal,expression,AU1"]
+HEADERS += ["video,frame,valence,arousal", "video,frame,expression,AU1", "image_location,AU1"]
+HEADERS += ["image_file_location,valence_value,arousal_value"]
+CELLS = [
+    "0",
+    "1",
+    "-1",
+    "-5",
+    "0.5",
+    "1e9",
+    "-0",
+    "clip",
+    "clip/1.jpg",
+    "",
+    " ",
+    '"',
+    "é",
+    "nan",
+    "\u2028",
+    "\x0c",
+]
+BODIES = st.lists(st.lists(st.sampled_from(CELLS), max_size=6).map(",".join), max_size=4).map("\n".join)
+
+
+FILES = st.builds(lambda header, body: f"{header}\n{body}".encode(), st.sampled_from(HEADERS), BODIES)
+
+
+@given(st.one_of(st.binary(), FILES))
+def test_whatever_is_in_a_file_it_is_labels_or_a_clear_error(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("any") / "labels.txt"
+    path.write_bytes(content)
+    readers = [formats.read_va, formats.read_expressions, formats.read_action_units]
+    readers += [tables.read_mtl, tables.read_table, tables.read_affwild_csv, tables.read_submission]
+    for read in readers:
+        try:
+            found = read(path)
+        except UserError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        else:
+            videos = found.values() if isinstance(found, dict) else [found]
+            assert all(len(one) for one in videos)
 
 
 def test_nothing_to_write(tmp_path):

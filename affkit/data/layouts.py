@@ -147,7 +147,10 @@ def read_annotations(root: str | Path, split: str | None = None, progress: bool 
             if name in known:
                 raise UserError(path, f"{name} is in another set too", "leave it in one of them")
             known[name] = labels
-    return _merge_tasks(by_task)
+    try:
+        return _merge_tasks(by_task)
+    except ValueError as error:  # classes of expressions that differ between files
+        raise UserError(layout.root, str(error), "give the files the same header") from error
 
 
 def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
