@@ -219,11 +219,13 @@ def test_annotations_come_back(tmp_path_factory, labels, layout):
 def test_sets_and_folders_are_those_of_the_year(tmp_path):
     full = Labels.empty(2)
     full.has_va[:], full.has_expression[:], full.has_action_units[:] = True, True, True
-    write_annotations(tmp_path, {"a": full, "b_left": Labels.empty(1)}, splits={"b_left": "validation"})
+    labels = {"a": full, "b_left": Labels.empty(1), "c": Labels.empty(1)}
+    write_annotations(tmp_path, labels, splits={"b_left": "validation", "c": "test"})
     files = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*.txt")}
     assert sorted(files) == [
         "AU_Detection_Challenge/Train_Set/a.txt",
         "EXPR_Recognition_Challenge/Train_Set/a.txt",
+        "VA_Estimation_Challenge/Test_Set/c.txt",
         "VA_Estimation_Challenge/Train_Set/a.txt",
         "VA_Estimation_Challenge/Validation_Set/b_left.txt",
     ]
@@ -231,6 +233,7 @@ def test_sets_and_folders_are_those_of_the_year(tmp_path):
         files["VA_Estimation_Challenge/Validation_Set/b_left.txt"].read_bytes() == b"valence,arousal\n-5,-5\n"
     )
     assert list(read_annotations(tmp_path, "validation")) == ["b_left"]
+    assert list(read_annotations(tmp_path, "test")) == ["c"]
 
 
 def test_existing_files_are_refused_without_force(tmp_path):

@@ -207,7 +207,7 @@ def write_annotations(
         ``"abaw1"`` (2020), ``"abaw3"`` (2022 and 2023) or ``"abaw6"`` (2024). Only the names of folders
         differ; the columns are always those of ``labels``.
     splits:
-        Video name to ``"train"`` or ``"validation"``; a video that is not in it is for training.
+        Video name to ``"train"``, ``"validation"`` or ``"test"``; a video that is not in it is for training.
     force:
         Whether to replace files that are there.
 
@@ -217,7 +217,7 @@ def write_annotations(
         If a file exists already, or a video's name cannot be the name of a file.
     """
     folders = _WRITTEN[layout]
-    sets = {"train": folders["train"], "validation": "Validation_Set"}
+    sets = {"train": folders["train"], "validation": "Validation_Set", "test": "Test_Set"}
     outputs = []
     for name, one in labels.items():
         checked_video_name(root, name)

@@ -134,6 +134,7 @@ def write_submission(path: str | Path, labels: Mapping[str, Labels], task: str) 
 def read_table(path: str | Path, expression_names: Sequence[str] | None = None) -> dict[str, Labels]:
     """Our own table, made to be read by people and spreadsheets: a cell that is empty is not labelled.
 
+    The -5 and -1 of the other files are understood too, and never written.
     Columns, in any order: ``video``, ``frame`` (from 1), and as far as there are labels ``person`` (added
     to the name of the video, as in ``clip_left``), ``valence`` and ``arousal``, ``expression`` (its name)
     and action units. ``expression_names`` are the classes to know; by default the seven basic ones, and
