@@ -70,7 +70,9 @@ class Labels:
 
     def __post_init__(self):
         num_frames, num_units = len(self.valence), len(self.action_unit_names)
-        shapes = {name: (num_frames,) for name in ("valence", "arousal", "has_va", "expression", "has_expression")}
+        shapes = {
+            name: (num_frames,) for name in ("valence", "arousal", "has_va", "expression", "has_expression")
+        }
         shapes |= {name: (num_frames, num_units) for name in ("action_units", "has_action_units")}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -115,7 +117,15 @@ class Labels:
         """Same masks, same names, and same values wherever something is labelled."""
         if not isinstance(other, Labels):
             return NotImplemented
-        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        masks = {"valence": "has_va", "arousal": "has_va", "expression": "has_expression"}
+        masks |= {"action_units": "has_action_units"}
+        exact = [f.name for f in fields(self) if f.name not in masks]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in exact) and all(
+            np.array_equal(
+                getattr(self, name)[getattr(self, mask)], getattr(other, name)[getattr(self, mask)]
+            )
+            for name, mask in masks.items()
+        )
 
     def __getitem__(self, rows) -> "Labels":
         """The labels of some frames: a slice, an index array or a boolean mask over frames."""
