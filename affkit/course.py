@@ -204,7 +204,11 @@ def _empty_notebook(path: Path, error: str):
 
 
 def _count_code_cells(path: Path) -> int:
-    cells = nbformat.read(path, as_version=4).cells
+    """How far the bar goes for one notebook; nothing for a file that will fail to open."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except nbformat.reader.NotJSONError:
+        return 0
     return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
 
 

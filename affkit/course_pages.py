@@ -44,7 +44,8 @@ def formula(latex: str, display: str = "inline") -> str:
     ('<math ', '<code>{</code>')
     """
     try:
-        return mathml(latex, display=display)
+        # HTML knows <math> without its namespace, and nbconvert writes headings with one as <ns0:math>.
+        return mathml(latex, display=display).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
     except Exception:  # its errors have no common class; the reader still gets the formula
         return f"<code>{escape(latex)}</code>"
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import hypothesis
+import matplotlib
 import pytest
 
 TESTS = Path(__file__).parent
@@ -15,7 +16,8 @@ sys.path.insert(0, str(OFFLINE))
 sys.modules.pop("sitecustomize", None)
 __import__("sitecustomize")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
-os.environ.setdefault("MPLBACKEND", "agg")
+# In this process only: a kernel chooses its own way to show figures.
+matplotlib.use("agg")
 
 # The same examples in every run, and no failure because a machine is busy.
 hypothesis.settings.register_profile("affkit", deadline=None, derandomize=True)

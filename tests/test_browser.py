@@ -1,0 +1,111 @@
+"""The notebooks in JupyterLab in a real browser: they run, their sliders move pictures, nothing leaves."""
+
+from contextlib import ExitStack
+
+import nbformat
+import numpy as np
+import pytest
+from browser import browse, jupyterlab, pixels, pixels_after, run_all
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from notebook_checks import ROOT, sandbox
+
+from affkit.course import run_course
+
+pytestmark = pytest.mark.browser
+HANDLE, PICTURE = ".affkit-frame-slider .noUi-handle", "img.affkit-frame-image"
+START = ROOT / "notebooks" / "00_start_here.ipynb"
+
+TOY = """\
+import numpy as np
+from affkit.show.widgets import frame_player
+
+display(frame_player(lambda i: np.full((24, 32, 3), 20 * i, np.uint8), num_frames=10))
+"""
+BROKEN = """\
+from IPython.display import Javascript, display
+
+display(Javascript("console.error('broken widget'); fetch('http://example.org/picture.png')"))
+"""
+
+
+@pytest.fixture
+def lab(chromium, tmp_path):
+    """``lab(notebook)`` runs all cells of a copy of the notebook in JupyterLab; returns the watched page."""
+    with ExitStack() as stack:
+
+        def run(path):
+            root = tmp_path / "root"
+            copy = sandbox(path, root)
+            address = stack.enter_context(jupyterlab(root, tmp_path / "jupyter"))
+            watched = stack.enter_context(browse(chromium, tmp_path / "profile"))
+            assert run_all(watched.page, address, f"notebooks/{copy.name}") == []
+            return watched
+
+        yield run
+
+
+def write_toy(folder, source):
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_markdown_cell("# A toy: $x^2$"), new_code_cell(source)]
+    path = folder / "01_toy.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def test_slider_shows_the_frame_of_its_number(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, TOY))
+    page = watched.page
+    page.wait_for_selector(PICTURE)
+    first = pixels(page, PICTURE)
+    page.locator(HANDLE).focus()
+    page.keyboard.press("ArrowRight")
+    moved = np.frombuffer(pixels_after(page, PICTURE, first), np.uint8).reshape(24, 32, 4)
+    assert np.frombuffer(first, np.uint8).reshape(24, 32, 4)[..., :3].max() == 0
+    assert np.unique(moved[..., :3]).tolist() == [20]
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_a_fault_on_the_page_is_seen(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, BROKEN))
+    watched.page.wait_for_timeout(1000)
+    assert any("broken widget" in error for error in watched.errors)
+    assert watched.outside == ["http://example.org/picture.png"]
+
+
+def test_a_cell_that_fails_is_seen(lab, tmp_path):
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        lab(write_toy(tmp_path, "1 / 0"))
+
+
+@pytest.mark.skipif(not START.exists(), reason="notebook 00 is not written yet")
+def test_start_here(lab, tmp_path):
+    watched = lab(START)
+    page = watched.page
+    page.locator(PICTURE).first.scroll_into_view_if_needed()
+    first = pixels(page, PICTURE)
+    assert len(set(first)) > 50, "a picture worth looking at"
+    page.locator(HANDLE).first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    moved = pixels_after(page, PICTURE, first)
+    page.screenshot(path=tmp_path / "moved.png")
+    page.keyboard.press("Home")
+    assert pixels_after(page, PICTURE, moved) != moved
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_pages_of_the_course_need_no_network(chromium, tmp_path):
+    write_toy(tmp_path, TOY + "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()")
+    assert [result.error for result in run_course(tmp_path, tmp_path / "out", progress=False)] == [""]
+    with browse(chromium, tmp_path / "profile") as watched:
+        page = watched.page
+        page.goto((tmp_path / "out" / "index.html").as_uri())
+        picture = page.locator("section img")
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        page.screenshot(path=tmp_path / "index.png")
+        page.get_by_role("link", name="A toy").first.click()
+        page.wait_for_selector("math")
+        assert page.locator(".jp-RenderedImage img").count() == 1
+        assert page.get_by_text("open in JupyterLab").count() == 1
+        page.screenshot(path=tmp_path / "page.png")
+    assert watched.errors == [] and watched.outside == []
