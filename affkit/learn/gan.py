@@ -19,6 +19,7 @@ from affkit.labels import ACTION_UNITS
 
 Z_SIZE = 100
 TARGETS = ("va+au", "va", "au")
+PADDINGS = (None, "valid", "same")
 
 
 class Layer(NamedTuple):
@@ -205,13 +206,12 @@ class Discriminator(nn.Module):
         x = self.layers(images)  # (B, C, S / 2**L, S / 2**L) after L layers
         x = self.head(x.flatten(1))  # (B, 2 + 8 + 1)
         va, units, fake = x.split([self.num_va, self.num_units, 1], dim=1)
-        return DiscriminatorOutput(
-            va if self.num_va else None, units if self.num_units else None, fake.squeeze(1)
-        )
+        va, units = va if self.num_va else None, units if self.num_units else None
+        return DiscriminatorOutput(va, units, fake.squeeze(1))
 
 
 def same_padding(size: int, filter: int, stride: int) -> tuple[int, int]:
-    """Pixels that TensorFlow's ``'SAME'`` puts before and after ``size`` pixels, so that size / stride come out.
+    """Pixels that TensorFlow's ``'SAME'`` puts before and after ``size`` pixels: size / stride come out.
 
     An odd total puts the larger half after: another place than PyTorch's symmetric padding.
 
@@ -244,14 +244,14 @@ class Deconvolution(nn.ConvTranspose2d):
     """
 
     def __init__(self, channels: int, out: int, layer: Layer, padding: str, bias: bool = True):
-        self.crop = same_padding(layer.stride, layer.filter, layer.stride) if padding == "same" else (0, 0)
-        super().__init__(channels, out, layer.filter, layer.stride, padding=self.crop[0], bias=bias)
+        crop = same_padding(layer.stride, layer.filter, layer.stride) if padding == "same" else (0, 0)
+        super().__init__(channels, out, layer.filter, layer.stride, padding=crop[0], bias=bias)
+        self.surplus = crop[1] - crop[0]  # PyTorch crops both ends alike, the rest is at the far end
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, in, H, W)`` to ``(B, out, H', W')``."""
         x = super().forward(x)
-        surplus = self.crop[1] - self.crop[0]  # PyTorch crops both ends alike, the rest is at the far end
-        return x[..., : x.shape[2] - surplus, : x.shape[3] - surplus] if surplus else x
+        return x[..., : x.shape[2] - self.surplus, : x.shape[3] - self.surplus]
 
 
 def sample_z(n: int, seed: int) -> Tensor:
@@ -279,7 +279,7 @@ def printed_filters(net: nn.Module) -> list[list[int]]:
 
 
 def _start_weights(net: nn.Module, std: float | None) -> None:
-    """DCGAN's start (Radford et al. 2015): weights from N(0, std), batch normalisation scales from N(1, std)."""
+    """DCGAN's start (Radford et al. 2015): weights from N(0, std), batch norm's scales from N(1, std)."""
     if std is None:
         return
     for module in net.modules():

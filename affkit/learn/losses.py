@@ -168,8 +168,8 @@ def generator_loss(
 
     with x the probability of "fake" that the discriminator gives a generated image. As printed (``"log"``)
     the gradient of the first term vanishes where it is needed most, when the discriminator is sure
-    (:math:`x \to 1`), and the loss has no floor when it is fooled (:math:`x \to 0`). The usual cure (Goodfellow et
-    al. 2014, Section 3) is ``"non-saturating"``: :math:`-\log(1 - x)` in its place.
+    (:math:`x \to 1`), and the loss has no floor when it is fooled (:math:`x \to 0`). The usual cure
+    (Goodfellow et al. 2014, Section 3) is ``"non-saturating"``: :math:`-\log(1 - x)` in its place.
 
     Parameters
     ----------

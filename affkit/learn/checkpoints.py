@@ -1,0 +1,108 @@
+"""Trained networks as one file each: the weights in safetensors, the configuration as JSON in its header.
+
+The usual ``.pt`` file is a pickle, and opening a pickle can run any program that its author put inside. A
+safetensors file is a list of names, shapes and numbers: there is nothing in it to run.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from affkit.errors import UserError
+from affkit.files import existing_file, write_beside
+from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.gan import Discriminator, GanNetConfig, Generator
+
+ARCHITECTURES = {
+    "generator": (Generator, GanNetConfig),
+    "discriminator": (Discriminator, GanNetConfig),
+    "affwildnet": (AffWildNet, AffWildNetConfig),
+}
+OTHER_FILE = "give a .safetensors file written by `affkit train`"
+
+
+def save_checkpoint(path: str | Path, model: nn.Module, config: Mapping | None = None) -> Path:
+    """Write the weights of ``model`` and what is needed to build it again.
+
+    Parameters
+    ----------
+    path:
+        The file, by custom ``*.safetensors``; an existing one is replaced in one go.
+    model:
+        A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator` or
+        :class:`~affkit.learn.affwildnet.AffWildNet`.
+    config:
+        How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
+    """
+    header = {
+        "architecture": model.architecture,
+        "net": json.dumps(asdict(model.config)),
+        "training": json.dumps(dict(config or {})),
+    }
+    write_tensors(path, model.state_dict(), header)
+    return Path(path)
+
+
+def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[nn.Module, dict]:
+    """Read a network written by :func:`save_checkpoint`; it is in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    architecture:
+        ``"generator"``, ``"discriminator"`` or ``"affwildnet"``, when only that one is of use.
+
+    Returns
+    -------
+    tuple
+        The model, and how it was trained: the ``config`` that was saved.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, a pickle, not one of ours, or of another architecture.
+    """
+    tensors, header = read_tensors(path)
+    found = header.get("architecture")
+    if found not in ARCHITECTURES:
+        raise UserError(path, "holds no network of affkit", OTHER_FILE)
+    if architecture is not None and found != architecture:
+        raise UserError(path, f"holds a {found}, needed is a {architecture}", "give another checkpoint")
+    model_class, config_class = ARCHITECTURES[found]
+    try:
+        config, training = config_class(**json.loads(header["net"])), json.loads(header["training"])
+        with torch.device("meta"):  # shapes only: whatever the header says, no memory is taken for it
+            model = model_class(config)
+        model.load_state_dict(tensors, assign=True)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(path, f"its weights do not fit its configuration ({found})", OTHER_FILE) from error
+    return model.float().eval(), training
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write named tensors and a header of texts as a safetensors file, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with write_beside(path) as part:
+        save_file(tensors, part, metadata=dict(header))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and the texts of its header, or :class:`UserError`."""
+    path = existing_file(path)
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == b"PK" or start[:1] == b"\x80":  # zip and pickle: what torch.save writes
+        problem = "is a pickle, and opening one can run any program; only safetensors is read"
+        raise UserError(path, problem, OTHER_FILE)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(path, "is not a safetensors file, or a damaged one", OTHER_FILE) from error

@@ -1,0 +1,203 @@
+"""What every training run has in common: an order of the data, a log, checkpoints, and going on after a kill.
+
+Nothing random has a state that would have to be saved. Which rows step ``k`` sees, and its random numbers,
+are a function of the seed and of ``k``; so a run that was killed and goes on from its last save computes, on
+a CPU, exactly what it would have computed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from affkit.errors import UserError
+from affkit.files import write_beside
+from affkit.learn.checkpoints import read_tensors, write_tensors
+
+STATE, LOG = "training.safetensors", "log.csv"
+
+
+class Trainer(Protocol):
+    """What :func:`run` trains: networks and optimizers by name, and what one step does with them."""
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    def step(self, number: int) -> Mapping[str, Tensor | float]:
+        """Train one step; the values of the losses, by name, the same names each time."""
+
+    def save(self, out: Path, steps: int) -> None:
+        """Write the networks, after ``steps`` steps, into the folder ``out``."""
+
+
+class RowStream:
+    """An endless stream of the numbers 0 to n - 1, shuffled anew each time round, cut into batches.
+
+    >>> stream = RowStream(n=5, batch_size=2, seed=0)
+    >>> sorted(np.concatenate([stream.batch(k) for k in range(5)]).tolist())
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int):
+        self.n, self.batch_size, self.seed = n, min(batch_size, n), seed
+        self._rounds: dict[int, np.ndarray] = {}
+
+    def batch(self, number: int) -> np.ndarray:
+        """Batch ``number`` of the stream, ``(batch_size,)``; the same whenever it is asked for."""
+        positions = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
+        rounds, offsets = np.divmod(positions, self.n)
+        return np.concatenate([self._round(r)[offsets[rounds == r]] for r in np.unique(rounds)])
+
+    def _round(self, number: int) -> np.ndarray:
+        if number not in self._rounds:
+            if len(self._rounds) > 1:  # a batch needs two rounds at most
+                self._rounds.pop(min(self._rounds))
+            self._rounds[number] = np.random.default_rng([self.seed, number]).permutation(self.n)
+        return self._rounds[number]
+
+
+def step_generator(seed: int, number: int) -> torch.Generator:
+    """Random numbers for step ``number`` of a run, the same on every machine."""
+    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def make_fabric(device: str = "auto", precision: str | None = None):
+    """A Lightning Fabric on one device: it moves networks and data there and knows the precisions.
+
+    ``device`` is ``auto``, ``cpu``, ``cuda`` or ``mps``; ``precision`` for instance ``bf16-mixed``.
+    """
+    from lightning_fabric import Fabric  # takes seconds to import
+
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision or "32-true")
+    except Exception as error:  # Fabric has several types for "there is none" and "no such word"
+        raise UserError(
+            f"device {device}, precision {precision}", str(error).splitlines()[0], "try --device cpu"
+        ) from error
+
+
+def run(
+    trainer: Trainer,
+    out: Path,
+    identity: Mapping,
+    steps: int,
+    resume: bool = False,
+    save_every: int = 200,
+    callback: Callable[[int, dict, Trainer], None] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train up to step ``steps``; save every ``save_every`` steps and at the end.
+
+    Parameters
+    ----------
+    identity:
+        What the run is, as JSON can hold it: configuration and data. Only the same run can be resumed.
+    resume:
+        Go on from the last save in ``out``; start at 0 where there is none.
+    callback:
+        Called after each save with the number of steps, the last values and the trainer.
+
+    Returns
+    -------
+    DataFrame
+        A row a step: ``step`` (from 1) and the values of the losses. Also written as ``log.csv``.
+
+    Raises
+    ------
+    UserError
+        If ``out`` holds a run already (without ``resume``) or another one (with it), or the loss is no longer
+        a number; the last good checkpoint stays.
+    """
+    done, log = _start(trainer, out, identity, resume)
+    values = []
+    with tqdm(total=steps, initial=done, unit="step", disable=not progress) as bar:
+        for number in range(done, steps):
+            values.append(trainer.step(number))
+            bar.update()
+            if (number + 1) % save_every == 0 or number + 1 == steps:
+                log = _extend_log(log, values, number + 1, out)
+                _save(trainer, out, identity, number + 1, log)
+                values = []
+                last = log.iloc[-1].drop("step").to_dict()
+                bar.set_postfix({name: f"{value:.3f}" for name, value in last.items()})
+                if callback is not None:
+                    callback(number + 1, last, trainer)
+    return log
+
+
+def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tuple[int, pd.DataFrame]:
+    """The number of steps done, and their log."""
+    state = out / STATE
+    if not state.exists():
+        return 0, pd.DataFrame()
+    if not resume:
+        raise UserError(out, "holds a run already", "add --resume to go on with it, or choose another folder")
+    tensors, header = read_tensors(state)
+    if header.get("identity") != json.dumps(identity, sort_keys=True):
+        problem = "holds a run with another configuration or other data"
+        raise UserError(out, problem, "repeat its options, or choose another folder")
+    _restore(trainer, tensors)
+    done = int(header["step"])
+    log = pd.read_csv(out / LOG, float_precision="round_trip")
+    return done, log[log["step"] <= done]
+
+
+def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) -> pd.DataFrame:
+    """The log with the values of the steps up to ``step``: one transfer from the device for all of them."""
+    names = list(values[0])
+    table = torch.stack([torch.stack([torch.as_tensor(v[name]).detach().float().cpu() for name in names])
+                         for v in values])  # fmt: skip
+    if not table.isfinite().all():
+        bad = step - len(values) + 1 + int((~table.isfinite()).any(dim=1).int().argmax())
+        raise UserError(
+            out,
+            f"the loss is no longer a number at step {bad}",
+            "lower the learning rate; the last good checkpoint is kept",
+        )
+    new = pd.DataFrame(table.double().numpy(), columns=names)
+    new.insert(0, "step", np.arange(step - len(values) + 1, step + 1))
+    return pd.concat([log, new], ignore_index=True)
+
+
+def _save(trainer: Trainer, out: Path, identity: Mapping, step: int, log: pd.DataFrame) -> None:
+    """The state comes last: what it does not speak of yet is written again by the run that goes on."""
+    trainer.save(out, step)
+    with write_beside(out / LOG) as part:
+        log.to_csv(part, index=False)
+    header = {"identity": json.dumps(identity, sort_keys=True), "step": str(step)}
+    write_tensors(out / STATE, _state(trainer), header)
+
+
+def _state(trainer: Trainer) -> dict[str, Tensor]:
+    """All weights, and for each weight what its optimizer remembers, by name."""
+    tensors = {}
+    for name, module in trainer.modules.items():
+        tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
+    for name, optimizer in trainer.optimizers.items():
+        for index, memory in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{name}/{index}/{key}": tensor for key, tensor in memory.items()}
+    return tensors
+
+
+def _restore(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of :func:`_state`."""
+    for name, module in trainer.modules.items():
+        prefix = f"{name}/"
+        module.load_state_dict(
+            {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        )
+    for name, optimizer in trainer.optimizers.items():
+        memories: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith(f"optimizer/{name}/"):
+                index, what = key.split("/")[2:]
+                memories.setdefault(int(index), {})[what] = tensor
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": memories, "param_groups": groups})

@@ -1,0 +1,128 @@
+"""The two training runs: a GAN (Section IV.C.1), and the multi-task network (IV.C.2).
+
+A run is a folder: the networks as ``*.safetensors``, ``log.csv`` with a row a step, for the GAN a sheet of
+faces at every save, and ``training.safetensors``, from which the run goes on after a kill.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+
+import pandas as pd
+
+from affkit.data.store import Store
+from affkit.errors import UserError
+from affkit.learn.gan_training import GanConfig, GanTrainer
+from affkit.learn.mtl_training import MtlConfig, MtlTrainer
+from affkit.learn.runs import make_fabric, run
+
+__all__ = ["GanConfig", "GanRun", "MtlConfig", "MtlRun", "train_gan", "train_mtl"]
+
+
+@dataclass(frozen=True)
+class GanRun:
+    """A finished run: its folder, the two checkpoints, and the log, a row a step."""
+
+    out: Path
+    generator: Path
+    discriminator: Path
+    log: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class MtlRun:
+    """A finished run: its folder, the checkpoint, and the log, a row a step."""
+
+    out: Path
+    checkpoint: Path
+    log: pd.DataFrame
+
+
+def train_gan(
+    store: Store,
+    out: str | Path,
+    config: GanConfig | None = None,
+    steps: int = 1000,
+    resume: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
+    callback: Callable[[int, dict, GanTrainer], None] | None = None,
+    progress: bool = True,
+    rows: Sequence[int] | None = None,
+    save_every: int = 200,
+) -> GanRun:
+    """Train generator and discriminator on the faces of a store, labelled or not.
+
+    Parameters
+    ----------
+    store:
+        Faces at least as large as the configuration draws; larger ones are averaged down.
+    out:
+        Folder of the run.
+    config:
+        The paper's configuration 1 by default; see :meth:`GanConfig.recipe`.
+    steps:
+        Steps in all, those before a ``resume`` included. One step is ``discriminator_steps`` updates of one
+        and ``generator_steps`` of the other network.
+    resume:
+        Go on from the last save. On a CPU the weights end the same, bit by bit, as without the interruption.
+    device, precision:
+        As Lightning Fabric names them: ``auto``, ``cpu``, ``cuda``; ``32-true``, ``bf16-mixed``.
+    callback:
+        ``callback(steps_done, losses, trainer)`` after each save; ``trainer.pictures(n)`` are faces to show.
+    progress:
+        Show a progress bar with the time left.
+    rows:
+        The rows of the store to train on; all by default.
+    save_every:
+        Steps from one save to the next.
+
+    Raises
+    ------
+    UserError
+        If the store does not fit, ``out`` holds another run, or the loss is no longer a number.
+    """
+    config, out = config or GanConfig(), Path(out)
+    trainer = GanTrainer(make_fabric(device, precision), store, rows, config)
+    identity = {"config": asdict(config), "faces": len(trainer.faces)}
+    log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
+    return GanRun(out, out / "generator.safetensors", out / "discriminator.safetensors", log)
+
+
+def train_mtl(
+    store: Store,
+    out: str | Path,
+    config: MtlConfig | None = None,
+    num_epochs: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
+    callback: Callable[[int, dict, MtlTrainer], None] | None = None,
+    progress: bool = True,
+    rows: Sequence[int] | None = None,
+    save_every: int = 200,
+    weights: str | Path | None = None,
+) -> MtlRun:
+    """Train VGGFACE-GRU-attention on sequences of a store with labels.
+
+    Give ``num_epochs``, how often each sequence is seen, or ``steps``, a number of batches. ``weights`` is a
+    checkpoint to take the convolutional half from, which is what makes ``config.frozen`` useful. All else is
+    as in :func:`train_gan`.
+
+    Raises
+    ------
+    UserError
+        If nothing in the store is labelled for what is to be learned, or as in :func:`train_gan`.
+    """
+    if (num_epochs is None) == (steps is None):
+        raise UserError("training", "needs num_epochs or steps, one of the two", "give --steps N")
+    config, out = config or MtlConfig(), Path(out)
+    weights = None if weights is None else Path(weights)
+    trainer = MtlTrainer(make_fabric(device, precision), store, rows, config, weights)
+    if steps is None:
+        steps = ceil(num_epochs * len(trainer.sequences) / trainer.stream.batch_size)
+    identity = {"config": asdict(config), "sequences": len(trainer.sequences)}
+    log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
+    return MtlRun(out, out / "affwildnet.safetensors", log)
