@@ -4,7 +4,7 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # JupyterLab answers this machine only, and asks nobody for news or updates.
 LAB := $(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.news_url=None \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --KernelManager.transport=ipc \
@@ -24,7 +24,7 @@ run: .venv/installed
 	@$(BIN)/affkit notebooks run notebooks --out runs/course
 
 test: .venv/installed-test
-	@$(BIN)/python -m pytest --doctest-modules affkit tests
+	@$(BIN)/python -m pytest --doctest-modules affkit benchmarks/bench.py tests
 
 lab: .venv/installed
 	@$(LAB) notebooks/00_start_here.ipynb

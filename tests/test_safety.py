@@ -64,7 +64,7 @@ def unsafe(source: str) -> list[str]:
         name = ast.unparse(call.func)
         if name == "torch.load" and keywords.get("weights_only") != "True":
             problems.append("torch.load without weights_only=True")
-        if keywords.get("allow_pickle", "False") != "False":
+        if name.endswith("load") and keywords.get("allow_pickle", "False") != "False":
             problems.append("allow_pickle")
         if name in ("eval", "exec", "os.system") or keywords.get("shell", "False") != "False":
             problems.append(f"runs a string: {name}")
@@ -173,6 +173,6 @@ def test_files_and_functions_stay_short(path):
 
 
 def test_code_has_one_look():
-    for command in (["ruff", "check"], ["ruff", "format", "--check"]):
+    for command in (["ruff", "check", "--output-format=concise"], ["ruff", "format", "--check"]):
         run = subprocess.run([sys.executable, "-m", *command, "."], cwd=ROOT, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout
