@@ -193,7 +193,7 @@ def test_wrong_arguments(clips, tmp_path):
 def test_a_full_disk_is_said_and_the_next_run_goes_on(clips, reference, tmp_path, monkeypatch, place):
     videos = [clips / "one.mp4", clips / "two.mp4"]
 
-    def full(*args):
+    def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -23,6 +23,7 @@ GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
 PERSON_SECONDS = 0.3  # what is seen for less is not a person
 SMOOTH_SECONDS = 0.3  # window over which boxes are smoothed
 LOOK_SIDE = 48  # pixels a face is wide in the small picture it is looked for in
+TILTS = (0, 20, -20)  # degrees by which the small picture is turned until a face is found
 LOOK_MARGIN = 2.0  # side of that picture, in faces
 SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one person
 
@@ -66,7 +67,8 @@ def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = L
     """The face of about the size of ``box`` that is nearest to it, or ``None``.
 
     Only a square of ``margin`` boxes around ``box`` is looked at, reduced or enlarged until the face is
-    :data:`LOOK_SIDE` pixels wide. ``frame`` is ``(H, W, 3)`` uint8 RGB.
+    :data:`LOOK_SIDE` pixels wide; if there is no face, once more with the head tilted either way
+    (:data:`TILTS`). ``frame`` is ``(H, W, 3)`` uint8 RGB.
     """
     (x, y), half = box.center, box.side * margin / 2
     left, top = max(round(x - half), 0), max(round(y - half), 0)
@@ -76,9 +78,24 @@ def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = L
     if min(width, height) < LOOK_SIDE // 2:  # the face has left the picture
         return None
     small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    found = [seen.moved(left, top, 1 / scale) for seen in detector.detect(small)]
-    found = [seen for seen in found if distance(box, seen) < 1]
-    return min(found, key=lambda seen: distance(box, seen), default=None)
+    middle = width / 2, height / 2
+    for tilt in TILTS:
+        turn = cv2.getRotationMatrix2D(middle, tilt, 1)
+        view = (
+            cv2.warpAffine(small, turn, (width, height), borderMode=cv2.BORDER_REPLICATE) if tilt else small
+        )
+        found = [_turned(seen, cv2.invertAffineTransform(turn)) for seen in detector.detect(view)]
+        found = [seen.moved(left, top, 1 / scale) for seen in found]
+        best = min(found, key=lambda seen: distance(box, seen), default=None)
+        if best is not None and distance(box, best) < 1:
+            return best
+    return None
+
+
+def _turned(box: Box, turn: np.ndarray) -> Box:
+    """A box of the same size, its centre moved by ``turn``, a ``(2, 3)`` affine map."""
+    x, y = turn @ (*box.center, 1)
+    return Box(float(x) - box.w / 2, float(y) - box.h / 2, box.w, box.h, box.score)
 
 
 def distance(a: Box, b: Box) -> float:
@@ -165,7 +182,7 @@ def _follow_back(
         box = look_near(frame, track.predict(index), detector)
         taken = [other.boxes[index] for other in others if index in other.boxes]
         if box is None or any(box.iou(other) > 0.3 for other in taken):
-            return
+            continue
         track.add(index, box)
 
 
@@ -239,8 +256,9 @@ def smooth(boxes: dict[int, Box], window: int) -> dict[int, Box]:
 def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) -> list[dict[int, Box]]:
     """Everybody in a clip: for each person ``{frame (0-based): box}``, the one seen longest first.
 
-    A track is a person when its face was really seen for :data:`PERSON_SECONDS` (or half of a shorter
-    clip), and in at least half of its frames. Boxes are smoothed; boxes filled in have the score ``nan``.
+    Tracks whose face was not really seen in half of their frames are dropped; so is, after joining, who was
+    seen for less than :data:`PERSON_SECONDS` in all, or than half of a shorter clip. Boxes are smoothed;
+    boxes that were filled in have the score ``nan``.
     """
     num_frames = 0
 
@@ -252,7 +270,8 @@ def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) ->
 
     tracks = follow_faces(counted(), detector, fps)
     least = min(round(PERSON_SECONDS * fps), (num_frames + 1) // 2)
-    tracks = [t for t in tracks if len(t.boxes) >= max(least, (t.last - t.first + 1) / 2)]
-    people = sorted(join_tracks(tracks), key=lambda person: (-len(person.boxes), person.first))
+    tracks = [track for track in tracks if len(track.boxes) >= (track.last - track.first + 1) / 2]
+    people = [person for person in join_tracks(tracks) if len(person.boxes) >= least]
+    people.sort(key=lambda person: (-len(person.boxes), person.first))
     window = round(SMOOTH_SECONDS * fps) // 2 * 2 + 1
     return [smooth(fill_gaps(person.boxes, round(GAP_SECONDS * fps)), window) for person in people]
