@@ -29,7 +29,8 @@ import numpy as np
 
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.synth import motion
-from affkit.synth.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS, UNIT_SHARES
+from affkit.synth.actions import EXPRESSION_ACTION_UNITS
+from affkit.synth.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS
 from affkit.synth.motion import envelope, smooth_noise
 
 ACTION_UNIT_THRESHOLD = 0.2
@@ -175,7 +176,7 @@ def sample_style(rng: np.random.Generator) -> Style:
             for unit, share in shares.items()
             if rng.uniform() < share
         }
-        for expression, shares in UNIT_SHARES.items()
+        for expression, shares in EXPRESSION_ACTION_UNITS.items()
     }
     return Style(
         units=units,
@@ -210,9 +211,9 @@ def perform(
     >>> len(act.labels), sorted(act.intensities) == sorted(SHOWN_UNITS)
     (90, True)
     """
-    streams = rng.spawn(6)
+    streams = rng.spawn(6)  # one for each thing, so that none depends on what another draws
     if plan is None:
-        episodes = spontaneous_episodes(streams[0], times[-1], style)
+        episodes = spontaneous_episodes(streams[0], np.ceil(times[-1]), style)
     else:
         episodes = planned_episodes(streams[0], times[-1], style, plan)
     felt = feel(streams[1], times, episodes, style)  # (T, 2)
@@ -353,7 +354,7 @@ def show(
                 rest[unit] = _add(rest[unit], level * course * flicker)
     for units, rate in SIGNALS.items():
         start = _EARLIEST + rng.exponential(60 / rate)
-        while start < times[-1]:
+        while start < np.ceil(times[-1]):
             course = envelope(
                 times, start, rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.6)
             )

@@ -1,10 +1,14 @@
-"""Six emotions as published: where they lie in valence and arousal, and which action units show them.
+"""Six emotions as published: where they lie in valence and arousal, and which of them people blend.
+
+Which action units show them is in :data:`affkit.synth.actions.EXPRESSION_ACTION_UNITS`.
 
 References
 ----------
 J. A. Russell, A. Mehrabian, "Evidence for a three-factor theory of emotions", J. Research in Personality
 11(3), 1977. S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014.
 """
+
+from affkit.synth.actions import EXPRESSION_ACTION_UNITS
 
 ANCHORS = {
     "Happiness": (0.81, 0.51),
@@ -16,21 +20,10 @@ ANCHORS = {
 }
 """Valence and arousal of each emotion (Russell & Mehrabian 1977, pleasure and arousal)."""
 
-UNIT_SHARES = {
-    "Happiness": {"AU12": 1, "AU25": 1, "AU6": 0.51},
-    "Sadness": {"AU4": 1, "AU15": 1, "AU1": 0.60, "AU6": 0.50, "AU17": 0.67},
-    "Fear": {"AU1": 1, "AU4": 1, "AU20": 1, "AU25": 1, "AU2": 0.57, "AU5": 0.63, "AU26": 0.33},
-    "Anger": {"AU4": 1, "AU7": 1, "AU24": 1, "AU10": 0.26, "AU17": 0.52, "AU23": 0.29},
-    "Surprise": {"AU1": 1, "AU2": 1, "AU25": 1, "AU26": 1, "AU5": 0.66},
-    "Disgust": {"AU9": 1, "AU10": 1, "AU17": 1, "AU4": 0.31, "AU24": 0.26},
-}
-"""Share of people who use an action unit in an expression (Du et al. 2014, Table 1). Their table says "over
-70%" for the main ones, which is 1 here. Left out: AU11 in sadness (26%), which no drawn face can move."""
-
 SHOWN_UNITS = tuple(
-    sorted({unit for units in UNIT_SHARES.values() for unit in units}, key=lambda u: int(u[2:]))
+    sorted({unit for units in EXPRESSION_ACTION_UNITS.values() for unit in units}, key=lambda u: int(u[2:]))
 )
-"""All action units that a performance can contain: the paper's eight and eight more."""
+"""All action units that a performance can contain: the paper's eight and nine more."""
 
 COMPOUNDS = {
     "Happiness": ("Surprise", "Disgust"),

@@ -79,7 +79,7 @@ def blinks(rng: np.random.Generator, times: np.ndarray, rate: float) -> np.ndarr
     mean_gap = 60 / rate - np.mean(BLINK_SECONDS) - SHORTEST_BLINK_GAP
     closed = np.zeros(len(times))
     start = _EARLIEST
-    while start < times[-1]:
+    while start < np.ceil(times[-1]):  # the same events at any frame rate
         start += SHORTEST_BLINK_GAP + rng.exponential(mean_gap)
         seconds = rng.uniform(*BLINK_SECONDS)
         closed = np.maximum(closed, envelope(times, start, seconds / 3, 0, seconds * 2 / 3))
@@ -103,7 +103,7 @@ def speech(rng: np.random.Generator, times: np.ndarray, share: float) -> Speech:
         return Speech(jaw, lips, talking > 0)
     mean_gap = np.mean(SPEECH_SECONDS) * (1 / share - 1)
     start = _EARLIEST + rng.exponential(mean_gap)
-    while start < times[-1]:
+    while start < np.ceil(times[-1]):  # the same events at any frame rate
         seconds = rng.uniform(*SPEECH_SECONDS)
         turn = envelope(times, start, 0.1, seconds, 0.2)
         beat = rng.uniform(*SYLLABLES_A_SECOND) * times + smooth_noise(rng, times, 0.3, 0.5, 2)
@@ -133,7 +133,7 @@ def glances(rng: np.random.Generator, times: np.ndarray, turns: np.ndarray) -> n
     gaze = np.zeros((len(times), 2))
     here = np.zeros(2)
     start = 0.0
-    while start < times[-1]:
+    while start < np.ceil(times[-1]):  # the same events at any frame rate
         start += rng.uniform(*FIXATION_SECONDS)
         away = rng.uniform() < 0.35
         target = rng.normal(0, (0.16, 0.08)) if away else rng.normal(0, 0.02, 2)
