@@ -263,6 +263,11 @@ def sample_z(n: int, seed: int) -> Tensor:
     return torch.rand(n, Z_SIZE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+def fit_size(images: Tensor, size: int) -> Tensor:
+    """Faces ``(B, 3, S, S)`` made smaller by averaging; unchanged when they are of that size."""
+    return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
+
+
 def printed_filters(net: nn.Module) -> list[list[int]]:
     """Filter shapes of a live network as the paper prints them: [height, width, in, out], layer by layer.
 

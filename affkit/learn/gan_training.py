@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
 from affkit.learn.checkpoints import save_checkpoint
-from affkit.learn.gan import Z_SIZE, Discriminator, GanNetConfig, Generator, sample_z
+from affkit.learn.gan import Z_SIZE, Discriminator, GanNetConfig, Generator, fit_size, sample_z
 from affkit.learn.generate import image_grid, pictures, write_picture
 from affkit.learn.losses import fake_images_loss, generator_loss, real_loss
 from affkit.learn.runs import RowStream, step_generator
@@ -203,8 +202,7 @@ class GanTrainer:
     def _batch(self, number: int, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Real faces ``(B, 3, S, S)``, their labels, and z ``(B, 100)``."""
         images, labels = self.faces[self.stream.batch(number)]
-        if images.shape[-1] != self.size:
-            images = F.interpolate(images, size=(self.size, self.size), mode="area")
+        images = fit_size(images, self.size)
         if self.config.mirror:
             flip = torch.rand(len(images), generator=random) < 0.5
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)

@@ -77,10 +77,9 @@ def make_fabric(device: str = "auto", precision: str | None = None):
 
     try:
         return Fabric(accelerator=device, devices=1, precision=precision or "32-true")
-    except Exception as error:  # Fabric has several types for "there is none" and "no such word"
-        raise UserError(
-            f"device {device}, precision {precision}", str(error).splitlines()[0], "try --device cpu"
-        ) from error
+    except (RuntimeError, ValueError) as error:  # not on this machine; no such word
+        asked = f"device {device}" if precision is None else f"device {device}, precision {precision}"
+        raise UserError(asked, str(error).splitlines()[0], "try --device cpu") from error
 
 
 def run(
