@@ -163,7 +163,8 @@ def browse(chromium: str, profile: Path) -> Iterator[Watched]:
 def run_all(page: Page, address: str, notebook: str) -> list[str]:
     """Open ``notebook`` (a path under the root of the server), run all its cells; returns their errors."""
     page.goto(f"{address}/lab/tree/{notebook}?reset")
-    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady")
+    kernel = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel"
+    page.wait_for_function(f"{kernel}?.connectionStatus === 'connected'")
     return page.evaluate(RUN_ALL)
 
 
