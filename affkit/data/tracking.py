@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
 
-from affkit.data.faces import Box, Detector
+from affkit.data.faces import Box, Detector, crop_face
 
 SEARCH_SECONDS = 0.25  # the whole picture is searched this often
 GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
@@ -119,9 +119,8 @@ def without_doubles(boxes: Iterable[Box]) -> list[Box]:
 
 def colours(frame: np.ndarray, box: Box) -> np.ndarray:
     """What a head looks like from afar: ``(256,)`` float32, hues and saturations of face and hair."""
-    x, y, hair = round(box.x), round(box.y), round(0.2 * box.side)
-    part = frame[max(y - hair, 0) : y + round(box.h), max(x, 0) : x + round(box.w)]
-    hsv = cv2.cvtColor(cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)
+    head = crop_face(frame, box, 32)[:, 4:-4]  # without most of what is behind it
+    hsv = cv2.cvtColor(head, cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, [16, 16], [0, 180, 0, 256])
     return cv2.GaussianBlur(counts, (3, 3), 0).ravel()
 
