@@ -1,0 +1,39 @@
+"""Which triangle does a ray meet: a thin, typed wrapper of Embree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+
+@dataclass(frozen=True)
+class Hits:
+    """``triangle`` (N,) int32, -1 where nothing was met; ``weights`` (N, 3) of its corners; ``distance`` (N,)."""
+
+    triangle: np.ndarray
+    weights: np.ndarray
+    distance: np.ndarray
+
+
+class Scene:
+    """Triangles (T, 3) over vertices (V, 3), ready for rays."""
+
+    def __init__(self, vertices: np.ndarray, triangles: np.ndarray):
+        self._scene = EmbreeScene()
+        self._mesh = TriangleMesh(self._scene, np.ascontiguousarray(vertices, np.float32), triangles)
+
+    def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
+        """The first triangle each ray meets; distances count in lengths of ``directions``."""
+        found = self._scene.run(_rows(origins), _rows(directions), output=True)
+        u, v, triangle = found["u"], found["v"], found["primID"]
+        distance = np.where(triangle >= 0, found["tfar"], np.float32(np.inf))
+        return Hits(triangle, np.stack([1 - u - v, u, v], axis=1), distance)
+
+    def blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """(N,) bool: does the ray meet anything?"""
+        return self._scene.run(_rows(origins), _rows(directions), query="OCCLUDED") >= 0
+
+
+def _rows(vectors: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(vectors, np.float32)
