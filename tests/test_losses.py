@@ -87,7 +87,7 @@ def test_a_constant_gives_zero_and_finite_gradients(c, d, values):
 
 
 def test_a_ccc_loss_against_a_constant_teaches_nothing():
-    """Section IV.C.1 gives every fake image valence and arousal 0.01: with the CCC the gradient is exactly 0."""
+    """Every fake image has valence and arousal 0.01 (IV.C.1): with the CCC the gradient is exactly 0."""
     predicted = torch.randn(63, 2, requires_grad=True)
     output = DiscriminatorOutput(predicted, None, torch.zeros(63))
     term = losses.fake_images_loss(output, va_kind="ccc")["va"]

@@ -38,7 +38,6 @@ class Tables:
     with None z itself is the input, 1x1 pixel of 100 channels.
     """
 
-    size: int
     project: tuple[int, int] | None
     generator: tuple[Layer, ...]
     padding: str
@@ -47,7 +46,6 @@ class Tables:
 
 def _configuration_2(filter: int) -> Tables:
     return Tables(
-        size=96,
         project=(6, 1024),
         generator=tuple(Layer(filter, channels, 2) for channels in (512, 256, 128, 3)),
         padding="same",
@@ -57,7 +55,6 @@ def _configuration_2(filter: int) -> Tables:
 
 CONFIGURATIONS = {
     "1": Tables(
-        size=32,
         project=None,
         generator=(Layer(2, 384, 1), Layer(4, 128, 2), Layer(4, 64, 2), Layer(6, 3, 2)),
         padding="valid",
@@ -111,6 +108,20 @@ class GanNetConfig:
     def tables(self) -> Tables:
         """The paper's tables of this configuration."""
         return CONFIGURATIONS[self.configuration]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels.
+
+        >>> GanNetConfig("1").image_size, GanNetConfig("1", padding="same").image_size
+        (32, 8)
+        """
+        tables = self.tables
+        size = tables.project[0] if tables.project else 1
+        for layer in tables.generator:
+            same = (self.padding or tables.padding) == "same"
+            size = size * layer.stride if same else (size - 1) * layer.stride + layer.filter
+        return size
 
     def channels(self, printed: int) -> int:
         """The paper's number of channels times the width, at least one."""
@@ -186,7 +197,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
-        channels, size = 3, config.tables.size
+        channels, size = 3, config.image_size
         for layer in config.tables.discriminator:
             out = config.channels(layer.channels)
             layers += [

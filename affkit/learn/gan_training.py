@@ -118,7 +118,7 @@ class GanTrainer:
     def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig):
         self.config, self.fabric = config, fabric
         self.faces = FrameDataset(store, rows)
-        self.size = config.net.tables.size
+        self.size = config.net.image_size
         if store.size < self.size:
             problem = (
                 f"has faces of {store.size} pixels, configuration {config.configuration} draws {self.size}"

@@ -67,7 +67,7 @@ def predict_store(
 def _predict_frames(
     model: Discriminator, store: Store, progress: bool, batch_size: int = 256
 ) -> dict[str, np.ndarray]:
-    size = model.config.tables.size
+    size = model.config.image_size
     if store.size < size:
         raise UserError(store.path, *_wrong_size(store.size, size))
     device = next(model.parameters()).device

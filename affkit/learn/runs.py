@@ -144,7 +144,7 @@ def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tupl
         raise UserError(out, problem, "repeat its options, or choose another folder")
     _restore(trainer, tensors)
     done = int(header["step"])
-    log = pd.read_csv(out / LOG, float_precision="round_trip")
+    log = pd.read_csv(out / LOG)
     return done, log[log["step"] <= done]
 
 
@@ -169,7 +169,7 @@ def _save(trainer: Trainer, out: Path, identity: Mapping, step: int, log: pd.Dat
     """The state comes last: what it does not speak of yet is written again by the run that goes on."""
     trainer.save(out, step)
     with write_beside(out / LOG) as part:
-        log.to_csv(part, index=False)
+        log.to_csv(part, index=False, float_format="%.9g")  # all the digits of a float32
     header = {"identity": json.dumps(identity, sort_keys=True), "step": str(step)}
     write_tensors(out / STATE, _state(trainer), header)
 

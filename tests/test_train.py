@@ -1,0 +1,478 @@
+"""Both training runs on small stores of noise: repeatable, resumable, and usable afterwards."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
+
+from affkit.data import store as stores
+from affkit.data.store import FrameDataset, SequenceDataset, Store
+from affkit.errors import UserError
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.learn import runs
+from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
+from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
+from affkit.learn.gan_training import GanTrainer
+from affkit.learn.generate import generate, image_grid, pictures, to_pixels, write_picture
+from affkit.learn.predict import evaluate, predict_store
+from affkit.learn.train import GanConfig, MtlConfig, train_gan, train_mtl
+
+TINY = {"width": 0.03, "batch_size": 8}
+TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_store(path, frames=40, size=32, labelled=True):
+    """Two videos of noise; every third frame, for each kind of label, has none."""
+    random = np.random.default_rng(0)
+    video = np.where(np.arange(frames) < frames // 2, "a", "b")
+    number = np.arange(frames) % (frames // 2) + 1
+    index = pd.DataFrame(
+        {"video": video, "frame": number, "person": 0, "x": 0.0, "y": 0.0, "w": 9.0, "h": 9.0}
+    )
+    index["score"] = 1.0
+    if labelled:
+        seen = np.arange(frames) % 3
+        index["valence"] = np.where(seen != 0, random.uniform(-1, 1, frames).round(3), np.nan)
+        index["arousal"] = np.where(seen != 0, random.uniform(-1, 1, frames).round(3), np.nan)
+        index["expression"] = np.where(seen != 1, random.choice(EXPRESSIONS, frames), "")
+        for name in ACTION_UNITS:
+            index[name] = pd.array(np.where(seen != 2, random.integers(0, 2, frames), -1), "Int8")
+            index.loc[seen == 2, name] = pd.NA
+    path.mkdir()
+    index.to_csv(path / stores.INDEX, index=False)
+    np.save(path / stores.CROPS, random.integers(0, 256, (frames, size, size, 3), dtype=np.uint8))
+    (path / stores.INFO).write_text(json.dumps({"format": stores.FORMAT, "size": size}))
+    return Store.open(path)
+
+
+def gan(store, out, steps, config=None, **options):
+    config = config or GanConfig.recipe("kit", **TINY)
+    return train_gan(store, out, config, steps, device="cpu", progress=False, **options)
+
+
+def mtl(store, out, steps, config=None, **options):
+    config = config or MtlConfig(**TINY_MTL)
+    return train_mtl(store, out, config, steps=steps, device="cpu", progress=False, **options)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(step):
+    def callback(number, values, trainer):
+        if number >= step:
+            raise Killed
+
+    return callback
+
+
+# Runs
+
+
+@pytest.mark.parametrize(
+    ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
+)
+def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
+    faces = make_store(tmp_path / "store")
+    train(faces, tmp_path / "whole", 7, save_every=3)
+    with pytest.raises(Killed):
+        train(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after(4))
+    torch.manual_seed(99)  # whatever the new process has drawn before
+    train(faces, tmp_path / "killed", 7, save_every=2, resume=True)
+    for name in networks:
+        file = f"{name}.safetensors"
+        whole, killed = load_file(tmp_path / "whole" / file), load_file(tmp_path / "killed" / file)
+        assert whole.keys() == killed.keys()
+        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+    log = pd.read_csv(tmp_path / "killed" / "log.csv")
+    assert log["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    pd.testing.assert_frame_equal(log, pd.read_csv(tmp_path / "whole" / "log.csv"))
+
+
+def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch):
+    faces = make_store(tmp_path / "store")
+    gan(faces, tmp_path / "whole", 6)
+    original, calls = runs.write_tensors, []
+
+    def second_call_dies(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise Killed
+        original(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(runs, "write_tensors", second_call_dies)  # networks and log of step 4 are there already
+        gan(faces, tmp_path / "killed", 6, save_every=2)
+    run = gan(faces, tmp_path / "killed", 6, save_every=2, resume=True)
+    assert run.log["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        whole, killed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
+        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+
+
+@pytest.mark.parametrize("train", [gan, mtl])
+def test_a_run_is_a_function_of_its_seed(tmp_path, train):
+    faces = make_store(tmp_path / "store")
+    changed = GanConfig.recipe("kit", **TINY, seed=1) if train is gan else MtlConfig(**TINY_MTL, seed=1)
+    torch.manual_seed(1)
+    first = train(faces, tmp_path / "1", 2).log
+    torch.manual_seed(2)
+    pd.testing.assert_frame_equal(first, train(faces, tmp_path / "2", 2).log)
+    other = train(faces, tmp_path / "3", 2, changed).log
+    assert not np.allclose(first.iloc[:, 1:3], other.iloc[:, 1:3])
+
+
+def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
+    faces = make_store(tmp_path / "store")
+    gan(faces, tmp_path / "run", 1)
+    before = (tmp_path / "run" / "training.safetensors").read_bytes()
+    with pytest.raises(UserError, match="add --resume"):
+        gan(faces, tmp_path / "run", 2)
+    with pytest.raises(UserError, match="another configuration"):
+        gan(faces, tmp_path / "run", 2, GanConfig.recipe("kit", **TINY, lr_generator=1e-3), resume=True)
+    with pytest.raises(UserError, match="other data"):
+        gan(faces, tmp_path / "run", 2, rows=range(20), resume=True)
+    assert (tmp_path / "run" / "training.safetensors").read_bytes() == before
+    assert len(gan(faces, tmp_path / "run", 1, resume=True).log) == 1  # nothing left to do
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(tmp_path):
+    faces = make_store(tmp_path / "store")
+
+    def break_weights(number, values, trainer):
+        with torch.no_grad():
+            trainer.modules["discriminator"].head.weight.fill_(torch.nan)
+
+    with pytest.raises(UserError, match="no longer a number at step 3; lower the learning rate"):
+        gan(faces, tmp_path / "run", 6, save_every=2, callback=break_weights)
+    kept = load_file(tmp_path / "run" / "discriminator.safetensors")
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+    assert len(pd.read_csv(tmp_path / "run" / "log.csv")) == 2
+
+
+def test_the_paper_recipe_is_the_paper(tmp_path):
+    config = GanConfig.recipe("paper")
+    assert config == GanConfig()
+    assert (config.lr_generator, config.lr_discriminator, config.betas) == (1e-4, 1e-5, (0.5, 0.999))
+    assert (config.batch_size, config.clip, config.leak, config.w_r) == (64, 20, 0.2, 1)
+    assert (config.fake_target, config.fake_label, config.generator_loss) == (0.01, 0.9, "log")
+    assert (config.generator_steps, config.discriminator_steps, config.width) == (5, 1, 1.0)
+    assert GanConfig.recipe("paper", "2").generator_steps == 2
+    best = MtlConfig()
+    assert (best.alpha, best.beta, best.va_loss, best.expression_loss) == (0.5, 0.5, "ccc", "cross_entropy")
+    assert (best.lr, best.batch_size, best.sequence_length, best.attention_length) == (1e-3, 10, 80, 32)
+    with pytest.raises(UserError, match="choose paper or kit"):
+        GanConfig.recipe("best")
+
+
+def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(tmp_path, monkeypatch):
+    calls = []
+    for name in ("discriminator_step", "generator_step"):
+        original = getattr(GanTrainer, name)
+        monkeypatch.setattr(
+            GanTrainer,
+            name,
+            lambda self, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(self, *a),
+        )
+    config = GanConfig.recipe("paper", **TINY, w_r_steps=4)
+    log = gan(make_store(tmp_path / "store"), tmp_path / "run", 6, config).log
+    assert "".join(kind for kind, _ in calls) == "dggggg" * 6
+    assert log["w_r"].tolist() == [1, 0.75, 0.5, 0.25, 0, 0]
+    assert (log["fake_va"] == 1).all()  # the CCC with a constant
+    assert len({mean for _, mean in calls[:5]}) == 5  # each update sees other faces: 5 batches of 8 in 40
+
+
+def test_gradients_are_clipped(tmp_path):
+    """With a tiny norm Adam's first step is as large as ever; the gradient that it saw is not."""
+    store = make_store(tmp_path / "store")
+    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
+    trainer.step(0)
+    for module in trainer.modules["generator"], trainer.modules["discriminator"]:
+        norm = torch.stack([w.grad.norm() for w in module.parameters() if w.grad is not None]).norm()
+        assert norm.item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_mirrored_faces_and_the_average_of_weights(tmp_path):
+    store = make_store(tmp_path / "store")
+    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY))
+    original = FrameDataset(store)[trainer.stream.batch(0)][0]
+    images, _, _ = trainer._batch(0, runs.step_generator(0, 0))
+    flipped = [torch.equal(image, face.flip(-1)) for image, face in zip(images, original, strict=True)]
+    same = [torch.equal(image, face) for image, face in zip(images, original, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True)) and any(flipped) and any(same)
+
+    expected = trainer.modules["average"].layers[0].weight.clone()
+    for number in range(3):
+        trainer.step(number)
+        decay = min(0.999, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * trainer.modules["generator"].layers[0].weight.detach()
+    torch.testing.assert_close(trainer.best_generator.layers[0].weight, expected)
+
+
+def test_the_gan_draws_at_32_from_faces_of_96(tmp_path):
+    store = make_store(tmp_path / "store", frames=12, size=96)
+    run = gan(store, tmp_path / "run", 1)
+    assert generate(run.generator, 3).shape == (3, 32, 32, 3)
+    with pytest.raises(UserError, match="make a store with --size 96"):
+        gan(make_store(tmp_path / "small"), tmp_path / "r", 1, GanConfig.recipe("kit", "2", width=0.01))
+
+
+def test_a_gan_learns_from_faces_without_labels(tmp_path):
+    log = gan(make_store(tmp_path / "store", labelled=False), tmp_path / "run", 2).log
+    assert (log["real_va"] == 0).all() and (log["real_au"] == 0).all() and (log["real_fake"] > 0).all()
+
+
+def test_mtl_learns_a_store_by_heart(tmp_path):
+    """The whole chain can lower its loss: 10 frames, each of one colour that gives its labels away."""
+    store = make_store(tmp_path / "store", frames=10, size=32)
+    store.images = np.linspace(0, 255, 10).astype(np.uint8)[:, None, None, None] * np.ones(
+        (1, 32, 32, 3), np.uint8
+    )
+    config = MtlConfig(**TINY_MTL | {"width": 0.1, "hidden": 32}, lr=3e-3)
+    log = mtl(store, tmp_path / "run", 120, config).log
+    assert log["va"].iloc[-1] < 0.1 < 0.35 < log["va"].iloc[0]
+    assert log["expression"].iloc[-1] < 0.1
+
+
+def test_alpha_and_beta_choose_the_task(tmp_path):
+    faces = make_store(tmp_path / "store")
+    only_va = mtl(faces, tmp_path / "va", 2, MtlConfig(**TINY_MTL, alpha=1, beta=0)).log
+    assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
+    with pytest.raises(UserError, match="alpha: 1.5 is outside"):
+        MtlConfig(alpha=1.5)
+    with pytest.raises(UserError, match="va_loss: l1 is not known; choose ccc or mse"):
+        MtlConfig(va_loss="l1")
+    with pytest.raises(UserError, match="no frame is labelled for va or expression"):
+        mtl(make_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
+
+
+def test_epochs_are_counted_in_sequences(tmp_path):
+    faces = make_store(tmp_path / "store")  # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
+    run = train_mtl(
+        faces, tmp_path / "run", MtlConfig(**TINY_MTL), num_epochs=1.5, device="cpu", progress=False
+    )
+    assert len(run.log) == 6
+    with pytest.raises(UserError, match="needs num_epochs or steps"):
+        train_mtl(faces, tmp_path / "other", MtlConfig(**TINY_MTL), device="cpu")
+
+
+def test_a_frozen_cnn_stays_as_it_came(tmp_path):
+    faces = make_store(tmp_path / "store")
+    source = mtl(faces, tmp_path / "source", 1).checkpoint
+    config = MtlConfig(**TINY_MTL, frozen=True, seed=5)
+    frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
+    before, after = load_file(source), load_file(frozen)
+    assert all(torch.equal(before[key], after[key]) == key.startswith("cnn.") for key in before)
+    with pytest.raises(UserError, match="has width 0.02"):
+        mtl(faces, tmp_path / "wide", 1, MtlConfig(**TINY_MTL | {"width": 0.05}), weights=source)
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="device nonsense: .*; try --device cpu"):
+        train_gan(make_store(tmp_path / "store"), tmp_path / "run", steps=1, device="nonsense")
+
+
+def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
+    stream = runs.RowStream(n=7, batch_size=3, seed=0)
+    seen = np.concatenate([stream.batch(k) for k in range(14)])
+    assert all(sorted(seen[i : i + 7]) == list(range(7)) for i in range(0, 42, 7))
+    assert not np.array_equal(seen[:7], seen[7:14])
+    assert np.array_equal(stream.batch(1), runs.RowStream(7, 3, 0).batch(1))  # without the batches before
+    assert len(runs.RowStream(n=2, batch_size=64, seed=0).batch(5)) == 2
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Generator(GanNetConfig("2", width=0.01)),
+        Discriminator(GanNetConfig("1", width=0.02, targets="au")),
+        AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=4)),
+    ],
+    ids=lambda model: model.architecture,
+)
+def test_a_checkpoint_comes_back_as_it_was(tmp_path, model):
+    path = save_checkpoint(tmp_path / "net.safetensors", model, {"steps": 3})
+    again, training = load_checkpoint(path)
+    assert type(again) is type(model) and again.config == model.config and training == {"steps": 3}
+    assert not again.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)
+    assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
+
+
+def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
+    good = save_checkpoint(tmp_path / "good.safetensors", Generator(GanNetConfig("1", width=0.02)))
+
+    def complaint(name, data=None, architecture=None):
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError) as caught:
+            load_checkpoint(tmp_path / name, architecture)
+        message = str(caught.value)
+        assert name in message and "\n" not in message
+        return message
+
+    data = good.read_bytes()
+    assert "no such file" in complaint("missing.safetensors")
+    assert "is empty" in complaint("empty.safetensors", b"")
+    assert "damaged" in complaint("cut.safetensors", data[:-10])
+    assert "damaged" in complaint("header.safetensors", data[:40])
+    assert "damaged" in complaint("text.safetensors", b"these are not weights")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
+    assert "only safetensors" in complaint("net.pt")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert "pickle" in complaint("old.pt")
+    assert "holds a generator, needed is a discriminator" in complaint(
+        "good.safetensors", None, "discriminator"
+    )
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    assert "holds no network of affkit" in complaint("other.safetensors")
+    header = {"architecture": "generator", "net": '{"configuration": "1", "width": 9e9}', "training": "{}"}
+    save_file(load_file(good), tmp_path / "wide.safetensors", header)
+    assert "do not fit" in complaint("wide.safetensors")
+    header["net"] = "{"
+    save_file(load_file(good), tmp_path / "json.safetensors", header)
+    assert "do not fit" in complaint("json.safetensors")
+
+
+# Generation
+
+
+def test_generated_faces_depend_on_the_seed_and_not_on_the_batch(tmp_path):
+    torch.manual_seed(0)
+    generator = Generator(GanNetConfig("1", width=0.05, weight_std=0.2)).eval()
+    path = save_checkpoint(tmp_path / "generator.safetensors", generator)
+    faces = generate(path, 5, seed=1)
+    assert faces.shape == (5, 32, 32, 3) and faces.dtype == np.uint8
+    assert np.array_equal(faces, generate(path, 5, seed=1))
+    assert not np.array_equal(faces, generate(path, 5, seed=2))
+    one_by_one = pictures(generator, sample_z(5, seed=1), batch_size=1)
+    assert np.abs(faces.astype(int) - one_by_one).max() <= 1
+    with pytest.raises(UserError, match="holds a discriminator"):
+        generate(save_checkpoint(tmp_path / "d.safetensors", Discriminator(GanNetConfig("1", width=0.02))), 1)
+
+
+def test_pixels_survive_the_way_there_and_back():
+    image = np.arange(256, dtype=np.uint8).reshape(8, 32, 1) * np.ones((1, 1, 3), np.uint8)
+    assert np.array_equal(to_pixels(stores.to_unit_range(image)), image)
+
+
+def test_a_sheet_shows_each_picture_once_in_order(tmp_path):
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    sheet = image_grid(images, columns=2)
+    assert sheet.shape == (12, 8, 3)
+    assert sheet[::4, ::4, 0].tolist() == [[0, 1], [2, 3], [4, 255]]
+    coloured = sheet.copy()
+    coloured[..., 0] = 200
+    write_picture(tmp_path / "sheet.png", coloured)
+    assert np.array_equal(cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1], coloured)
+
+
+# Prediction
+
+
+def test_discriminator_predicts_every_face_in_order(tmp_path):
+    store = make_store(tmp_path / "store", frames=300)
+    torch.manual_seed(0)
+    net = Discriminator(GanNetConfig("1", width=0.05)).eval()
+    path = save_checkpoint(tmp_path / "d.safetensors", net)
+    table = predict_store(path, store, device="cpu", progress=False)
+    assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *ACTION_UNITS]
+    assert table["video"].tolist() == store.index["video"].tolist()
+    with torch.no_grad():
+        output = net(FrameDataset(store)[np.arange(300)][0])
+    np.testing.assert_allclose(table[list(ACTION_UNITS)], output.action_units.sigmoid(), atol=1e-5)
+    np.testing.assert_allclose(table[["valence", "arousal"]], output.va.clamp(-1, 1), atol=1e-5)
+
+
+def test_affwildnet_predicts_every_face_in_order(tmp_path):
+    """Rows of a store need not be in the order of the frames, and tracks have gaps."""
+    make_store(tmp_path / "store")
+    index = pd.read_csv(tmp_path / "store" / stores.INDEX)
+    index.loc[10:, "frame"] += 7
+    index = index.iloc[::-1]
+    index.to_csv(tmp_path / "store" / stores.INDEX, index=False)
+    store = Store.open(tmp_path / "store")
+    torch.manual_seed(0)
+    net = AffWildNet(AffWildNetConfig(width=0.03, image_size=32, hidden=8, attention_length=3)).eval()
+    path = save_checkpoint(tmp_path / "net.safetensors", net)
+    table = predict_store(path, store, device="cpu", progress=False, length=6)
+    assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *EXPRESSIONS]
+    assert table["frame"].tolist() == store.index["frame"].tolist()
+    np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
+    sequences = SequenceDataset(store, length=6)
+    for item in range(len(sequences)):
+        images, _, mask = sequences[item]
+        with torch.no_grad():
+            output, _ = net(images[None], mask[None])
+        rows = sequences.rows[item][mask.numpy()]
+        np.testing.assert_allclose(table["valence"].iloc[rows], output.va[0, mask, 0].clamp(-1, 1), atol=1e-5)
+
+
+def test_the_wrong_network_or_store_is_refused(tmp_path):
+    store = make_store(tmp_path / "store")
+    generator = save_checkpoint(tmp_path / "g.safetensors", Generator(GanNetConfig("1", width=0.02)))
+    with pytest.raises(UserError, match="holds a generator, which predicts nothing"):
+        predict_store(generator, store, device="cpu")
+    net = save_checkpoint(tmp_path / "n.safetensors", AffWildNet(AffWildNetConfig(width=0.01, hidden=4)))
+    with pytest.raises(UserError, match="make a store with --size 96"):
+        predict_store(net, store, device="cpu")
+
+
+def test_scores_are_of_labelled_frames_only(tmp_path):
+    store = make_store(tmp_path / "store", frames=60)
+    labels, random = store.labels, np.random.default_rng(3)
+    table = store.index[["video", "frame", "person"]].copy()
+    table["valence"], table["arousal"] = labels.valence, np.float32(0.1)
+    table[list(EXPRESSIONS)] = random.dirichlet(np.ones(7), 60)
+    table[list(ACTION_UNITS)] = random.random((60, 8))
+    scores = evaluate(table, labels)
+    assert scores["ccc_valence"] == pytest.approx(1) and scores["ccc_arousal"] == 0
+    mask = labels.has_expression
+    predicted = table[list(EXPRESSIONS)].to_numpy()[mask].argmax(axis=1)
+    expected = f1_score(labels.expression[mask], predicted, average="macro")
+    assert scores["expression_f1_macro"] == pytest.approx(expected)
+    mask = labels.has_action_units.all(axis=1)
+    predicted = table[list(ACTION_UNITS)].to_numpy()[mask] >= 0.5
+    expected = f1_score(labels.action_units[mask], predicted, average="weighted")
+    assert scores["au_f1_weighted"] == pytest.approx(expected)
+    assert set(evaluate(table[["valence", "arousal"]], labels)) == {"ccc_valence", "ccc_arousal"}
+    assert evaluate(table, Labels.empty(60)) == {}
+    with pytest.raises(UserError, match="60 predictions for 59"):
+        evaluate(table, labels[:59])
+
+
+def test_the_path_from_a_store_to_scores(tmp_path):
+    """Train both, predict with both, and get every score of Section IV.D."""
+    store = make_store(tmp_path / "store")
+    run, net = gan(store, tmp_path / "gan", 2), mtl(store, tmp_path / "mtl", 2)
+    assert sorted(path.name for path in run.out.iterdir()) == [
+        "discriminator.safetensors",
+        "generator.safetensors",
+        "grid_000002.png",
+        "log.csv",
+        "training.safetensors",
+    ]
+    scores = {}
+    for checkpoint in (run.discriminator, net.checkpoint):
+        scores |= evaluate(predict_store(checkpoint, store, device="cpu", progress=False), store.labels)
+    assert {name.split("_", 1)[0] for name in scores} == {"ccc", "expression", "au"} and len(scores) == 8
+    assert all(-1 <= value <= 1 for value in scores.values())
