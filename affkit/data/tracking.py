@@ -23,8 +23,8 @@ GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
 PERSON_SECONDS = 0.3  # what is seen for less is not a person
 SMOOTH_SECONDS = 0.3  # window over which boxes are smoothed
 LOOK_SIDE = 48  # pixels a face is wide in the small picture it is looked for in
-TILTS = (0, 20, -20)  # degrees by which the small picture is turned until a face is found
 LOOK_MARGIN = 2.0  # side of that picture, in faces
+TILTS = (0, 20, -20)  # degrees by which it is turned until a face is found
 SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one person
 
 
@@ -143,7 +143,7 @@ def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -
 
     The whole picture is searched every :data:`SEARCH_SECONDS`; a face that appears in between is followed
     back to where it came from, through the few frames that are kept. A track ends when its face is not
-    seen for :data:`GAP_SECONDS`. Memory does not grow with the length of the clip.
+    seen for :data:`GAP_SECONDS`. Only a few frames are in memory at a time.
     """
     every, gap = max(round(SEARCH_SECONDS * fps), 1), round(GAP_SECONDS * fps)
     live: list[Track] = []
@@ -161,12 +161,12 @@ def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -
             if searched:
                 track.colours.append(colours(frame, box))
         if searched:
-            born = [Track() for _ in rest]
-            for track, box in zip(born, rest, strict=True):
+            for box in rest:
+                track = Track()
                 track.add(index, box)
                 track.colours.append(colours(frame, box))
                 _follow_back(track, recent, detector, live)
-            live += born
+                live.append(track)
         recent.append((index, frame))
         done += [track for track in live if index - track.last > gap]
         live = [track for track in live if index - track.last <= gap]
@@ -175,14 +175,13 @@ def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -
 
 def _follow_back(
     track: Track, recent: Iterable[tuple[int, np.ndarray]], detector: Detector, others: list[Track]
-):
-    """Add the frames before the one in which ``track`` was first seen, until its face is lost."""
+) -> None:
+    """Find the face of ``track`` in the frames before the one in which it was first seen."""
     for index, frame in reversed(list(recent)):
         box = look_near(frame, track.predict(index), detector)
         taken = [other.boxes[index] for other in others if index in other.boxes]
-        if box is None or any(box.iou(other) > 0.3 for other in taken):
-            continue
-        track.add(index, box)
+        if box is not None and all(box.iou(other) < 0.3 for other in taken):
+            track.add(index, box)
 
 
 def join_tracks(tracks: Iterable[Track]) -> list[Track]:
