@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from affkit.learn.gan import (
+    CONFIGURATIONS,
     Convolution,
     Deconvolution,
     Discriminator,
@@ -91,7 +92,7 @@ def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():
     assert sides("valid") == sides(None) == [1, 2, 6, 14, 32]
     assert sides("same") == [1, 1, 2, 4, 8]
     assert [GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
-    assert GanNetConfig("2").image_size == GanNetConfig("2-7x7").image_size == 96
+    assert all(GanNetConfig(name).image_size == tables.size for name, tables in CONFIGURATIONS.items())
 
 
 @pytest.mark.parametrize(("targets", "outputs"), [("va+au", 11), ("va", 3), ("au", 9)])

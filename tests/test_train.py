@@ -146,7 +146,7 @@ def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
     with pytest.raises(UserError, match="another configuration"):
         gan(faces, tmp_path / "run", 2, GanConfig.recipe("kit", **TINY, lr_generator=1e-3), resume=True)
     with pytest.raises(UserError, match="other data"):
-        gan(faces, tmp_path / "run", 2, rows=range(20), resume=True)
+        gan(faces, tmp_path / "run", 2, rows=[*range(39), 0], resume=True)
     assert (tmp_path / "run" / "training.safetensors").read_bytes() == before
     assert len(gan(faces, tmp_path / "run", 1, resume=True).log) == 1  # nothing left to do
 
@@ -255,8 +255,10 @@ def test_alpha_and_beta_choose_the_task(tmp_path):
     assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
     with pytest.raises(UserError, match="alpha: 1.5 is outside"):
         MtlConfig(alpha=1.5)
-    with pytest.raises(UserError, match="va_loss: l1 is not known; choose ccc or mse"):
+    with pytest.raises(UserError, match="va_loss: 'l1' is not known; choose ccc or mse"):
         MtlConfig(va_loss="l1")
+    with pytest.raises(UserError, match="targets: 'all' is not known; choose va.au or va or au"):
+        GanConfig(targets="all")
     with pytest.raises(UserError, match="no frame is labelled for va or expression"):
         mtl(make_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
 

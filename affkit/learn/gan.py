@@ -35,9 +35,11 @@ class Tables:
     """One generator and discriminator as the paper's tables print them, at width 1.
 
     ``project`` is the side and number of channels that z is projected to by a fully connected layer;
-    with None z itself is the input, 1x1 pixel of 100 channels.
+    with None z itself is the input, 1x1 pixel of 100 channels. ``size`` is the side of the image that the
+    caption speaks of.
     """
 
+    size: int
     project: tuple[int, int] | None
     generator: tuple[Layer, ...]
     padding: str
@@ -46,6 +48,7 @@ class Tables:
 
 def _configuration_2(filter: int) -> Tables:
     return Tables(
+        size=96,
         project=(6, 1024),
         generator=tuple(Layer(filter, channels, 2) for channels in (512, 256, 128, 3)),
         padding="same",
@@ -55,6 +58,7 @@ def _configuration_2(filter: int) -> Tables:
 
 CONFIGURATIONS = {
     "1": Tables(
+        size=32,
         project=None,
         generator=(Layer(2, 384, 1), Layer(4, 128, 2), Layer(4, 64, 2), Layer(6, 3, 2)),
         padding="valid",
@@ -93,11 +97,7 @@ class GanNetConfig:
     weight_std: float | None = None
 
     def __post_init__(self):
-        choices = {
-            "configuration": tuple(CONFIGURATIONS),
-            "targets": TARGETS,
-            "padding": (None, "valid", "same"),
-        }
+        choices = {"configuration": tuple(CONFIGURATIONS), "targets": TARGETS, "padding": PADDINGS}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {allowed}")

@@ -13,10 +13,20 @@ from torch import Tensor, nn
 from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
 from affkit.learn.checkpoints import save_checkpoint
-from affkit.learn.gan import Z_SIZE, Discriminator, GanNetConfig, Generator, fit_size, sample_z
+from affkit.learn.gan import (
+    CONFIGURATIONS,
+    PADDINGS,
+    TARGETS,
+    Z_SIZE,
+    Discriminator,
+    GanNetConfig,
+    Generator,
+    fit_size,
+    sample_z,
+)
 from affkit.learn.generate import image_grid, pictures, write_picture
-from affkit.learn.losses import fake_images_loss, generator_loss, real_loss
-from affkit.learn.runs import RowStream, step_generator
+from affkit.learn.losses import GENERATOR_LOSSES, VA_LOSSES, fake_images_loss, generator_loss, real_loss
+from affkit.learn.runs import RowStream, check_choices, step_generator
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,10 @@ class GanConfig:
     average: float = 0.0
     seed: int = 0
 
+    def __post_init__(self):
+        check_choices(self, configuration=tuple(CONFIGURATIONS), targets=TARGETS, padding=PADDINGS)
+        check_choices(self, generator_loss=GENERATOR_LOSSES, va_loss=VA_LOSSES, fake_va_loss=VA_LOSSES)
+
     @classmethod
     def recipe(cls, name: str = "paper", configuration: str = "1", **changes) -> "GanConfig":
         """A named recipe, with some values changed.
@@ -114,6 +128,8 @@ class GanConfig:
 
 class GanTrainer:
     """Both networks, their optimizers and the faces; :meth:`step` trains one step."""
+
+    shown = ("discriminator", "generator")
 
     def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig):
         self.config, self.fabric = config, fabric
@@ -163,7 +179,7 @@ class GanTrainer:
         return values | {"w_r": w_r}
 
     def discriminator_step(self, real: Tensor, labels: dict[str, Tensor], z: Tensor) -> dict[str, Tensor]:
-        """Minimise R_images + F_images (Eq. 1 and 3); returns the terms."""
+        """Minimise R_images + F_images (Eq. 1 and 3); returns the sum and its terms."""
         config = self.config
         with torch.no_grad():
             fake = self.generator(z)  # (B, 3, S, S)
@@ -171,11 +187,11 @@ class GanTrainer:
         with frozen_statistics(self.modules["discriminator"]):
             output = self.discriminator(fake)
         fake_terms = fake_images_loss(output, config.fake_va_loss, config.fake_target, config.fake_label)
-        self._descend(sum(real_terms.values()) + sum(fake_terms.values()), "discriminator", self._step_d)
-        named = {f"real_{k}": v for k, v in real_terms.items()} | {
-            f"fake_{k}": v for k, v in fake_terms.items()
-        }
-        return {name: term.detach() for name, term in named.items()}
+        loss = sum(real_terms.values()) + sum(fake_terms.values())
+        self._descend(loss, "discriminator", self._step_d)
+        terms = {f"real_{name}": term.detach() for name, term in real_terms.items()}
+        terms |= {f"fake_{name}": term.detach() for name, term in fake_terms.items()}
+        return {"discriminator": loss.detach()} | terms
 
     def generator_step(self, real: Tensor, z: Tensor, w_r: float) -> Tensor:
         """Minimise L_gen (Eq. 2); returns it."""

@@ -13,7 +13,7 @@ from affkit.errors import UserError
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.losses import EXPRESSION_LOSSES, VA_LOSSES, multitask_loss
-from affkit.learn.runs import RowStream
+from affkit.learn.runs import RowStream, check_choices
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class MtlConfig:
                 raise UserError(
                     name, f"{getattr(self, name)} is outside [0, 1]", "choose a number from 0 to 1"
                 )
-        for name, known in (("va_loss", VA_LOSSES), ("expression_loss", EXPRESSION_LOSSES)):
-            if getattr(self, name) not in known:
-                raise UserError(name, f"{getattr(self, name)} is not known", f"choose {' or '.join(known)}")
+        check_choices(self, va_loss=VA_LOSSES, expression_loss=EXPRESSION_LOSSES)
 
 
 class MtlTrainer:
     """The network, its optimizer and the sequences; :meth:`step` trains one batch."""
+
+    shown = ("va", "expression")
 
     def __init__(
         self,

@@ -6,7 +6,8 @@ a CPU, exactly what it would have computed.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from affkit.errors import UserError
-from affkit.files import write_beside
+from affkit.files import existing_file, write_beside
 from affkit.learn.checkpoints import read_tensors, write_tensors
 
 STATE, LOG = "training.safetensors", "log.csv"
@@ -28,6 +29,7 @@ class Trainer(Protocol):
 
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
+    shown: tuple[str, ...]  # the losses that the progress bar shows
 
     def step(self, number: int) -> Mapping[str, Tensor | float]:
         """Train one step; the values of the losses, by name, the same names each time."""
@@ -82,6 +84,20 @@ def make_fabric(device: str = "auto", precision: str | None = None):
         raise UserError(asked, str(error).splitlines()[0], "try --device cpu") from error
 
 
+def check_choices(config, **choices: Sequence[str | None]) -> None:
+    """Raise :class:`UserError` when a field of ``config`` is none of the choices named for it."""
+    for name, known in choices.items():
+        if getattr(config, name) not in known:
+            raise UserError(
+                name, f"{getattr(config, name)!r} is not known", f"choose {' or '.join(filter(None, known))}"
+            )
+
+
+def fingerprint(rows: np.ndarray) -> str:
+    """A short text that tells one choice of rows from another."""
+    return f"{rows.size}:{zlib.crc32(np.ascontiguousarray(rows, np.int64)):08x}"
+
+
 def run(
     trainer: Trainer,
     out: Path,
@@ -125,7 +141,7 @@ def run(
                 _save(trainer, out, identity, number + 1, log)
                 values = []
                 last = log.iloc[-1].drop("step").to_dict()
-                bar.set_postfix({name: f"{value:.3f}" for name, value in last.items()})
+                bar.set_postfix({name: f"{last[name]:.3f}" for name in trainer.shown})
                 if callback is not None:
                     callback(number + 1, last, trainer)
     return log
@@ -144,24 +160,20 @@ def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tupl
         raise UserError(out, problem, "repeat its options, or choose another folder")
     _restore(trainer, tensors)
     done = int(header["step"])
-    log = pd.read_csv(out / LOG)
+    log = pd.read_csv(existing_file(out / LOG))
     return done, log[log["step"] <= done]
 
 
 def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) -> pd.DataFrame:
-    """The log with the values of the steps up to ``step``: one transfer from the device for all of them."""
+    """The log with the values of the steps up to ``step``, fetched from the device all at once."""
     names = list(values[0])
-    table = torch.stack([torch.stack([torch.as_tensor(v[name]).detach().float().cpu() for name in names])
-                         for v in values])  # fmt: skip
-    if not table.isfinite().all():
-        bad = step - len(values) + 1 + int((~table.isfinite()).any(dim=1).int().argmax())
-        raise UserError(
-            out,
-            f"the loss is no longer a number at step {bad}",
-            "lower the learning rate; the last good checkpoint is kept",
-        )
-    new = pd.DataFrame(table.double().numpy(), columns=names)
-    new.insert(0, "step", np.arange(step - len(values) + 1, step + 1))
+    columns = {name: torch.stack([torch.as_tensor(v[name]) for v in values]).float().cpu() for name in names}
+    new = pd.DataFrame({"step": np.arange(step - len(values) + 1, step + 1)} | columns, dtype=np.float64)
+    new = new.astype({"step": np.int64})
+    bad = new["step"][~np.isfinite(new).all(axis=1)]
+    if len(bad):
+        problem = f"the loss is no longer a number at step {bad.iloc[0]}"
+        raise UserError(out, problem, "lower the learning rate; the last good checkpoint is kept")
     return pd.concat([log, new], ignore_index=True)
 
 

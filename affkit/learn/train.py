@@ -15,7 +15,7 @@ from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.mtl_training import MtlConfig, MtlTrainer
-from affkit.learn.runs import make_fabric, run
+from affkit.learn.runs import fingerprint, make_fabric, run
 
 __all__ = ["GanConfig", "GanRun", "MtlConfig", "MtlRun", "train_gan", "train_mtl"]
 
@@ -85,7 +85,7 @@ def train_gan(
     """
     config, out = config or GanConfig(), Path(out)
     trainer = GanTrainer(make_fabric(device, precision), store, rows, config)
-    identity = {"config": asdict(config), "faces": len(trainer.faces)}
+    identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
     return GanRun(out, out / "generator.safetensors", out / "discriminator.safetensors", log)
 
@@ -123,6 +123,6 @@ def train_mtl(
     trainer = MtlTrainer(make_fabric(device, precision), store, rows, config, weights)
     if steps is None:
         steps = ceil(num_epochs * len(trainer.sequences) / trainer.stream.batch_size)
-    identity = {"config": asdict(config), "sequences": len(trainer.sequences)}
+    identity = {"config": asdict(config), "rows": fingerprint(trainer.sequences.rows)}
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
     return MtlRun(out, out / "affwildnet.safetensors", log)
