@@ -18,10 +18,10 @@ def _both(**weights: float) -> dict[str, float]:
 AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU1": {"browInnerUp": 1.35},
     "AU2": _both(browOuterUp=1.3),
-    "AU4": _both(browDown=1.4),
+    "AU4": _both(browDown=1.7),
     "AU5": _both(eyeWide=1.3),
-    "AU6": _both(cheekSquint=1.3, eyeSquint=0.65),
-    "AU7": _both(eyeSquint=1.0),
+    "AU6": _both(cheekSquint=1.4, eyeSquint=0.45),
+    "AU7": _both(eyeSquint=0.75),
     "AU9": _both(noseSneer=1.5, browDown=0.35, eyeSquint=0.3),
     "AU10": _both(mouthUpperUp=1.0, noseSneer=0.4),
     "AU11": _both(noseSneer=0.5),
@@ -29,9 +29,9 @@ AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU15": _both(mouthFrown=1.25),
     "AU17": {"mouthShrugLower": 1.0, "mouthShrugUpper": 0.35},
     "AU20": _both(mouthStretch=1.4),
-    "AU23": {"mouthRollUpper": 0.5, "mouthRollLower": 0.5, "mouthPucker": 0.15},
-    "AU24": _both(mouthPress=1.0) | {"mouthRollUpper": 0.25, "mouthRollLower": 0.3},
-    "AU25": _both(mouthLowerDown=0.75, mouthUpperUp=0.35) | {"jawOpen": 0.16},
+    "AU23": {"mouthRollUpper": 0.45, "mouthRollLower": 0.45, "mouthPucker": 0.25},
+    "AU24": _both(mouthPress=0.35, mouthFrown=0.12) | {"mouthRollUpper": 0.6, "mouthRollLower": 0.6},
+    "AU25": _both(mouthLowerDown=0.9, mouthUpperUp=0.55) | {"jawOpen": 0.18},
     "AU26": {"jawOpen": 0.6},
 }
 """Weights of the facial actions for each action unit at intensity 1."""

@@ -73,12 +73,13 @@ def maps() -> np.ndarray:
         groove = np.zeros((SIZE, SIZE), np.uint8)
         for line in lines:
             for side in (-1, 1):
-                bend = to_texel(*_smooth(side, line), SIZE)
-                cv2.polylines(groove, [np.rint(bend * 16).astype(np.int32)], False, 255, 2, cv2.LINE_AA, 4)
-        dark = cv2.GaussianBlur(groove.astype(np.float32) / 255, (0, 0), 1.6)
-        wide = cv2.GaussianBlur(groove.astype(np.float32) / 255, (0, 0), 4.0)
+                bend = np.rint(to_texel(*_smooth(side, line), SIZE) * 16).astype(int)
+                for k, depth in enumerate(255 * np.sin(np.linspace(0, np.pi, len(bend))[:-1]) ** 0.7):
+                    cv2.line(groove, bend[k], bend[k + 1], int(depth), 1, cv2.LINE_AA, 4)
+        dark = cv2.GaussianBlur(groove.astype(np.float32) / 255, (0, 0), 1.7)
+        wide = cv2.GaussianBlur(groove.astype(np.float32) / 255, (0, 0), 4.5)
         ridge = np.roll(wide, -5, axis=0)
-        drawn.append(0.30 * ridge - 0.42 * dark - 0.25 * wide)
+        drawn.append(0.55 * ridge - 0.5 * dark - 0.55 * wide)
     return np.stack(drawn)
 
 

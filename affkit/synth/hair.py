@@ -19,32 +19,35 @@ AXIS_Z = 0.45
 class Style:
     """Numbers of a hair style; lengths in decimetres.
 
-    ``lift`` is how much locks leave along the surface normal, ``fall`` how much gravity bends them a step,
-    ``comb`` names the direction, ``curl`` the size of random bends, ``cover`` the distance kept from the skin.
+    ``comb`` names the direction locks follow, ``cover`` is how far they lie off the skin, ``volume`` how much
+    higher on top of the head; ``curl`` is the size of random bends and ``float`` how far from the skin curls
+    may start, for hair that stands by its own mass.
     """
 
     locks: int
     length: float
     width: float
-    lift: float
-    fall: float
     comb: str
+    cover: float
+    volume: float = 0.0
     curl: float = 0.05
-    cover: float = 0.05
+    float: float = 0.0
 
 
 STYLES = {
-    "buzz": Style(0, 0.0, 0.0, 0, 0, "crown"),
-    "bald": Style(0, 0.0, 0.0, 0, 0, "crown"),
-    "receding": Style(1300, 0.28, 0.05, 0.25, 0.02, "crown", 0.06, 0.03),
-    "short": Style(1900, 0.42, 0.055, 0.45, 0.02, "forward", 0.10, 0.05),
-    "side part": Style(1900, 0.75, 0.06, 0.38, 0.06, "part", 0.05, 0.06),
-    "curly": Style(2000, 0.75, 0.06, 0.9, 0.05, "crown", 0.75, 0.08),
-    "afro": Style(2600, 0.95, 0.07, 1.6, 0.0, "crown", 0.55, 0.10),
-    "bob": Style(1900, 1.75, 0.075, 0.32, 0.22, "middle", 0.04, 0.09),
-    "long": Style(2100, 3.1, 0.085, 0.30, 0.20, "middle", 0.06, 0.09),
-    "bun": Style(1700, 1.35, 0.07, 0.12, 0.0, "back", 0.03, 0.035),
+    "buzz": Style(0, 0.0, 0.0, "crown", 0.0),
+    "bald": Style(0, 0.0, 0.0, "crown", 0.0),
+    "receding": Style(2000, 0.34, 0.045, "swept", 0.05, curl=0.06),
+    "short": Style(2400, 0.48, 0.05, "forward", 0.08, 0.06, curl=0.10),
+    "side part": Style(2200, 0.85, 0.055, "part", 0.09, 0.13, curl=0.05),
+    "curly": Style(2600, 0.50, 0.055, "middle", 0.10, curl=0.85, float=0.24),
+    "afro": Style(3000, 0.40, 0.060, "crown", 0.10, curl=0.95, float=0.50),
+    "bob": Style(2000, 1.75, 0.07, "middle", 0.13, 0.06, curl=0.03),
+    "long": Style(2200, 2.9, 0.075, "middle", 0.13, 0.06, curl=0.05),
+    "bun": Style(2000, 1.2, 0.055, "back", 0.05, curl=0.02),
 }
+BUN = np.array([0.0, 8.55, -0.35])
+BUN_RADIUS = 0.30
 
 
 @dataclass(frozen=True)
@@ -87,65 +90,112 @@ def grow(identity: Identity, points: np.ndarray, normals: np.ndarray, rest: np.n
         (M,) how much a vertex belongs to an ear.
     """
     style = STYLES[identity.hair_style]
+    if not style.locks:
+        empty = np.zeros((0, 3), np.float32)
+        return Hair(empty, np.zeros((0, 3), np.int32), empty, empty, empty[:, 0], empty[:, 0])
     rng = np.random.default_rng([identity.seed, 2])
     angle = np.arctan2(rest[:, 0], rest[:, 2] - AXIS_Z)
     where = scalp(angle, rest[:, 1], identity, 0.1) * (ears < 0.1) * (rest[:, 2] > -0.8)
     crown = np.nonzero(where > 0.5)[0]
-    if not style.locks:
-        empty = np.zeros((0, 3), np.float32)
-        return Hair(empty, np.zeros((0, 3), np.int32), empty, empty, empty[:, 0], empty[:, 0])
     spread = cKDTree(points[crown]).query(points[crown], k=7)[0][:, -1] ** 2
     roots = rng.choice(crown, style.locks, p=spread / spread.sum())
-    position = points[roots] + rng.normal(0, 0.03, (style.locks, 3))
-    length = style.length * rng.uniform(0.75, 1.1, style.locks) * _by_place(identity, angle[roots], rest[roots])
-    direction = _unit(_combed(style.comb, rest[roots], position, rng) + style.lift * normals[roots])
-    bend = rng.normal(0, 1, (style.locks, 3))
+    length = style.length * rng.uniform(0.8, 1.1, style.locks) * _by_place(identity, angle[roots], rest[roots])
+    start = points[roots] + rng.normal(0, 0.025, (style.locks, 3))
+    start += normals[roots] * (style.float * rng.uniform(0, 1, style.locks)[:, None] ** 0.5)
+    path, outward = _follow(style, start, length, points, normals, ears, rng)
+    if style.comb == "back":
+        knot, knot_outward = _bun(points, rng)
+        path, outward = np.concatenate([path, knot]), np.concatenate([outward, knot_outward])
+    return _ribbons(path, outward, style.width, rng)
+
+
+def _follow(style, start, length, points, normals, ears, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Paths (N, STEPS, 3) of locks and the outward direction along them.
+
+    Above the jaw a lock lies on the head at its own height and follows the comb; below it hangs free. Skin
+    pushes it out everywhere.
+    """
+    smooth = ears < 0.05
+    points, normals = points[smooth], normals[smooth]
     tree = cKDTree(points)
-    path, outward = [position], [normals[roots]]
-    for step in range(STEPS - 1):
-        turn = np.cos(step * 1.7 + 6.3 * rng.random()) * bend + 0.5 * rng.normal(0, 1, bend.shape)
-        pull = np.array([0, -style.fall, 0]) + style.curl * turn
-        if style.comb in ("back", "part", "forward"):
-            pull = pull + 0.3 * _tangent(_combed(style.comb, position, position, rng), outward[-1])
-        direction = _unit(direction + pull)
+    side = np.where(start[:, 0] + rng.normal(0, 0.02, len(start)) > 0, 1.0, -1.0)
+    layer = style.cover * rng.uniform(0.4, 1.3, len(start))
+    bend = rng.normal(0, 1, (len(start), 3))
+    position, path, outward = start, [start], []
+    nearest = tree.query(position)[1]
+    direction = _combed(style.comb, position, side)
+    for step in range(STEPS):
+        normal = normals[nearest]
+        outward.append(_unit(normal + np.array([0, 0.15, 0])))
+        if step == STEPS - 1:
+            break
+        held = np.clip((position[:, 1] - 6.55) / 0.35, 0, 1)[:, None] * (style.float == 0)
+        wish = held * _tangent(_combed(style.comb, position, side), normal) + (1 - held) * [0, -1, 0]
+        if style.float:
+            wish = 0.3 * wish + 0.5 * _tangent(bend, normal)
+        turn = np.cos(step * 2.1 + 3 * bend[:, :1]) * bend[:, [1, 2, 0]] + 0.4 * rng.normal(0, 1, bend.shape)
+        direction = _unit(0.5 * direction + _unit(wish) + style.curl * turn)
         position = position + direction * (length / (STEPS - 1))[:, None]
         nearest = tree.query(position)[1]
         gap = ((position - points[nearest]) * normals[nearest]).sum(1)
-        keep = style.cover * (0.35 + 0.65 * min(1, (step + 1) / 3))
-        push = np.maximum(keep - gap, 0)[:, None] * normals[nearest]
-        position = position + push
-        direction = _unit(direction + push / np.maximum(length / STEPS, 1e-3)[:, None] * 0.7)
+        top = np.clip((position[:, 1] - 7.6) / 0.6, 0, 1)
+        want = (layer + style.volume * top) * min(1.0, 0.35 + 0.3 * step)
+        move = np.where(gap < want, want - gap, 0.7 * held[:, 0] * (want - gap))
+        position = position + move[:, None] * normals[nearest]
+        if style.comb == "middle" and not style.float:
+            position = _off_the_face(position, side, 0.1 * bend[:, 0])
         path.append(position)
-        outward.append(_unit(0.6 * normals[nearest] + 0.4 * outward[-1]))
-    return _ribbons(np.stack(path, 1), np.stack(outward, 1), style.width, rng)
+    return np.stack(path, 1), np.stack(outward, 1)
+
+
+def _off_the_face(position: np.ndarray, side: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Turn points round the axis of the head until they are beside the face, like curtains drawn apart."""
+    aside, ahead = side * position[:, 0], position[:, 2] - AXIS_Z
+    angle = np.arctan2(aside, ahead)
+    least = np.interp(position[:, 1], [6.0, 6.5, 7.2, 7.6, 7.9, 8.1], [0.85, 1.0, 1.05, 0.88, 0.45, 0.0])
+    angle = np.maximum(angle, np.where(least > 0, least + np.minimum(spread, 0.15), -np.pi))
+    reach = np.hypot(aside, ahead)
+    return np.stack([side * reach * np.sin(angle), position[:, 1], AXIS_Z + reach * np.cos(angle)], axis=1)
+
+
+def _bun(points: np.ndarray, rng: np.random.Generator, count: int = 260) -> tuple[np.ndarray, np.ndarray]:
+    """Arcs round a ball on the back of the crown."""
+    axis, start = _unit(rng.normal(size=(count, 3))), _unit(rng.normal(size=(count, 3)))
+    start = _unit(_tangent(start, axis))
+    turn = np.linspace(0, 2.2, STEPS)[None, :, None]
+    outward = np.cos(turn) * start[:, None] + np.sin(turn) * np.cross(axis, start)[:, None]
+    centre = BUN + [0, points[:, 1].max() - 8.49, 0]
+    return centre + outward * (BUN_RADIUS * rng.uniform(0.85, 1.0, (count, 1, 1))), outward
 
 
 def _by_place(identity: Identity, angle: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Hair is shorter at the temples and the nape in short styles, and everywhere at the forehead's edge."""
+    """Short styles are shorter at the temples and the nape; hair tied back is as long as its way."""
     if identity.hair_style in ("short", "side part", "receding"):
-        return np.clip(0.3 + 0.9 * (rest[:, 1] - 7.0) / 1.2, 0.22, 1.1)
-    if identity.hair_style in ("curly", "afro"):
-        return np.clip(0.55 + 0.5 * (rest[:, 1] - 6.8) / 1.2, 0.4, 1.1)
+        return np.clip(0.3 + 0.9 * (rest[:, 1] - 7.0) / 1.2, 0.25, 1.1)
+    if identity.hair_style == "bun":
+        return np.linalg.norm(rest - BUN, axis=1) * 1.05 / STYLES["bun"].length
     return np.where(np.abs(angle) < 1.3, 1.0, np.clip(0.75 + 0.25 * (rest[:, 1] - 6.6), 0.6, 1.1))
 
 
-def _combed(comb: str, place: np.ndarray, position: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The direction (N, 3) hair is combed to at each place."""
+def _combed(comb: str, place: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """The direction (N, 3) hair is combed to at each place; ``side`` is the side of the parting, -1 or 1."""
     x, y, z = place.T
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    whorl = np.stack([x, y - 8.5, z - 0.1], axis=1)
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    top = np.clip((y - 7.5) / 0.6, 0, 1)[:, None]
+    down = np.stack([0.05 * side, -one, -0.10 * one], axis=1)
+    whorl = _unit(np.stack([x, y - 8.6, z - 0.1], axis=1))
     if comb == "forward":
-        top = np.clip((y - 7.8) / 0.4, 0, 1)
-        return _unit(whorl) * (1 - 0.5 * top)[:, None] + np.stack([0.45 * one, zero, 0.8 * one], 1) * top[:, None]
+        return whorl * (1 - 0.6 * top) + np.stack([0.4 * one, zero, 0.7 * one], axis=1) * top
     if comb == "part":
-        aside = np.where(x > 0.35, 1.0, -1.0)
-        top = np.clip((y - 7.7) / 0.4, 0, 1)
-        return np.stack([aside, -1 + 0.9 * top, -0.35 * one], axis=1)
+        aside = np.where(x > 0.38, 1.0, -1.0)
+        return top * np.stack([aside, zero, -0.15 * one], axis=1) + (1 - top) * (down - [0, 0, 0.35])
     if comb == "middle":
-        return np.stack([np.sign(x) * (0.9 - 0.2 * np.abs(x)), -0.5 * one, -0.35 * one], axis=1)
+        return top * np.stack([side, -0.1 * one, -0.55 * one], axis=1) + (1 - top) * down
     if comb == "back":
-        return _unit(np.array([0.0, 7.85, -0.75]) - place)
-    return _unit(whorl)
+        return _unit(BUN - place)
+    if comb == "swept":
+        return top * _unit(np.array([0, 8.3, -0.6]) - place) + (1 - top) * (down - [0, 0, 0.4])
+    return whorl
 
 
 def _ribbons(path: np.ndarray, outward: np.ndarray, width: float, rng: np.random.Generator) -> Hair:

@@ -15,8 +15,13 @@ from affkit.synth.identity import Identity
 from affkit.synth.rays import Scene
 
 CHIN, HAIRLINE = 6.23, 7.92  # on the base mesh
-REST_ACTIONS = {"mouthSmileLeft": 0.10, "mouthSmileRight": 0.10, "mouthClose": 0.0}
-"""What a relaxed face needs on top of the assets: their mouth corners hang a little."""
+REST_ACTIONS = {
+    "mouthSmileLeft": 0.08,
+    "mouthSmileRight": 0.08,
+    "eyeWideLeft": 0.3,
+    "eyeWideRight": 0.3,
+}
+"""What a relaxed face needs on top of the assets: their mouth corners and lids hang a little."""
 _DIRECTIONS = 40
 
 
@@ -55,6 +60,7 @@ class Head:
         self.triangles = rig.triangles
         self.neutral = (rig.smooth @ base).astype(np.float32)
         self.neutral += self._offsets(REST_ACTIONS)
+        self._seat_teeth(rig)
         self._corner_of = _incidence(rig.triangles, len(rig.rest))
         self.eyeballs = find_eyeballs(base)
         skin = rig.parts["skin"]
@@ -119,6 +125,13 @@ class Head:
         skin = assets.rig().parts["skin"]
         depth = np.maximum(np.maximum(cloth, beard), crown)[skin, None]
         self.neutral[skin] += (normals[skin] * depth).astype(np.float32)
+
+    def _seat_teeth(self, rig: assets.Rig) -> None:
+        """The assets' teeth are wide and would show through the corners of a narrow mouth."""
+        for part in ("upper_teeth", "lower_teeth"):
+            teeth = self.neutral[rig.parts[part]]
+            teeth[:, 0] *= 0.86
+            teeth[:, 2] -= 0.03
 
     def _fixed_scene(self) -> Scene | None:
         """Hair and glasses: what no expression moves, so that its ray structure is built once."""
@@ -200,7 +213,7 @@ def _scalp_cover(identity: Identity, angle: np.ndarray, height: np.ndarray) -> n
 def _collar(rest: np.ndarray) -> np.ndarray:
     """(M,) height of the shirt's edge above each vertex of the base mesh; positive where there is cloth."""
     angle = np.arctan2(rest[:, 0], rest[:, 2] - 0.25)
-    return (5.62 - 0.16 * np.cos(angle) - rest[:, 1]).astype(np.float32)
+    return (5.93 - 0.14 * np.cos(angle) - rest[:, 1]).astype(np.float32)
 
 
 def _incidence(triangles: np.ndarray, num_vertices: int) -> sparse.csr_matrix:

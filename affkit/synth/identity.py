@@ -11,7 +11,7 @@ GENDERS = ("female", "male")
 
 _STYLE_SHARES = {
     "male": (0.09, 0.14, 0.12, 0.25, 0.2, 0.08, 0.05, 0.0, 0.05, 0.02),
-    "female": (0.01, 0.02, 0.0, 0.07, 0.08, 0.12, 0.06, 0.22, 0.27, 0.15),
+    "female": (0.0, 0.03, 0.0, 0.07, 0.08, 0.12, 0.06, 0.22, 0.25, 0.17),
 }
 _BEARD_SHARES = (0.46, 0.24, 0.08, 0.08, 0.14)
 
@@ -147,7 +147,7 @@ def sample_identity(seed: int, gender: str | None = None) -> Identity:
     if style == "afro" and ancestry[0] < 0.3:
         style = "curly"
     beard = BEARDS[rng.choice(len(BEARDS), p=_BEARD_SHARES)] if male else "none"
-    rosy = 0.62 if male else 0.5
+    rosy = 0.56 if male else 0.44
     lips = np.array(skin) * [0.80, rosy, rosy + 0.03] * rng.uniform(0.9, 1.08)
     return Identity(
         seed=seed,
@@ -209,9 +209,9 @@ def _skin_colour(melanin: float, rng: np.random.Generator) -> tuple[float, float
     tones = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     ramp = np.array(
         [
-            [0.80, 0.58, 0.48],
-            [0.70, 0.46, 0.34],
-            [0.54, 0.32, 0.20],
+            [0.70, 0.47, 0.37],
+            [0.60, 0.38, 0.27],
+            [0.47, 0.275, 0.175],
             [0.36, 0.19, 0.11],
             [0.20, 0.10, 0.06],
             [0.085, 0.045, 0.03],
@@ -230,7 +230,7 @@ def _hair_colour(melanin: float, fair: float, age: float, rng: np.random.Generat
     light = fair > 0.5 and melanin < 0.35
     colour = ramp[rng.choice(5, p=[0.15, 0.25, 0.3, 0.2, 0.1] if light else [0.7, 0.25, 0.05, 0, 0])]
     grey = float(np.clip((age - 38) / 35 + rng.normal(0, 0.2), 0, 1)) if age > 38 else 0.0
-    silver = np.array([0.42, 0.42, 0.43])
+    silver = np.array([0.30, 0.30, 0.31])
     return tuple(float(c) for c in colour * (1 - grey) + silver * grey)
 
 

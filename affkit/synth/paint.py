@@ -67,11 +67,11 @@ def paint(identity: Identity, scalp: np.ndarray) -> np.ndarray:
     """
     rng = np.random.default_rng([identity.seed, 1])
     colour = _skin(identity, rng)
-    hair = np.array(identity.hair, np.float32)
+    hair, skin = np.array(identity.hair, np.float32), np.array(identity.skin, np.float32)
     cover = np.zeros((SIZE, SIZE), np.float32)
     for mask, tint in (
-        (_beard(identity, rng), hair * 0.8),
-        (_brows(identity, rng), hair * 0.55 + 0.1 * np.array(identity.skin) * (1 - identity.melanin)),
+        (_beard(identity, rng), np.minimum(hair * 0.8, 0.75 * skin)),
+        (_brows(identity, rng), np.minimum(hair * 0.6 + 0.06 * skin, 0.32 * skin)),
         (scalp * (0.88 + 0.12 * _strands(rng)), hair * 0.6),
     ):
         colour += (np.asarray(tint, np.float32) - colour) * mask[..., None]
@@ -94,7 +94,7 @@ def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
 
 def _strands(rng: np.random.Generator) -> np.ndarray:
     """Fine vertical streaks, mean 0, deviation about 1: hair seen from afar."""
-    streaks = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), sigmaX=0.8, sigmaY=6)
+    streaks = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), sigmaX=0.5, sigmaY=3.5)
     return streaks / streaks.std()
 
 
@@ -164,7 +164,7 @@ def beard_area(points_x: np.ndarray, points_y: np.ndarray, style: str) -> np.nda
     lips = np.exp(-((side / 0.27) ** 4) - ((points_y - 6.61) / 0.075) ** 4)
     moustache = above(6.70 - 0.25 * side) * below(6.80 - 0.35 * np.maximum(side - 0.1, 0)) * (side < 0.33)
     chin = np.clip((0.27 - side) / 0.05 + 0.5, 0, 1) * below(6.50) * above(6.12)
-    cheeks = below(6.36 + 0.95 * np.maximum(side - 0.12, 0)) * above(5.98)
+    cheeks = below(6.36 + 0.95 * np.maximum(side - 0.12, 0)) * above(6.17)
     areas = {
         "none": 0 * side,
         "moustache": moustache,

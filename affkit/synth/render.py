@@ -229,10 +229,11 @@ def _shade_skin(head, samples, normals, actions, lamps, lit, view, antialias) ->
     dark = np.array([0.16, 0.035, 0.03], np.float32)
     albedo += (dark - albedo) * (cavity * (1 - lips))[:, None]
     albedo[collar > 0] = np.array(identity.shirt, np.float32) * np.where(collar > 0.05, 1, 0.8)[collar > 0, None]
-    albedo[kind > 0.5] = [0.62, 0.58, 0.52]
+    albedo[kind > 0.5] = [0.86, 0.82, 0.74]
     albedo[kind > 1.5] = [0.35, 0.10, 0.09]
     bare = (collar <= 0) & (kind < 0.5)
     sky = np.where(cavity > 0.5, sky * 0.6, sky)
+    lit = np.where(kind > 0.5, np.maximum(lit, 0.6), lit)  # lips let light through to the teeth
     light = np.where(
         bare[:, None],
         shade.diffuse(normal, sky, lit, lamps, shade.SKIN_WRAP),

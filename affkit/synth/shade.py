@@ -30,7 +30,7 @@ def sample_lighting(rng: np.random.Generator) -> Lighting:
     side, up = rng.normal(0, 0.6), rng.uniform(0.25, 0.9)
     warmth = rng.normal(0, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    strength = rng.uniform(0.75, 1.05)
+    strength = rng.uniform(0.7, 1.0)
     ambient = rng.uniform(0.28, 0.45)
 
     def unit(*direction: float) -> Vector:
