@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from affkit.data.video import CRF, FPS, H264, View, decode, frame_rate, open_video
+from affkit.data.video import CRF, FPS, H264, SCALER_THREADS, View, decode, frame_rate, open_video
 from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 
@@ -128,7 +128,8 @@ def transcode(source: Path, target: Path, tick: Callable[[int], object] | None =
     with open_video(source) as (container, stream), av.open(f"file:{target}", "w", format="mp4") as output:
         step = 1 / frame_rate(stream)
         view = encoder = None
-        for index, (frame, count) in enumerate(retime(decode(source, container, stream), step)):
+        timed = ((time, frame) for _, time, frame in decode(source, container, stream))
+        for index, (frame, count) in enumerate(retime(timed, step)):
             if encoder is None:
                 view = View.of(frame, stream)
                 encoder = _add_encoder(source, output, view, frame)
@@ -166,7 +167,8 @@ def _fit(frame: VideoFrame, view: View) -> VideoFrame:
     """The frame as the encoder takes it; most are passed on without a copy."""
     scaled = (frame.width, frame.height) != (view.width, view.height)
     if scaled or frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
-        frame = frame.reformat(view.width, view.height, "yuv420p", dst_color_range=ColorRange.MPEG)
+        size, limited = (view.width, view.height), ColorRange.MPEG
+        frame = frame.reformat(*size, "yuv420p", dst_color_range=limited, threads=SCALER_THREADS)
     if not view.is_upright or view.width % 2 or view.height % 2:
         frame = _turn(frame, view)
     frame.pict_type = 0  # where the source had a keyframe is not x264's business
@@ -177,8 +179,8 @@ def _turn(frame: VideoFrame, view: View) -> VideoFrame:
     """Turn each plane upright and cut it to an even size."""
     width, height = (size // 2 * 2 for size in view.shown_size)
     planes = []
-    for plane in frame.planes:
+    for number, plane in enumerate(frame.planes):
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        part = 1 if plane.index == 0 else 2  # colour has half the resolution
+        part = 2 if number else 1  # colour has half the resolution
         planes.append(view.turn(rows)[: height // part, : width // part].ravel())
     return VideoFrame.from_ndarray(np.concatenate(planes).reshape(-1, width), "yuv420p")

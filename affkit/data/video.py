@@ -32,6 +32,9 @@ FPS = 30
 CRF = 20
 H264 = {"preset": "veryfast", "g": str(FPS), "threads": "4"}
 
+# One thread: the time of a small picture goes into starting more, and several clips already share the cores.
+SCALER_THREADS = 1
+
 # Only real containers: FFmpeg would also "play" a text file, a picture, or a playlist that names other files.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,dv,gif,h264,hevc,m4v"
@@ -120,7 +123,7 @@ def probe(path: str | Path) -> VideoInfo:
     """
     path = existing_file(path)
     with open_video(path) as (container, stream):
-        _, frame = next(decode(path, container, stream))
+        _, _, frame = next(decode(path, container, stream))
         view, rotation = View.of(frame, stream), frame.rotation % 360
         num_frames, fps = stream.frames or _count_packets(container, stream), frame_rate(stream)
         duration = _duration(container, stream) or num_frames / fps
@@ -144,18 +147,19 @@ def read_frames(
     UserError
         As in :func:`probe`. A clip that breaks later gives its sound frames and a warning.
     """
+    if start < 0:
+        raise ValueError(f"start is {start}; the first frame is 0")
     path = existing_file(path)
     with open_video(path) as (container, stream):
-        position = _seek(container, stream, start) if start else 0
         view = None
-        for _, frame in decode(path, container, stream, first=position):
-            if stop is not None and position >= stop:
+        for number, _, frame in decode(path, container, stream, start):
+            if stop is not None and number >= stop:
                 return
-            if position >= start:
+            if number >= start:
                 view = view or View.of(frame, stream)
-                picture = frame.to_ndarray(format=format, width=view.width, height=view.height)
+                wanted = frame.reformat(view.width, view.height, format, threads=SCALER_THREADS)
+                picture = wanted.to_ndarray()
                 yield np.ascontiguousarray(view.turn(picture))
-            position += 1
 
 
 def write_video(
@@ -218,6 +222,7 @@ def write_video(
             stream.set_display_rotation(rotation)
         for i, picture in enumerate(_chain(first, frames)):
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame = frame.reformat(format=stream.pix_fmt, threads=SCALER_THREADS)
             frame.pts = i if times is None else round(Fraction(times[i]) / tick)
             frame.time_base = tick
             container.mux(stream.encode(frame))
@@ -242,6 +247,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         problem = "is not a video"
         raise UserError(path, problem, "give a video file, such as MP4, MOV, AVI, WebM or MKV") from error
     with container:
+        if not container.streams:
+            raise _broken(path, "is a video that is damaged or cut short")
         # the cover picture of a sound file is a video stream too
         streams = [
             s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
@@ -253,39 +260,72 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def decode(
-    path: Path, container: InputContainer, stream: VideoStream, first: int = 0
-) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Frames in the order they are shown, each with its time in seconds as the file has it.
+    path: Path, container: InputContainer, stream: VideoStream, start: int = 0
+) -> Iterator[tuple[int, Fraction, VideoFrame]]:
+    """Frames in the order they are shown: number, time in seconds as the file has it, and the frame.
 
-    A clip that breaks ends at the last frame before the break, with a warning: what follows could not be
-    counted, and labels would shift. ``first`` is the number of the first frame, for that warning.
+    The first one is frame ``start`` or one before it. A clip that breaks ends at the last frame before the
+    break, with a warning: what follows could not be counted, and labels would shift.
 
     Raises
     ------
     UserError
         If no frame can be decoded.
     """
-    step, count, time, whole = 1 / frame_rate(stream), 0, None, True
+    clock = _Clock(stream, _frame_times(container, stream) if start else None)
+    held, whole = [], True
+    if clock.all_pts:
+        container.seek(clock.all_pts[min(start, len(clock.all_pts) - 1)], stream=stream)
     try:
         for packet in container.demux(stream):
-            whole = not packet.is_corrupt  # cut off in the middle: do not decode it, but what came before
-            for frame in packet.decode() if whole else stream.decode(None):
-                shown = frame.pts * frame.time_base if frame.pts is not None else None
-                if shown is None or (time is not None and shown < time):
-                    shown = Fraction(0) if time is None else time + step
-                time, count = shown, count + 1
-                yield time, frame
-            if not whole:
+            if packet.is_corrupt:  # cut off in the middle
+                whole = False
                 break
+            if packet.size:  # an empty one would tell the decoder that this is the end
+                yield from map(clock.stamp, packet.decode())
+        held = [clock.stamp(frame) for frame in stream.decode(None)]
     except av.FFmpegError:
         whole = False
-    if count == 0:
+    if clock.time is None:
         raise _broken(path, "not one frame can be decoded")
-    start = (stream.start_time or 0) * stream.time_base if stream.start_time is not None else Fraction(0)
-    missing = _duration(container, stream) - (time + step - start)
-    if not whole or missing > 0.5:
-        message = f"{path}: breaks off after frame {first + count}; only the frames up to there are used"
+    if whole and _duration(container, stream) - (clock.end - clock.start) < 0.5:
+        yield from held
+    else:  # of the last frames some may be missing: stop at the first gap
+        gaps = clock.gaps[len(clock.gaps) - len(held) :]
+        num_sound = next((i for i, gap in enumerate(gaps) if gap > 1.5), len(held))
+        yield from held[:num_sound]
+        count = clock.number - len(held) + num_sound
+        message = f"{path}: breaks off after frame {count}; the frames up to there are used"
         warnings.warn(message, stacklevel=2)
+
+
+class _Clock:
+    """Gives frames their numbers and times, also where the file has no time or one that goes back.
+
+    Without ``all_pts``, the times of all frames in the file, the first frame is number 0.
+    """
+
+    def __init__(self, stream: VideoStream, all_pts: list[int] | None):
+        self.unit, self.step = stream.time_base, 1 / frame_rate(stream)
+        self.start = (stream.start_time or 0) * stream.time_base
+        self.all_pts = all_pts
+        self.number = 0  # of the next frame
+        self.time = self.end = None  # of the last frame
+        self.gaps: list[float] = []  # between each frame and the one before, in mean gaps
+
+    def stamp(self, frame: VideoFrame) -> tuple[int, Fraction, VideoFrame]:
+        number, following = self.number, self.start
+        if self.time is not None:
+            following = self.time + self.step
+        elif self.all_pts:
+            number = self.all_pts.index(frame.pts)
+        time = following if frame.pts is None else frame.pts * self.unit
+        if self.time is not None and time < self.time:
+            time = following
+        self.gaps.append(1.0 if self.time is None else float((time - self.time) / self.step))
+        self.number, self.time = number + 1, time
+        self.end = time + max(self.step, (frame.duration or 0) * self.unit)
+        return number, time, frame
 
 
 def _broken(path: Path, problem: str) -> UserError:
@@ -311,13 +351,9 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> int:
     return sum(packet.size > 0 for packet in container.demux(stream))
 
 
-def _seek(container: InputContainer, stream: VideoStream, start: int) -> int:
-    """Go to a keyframe at or before frame ``start``; returns the number of the frame that is decoded next."""
+def _frame_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
+    """The times of all frames without decoding any, or ``None`` where a packet may not be one frame."""
     if stream.codec_context.name != "h264" or "mp4" not in container.format.name:
-        return 0
-    packets = [p for p in container.demux(stream) if p.size and not p.is_discard and p.pts is not None]
-    shown = sorted(packet.pts for packet in packets)
-    before = [p.pts for p in packets if p.is_keyframe and p.pts <= shown[min(start, len(shown) - 1)]]
-    key = max(before, default=shown[0])
-    container.seek(key, stream=stream)
-    return shown.index(key)
+        return None
+    packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+    return sorted(packet.pts for packet in packets if packet.pts is not None)
