@@ -9,7 +9,7 @@ and a ``detect`` method (:class:`Detector`), so that another one is a class of t
   OpenCV runs it; the model file is the user's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -71,7 +71,8 @@ class Detector(Protocol):
     """Anything that finds faces in a picture.
 
     Its parameters should be the fields of a dataclass: they are written into the store, and they decide
-    whether an interrupted run may go on.
+    whether an interrupted run may go on. A method ``eager()`` may return a less strict detector: it is used
+    where a face is followed, on small pictures in which there should be one.
     """
 
     name: str
@@ -119,6 +120,10 @@ class HaarDetector:
     step: float = 1.1
     min_neighbors: int = 3
     min_score: float = 0.0
+
+    def eager(self) -> "HaarDetector":
+        """The same for small pictures in which a face is expected: it needs fewer hits to be believed."""
+        return replace(self, min_neighbors=min(self.min_neighbors, 2))
 
     def detect(self, frame: np.ndarray) -> list[Box]:
         height, width = frame.shape[:2]

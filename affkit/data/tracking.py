@@ -145,12 +145,13 @@ def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -
     back to where it came from, through the few frames that are kept. A track ends when its face is not
     seen for :data:`GAP_SECONDS`. Only a few frames are in memory at a time.
     """
+    near = detector.eager() if hasattr(detector, "eager") else detector
     every, gap = max(round(SEARCH_SECONDS * fps), 1), round(GAP_SECONDS * fps)
     live: list[Track] = []
     done: list[Track] = []
     recent: deque[tuple[int, np.ndarray]] = deque(maxlen=every)
     for index, frame in enumerate(frames):
-        seen = [look_near(frame, track.predict(index), detector) for track in live]
+        seen = [look_near(frame, track.predict(index), near) for track in live]
         candidates = [box for box in seen if box is not None]
         searched = index % every == 0
         if searched:
@@ -165,7 +166,7 @@ def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -
                 track = Track()
                 track.add(index, box)
                 track.colours.append(colours(frame, box))
-                _follow_back(track, recent, detector, live)
+                _follow_back(track, recent, near, live)
                 live.append(track)
         recent.append((index, frame))
         done += [track for track in live if index - track.last > gap]
