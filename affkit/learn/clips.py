@@ -30,7 +30,7 @@ def predict_video(
     Returns
     -------
     DataFrame
-        A row for each face in each frame: ``video, frame`` (1-based)``, person``, the face's box ``x, y, w,
+        A row for each face in each frame: ``video``, ``frame`` (1-based), ``person``, the face's box ``x, y, w,
         h`` in pixels of the video, and what :func:`~affkit.learn.predict.predict_store` adds.
 
     Raises

@@ -149,6 +149,41 @@ def expression_histogram(labels: Labels, title: str = "") -> Figure:
     return figure
 
 
+def retiming(mappings: Mapping[str, np.ndarray], fps: int = 30) -> Figure:
+    """Where a conversion to a constant rate repeats or drops frames.
+
+    ``mappings``: clip to ``(T,)``, the source frame (0-based) that each new frame shows, as
+    :func:`affkit.data.transcode.convert_video` returns it.
+    """
+    figure, axes = plt.subplots(
+        len(mappings), 1, figsize=(11, 0.9 + 0.9 * len(mappings)), sharex=True, squeeze=False
+    )
+    for axis, (name, shown) in zip(axes[:, 0], mappings.items(), strict=True):
+        seconds, step = np.arange(1, len(shown)) / fps, np.diff(shown)
+        axis.plot(seconds[step == 0], step[step == 0], "|", markersize=16, label="repeated")
+        axis.plot(
+            seconds[step > 1], step[step > 1] * 0 + 1, "x", color=PALETTE[3], label="one or more dropped"
+        )
+        axis.set(yticks=[], ylim=(-0.6, 1.6), xlim=(0, None))
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=9)
+    axes[-1, 0].set_xlabel("seconds of the new clip")
+    return figure
+
+
+def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "") -> Figure:
+    """In which frames each face was found: name to its frame numbers (1-based), a bar a stretch."""
+    figure, axis = plt.subplots(figsize=(11, 1 + 0.35 * len(frames)))
+    for lane, numbers in enumerate(frames.values()):
+        numbers = np.sort(np.asarray(numbers))
+        for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+            axis.barh(lane, len(run) / fps, left=(run[0] - 1) / fps, height=0.6, color=PALETTE[0])
+    axis.set(yticks=range(len(frames)), yticklabels=list(frames), xlabel="seconds", title=title)
+    axis.invert_yaxis()
+    return figure
+
+
 def _line_styles():
     """Colours together with dashes, so that lines stay apart in grey."""
     return [

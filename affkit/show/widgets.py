@@ -1,10 +1,18 @@
 """Widgets of the kit: small pages over logic that is tested without them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
+
+from affkit.data.video import read_frames
+from affkit.show.plots import draw_box
+
+BOX_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 200))
+"""Yellow, light blue, pink: person 0, 1, 2."""
 
 
 def encode_picture(picture: np.ndarray) -> bytes:
@@ -47,3 +55,31 @@ def frame_player(
 
     slider.observe(show, names="value")
     return widgets.VBox([image, text, widgets.HBox([play, slider])])
+
+
+def clip_player(video: str | Path, boxes: pd.DataFrame, every: int = 3) -> widgets.VBox:
+    """Play a video with the faces of a store drawn into it.
+
+    Parameters
+    ----------
+    video:
+        The file.
+    boxes:
+        Rows of ``store.index`` for this video: ``frame`` (1-based), ``person``, ``x``, ``y``, ``w``, ``h``.
+    every:
+        Show every how-manieth frame; the pictures stay in memory.
+    """
+    frames = [frame for number, frame in enumerate(read_frames(video)) if number % every == 0]
+    people = dict(list(boxes.groupby("frame")))
+
+    def picture(i: int) -> np.ndarray:
+        shown = frames[i]
+        for row in people.get(i * every + 1, boxes[:0]).itertuples():
+            shown = draw_box(shown, (row.x, row.y, row.w, row.h), BOX_COLORS[row.person % len(BOX_COLORS)])
+        return shown
+
+    def caption(i: int) -> str:
+        found = people.get(i * every + 1, boxes[:0])["person"].tolist()
+        return f"frame {i * every + 1}: " + (f"person {' and '.join(map(str, found))}" if found else "nobody")
+
+    return frame_player(picture, len(frames), caption)
