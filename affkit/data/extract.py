@@ -63,8 +63,7 @@ def extract_faces(
         ``"haar"``, ``"yunet:FILE"``, or a :class:`~affkit.data.faces.Detector`.
     labels:
         A folder that :class:`~affkit.data.corpus.Corpus` can open. Line i belongs to frame i.
-        Labels named like the video are those of person 0; for ``<video>_left`` and ``<video>_right`` see
-        :func:`affkit.data.matching.names_of_people`.
+        For several people see :func:`~affkit.data.matching.names_of_people`.
     force:
         Replace an existing store, and discard what an interrupted run with other settings left.
     jobs:
@@ -90,10 +89,7 @@ def extract_faces(
         if not (part / INDEX).exists():  # it is written last: then only the name is missing
             _extract_missing(videos, part, job, detector, jobs, progress)
             _finish(part, job, videos, corpus)
-        shutil.rmtree(part / PARTS, ignore_errors=True)
-        if store.exists():
-            shutil.rmtree(store)
-        os.replace(part, store)
+        _publish(part, store)
     return Store.open(store)
 
 
@@ -181,6 +177,14 @@ def _extract_missing(
         if not any(parts.glob("*.csv")):
             shutil.rmtree(part)
         raise
+
+
+def _publish(part: Path, store: Path) -> None:
+    """Give a finished folder its name, in place of an older store."""
+    shutil.rmtree(part / PARTS, ignore_errors=True)
+    if store.exists():
+        shutil.rmtree(store)
+    os.replace(part, store)
 
 
 def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
