@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # JupyterLab answers this machine only, and asks nobody for news or updates.
 LAB := $(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.news_url=None \
-	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --KernelManager.transport=ipc \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	$(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 .PHONY: help run test lab bench clean

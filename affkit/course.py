@@ -13,8 +13,10 @@ A notebook runs in its own folder, as it does in JupyterLab, and writes only und
 import ast
 import os
 import re
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +121,7 @@ def run_notebook(
     """
     start = time.perf_counter()
     error = ""
-    with write_beside(out) as part:
+    with write_beside(out) as part, kernel_config() as config:
         try:
             papermill.execute_notebook(
                 path,
@@ -130,7 +132,7 @@ def run_notebook(
                 progress_bar=False,
                 start_timeout=120,
                 on_cell_complete=lambda cell, cell_index: on_cell() if on_cell else None,
-                config=_kernel_config(),
+                config=config,
             )
         except PapermillExecutionError as failure:
             error = f"In [{failure.exec_count}] {failure.ename}: {_first_line(failure.evalue)}"
@@ -192,9 +194,15 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _kernel_config():
-    """Talk to kernels over files where the system can: no open port, and no warning about one."""
-    return Config({"KernelManager": {"transport": "ipc" if os.name == "posix" else "tcp"}})
+@contextmanager
+def kernel_config() -> Iterator[Config]:
+    """Talk to a kernel over files where the system can: no open port, and no warning about one.
+
+    The files are in a folder of their own; Jupyter would put them into the current one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        yield Config({"KernelManager": files if os.name == "posix" else {}})
 
 
 def _empty_notebook(path: Path, error: str):

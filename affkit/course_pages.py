@@ -119,7 +119,8 @@ def headline(notebook, name: str) -> tuple[str, list[str]]:
     title = re.search(r"^# +(.+)$", source, re.M)
     goals = re.search(r"(?:^ *[-*] .+\n?)+", source, re.M)
     goals = re.findall(r"^ *[-*] +(.+)$", goals[0], re.M) if goals else []
-    return (title[1] if title else name), [re.sub(r"[*`]", "", goal) for goal in goals]
+    plain = [re.sub(r"[*`$]", "", text) for text in (title[1] if title else name, *goals)]
+    return plain[0], plain[1:]
 
 
 def _without_widgets(notebook):

@@ -32,7 +32,6 @@ LAB_OPTIONS = [
     "--ip=127.0.0.1",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    "--KernelManager.transport=ipc",
 ]
 # The menu's "Run All Cells", once the kernel answers: it ends with the last cell.
 RUN_ALL = """async () => {

@@ -3,11 +3,15 @@
 The checks are in ``notebook_checks``; the second half of this file holds them against broken notebooks.
 """
 
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
 
+STORE = ROOT / "tools" / "store_outputs.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -165,6 +169,23 @@ BROKEN_COMPARISON = {
 def test_comparison_sees(complaint, toy, tmp_path):
     problems = comparison_problems(toy(BROKEN_COMPARISON[complaint]), tmp_path / "compare")
     assert complaint in "\n".join(problems)
+
+
+@pytest.mark.notebook
+def test_stored_by_our_tool_has_the_form_and_compares(toy, tmp_path):
+    path = toy(_never_executed)
+    subprocess.run([sys.executable, STORE, path], check=True, capture_output=True)
+    assert form_problems(path) == []
+    assert comparison_problems(path, tmp_path / "compare") == []
+
+
+@pytest.mark.notebook
+def test_our_tool_leaves_a_notebook_that_fails_as_it_was(toy):
+    path = toy(lambda notebook: notebook.cells[2].update(source="1 / 0"))
+    before = path.read_bytes()
+    done = subprocess.run([sys.executable, STORE, path], capture_output=True, text=True)
+    assert done.returncode != 0 and "ZeroDivisionError" in done.stderr
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
 def test_every_notebook_of_the_course_is_found_by_the_runner():

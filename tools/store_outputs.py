@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
-from traitlets.config import Config
 
+from affkit.course import kernel_config
 from affkit.files import write_beside
 
 KEPT = ("kernelspec", "language_info", "affkit")
@@ -21,16 +21,17 @@ KEPT = ("kernelspec", "language_info", "affkit")
 def store_outputs(path: Path) -> None:
     """Execute one notebook in its own folder and write it back; an error leaves the file as it was."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-        config=Config({"KernelManager": {"transport": "ipc"}}),
-    )
-    client.execute()
+    with kernel_config() as config:
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(path.parent)}},
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
+            config=config,
+        )
+        client.execute()
     notebook.metadata = {key: notebook.metadata[key] for key in KEPT if key in notebook.metadata}
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata["language_info"] = {"name": "python"}
