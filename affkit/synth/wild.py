@@ -13,7 +13,11 @@ from affkit.synth.motion import smooth_noise, smoothstep
 BACKGROUNDS = ("room", "bokeh", "plain")
 OCCLUDERS = ("hand", "microphone")
 
-_GAMMA = 2.2  # blur and exposure happen in light, not in pixel values
+# Blur and exposure happen in light, not in pixel values. A pixel is taken as the root of the light: close to
+# sRGB, and a square root is fast.
+_LIGHT = (np.arange(256, dtype=np.float32) / 255) ** 2
+_SPRITE_FACE = 105  # pixels of an occluder's picture in the height of a face box: brows to chin, some 12 cm
+_GRAIN_ROOM = 64  # pixels by which the field of noise is larger than the picture
 _SHUTTER = 0.4  # share of the time between two frames in which the shutter is open
 
 
@@ -44,22 +48,19 @@ def draw_background(rng: np.random.Generator, width: int, height: int, kind: str
 
 def to_light(pixels: np.ndarray) -> np.ndarray:
     """uint8 pixels to linear light, 0 to 1, float32."""
-    return _LIGHT[pixels]
+    return cv2.LUT(pixels, _LIGHT).reshape(pixels.shape)
 
 
 def to_pixels(light: np.ndarray) -> np.ndarray:
     """Linear light to uint8 pixels; what is brighter than 1 is clipped, as in a camera."""
-    return np.rint(255 * np.clip(light, 0, 1) ** np.float32(1 / _GAMMA)).astype(np.uint8)
-
-
-_LIGHT = (np.arange(256, dtype=np.float32) / 255) ** np.float32(_GAMMA)
+    return np.rint(255 * np.sqrt(np.clip(light, 0, 1, dtype=np.float32))).astype(np.uint8)
 
 
 def _colour(rng: np.random.Generator, value: tuple[float, float], most_saturated: float = 0.5) -> np.ndarray:
     """A random colour as linear light ``(3,)``; ``value`` is the range of its brightest channel."""
     hue, saturation = rng.uniform(0, 360), most_saturated * rng.uniform() ** 1.5
     pixel = np.array([[[hue, saturation, rng.uniform(*value)]]], np.float32)
-    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0] ** _GAMMA
+    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0] ** 2
 
 
 def _wall(rng: np.random.Generator, width: int, height: int, dark: bool) -> np.ndarray:
@@ -155,17 +156,17 @@ class Camera:
         ``(T,)`` factor on the light.
     balance:
         ``(T, 3)`` factor on red, green and blue.
-    noise:
-        Standard deviation of the noise of a middle grey, in steps of 255.
     defocus:
         Standard deviation of the blur of the lens, in pixels.
+    noise:
+        ``(H + 64, W + 64, 3)`` int8, what noise does to a middle grey; each frame has another part of it.
     """
 
     shake: np.ndarray
     exposure: np.ndarray
     balance: np.ndarray
-    noise: float
     defocus: float
+    noise: np.ndarray
 
     def take(
         self, image: np.ndarray, frame: int, rng: np.random.Generator, motion: tuple[float, float] = (0, 0)
@@ -178,24 +179,38 @@ class Camera:
         if self.defocus > 0:
             light = cv2.GaussianBlur(light, (0, 0), self.defocus)
         light = _smear(light, _SHUTTER * motion[0], _SHUTTER * motion[1])
-        light = light * (self.exposure[frame] * self.balance[frame]).astype(np.float32)
+        light *= (self.exposure[frame] * self.balance[frame]).astype(np.float32)
         pixels = to_pixels(light).astype(np.float32)
-        grain = rng.standard_normal(image.shape[:2], np.float32)[..., None]
-        colour = rng.standard_normal(image.shape, np.float32)
-        # photons arrive at random: after the gamma curve dark parts are the noisier ones
-        strength = self.noise * (1.3 - 0.6 * pixels / 255)
-        return np.rint(np.clip(pixels + strength * (0.8 * grain + 0.6 * colour), 0, 255)).astype(np.uint8)
+        top, left = rng.integers(_GRAIN_ROOM, size=2)
+        grain = self.noise[top : top + image.shape[0], left : left + image.shape[1]]
+        # photons arrive at random: after the root, dark parts are the noisier ones
+        pixels += (1.3 - np.float32(0.6 / 255) * pixels) * grain
+        return np.rint(np.clip(pixels, 0, 255, out=pixels)).astype(np.uint8)
 
 
-def sample_camera(rng: np.random.Generator, times: np.ndarray, height: int) -> Camera:
-    """Draw a camera for frames at ``times`` of pictures ``height`` pixels high; the ranges are choices."""
+def sample_camera(
+    rng: np.random.Generator, times: np.ndarray, width: int, height: int, noise: float | None = None
+) -> Camera:
+    """Draw a camera for frames at ``times`` of ``height`` x ``width`` pixels; the ranges are choices.
+
+    ``noise`` is the standard deviation of the noise of a middle grey, in steps of 255; ``None`` draws it.
+    """
     shaky = height * rng.uniform(0.0, 0.006)
     shake = [smooth_noise(rng, times, shaky, 0.3, 3) for _ in range(2)]
     exposure = np.exp(rng.normal(0, 0.08) + smooth_noise(rng, times, 0.04, 0.05, 0.4))
     warmth = rng.normal(0, 0.05) + smooth_noise(rng, times, 0.02, 0.05, 0.3)  # (T,)
     balance = np.exp(np.stack([warmth, 0 * warmth, -warmth], axis=1))  # (T, 3)
-    noise, defocus = rng.uniform(0.8, 4.0), height * rng.uniform(0.0, 0.0018)
-    return Camera(np.stack(shake, axis=1), exposure, balance, noise, defocus if defocus > 0.3 else 0.0)
+    defocus = height * rng.uniform(0.0, 0.0018)
+    drawn = rng.uniform(0.8, 4.0)
+    grain = draw_grain(rng, width, height, drawn if noise is None else noise)
+    return Camera(np.stack(shake, axis=1), exposure, balance, defocus if defocus > 0.3 else 0.0, grain)
+
+
+def draw_grain(rng: np.random.Generator, width: int, height: int, deviation: float) -> np.ndarray:
+    """The field of noise of a :class:`Camera`: mostly grey, a little coloured."""
+    shape = (height + _GRAIN_ROOM, width + _GRAIN_ROOM)
+    grey, colour = rng.standard_normal((*shape, 1), np.float32), rng.standard_normal((*shape, 3), np.float32)
+    return np.rint(deviation * (0.8 * grey + 0.6 * colour)).clip(-127, 127).astype(np.int8)
 
 
 def _smear(light: np.ndarray, dx: float, dy: float) -> np.ndarray:
@@ -217,7 +232,7 @@ class Occluder:
     Attributes
     ----------
     sprite:
-        ``(h, w, 4)`` float32, linear light and opacity; 128 of its pixels are the height of a face.
+        ``(h, w, 4)`` float32, linear light and opacity; 105 of its pixels are the height of a face box.
     anchor:
         The pixel of the sprite that is held at the place.
     place:
@@ -236,16 +251,31 @@ class Occluder:
     ) -> tuple[np.ndarray, np.ndarray]:
         """``image`` with the thing before the face in ``box``, and its opacity ``(H, W)``."""
         x, y, width, height = box
-        scale = height / 128
         middle = np.array([x + width / 2, y + height / 2]) + height * self.place[frame]
-        cosine, sine = scale * np.cos(self.angle[frame]), scale * np.sin(self.angle[frame])
+        cosine, sine = (height / _SPRITE_FACE) * np.array(
+            [np.cos(self.angle[frame]), np.sin(self.angle[frame])]
+        )
         turn = np.array([[cosine, -sine], [sine, cosine]])
-        matrix = np.column_stack([turn, middle - turn @ np.array(self.anchor)])
-        size = image.shape[1::-1]
-        flat = cv2.warpAffine(self.sprite, matrix, size, flags=cv2.INTER_AREA | cv2.INTER_LINEAR)
-        opacity = flat[..., 3:]
-        light = to_light(image) * (1 - opacity) + flat[..., :3] * opacity
-        return to_pixels(light), opacity[..., 0]
+        shift = middle - turn @ np.array(self.anchor)
+        opacity = np.zeros(image.shape[:2], np.float32)
+        rows, columns = self._reach(turn, shift, image.shape)
+        if rows.start < rows.stop and columns.start < columns.stop:
+            matrix = np.column_stack([turn, shift - (columns.start, rows.start)])
+            size = (columns.stop - columns.start, rows.stop - rows.start)
+            flat = cv2.warpAffine(self.sprite, matrix, size, flags=cv2.INTER_LINEAR)
+            opacity[rows, columns] = flat[..., 3]
+            light = to_light(image[rows, columns]) * (1 - flat[..., 3:]) + flat[..., :3] * flat[..., 3:]
+            image = image.copy()
+            image[rows, columns] = to_pixels(light)
+        return image, opacity
+
+    def _reach(self, turn: np.ndarray, shift: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """The rows and columns of a picture that the turned sprite can touch."""
+        height, width = self.sprite.shape[:2]
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ turn.T + shift
+        low = np.clip(np.floor(corners.min(axis=0)), 0, shape[1::-1]).astype(int)
+        high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, shape[1::-1]).astype(int)
+        return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def sample_occluder(
