@@ -27,6 +27,7 @@ HELPERS = {
     "right_lashes": "helper-r-eyelashes-2",
 }
 EYES = {"left": "helper-l-eye", "right": "helper-r-eye"}
+_LIPS_INWARD = {"mouthRollLower", "mouthRollUpper"}  # lips that roll in need the teeth out of their way
 BODY_FLOOR, BODY_REACH = 1.0, 2.7  # where the bust ends: below the chest, at the upper arms
 
 
@@ -186,11 +187,18 @@ def action_names() -> tuple[str, ...]:
 
 @cache
 def action_offsets() -> np.ndarray:
-    """(52, 3 M) float32: what each facial action adds to the drawn vertices at weight 1; same for everybody."""
+    """(52, 3 M) float32: what each facial action adds to the drawn vertices at weight 1.
+
+    The same for everybody: the assets add targets to a person, whoever it is.
+    """
     rows = []
     for name in action_names():
         index, offset = target(f"faceunits/{name}")
         dense = np.zeros_like(base_mesh().vertices)
         dense[index] = offset
-        rows.append((rig().smooth @ dense).ravel())
+        moved = rig().smooth @ dense
+        if name in _LIPS_INWARD:
+            for part in ("upper_teeth", "lower_teeth"):
+                moved[rig().parts[part], 2] -= 0.06
+        rows.append(moved.ravel())
     return np.stack(rows)

@@ -57,7 +57,7 @@ _DRIVERS: dict[str, dict[str, float]] = {
     "temples": {"browOuterUp": 0.75},
     "nose": {"noseSneer": 0.75},
     "cheeks": {"mouthSmile": 0.65, "noseSneer": 0.4, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
-    "eyes": {"cheekSquint": 0.6, "eyeSquint": 0.25},
+    "eyes": {"cheekSquint": 0.7, "eyeSquint": 0.25},
     "chin": {"mouthShrugLower": 0.8},
     "corners": {"mouthFrown": 0.7, "mouthPress": 0.3},
     "stretch": {"mouthStretch": 0.6},
@@ -97,7 +97,11 @@ def crease_weights(actions: Mapping[str, float], age: float) -> np.ndarray:
     weights = []
     for name, drivers in _DRIVERS.items():
         fold = sum(
-            share * (actions.get(action, 0.0) + (actions.get(action + "Left", 0) + actions.get(action + "Right", 0)) / 2)
+            share
+            * (
+                actions.get(action, 0.0)
+                + (actions.get(action + "Left", 0) + actions.get(action + "Right", 0)) / 2
+            )
             for action, share in drivers.items()
         )
         weights.append(np.clip(fold, 0, 1.2) * (0.75 + 0.5 * years) + _AGEING.get(name, 0.0) * years)

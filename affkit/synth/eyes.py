@@ -56,7 +56,11 @@ def paint_eyeball(normals: np.ndarray, axis: np.ndarray, iris: np.ndarray, seed:
     fibres = 0.5 + 0.5 * np.sin(23 * around + 3 * np.sin(7 * around + phase))
     ring = np.clip((angle - PUPIL_ANGLE) / (IRIS_ANGLE - PUPIL_ANGLE), 0, 1)
     # A lighter collar round the pupil, radial fibres, a dark ring at the limbus.
-    shade = (1.35 - 0.45 * ring) * (0.78 + 0.34 * fibres) * (1 - 0.75 * np.clip((ring - 0.78) / 0.22, 0, 1) ** 1.5)
+    shade = (
+        (1.35 - 0.45 * ring)
+        * (0.78 + 0.34 * fibres)
+        * (1 - 0.75 * np.clip((ring - 0.78) / 0.22, 0, 1) ** 1.5)
+    )
     colour = _mix(colour, shade[:, None] * iris, _edge(angle, IRIS_ANGLE, 0.05))
     return _mix(colour, np.float32(0.006), _edge(angle, PUPIL_ANGLE, 0.03)).astype(np.float32)
 

@@ -65,6 +65,8 @@ def _join(frames: list[Frame]) -> Frame:
     starts = np.cumsum([0] + [len(frame.vertices) for frame in frames[:-1]])
     return Frame(
         np.concatenate([frame.vertices for frame in frames]).astype(np.float32),
-        np.concatenate([frame.triangles + s for frame, s in zip(frames, starts, strict=True)]).astype(np.int32),
+        np.concatenate([frame.triangles + s for frame, s in zip(frames, starts, strict=True)]).astype(
+            np.int32
+        ),
         np.concatenate([frame.normals for frame in frames]).astype(np.float32),
     )

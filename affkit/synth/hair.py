@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from affkit.synth.identity import Identity
 
-STEPS = 10
+STEPS = 12
 AXIS_Z = 0.45
 
 
@@ -42,8 +42,8 @@ STYLES = {
     "side part": Style(2200, 0.85, 0.055, "part", 0.09, 0.13, curl=0.05),
     "curly": Style(2600, 0.50, 0.055, "middle", 0.10, curl=0.85, float=0.24),
     "afro": Style(3000, 0.40, 0.060, "crown", 0.10, curl=0.95, float=0.50),
-    "bob": Style(2000, 1.75, 0.07, "middle", 0.13, 0.06, curl=0.03),
-    "long": Style(2200, 2.9, 0.075, "middle", 0.13, 0.06, curl=0.05),
+    "bob": Style(2700, 1.75, 0.05, "middle", 0.13, 0.06, curl=0.03),
+    "long": Style(2900, 2.5, 0.055, "middle", 0.13, 0.06, curl=0.05),
     "bun": Style(2000, 1.2, 0.055, "back", 0.05, curl=0.02),
 }
 BUN = np.array([0.0, 8.55, -0.35])
@@ -77,7 +77,9 @@ def scalp(angle: np.ndarray, height: np.ndarray, identity: Identity, softness: f
     return np.clip((height - line - wobble) / softness + 0.5, 0, 1)
 
 
-def grow(identity: Identity, points: np.ndarray, normals: np.ndarray, rest: np.ndarray, ears: np.ndarray) -> Hair:
+def grow(
+    identity: Identity, points: np.ndarray, normals: np.ndarray, rest: np.ndarray, ears: np.ndarray
+) -> Hair:
     """Grow the locks of a person.
 
     Parameters
@@ -99,7 +101,9 @@ def grow(identity: Identity, points: np.ndarray, normals: np.ndarray, rest: np.n
     crown = np.nonzero(where > 0.5)[0]
     spread = cKDTree(points[crown]).query(points[crown], k=7)[0][:, -1] ** 2
     roots = rng.choice(crown, style.locks, p=spread / spread.sum())
-    length = style.length * rng.uniform(0.8, 1.1, style.locks) * _by_place(identity, angle[roots], rest[roots])
+    length = (
+        style.length * rng.uniform(0.8, 1.1, style.locks) * _by_place(identity, angle[roots], rest[roots])
+    )
     start = points[roots] + rng.normal(0, 0.025, (style.locks, 3))
     start += normals[roots] * (style.float * rng.uniform(0, 1, style.locks)[:, None] ** 0.5)
     path, outward = _follow(style, start, length, points, normals, ears, rng)
@@ -135,7 +139,8 @@ def _follow(style, start, length, points, normals, ears, rng) -> tuple[np.ndarra
             wish = 0.3 * wish + 0.5 * _tangent(bend, normal)
         turn = np.cos(step * 2.1 + 3 * bend[:, :1]) * bend[:, [1, 2, 0]] + 0.4 * rng.normal(0, 1, bend.shape)
         direction = _unit(0.5 * direction + _unit(wish) + style.curl * turn)
-        position = position + direction * (length / (STEPS - 1))[:, None]
+        pace = 2 * (step + 1) / (STEPS - 1) / STEPS if style.comb == "middle" else 1 / (STEPS - 1)
+        position = position + direction * (length * pace)[:, None]
         nearest = tree.query(position)[1]
         gap = ((position - points[nearest]) * normals[nearest]).sum(1)
         top = np.clip((position[:, 1] - 7.6) / 0.6, 0, 1)
@@ -208,7 +213,9 @@ def _ribbons(path: np.ndarray, outward: np.ndarray, width: float, rng: np.random
     vertices = np.stack([path - across * half, path + across * half], axis=2).reshape(-1, 3)
     first = (np.arange(count)[:, None] * STEPS + np.arange(STEPS - 1)).ravel() * 2
     triangles = np.concatenate([first[:, None] + [0, 1, 2], first[:, None] + [1, 3, 2]])
-    tint = rng.uniform(0.7, 1.3, (count, 1)) * np.interp(np.linspace(0, 1, STEPS), [0, 0.4, 1], [0.75, 1, 1.12])
+    tint = rng.uniform(0.7, 1.3, (count, 1)) * np.interp(
+        np.linspace(0, 1, STEPS), [0, 0.4, 1], [0.75, 1, 1.12]
+    )
     return Hair(
         vertices.astype(np.float32),
         triangles.astype(np.int32),

@@ -65,9 +65,9 @@ class Head:
         self.eyeballs = find_eyeballs(base)
         skin = rig.parts["skin"]
         collar = _collar(rig.rest)
-        normals = self.normals(self.neutral)
+        normals = self.normals(self.areas(self.neutral))
         self._thicken(normals, collar, rig.rest)
-        normals = self.normals(self.neutral)
+        normals = self.normals(self.areas(self.neutral))
         chin, hairline = (_nearest(rig.rest, self.neutral, y) for y in (CHIN, HAIRLINE))
         self.height = float(hairline[1] - chin[1])
         self.centre = np.array([0, (hairline[1] + chin[1]) / 2, 0.75], np.float32)
@@ -75,6 +75,7 @@ class Head:
             identity, self.neutral[skin], normals[skin], rig.rest[skin], rig.masks["ears"][skin]
         )
         self.frame = spectacles(self.eyeballs, self.neutral[skin]) if identity.glasses else None
+        self.two_sided = rig.triangles.max(1) >= skin.stop
         self.fixed = self._fixed_scene()
         self.hair = replace(self.hair, sky=self._hair_sky())
         _, height, angle = paint.texel_positions()
@@ -95,11 +96,16 @@ class Head:
         """
         return self.neutral + self._offsets(actions)
 
-    def normals(self, vertices: np.ndarray) -> np.ndarray:
-        """(M, 3) unit normals, the mean of the triangles round each vertex weighted by area."""
-        a, b, c = (vertices[self.triangles[:, k]] for k in range(3))
-        summed = self._corner_of @ np.cross(b - a, c - a)
-        return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    def areas(self, vertices: np.ndarray) -> np.ndarray:
+        """(T, 3) normal of each triangle, as long as twice its area."""
+        corners = vertices[self.triangles]
+        (x1, y1, z1), (x2, y2, z2) = (corners[:, k].T - corners[:, 0].T for k in (1, 2))
+        return np.stack([y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2], axis=1)
+
+    def normals(self, areas: np.ndarray) -> np.ndarray:
+        """(M, 3) unit normals: the mean of the triangles round each vertex, weighted by area."""
+        summed = self._corner_of @ areas
+        return summed / np.maximum(np.sqrt((summed**2).sum(1, keepdims=True)), 1e-12)
 
     def _offsets(self, actions: Mapping[str, float]) -> np.ndarray:
         """(M, 3) sum of the actions: one matrix product over those that are not zero."""
@@ -121,7 +127,9 @@ class Head:
         bearded = self.identity.beard in ("full", "goatee", "moustache")
         beard = 0.035 * paint.beard_area(rest[:, 0], rest[:, 1], self.identity.beard) * front * bearded
         cropped = {"buzz": 0.035, "bald": 0.0}.get(self.identity.hair_style, 0.02)
-        crown = cropped * hair.scalp(angle, rest[:, 1], self.identity, 0.25) * (assets.rig().masks["ears"] < 0.1)
+        crown = (
+            cropped * hair.scalp(angle, rest[:, 1], self.identity, 0.25) * (assets.rig().masks["ears"] < 0.1)
+        )
         skin = assets.rig().parts["skin"]
         depth = np.maximum(np.maximum(cloth, beard), crown)[skin, None]
         self.neutral[skin] += (normals[skin] * depth).astype(np.float32)
@@ -130,8 +138,8 @@ class Head:
         """The assets' teeth are wide and would show through the corners of a narrow mouth."""
         for part in ("upper_teeth", "lower_teeth"):
             teeth = self.neutral[rig.parts[part]]
-            teeth[:, 0] *= 0.86
-            teeth[:, 2] -= 0.03
+            teeth[:, 0] *= 0.70
+            teeth[:, 2] -= 0.05
 
     def _fixed_scene(self) -> Scene | None:
         """Hair and glasses: what no expression moves, so that its ray structure is built once."""

@@ -137,7 +137,7 @@ def sample_identity(seed: int, gender: str | None = None) -> Identity:
     drawn = GENDERS[rng.integers(2)]
     gender = gender or drawn
     male = gender == "male"
-    age = float(np.clip(18 + 62 * rng.beta(1.3, 1.7), 18, 80))
+    age = float(np.clip(18 + 62 * rng.beta(1.15, 1.9), 18, 80))
     ancestry = rng.dirichlet([0.45, 0.45, 0.45])
     melanin = float(np.clip(ancestry @ [0.78, 0.33, 0.2] + rng.normal(0, 0.09), 0.02, 0.97))
     skin = _skin_colour(melanin, rng)
@@ -159,7 +159,7 @@ def sample_identity(seed: int, gender: str | None = None) -> Identity:
         freckles=float(rng.uniform(0, 1) ** 4 * (melanin < 0.3)),
         skin=skin,
         lips=tuple(float(c) for c in lips),
-        hair=_hair_colour(melanin, ancestry[2], age, rng),
+        hair=_hair_colour(melanin, ancestry[2], age if male else age - 12, rng),
         iris=_iris_colour(melanin, rng),
         shirt=tuple(float(c) for c in _shirt_colour(rng)),
         hair_style=style,
@@ -175,7 +175,10 @@ def _sample_shape(male: bool, age: float, ancestry: np.ndarray, rng: np.random.G
     """Weights of the targets: gender, age, ancestry and build multiply, local controls add."""
     old = np.clip((age - 25) / 60, 0, 1) * 0.8
     masculine = float(np.clip(rng.normal(0.88 if male else 0.1, 0.08), 0, 1))
-    build = {"weight": np.clip(rng.normal(0.5, 0.2), 0.05, 0.95), "muscle": np.clip(rng.normal(0.5, 0.15), 0, 1)}
+    build = {
+        "weight": np.clip(rng.normal(0.5, 0.2), 0.05, 0.95),
+        "muscle": np.clip(rng.normal(0.5, 0.15), 0, 1),
+    }
     genders = {"male": masculine, "female": 1 - masculine}
     ages = {"young": 1 - old, "old": old}
     shape = {}
@@ -222,10 +225,18 @@ def _skin_colour(melanin: float, rng: np.random.Generator) -> tuple[float, float
     return tuple(float(c) for c in colour * (1 + warmth * np.array([0.3, 0.2, -1.0])))
 
 
-def _hair_colour(melanin: float, fair: float, age: float, rng: np.random.Generator) -> tuple[float, float, float]:
+def _hair_colour(
+    melanin: float, fair: float, age: float, rng: np.random.Generator
+) -> tuple[float, float, float]:
     """Black to blond, only dark on dark skin, greying from about 40."""
     ramp = np.array(
-        [[0.010, 0.008, 0.007], [0.035, 0.020, 0.012], [0.10, 0.055, 0.03], [0.30, 0.18, 0.08], [0.24, 0.07, 0.025]]
+        [
+            [0.010, 0.008, 0.007],
+            [0.035, 0.020, 0.012],
+            [0.10, 0.055, 0.03],
+            [0.30, 0.18, 0.08],
+            [0.24, 0.07, 0.025],
+        ]
     )
     light = fair > 0.5 and melanin < 0.35
     colour = ramp[rng.choice(5, p=[0.15, 0.25, 0.3, 0.2, 0.1] if light else [0.7, 0.25, 0.05, 0, 0])]

@@ -72,7 +72,7 @@ def paint(identity: Identity, scalp: np.ndarray) -> np.ndarray:
     for mask, tint in (
         (_beard(identity, rng), np.minimum(hair * 0.8, 0.75 * skin)),
         (_brows(identity, rng), np.minimum(hair * 0.6 + 0.06 * skin, 0.32 * skin)),
-        (scalp * (0.88 + 0.12 * _strands(rng)), hair * 0.6),
+        (scalp * (0.88 + 0.12 * _strands(rng)), hair * 0.42),
     ):
         colour += (np.asarray(tint, np.float32) - colour) * mask[..., None]
         cover = np.maximum(cover, mask)
@@ -94,7 +94,9 @@ def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
 
 def _strands(rng: np.random.Generator) -> np.ndarray:
     """Fine vertical streaks, mean 0, deviation about 1: hair seen from afar."""
-    streaks = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), sigmaX=0.5, sigmaY=3.5)
+    streaks = cv2.GaussianBlur(
+        rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), sigmaX=0.5, sigmaY=3.5
+    )
     return streaks / streaks.std()
 
 
@@ -102,7 +104,11 @@ def _skin(identity: Identity, rng: np.random.Generator) -> np.ndarray:
     """Skin without hair: blotches, blood near the surface, shade under the eyes, freckles, age spots."""
     colour = np.tile(np.array(identity.skin, np.float32), (SIZE, SIZE, 1))
     colour *= (1 + 0.022 * _clouds(rng, 14) + 0.012 * _clouds(rng, 60))[..., None]
-    flush = 0.9 * _blob(0.40, 6.93, 0.19, 0.17) + 0.8 * _blob(0.0, 6.93, 0.14, 0.10) + 0.25 * _blob(0, 6.33, 0.2, 0.1)
+    flush = (
+        0.9 * _blob(0.40, 6.93, 0.19, 0.17)
+        + 0.8 * _blob(0.0, 6.93, 0.14, 0.10)
+        + 0.25 * _blob(0, 6.33, 0.2, 0.1)
+    )
     flush = flush * identity.redness * (0.30 - 0.16 * identity.melanin)
     colour *= 1 - flush[..., None] * np.array([0.12, 0.85, 0.75], np.float32)
     years = np.clip((identity.age - 25) / 50, 0, 1)
@@ -168,7 +174,9 @@ def beard_area(points_x: np.ndarray, points_y: np.ndarray, style: str) -> np.nda
     areas = {
         "none": 0 * side,
         "moustache": moustache,
-        "goatee": np.maximum(moustache, np.maximum(chin, (np.abs(side - 0.30) < 0.05) * below(6.75) * above(6.3))),
+        "goatee": np.maximum(
+            moustache, np.maximum(chin, (np.abs(side - 0.30) < 0.05) * below(6.75) * above(6.3))
+        ),
     }
     area = areas.get(style, np.maximum(np.maximum(moustache, chin), cheeks))
     return np.clip(area * (1 - lips), 0, 1)

@@ -17,9 +17,16 @@ class Hits:
 
 
 class Scene:
-    """Triangles (T, 3) over vertices (V, 3), ready for rays."""
+    """Triangles (T, 3) over vertices (V, 3), ready for rays.
 
-    def __init__(self, vertices: np.ndarray, triangles: np.ndarray):
+    ``names`` (T,) are the numbers to answer with, when the triangles are a selection of others.
+    ``corners`` (8, 3) span the box round all vertices.
+    """
+
+    def __init__(self, vertices: np.ndarray, triangles: np.ndarray, names: np.ndarray | None = None):
+        self._names = names
+        ends = np.stack([vertices.min(0), vertices.max(0)])
+        self.corners = np.stack(np.meshgrid(*ends.T), axis=-1).reshape(-1, 3)
         self._scene = EmbreeScene()
         self._mesh = TriangleMesh(self._scene, np.ascontiguousarray(vertices, np.float32), triangles)
 
@@ -28,6 +35,8 @@ class Scene:
         found = self._scene.run(_rows(origins), _rows(directions), output=True)
         u, v, triangle = found["u"], found["v"], found["primID"]
         distance = np.where(triangle >= 0, found["tfar"], np.float32(np.inf))
+        if self._names is not None:
+            triangle = np.where(triangle >= 0, self._names[triangle], -1)
         return Hits(triangle, np.stack([1 - u - v, u, v], axis=1), distance)
 
     def blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -40,7 +40,9 @@ class Pose:
 
     def rotation(self, share: float = 1.0) -> np.ndarray:
         """(3, 3) float32 from head to camera coordinates, or a share of that turn."""
-        (cy, cp, cr), (sy, sp, sr) = (f(share * np.array([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin))
+        (cy, cp, cr), (sy, sp, sr) = (
+            f(share * np.array([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin)
+        )
         yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
         pitch = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
         roll = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
@@ -86,7 +88,12 @@ class View:
     def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Unit directions (N, 3) float32 from the eye through image positions."""
         plane = np.stack(
-            [(columns - self.pose.x) * self.scale, (self.pose.y - rows) * self.scale, np.full(len(rows), -DISTANCE)], 1
+            [
+                (columns - self.pose.x) * self.scale,
+                (self.pose.y - rows) * self.scale,
+                np.full(len(rows), -DISTANCE),
+            ],
+            1,
         )
         rays = plane.astype(np.float32) @ self.rotation
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
@@ -129,14 +136,17 @@ def render(
         Samples along each side of a pixel.
     """
     vertices = _turn_body(head, head.deform(actions), pose)
-    normals = head.normals(vertices)
+    areas = head.areas(vertices)
+    normals = head.normals(areas)
     view = View(head, pose)
     x, y = view.project(vertices[head.face]).T
     box = (float(x.min()), float(y.min()), float(np.ptp(x)), float(np.ptp(y)))
     window = _window(view, vertices, background.shape)
     if window is None:
         return Rendering(background.copy(), np.zeros(background.shape[:2], np.float32), box)
-    scene = Scene(vertices, head.triangles)
+    towards = view.eye - vertices[head.triangles[:, 0]]
+    facing = np.nonzero(((areas * towards).sum(1) > 0) | head.two_sided)[0]
+    scene = Scene(vertices, head.triangles[facing], facing)
     samples = _cast(head, scene, view, window, antialias)
     lamps = shade.in_head(lighting, view.rotation)
     lit = _key_light(head, scene, samples, lamps, pose.size * antialias)
@@ -155,8 +165,7 @@ def _turn_body(head: Head, vertices: np.ndarray, pose: Pose) -> np.ndarray:
 
 def _window(view: View, vertices: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Columns and rows (left, top, right, bottom) of the image that the person can touch."""
-    points = vertices if not len(view.head.hair.vertices) else np.concatenate([vertices, view.head.hair.vertices])
-    spots = view.project(points)
+    spots = view.project(np.concatenate([vertices, view.head.hair.vertices[::7]]))
     left, top = np.maximum(np.floor(spots.min(0)).astype(int), 0)
     right, bottom = np.minimum(np.ceil(spots.max(0)).astype(int) + 1, [shape[1], shape[0]])
     return (left, top, right, bottom) if left < right and top < bottom else None
@@ -174,7 +183,7 @@ def _cast(head: Head, scene: Scene, view: View, window: tuple[int, int, int, int
     skin_hits = scene.cast(origins, rays)
     nearest = skin_hits.distance.copy()
     what = np.where(skin_hits.triangle >= 0, 0, -1)
-    fixed_hits = head.fixed.cast(origins, rays) if head.fixed else None
+    fixed_hits = _cast_fixed(head, view, origins, rays, columns, rows) if head.fixed else None
     if fixed_hits is not None:
         what[fixed_hits.distance < nearest] = 1
         nearest = np.minimum(nearest, fixed_hits.distance)
@@ -187,6 +196,19 @@ def _cast(head: Head, scene: Scene, view: View, window: tuple[int, int, int, int
     return Samples(grid, rays, points, kinds[0], kinds[1], (kinds[2], kinds[3]), skin_hits, fixed_hits)
 
 
+def _cast_fixed(head: Head, view: View, origins, rays, columns, rows) -> Hits:
+    """Hair and glasses, asked only by the rays through the box they fill."""
+    spots = view.project(head.fixed.corners)
+    (left, top), (right, bottom) = spots.min(0), spots.max(0)
+    inside = ((rows > top) & (rows < bottom))[:, None] & ((columns > left) & (columns < right))
+    asked = np.nonzero(inside.ravel())[0]
+    found = head.fixed.cast(origins[asked], rays[asked])
+    triangle = np.full(len(rays), -1, np.int32)
+    weights, distance = np.zeros((len(rays), 3), np.float32), np.full(len(rays), np.inf, np.float32)
+    triangle[asked], weights[asked], distance[asked] = found.triangle, found.weights, found.distance
+    return Hits(triangle, weights, distance)
+
+
 def _key_light(head: Head, scene: Scene, samples: Samples, lamps: Lamps, size: float) -> np.ndarray:
     """(N,) how much of the key light reaches each sample: one shadow ray each, then a soft edge."""
     met = np.sort(np.concatenate([samples.skin, samples.fixed, *samples.eyes]))
@@ -197,14 +219,19 @@ def _key_light(head: Head, scene: Scene, samples: Samples, lamps: Lamps, size: f
         blocked |= head.fixed.blocked(start + 0.06 * direction, direction)
     lit, known = np.zeros(len(samples.rays), np.float32), np.zeros(len(samples.rays), np.float32)
     lit[met], known[met] = ~blocked, 1
-    blur = [cv2.GaussianBlur(v.reshape(samples.grid), (0, 0), max(0.8, 0.016 * size)).ravel() for v in (lit, known)]
+    blur = [
+        cv2.GaussianBlur(v.reshape(samples.grid), (0, 0), max(0.8, 0.016 * size)).ravel()
+        for v in (lit, known)
+    ]
     return blur[0] / np.maximum(blur[1], 1e-3)
 
 
 def _shade(head, samples, normals, actions, lamps, lit, view, gaze, antialias) -> np.ndarray:
     """(N, 3) linear light of all samples; black where nothing was met."""
     light = np.zeros_like(samples.rays)
-    light[samples.skin] = _shade_skin(head, samples, normals, actions, lamps, lit[samples.skin], view, antialias)
+    light[samples.skin] = _shade_skin(
+        head, samples, normals, actions, lamps, lit[samples.skin], view, antialias
+    )
     if len(samples.fixed):
         light[samples.fixed] = _shade_fixed(head, samples, lamps, lit[samples.fixed])
     for ball, index in zip(head.eyeballs, samples.eyes, strict=True):
@@ -228,8 +255,13 @@ def _shade_skin(head, samples, normals, actions, lamps, lit, view, antialias) ->
     albedo *= (1 - 0.82 * lashes)[:, None]
     dark = np.array([0.16, 0.035, 0.03], np.float32)
     albedo += (dark - albedo) * (cavity * (1 - lips))[:, None]
-    albedo[collar > 0] = np.array(identity.shirt, np.float32) * np.where(collar > 0.05, 1, 0.8)[collar > 0, None]
-    albedo[kind > 0.5] = [0.86, 0.82, 0.74]
+    albedo[collar > 0] = (
+        np.array(identity.shirt, np.float32) * np.where(collar > 0.05, 1, 0.8)[collar > 0, None]
+    )
+    tooth = kind > 0.5
+    gaps = np.clip(6 * np.abs(np.sin(known[tooth, 3] * 140)), 0.8, 1)
+    albedo[tooth] = gaps[:, None] * np.float32([0.84, 0.80, 0.72])
+    normal[tooth] = -samples.rays[index[tooth]]  # the strip of teeth is too coarse for its own normals
     albedo[kind > 1.5] = [0.35, 0.10, 0.09]
     bare = (collar <= 0) & (kind < 0.5)
     sky = np.where(cavity > 0.5, sky * 0.6, sky)
@@ -301,8 +333,12 @@ def _shade_eye(head, samples, ball, index, lamps, lit, gaze, view, antialias) ->
     albedo = paint_eyeball(normal, axis, np.array(head.identity.iris, np.float32), head.identity.seed)
     seen = np.zeros(samples.grid[0] * samples.grid[1], np.float32)
     seen[index] = 1
-    blur = cv2.GaussianBlur(seen.reshape(samples.grid), (0, 0), max(0.6, 0.014 * view.pose.size * antialias)).ravel()
-    sky = np.clip((blur[index] - 0.25) / 0.6, 0.15, 1) * np.clip(1.15 - 0.9 * np.maximum(normal[:, 1], 0), 0.3, 1)
+    blur = cv2.GaussianBlur(
+        seen.reshape(samples.grid), (0, 0), max(0.6, 0.014 * view.pose.size * antialias)
+    ).ravel()
+    sky = np.clip((blur[index] - 0.25) / 0.6, 0.15, 1) * np.clip(
+        1.15 - 0.9 * np.maximum(normal[:, 1], 0), 0.3, 1
+    )
     light = shade.diffuse(normal, sky, np.minimum(lit, sky), lamps, shade.SKIN_WRAP)
     cosine = normal @ axis
     cornea = normal + 0.7 * (normal - cosine[:, None] * axis) * (cosine > 0.86)[:, None]

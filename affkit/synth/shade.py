@@ -96,9 +96,7 @@ def diffuse(
     return light
 
 
-def gloss(
-    normals: np.ndarray, view: np.ndarray, lit: np.ndarray, lamps: Lamps, power: float
-) -> np.ndarray:
+def gloss(normals: np.ndarray, view: np.ndarray, lit: np.ndarray, lamps: Lamps, power: float) -> np.ndarray:
     """Highlights (N, 3) of the key and the fill (Blinn-Phong); ``view`` (N, 3) points to the camera."""
     shine = np.zeros_like(normals)
     for lamp, seen in zip(lamps.lamps[:2], (lit, 0.7 * np.ones_like(lit)), strict=True):

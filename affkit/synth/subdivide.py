@@ -42,7 +42,9 @@ def catmull_clark(quads: np.ndarray, num_vertices: int) -> tuple[sparse.csr_matr
     middles = vertex_in_edge.T / 2
     border_edge = np.asarray(edge_in_face.sum(1)).ravel() == 1
     inner = sparse.diags((~border_edge).astype(float))
-    edge_points = inner @ (middles + edge_in_face @ face_points / 2) / 2 + sparse.diags(border_edge * 1.0) @ middles
+    edge_points = (
+        inner @ (middles + edge_in_face @ face_points / 2) / 2 + sparse.diags(border_edge * 1.0) @ middles
+    )
 
     valence = np.asarray(vertex_in_face.sum(1)).ravel()
     on_border = vertex_in_edge @ border_edge > 0
