@@ -25,3 +25,7 @@ class UserError(Exception):
     def __init__(self, path: str | Path, problem: str, mend: str):
         super().__init__(f"{path}: {problem}; {mend}")
         self.path, self.problem, self.mend = path, problem, mend
+
+    def __reduce__(self):
+        # An exception is pickled as its message alone; worker processes send ours back whole.
+        return type(self), (self.path, self.problem, self.mend)

@@ -56,3 +56,14 @@ def test_refuse_existing(tmp_path):
     refuse_existing(tmp_path, force=True)
     with pytest.raises(UserError, match="--force"):
         refuse_existing(tmp_path)
+
+
+def test_an_error_comes_back_whole_from_another_process():
+    from joblib import Parallel, delayed
+
+    def fail():
+        raise UserError("a.mp4", "the file is empty", "copy it again")
+
+    with pytest.raises(UserError) as caught:
+        Parallel(n_jobs=2)(delayed(fail)() for _ in range(2))
+    assert str(caught.value) == "a.mp4: the file is empty; copy it again"

@@ -5,7 +5,6 @@ needs the frames after it. What one video gives is written beside and renamed, v
 beside the store. Killed at any moment, the same command goes on from there and ends with the same bytes.
 """
 
-import copyreg
 import dataclasses
 import errno
 import json
@@ -34,9 +33,6 @@ from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 
 PARTS = "parts"
-
-# an exception of three arguments needs to be told how it comes back from another process
-copyreg.pickle(UserError, lambda error: (UserError, (error.path, error.problem, error.mend)))
 
 
 def extract_faces(
