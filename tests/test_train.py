@@ -342,7 +342,7 @@ def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
     assert "only safetensors" in complaint("net.pt")
     torch.save({"a": torch.zeros(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert "pickle" in complaint("old.pt")
-    assert "holds a generator, needed is a discriminator" in complaint(
+    assert "holds weights of generator, needed are those of discriminator" in complaint(
         "good.safetensors", None, "discriminator"
     )
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
@@ -368,7 +368,7 @@ def test_generated_faces_depend_on_the_seed_and_not_on_the_batch(tmp_path):
     assert not np.array_equal(faces, generate(path, 5, seed=2))
     one_by_one = pictures(generator, sample_z(5, seed=1), batch_size=1)
     assert np.abs(faces.astype(int) - one_by_one).max() <= 1
-    with pytest.raises(UserError, match="holds a discriminator"):
+    with pytest.raises(UserError, match="holds weights of discriminator"):
         generate(save_checkpoint(tmp_path / "d.safetensors", Discriminator(GanNetConfig("1", width=0.02))), 1)
 
 
@@ -432,7 +432,7 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
 def test_the_wrong_network_or_store_is_refused(tmp_path):
     store = make_store(tmp_path / "store")
     generator = save_checkpoint(tmp_path / "g.safetensors", Generator(GanNetConfig("1", width=0.02)))
-    with pytest.raises(UserError, match="holds a generator, which predicts nothing"):
+    with pytest.raises(UserError, match="holds weights of generator, which predicts nothing"):
         predict_store(generator, store, device="cpu")
     net = save_checkpoint(tmp_path / "n.safetensors", AffWildNet(AffWildNetConfig(width=0.01, hidden=4)))
     with pytest.raises(UserError, match="make a store with --size 96"):

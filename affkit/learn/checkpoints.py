@@ -74,7 +74,9 @@ def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[
     if found not in ARCHITECTURES:
         raise UserError(path, "holds no network of affkit", OTHER_FILE)
     if architecture is not None and found != architecture:
-        raise UserError(path, f"holds a {found}, needed is a {architecture}", "give another checkpoint")
+        raise UserError(
+            path, f"holds weights of {found}, needed are those of {architecture}", "give another checkpoint"
+        )
     model_class, config_class = ARCHITECTURES[found]
     try:
         config, training = config_class(**json.loads(header["net"])), json.loads(header["training"])

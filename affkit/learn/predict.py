@@ -57,7 +57,7 @@ def predict_store(
     elif isinstance(model, Discriminator):
         columns = _predict_frames(model, store, progress)
     else:
-        problem = f"holds a {model.architecture}, which predicts nothing"
+        problem = f"holds weights of {model.architecture}, which predicts nothing"
         raise UserError(checkpoint, problem, "give discriminator.safetensors or affwildnet.safetensors")
     keys = store.index[["video", "frame", "person"]].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(columns)], axis=1)
