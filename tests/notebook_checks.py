@@ -127,10 +127,17 @@ def sandbox(path: Path, folder: Path) -> Path:
     return Path(shutil.copy(path, folder / "notebooks"))
 
 
+def _files_of(folder: Path) -> set[str]:
+    """What is in the shipped folders a sandbox links to."""
+    linked = [folder / name for name in SHIPPED if (folder / name).is_dir()]
+    return {str(path.relative_to(ROOT)) for shared in linked for path in shared.resolve().rglob("*")}
+
+
 def run_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
     """What goes wrong when a notebook runs alone on a fresh kernel; it may write only under ``runs``."""
     copy = sandbox(path, folder)
     out = folder / "executed" / path.name
+    shipped = _files_of(folder)
     result = run_notebook(copy, out, profile)
     problems = [] if result.ok else [result.error]
     executed = nbformat.read(out, as_version=4)
@@ -138,6 +145,7 @@ def run_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
         problems.append("no code cell was executed")
     left = {p.name for p in copy.parent.iterdir()} - {copy.name, ".ipynb_checkpoints"}
     left |= {p.name for p in folder.iterdir()} - {"notebooks", "executed", "runs", *SHIPPED}
+    left |= _files_of(folder) - shipped
     problems += [f"leaves {name} outside runs" for name in sorted(left)]
     return problems + warnings_shown(executed)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import nbformat
+import notebook_checks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
@@ -134,6 +135,7 @@ def test_form_check_sees(complaint, toy):
     assert len(problems) == 1 + (complaint.endswith("[]")) and complaint in "\n".join(problems)
 
 
+LEAVE = "open('../data_samples/left.txt', 'w').close()"
 BROKEN_RUN = {
     "sets unknown step": lambda nb: nb.metadata.affkit.test.update(step=1),
     "In [3] ZeroDivisionError": lambda nb: nb.cells[2].update(source="1 / 0"),
@@ -141,15 +143,23 @@ BROKEN_RUN = {
     "shows a warning": lambda nb: nb.cells[2].update(source="import warnings\nwarnings.warn('mind the gap')"),
     "leaves notes.txt": lambda nb: nb.cells[2].update(source="open('notes.txt', 'w').close()"),
     "leaves data.csv": lambda nb: nb.cells[2].update(source="open('../data.csv', 'w').close()"),
+    "leaves data_samples/left.txt": lambda nb: nb.cells[2].update(source=LEAVE),
     "NetworkUsed": lambda nb: nb.cells[2].update(
         source="import urllib.request\nurllib.request.urlopen('http://example.org')"
     ),
 }
 
 
+@pytest.fixture
+def own_root(tmp_path, monkeypatch):
+    """A repository of our own for the sandbox to link to: these notebooks misbehave."""
+    (tmp_path / "root" / "data_samples").mkdir(parents=True)
+    monkeypatch.setattr(notebook_checks, "ROOT", tmp_path / "root")
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("complaint", BROKEN_RUN)
-def test_run_check_sees(complaint, toy, tmp_path):
+def test_run_check_sees(complaint, toy, tmp_path, own_root):
     assert complaint in "\n".join(run_problems(toy(BROKEN_RUN[complaint]), tmp_path / "run"))
 
 
