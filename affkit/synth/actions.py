@@ -30,7 +30,7 @@ AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU17": {"mouthShrugLower": 1.0, "mouthShrugUpper": 0.35},
     "AU20": _both(mouthStretch=1.3, mouthSmile=0.4, mouthDimple=0.5),
     "AU23": {"mouthRollUpper": 0.45, "mouthRollLower": 0.45, "mouthPucker": 0.25},
-    "AU24": _both(mouthPress=0.35, mouthFrown=0.12) | {"mouthRollUpper": 0.6, "mouthRollLower": 0.6},
+    "AU24": _both(mouthPress=0.2, mouthFrown=0.35) | {"mouthRollUpper": 0.6, "mouthRollLower": 0.6},
     "AU25": _both(mouthLowerDown=0.9, mouthUpperUp=0.55) | {"jawOpen": 0.18},
     "AU26": {"jawOpen": 0.6},
 }

@@ -48,7 +48,7 @@ def data_folder() -> Path:
 
 @dataclass(frozen=True)
 class BaseMesh:
-    """The base mesh as it is stored: ``vertices`` (V, 3), and per group quads into vertices and into ``uv``."""
+    """The base mesh as stored: ``vertices`` (V, 3), and per group quads into vertices and into ``uv``."""
 
     vertices: np.ndarray
     uv: np.ndarray

@@ -29,14 +29,14 @@ def find_eyeballs(vertices: np.ndarray) -> list[Eyeball]:
 
 
 def gaze_direction(gaze: tuple[float, float]) -> np.ndarray:
-    """Unit vector of the optical axis for (right, up) angles in radians, as the camera sees a frontal face."""
+    """Unit vector of the optical axis for (right, up) in radians, as the camera sees a frontal face."""
     right, up = gaze
     axis = np.array([np.sin(right) * np.cos(up), np.sin(up), np.cos(right) * np.cos(up)], np.float32)
     return axis
 
 
 def meet_sphere(origin: np.ndarray, rays: np.ndarray, ball: Eyeball) -> np.ndarray:
-    """Distance along unit ``rays`` (N, 3) from ``origin`` (3,) to the front of the sphere; inf where missed."""
+    """Distance along unit ``rays`` (N, 3) from ``origin`` (3,) to the sphere's front; inf where missed."""
     offset = origin - ball.centre
     along = rays @ offset  # (N,)
     inside = along**2 - (offset @ offset - ball.radius**2)

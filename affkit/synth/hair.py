@@ -52,8 +52,11 @@ BUN_RADIUS = 0.30
 
 @dataclass(frozen=True)
 class Hair:
-    """A mesh of locks: ``vertices`` (V, 3), ``triangles`` (T, 3), and per vertex the direction of the hair
-    ``tangents`` (V, 3), the ``normals`` (V, 3) of the mass of hair, a ``tint`` (V,) about 1 and the open ``sky`` (V,) above, in [0, 1]."""
+    """A mesh of locks: ``vertices`` (V, 3) and ``triangles`` (T, 3).
+
+    Per vertex: the direction of the hair ``tangents`` (V, 3), the ``normals`` (V, 3) of the mass of hair, a
+    ``tint`` (V,) about 1, and the open ``sky`` (V,) above, in [0, 1].
+    """
 
     vertices: np.ndarray
     triangles: np.ndarray

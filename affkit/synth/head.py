@@ -16,8 +16,8 @@ from affkit.synth.rays import Scene
 
 CHIN, HAIRLINE = 6.23, 7.92  # on the base mesh
 REST_ACTIONS = {
-    "mouthSmileLeft": 0.08,
-    "mouthSmileRight": 0.08,
+    "mouthSmileLeft": 0.11,
+    "mouthSmileRight": 0.11,
     "eyeWideLeft": 0.3,
     "eyeWideRight": 0.3,
 }
@@ -136,8 +136,9 @@ class Head:
 
     def _seat_teeth(self, rig: assets.Rig) -> None:
         """The assets' teeth are wide and would show through the corners of a narrow mouth."""
-        for part in ("upper_teeth", "lower_teeth"):
+        for part, lower in (("upper_teeth", 0.03), ("lower_teeth", 0.06)):
             teeth = self.neutral[rig.parts[part]]
+            teeth[:, 1] -= lower
             teeth[:, 0] *= 0.70
             teeth[:, 2] -= 0.05
 

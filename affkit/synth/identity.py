@@ -1,4 +1,4 @@
-"""Everything that makes a person: shape, skin, hair, brows, eyes, clothes. Sampled from a seed, kept as JSON."""
+"""What makes a person: shape, skin, hair, brows, eyes, clothes. Sampled from a seed, kept as JSON."""
 
 import json
 from dataclasses import asdict, dataclass

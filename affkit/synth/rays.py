@@ -9,7 +9,7 @@ from embreex.rtcore_scene import EmbreeScene
 
 @dataclass(frozen=True)
 class Hits:
-    """``triangle`` (N,) int32, -1 where nothing was met; ``weights`` (N, 3) of its corners; ``distance`` (N,)."""
+    """``triangle`` (N,), -1 where nothing was met; ``weights`` (N, 3) of its corners; ``distance`` (N,)."""
 
     triangle: np.ndarray
     weights: np.ndarray

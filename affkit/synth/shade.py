@@ -61,7 +61,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Lamps:
-    """The lighting turned into head coordinates; ``up`` (3,) is up in the world. The first lamp casts shadow."""
+    """The lighting in head coordinates; ``up`` (3,) is up in the world. The first lamp casts shadow."""
 
     lamps: list[Light]
     up: np.ndarray
