@@ -6,16 +6,26 @@ from pathlib import Path
 import pandas as pd
 
 from affkit.data.extract import extract_faces
+from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
+from affkit.learn.gan import Discriminator
 from affkit.learn.predict import predict_store
 
 
 def face_size(checkpoint: str | Path) -> int:
-    """Side, in pixels, of the faces that the network in a checkpoint reads."""
+    """Side, in pixels, of the faces that the network in a checkpoint reads.
+
+    Raises :class:`~affkit.errors.UserError` if it reads none.
+    """
     model, _ = load_checkpoint(checkpoint)
-    return model.config.image_size if isinstance(model, AffWildNet) else model.config.tables.size
+    if isinstance(model, AffWildNet):
+        return model.config.image_size
+    if isinstance(model, Discriminator):
+        return model.config.tables.size
+    mend = "give discriminator.safetensors or affwildnet.safetensors"
+    raise UserError(checkpoint, f"holds a {model.architecture}, which predicts nothing", mend)
 
 
 def predict_video(
@@ -30,8 +40,8 @@ def predict_video(
     Returns
     -------
     DataFrame
-        A row for each face in each frame: ``video``, ``frame`` (1-based), ``person``, the face's box ``x, y, w,
-        h`` in pixels of the video, and what :func:`~affkit.learn.predict.predict_store` adds.
+        A row for each face in each frame: ``video``, ``frame`` (1-based), ``person``, the face's box
+        ``x, y, w, h`` in pixels of the video, and what :func:`~affkit.learn.predict.predict_store` adds.
 
     Raises
     ------

@@ -39,7 +39,9 @@ def frame_player(
     fps:
         Pictures a second while playing.
     """
-    image = widgets.Image(value=encode_picture(picture(0)), format="png")
+    first = picture(0)
+    size = widgets.Layout(width=f"{first.shape[1]}px", flex="0 0 auto", max_width="100%")  # pixel for pixel
+    image = widgets.Image(value=encode_picture(first), format="png", layout=size)
     image.add_class("affkit-frame-image")
     slider = widgets.IntSlider(
         0, 0, num_frames - 1, description="frame", layout=widgets.Layout(width="420px")
@@ -54,7 +56,9 @@ def frame_player(
         text.value = caption(change["new"]) if caption else ""
 
     slider.observe(show, names="value")
-    return widgets.VBox([image, text, widgets.HBox([play, slider])])
+    return widgets.VBox(
+        [image, text, widgets.HBox([play, slider])], layout=widgets.Layout(align_items="flex-start")
+    )
 
 
 def clip_player(video: str | Path, boxes: pd.DataFrame, every: int = 3) -> widgets.VBox:

@@ -1,0 +1,132 @@
+"""The command line as a user meets it: exit codes, one line for a mistake, and what comes out."""
+
+import subprocess
+import sys
+import warnings
+from collections import namedtuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from skimage import data
+
+from affkit.cli import main
+from affkit.data.video import write_video
+from affkit.learn.checkpoints import save_checkpoint
+from affkit.learn.gan import Discriminator, GanNetConfig, Generator
+
+COMMANDS = ["convert", "faces", "render", "train gan", "train mtl", "generate", "predict", "notebooks run"]
+
+
+Answer = namedtuple("Answer", "returncode stdout stderr")
+
+
+@pytest.fixture
+def affkit(folder, monkeypatch, capfd):
+    """Run a command in ``folder``, in this process: importing torch anew for each would take minutes."""
+
+    def run(line: str) -> Answer:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["affkit", *line.split()])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Answer(end.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a short clip of a real photograph, and two small untrained networks."""
+    folder = tmp_path_factory.mktemp("cli")
+    photo = data.astronaut()
+    write_video(folder / "clip.mp4", (np.roll(photo, 2 * i, axis=1) for i in range(12)))
+    config = GanNetConfig("1", width=0.1)
+    save_checkpoint(folder / "generator.safetensors", Generator(config))
+    save_checkpoint(folder / "discriminator.safetensors", Discriminator(config))
+    (folder / "words.mp4").write_text("no video")
+    (folder / "taken").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_of_the_command_itself(command, affkit):
+    answer = affkit(f"{command} --help")
+    assert answer.returncode == 0
+    assert f"Example: affkit {command} " in " ".join(answer.stdout.split())
+
+
+def test_help_names_every_command(affkit):
+    answer = affkit("")
+    assert answer.returncode == 0
+    assert all(command.split()[0] in answer.stdout for command in COMMANDS)
+
+
+MISTAKES = {
+    "convert missing.mp4 -o out": "missing.mp4: no such file",
+    "convert words.mp4 -o out": "words.mp4",
+    "convert clip.mp4 -o out --labels nowhere": "nowhere",
+    "convert clip.mp4": "Missing option '--out'",
+    "faces missing.mp4 -o out": "missing.mp4: no such file",
+    "faces clip.mp4 -o taken": "taken: already exists",
+    "faces clip.mp4 -o out --size 5": "--size 5",
+    "faces clip.mp4 -o out --size ten": "Invalid value for '--size'",
+    "faces clip.mp4 -o out --detector dlib": "dlib: is not a detector",
+    "faces clip.mp4 -o out --detector yunet:missing.onnx": "missing.onnx: no such file",
+    "train gan --data nowhere --out out": "nowhere",
+    "train mtl --data nowhere --out out": "nowhere",
+    "train gan --data taken --out out --recipe good": "good",
+    "generate --checkpoint missing.safetensors -o out.png": "missing.safetensors: no such file",
+    "generate --checkpoint discriminator.safetensors -o out.png": "needed are those of generator",
+    "generate --checkpoint words.mp4 -o out.png": "words.mp4",
+    "generate --checkpoint generator.safetensors -o taken": "taken: already exists",
+    "predict clip.mp4 -o out.csv --checkpoint generator.safetensors": "predicts nothing",
+    "predict missing.mp4 -o out.csv --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "notebooks run taken": "holds no notebook",
+    "paint clip.mp4": "No such command 'paint'",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line_exit_code_2_and_leaves_nothing(line, folder, affkit):
+    before = sorted(folder.rglob("*"))
+    answer = affkit(line)
+    assert answer.returncode == 2
+    complaint = [text for text in answer.stderr.splitlines() if text.strip()]
+    assert len(complaint) == 1 and complaint[0].startswith("affkit: ")
+    assert MISTAKES[line] in complaint[0]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_generate_draws_the_same_picture_for_the_same_seed(folder, affkit):
+    for name, seed in {"a.png": 1, "b.png": 1, "c.png": 2}.items():
+        answer = affkit(f"generate --checkpoint generator.safetensors --n 4 --seed {seed} -o {name}")
+        assert answer.returncode == 0, answer.stderr
+    pictures = [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_a_process_ends_with_the_exit_code():
+    run = subprocess.run(
+        [sys.executable, "-c", "from affkit.cli import main; main()", "paint"], capture_output=True
+    )
+    assert run.returncode == 2
+    assert run.stderr.decode().startswith("affkit: No such command")
+
+
+def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
+    steps = [
+        "convert clip.mp4 -o clips",
+        "faces clips/clip.mp4 -o store --size 32",
+        "train gan --data store --out run --steps 2 --width 0.1",
+        "predict clip.mp4 -o table.csv --checkpoint run/discriminator.safetensors",
+    ]
+    for line in steps:
+        answer = affkit(line)
+        assert answer.returncode == 0, answer.stderr
+        assert "Traceback" not in answer.stderr
+    table = pd.read_csv(folder / "table.csv")
+    assert table["frame"].tolist() == list(range(1, 13))
+    assert table[["valence", "arousal"]].abs().max().max() <= 1
+    assert ((table["AU12"] >= 0) & (table["AU12"] <= 1)).all()
