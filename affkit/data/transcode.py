@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from affkit.data.video import CRF, FPS, H264, SCALER_THREADS, View, decode, frame_rate, open_video
+from affkit.data.video import CRF, FPS, H264, View, decode, frame_rate, open_video
 from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 
@@ -167,8 +167,7 @@ def _fit(frame: VideoFrame, view: View) -> VideoFrame:
     """The frame as the encoder takes it; most are passed on without a copy."""
     scaled = (frame.width, frame.height) != (view.width, view.height)
     if scaled or frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
-        size, limited = (view.width, view.height), ColorRange.MPEG
-        frame = frame.reformat(*size, "yuv420p", dst_color_range=limited, threads=SCALER_THREADS)
+        frame = frame.reformat(view.width, view.height, "yuv420p", dst_color_range=ColorRange.MPEG)
     if not view.is_upright or view.width % 2 or view.height % 2:
         frame = _turn(frame, view)
     frame.pict_type = 0  # where the source had a keyframe is not x264's business
