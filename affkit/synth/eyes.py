@@ -8,6 +8,7 @@ from affkit.synth.assets import EYES, base_mesh
 
 IRIS_ANGLE = 0.50  # radians from the optical axis to the edge of the iris
 PUPIL_ANGLE = 0.19
+LOWEST = -0.46  # in radii: below this the lower lid covers the ball, whatever the mesh does
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ def find_eyeballs(vertices: np.ndarray) -> list[Eyeball]:
     for group in EYES.values():
         points = vertices[np.unique(base_mesh().quads[group])]
         low, high = points.min(0), points.max(0)
-        balls.append(Eyeball(((low + high) / 2).astype(np.float32), float((high - low)[:2].mean() / 2)))
+        radius = float((high - low)[:2].mean() / 2)
+        centre = (low + high) / 2 - [0, 0, 0.01]
+        balls.append(Eyeball(centre.astype(np.float32), 0.97 * radius))  # a tight squint must not cut into it
     return balls
 
 
@@ -36,11 +39,16 @@ def gaze_direction(gaze: tuple[float, float]) -> np.ndarray:
 
 
 def meet_sphere(origin: np.ndarray, rays: np.ndarray, ball: Eyeball) -> np.ndarray:
-    """Distance along unit ``rays`` (N, 3) from ``origin`` (3,) to the sphere's front; inf where missed."""
+    """Distance along unit ``rays`` (N, 3) from ``origin`` (3,) to the sphere's front; inf where missed.
+
+    What the lower lid always covers counts as missed.
+    """
     offset = origin - ball.centre
     along = rays @ offset  # (N,)
     inside = along**2 - (offset @ offset - ball.radius**2)
-    return np.where(inside > 0, -along - np.sqrt(np.maximum(inside, 0)), np.inf).astype(np.float32)
+    distance = -along - np.sqrt(np.maximum(inside, 0))
+    height = (offset[1] + distance * rays[:, 1]) / ball.radius
+    return np.where((inside > 0) & (height > LOWEST), distance, np.inf).astype(np.float32)
 
 
 def paint_eyeball(normals: np.ndarray, axis: np.ndarray, iris: np.ndarray, seed: int) -> np.ndarray:

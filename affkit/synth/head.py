@@ -62,6 +62,10 @@ class Head:
         self.neutral += self._offsets(REST_ACTIONS)
         self._seat_teeth(rig)
         self._corner_of = _incidence(rig.triangles, len(rig.rest))
+        self._lip_middles = [
+            int(np.argmin(((rig.rest - point) ** 2).sum(1)))
+            for point in ([0, 6.630, 1.578], [0, 6.556, 1.566])
+        ]
         self.eyeballs = find_eyeballs(base)
         skin = rig.parts["skin"]
         collar = _collar(rig.rest)
@@ -95,6 +99,12 @@ class Head:
             If an action is unknown.
         """
         return self.neutral + self._offsets(actions)
+
+    def mouth_gap(self, vertices: np.ndarray) -> float:
+        """Decimetres between the lips at their middle, beyond the gap at rest."""
+        upper, lower = self._lip_middles
+        now, rest = (v[upper, 1] - v[lower, 1] for v in (vertices, self.neutral))
+        return float(now - rest)
 
     def areas(self, vertices: np.ndarray) -> np.ndarray:
         """(T, 3) normal of each triangle, as long as twice its area."""

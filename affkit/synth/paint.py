@@ -127,7 +127,7 @@ def _skin(identity: Identity, rng: np.random.Generator) -> np.ndarray:
 def brow_line(identity: Identity, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the middle of the right-hand brow; ``along`` runs from 0 (inner end) to 1 (tail)."""
     x = 0.105 + 0.445 * along
-    arch = np.interp(along, [0, 0.25, 0.6, 0.8, 1], [0.0, 0.012, 0.042, 0.036, -0.012])
+    arch = np.interp(along, [0, 0.25, 0.6, 0.8, 1], [-0.012, 0.008, 0.042, 0.042, 0.008])
     return x, 7.492 + identity.brow_height + arch * (0.8 if identity.gender == "male" else 1.15)
 
 
