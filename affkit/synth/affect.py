@@ -258,7 +258,7 @@ def spontaneous_episodes(rng: np.random.Generator, duration: float, style: Style
 def planned_episodes(
     rng: np.random.Generator, duration: float, style: Style, plan: Sequence[str]
 ) -> list[Episode]:
-    """The emotions of ``plan`` in order, nearly at full strength; "Neutral" is a part without an episode.
+    """The emotions of ``plan`` in order, at full strength; "Neutral" is a part without an episode.
 
     Raises ``ValueError`` if a part would be shorter than 1.5 seconds.
     """
@@ -273,7 +273,7 @@ def planned_episodes(
             continue
         gap, rise = rng.uniform(0.15, 0.35), rng.uniform(RISE_SECONDS[0], 0.35)
         fall = rise * rng.uniform(FALL_TIMES_RISE[0], 2.0)
-        strength = rng.uniform(0.85, 1.0)
+        strength = rng.uniform(1.0, 1.15)
         target = _target(rng, felt, strength, style)
         hold = min(part - gap - rise - fall, HOLD_SECONDS[1])
         episodes.append(Episode(felt, target, {felt: strength}, position * part + gap, rise, hold, fall))

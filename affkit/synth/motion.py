@@ -32,7 +32,7 @@ SACCADE_SECONDS = 0.05
 EYE_COUNTER_ROTATION = 0.7
 """Share of a head turn that the eyes turn back, so that they stay on the viewer. A choice."""
 
-HEAD_RADIANS = {"yaw": 0.20, "pitch": 0.08, "roll": 0.06}
+HEAD_RADIANS = {"yaw": 0.16, "pitch": 0.08, "roll": 0.06}
 """Standard deviation of the slow sway of the head about each axis. A choice; most faces stay near frontal."""
 
 _NUM_WAVES = 6

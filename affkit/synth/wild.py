@@ -295,12 +295,12 @@ def sample_occluder(
     wobble = np.stack([smooth_noise(rng, times, 0.012, 0.3, 1.5) for _ in range(2)], axis=1)
     tilt = smooth_noise(rng, times, 0.03, 0.2, 1)
     if kind == "microphone":
-        place = np.array([side * rng.uniform(0.0, 0.12), rng.uniform(0.36, 0.48)]) + wobble
+        place = np.array([side * rng.uniform(0.0, 0.12), rng.uniform(0.5, 0.62)]) + wobble
         return Occluder(_microphone(rng), (64.0, 40.0), place, side * -rng.uniform(0.1, 0.4) + tilt)
     start = rng.uniform(0, max(times[-1] - 2, 0.1))
     there = smoothstep((times - start) / 0.5) - smoothstep((times - start - rng.uniform(0.8, 2.0)) / 0.5)
-    near = np.array([side * rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.45)])
-    away = np.array([side * 0.7, 1.9])
+    near = np.array([side * rng.uniform(0.1, 0.3), rng.uniform(0.45, 0.65)])
+    away = np.array([side * 0.7, 3.0])
     place = away + there[:, None] * (near - away) + wobble
     return Occluder(_hand(skin), (96.0, 90.0), place, side * -rng.uniform(0.1, 0.5) + tilt)
 
