@@ -204,7 +204,9 @@ def notebooks_run(
 
 def _warn_in_one_line(message, category, filename, lineno, file=None, line=None):
     """Warnings as one line without a source path: they are meant for the person at the keyboard."""
-    typer.echo(f"affkit: warning: {message}", err=True)
+    from tqdm import tqdm
+
+    tqdm.write(f"affkit: warning: {message}", file=sys.stderr)  # above a progress bar, not into it
 
 
 def main():

@@ -21,6 +21,7 @@ from videos import numbered, read_labels, read_number, read_numbers, video_kinds
 
 from affkit.data import convert
 from affkit.data.convert import JOURNAL, convert_videos
+from affkit.data.corpus import Corpus
 from affkit.data.transcode import convert_video, retime, retime_lines
 from affkit.data.video import probe, read_frames, write_video
 from affkit.errors import UserError
@@ -187,11 +188,14 @@ def test_a_clip_called_left_is_a_clip_of_its_own(tmp_path):
 def test_labels_beside_the_clips(tmp_path):
     clips = three_clips(tmp_path / "corpus")
     for clip in clips:
-        write_labels(tmp_path / "corpus/VA_Set" / f"{clip.stem}.txt", 20)
+        write_labels(tmp_path / "corpus/VA_Set/Train_Set" / f"{clip.stem}.txt", 20)
+    (tmp_path / "corpus/subjects.csv").write_text("video,subject\na,ada\nb,ben\nc,ada\n")
     convert_videos([tmp_path / "corpus"], tmp_path / "out", labels=tmp_path / "corpus", progress=False)
     assert contents(tmp_path / "out").keys() == {f"{n}.mp4" for n in "abc"} | {
-        f"VA_Set/{n}.txt" for n in "abc"
+        *(f"VA_Set/Train_Set/{n}.txt" for n in "abc"),
+        "subjects.csv",
     }
+    assert Corpus.open(tmp_path / "out").subjects == {"a": "ada", "b": "ben", "c": "ada"}
 
 
 @pytest.mark.parametrize("num_lines", [37, 43])

@@ -5,6 +5,7 @@ on from there and ends with the same bytes (on one machine: another version of x
 """
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from affkit.data.corpus import SUBJECTS_FILE
 from affkit.data.layouts import VIDEO_SUFFIXES, video_of
 from affkit.data.textfile import read_text
 from affkit.data.transcode import retime_lines, split_lines, transcode
@@ -56,8 +58,9 @@ def convert_videos(
     labels:
         A folder with text files, at any depth, named like the clip or like it with ``_left`` or ``_right``:
         line i, after a header if there is one, belongs to frame i. ``out`` gets a folder of the same name
-        with the same files, in which line i belongs to frame i of the new clip. If the folder holds the
-        clips as well, what is in it goes straight into ``out``.
+        with the same files, in which line i belongs to frame i of the new clip, and with its
+        ``subjects.csv`` if there is one. If the folder holds the clips as well, what is in it goes straight
+        into ``out``, which is then a corpus again.
     force:
         Replace what is there, and discard what an interrupted run with other inputs left.
     jobs:
@@ -85,6 +88,8 @@ def convert_videos(
         with journal:
             for clip in parallel(delayed(_convert)(clip, bar.update) for clip in todo):
                 journal.add(clip)
+            if labels is not None:
+                _copy_subjects(clips, out, Path(labels).resolve())
     return [clip.target for clip in clips]
 
 
@@ -138,7 +143,6 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
     if not folder.is_dir():
         raise UserError(folder, "is not a folder", "give the folder that holds the label files")
     folder = folder.resolve()
-    holds_clips = any(folder in clip.source.resolve().parents for clip in clips)
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("[!.]*.txt")):
         files.setdefault(file.stem, []).append(file)
@@ -148,8 +152,7 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
         own = [name for name in files if (name if name in names else video_of(name)[0]) == clip.source.stem]
         found = [file for name in own for file in files[name]]
         _check_lengths(clip, found)
-        base = folder if holds_clips else folder.parent
-        labels = tuple((file, out / file.relative_to(base)) for file in found)
+        labels = tuple((file, out / file.relative_to(_base(clips, folder))) for file in found)
         labelled.append(Clip(clip.source, clip.target, clip.num_frames, labels))
     missing = [clip.source.name for clip in labelled if not clip.labels]
     if len(missing) == len(clips):
@@ -158,6 +161,20 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
     if missing:
         warnings.warn(f"{folder}: no labels for {', '.join(missing)}", stacklevel=3)
     return labelled
+
+
+def _base(clips: list[Clip], folder: Path) -> Path:
+    """The folder that becomes ``out``: that of the labels if it holds the clips too, else the one above."""
+    holds_clips = any(folder in clip.source.resolve().parents for clip in clips)
+    return folder if holds_clips else folder.parent
+
+
+def _copy_subjects(clips: list[Clip], out: Path, folder: Path) -> None:
+    """Who is who does not change with the frame rate."""
+    source = folder / SUBJECTS_FILE
+    if source.is_file():
+        with write_beside(out / source.relative_to(_base(clips, folder))) as part:
+            shutil.copyfile(source, part)
 
 
 def _check_lengths(clip: Clip, files: list[Path]) -> None:

@@ -19,7 +19,7 @@ from affkit.errors import UserError
 from affkit.files import refuse_existing
 from affkit.labels import ACTION_UNITS, Labels
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv")
+VIDEO_SUFFIXES = tuple(".mp4 .avi .mov .webm .mkv .m4v .mpg .mpeg .wmv .ts .mts .3gp .flv .ogv".split())
 
 _TASK_FOLDERS = {
     "va": re.compile(r"VA(_Set|_Estimation_Challenge)", re.IGNORECASE),
