@@ -101,6 +101,8 @@ def grow(
     rng = np.random.default_rng([identity.seed, 2])
     angle = np.arctan2(rest[:, 0], rest[:, 2] - AXIS_Z)
     where = scalp(angle, rest[:, 1], identity, 0.1) * (ears < 0.1) * (rest[:, 2] > -0.8)
+    if style.comb == "middle":  # no sideburns: their locks would stick out beside the face
+        where = where * ~((np.abs(angle) < 1.45) & (rest[:, 1] < 7.55))
     crown = np.nonzero(where > 0.5)[0]
     spread = cKDTree(points[crown]).query(points[crown], k=7)[0][:, -1] ** 2
     roots = rng.choice(crown, style.locks, p=spread / spread.sum())

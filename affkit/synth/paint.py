@@ -169,8 +169,8 @@ def beard_area(points_x: np.ndarray, points_y: np.ndarray, style: str) -> np.nda
 
     lips = np.exp(-((side / 0.27) ** 4) - ((points_y - 6.61) / 0.075) ** 4)
     moustache = above(6.70 - 0.25 * side) * below(6.80 - 0.35 * np.maximum(side - 0.1, 0)) * (side < 0.33)
-    chin = np.clip((0.27 - side) / 0.05 + 0.5, 0, 1) * below(6.50) * above(6.12)
-    cheeks = below(6.36 + 0.95 * np.maximum(side - 0.12, 0)) * above(6.17)
+    chin = np.clip((0.27 - side) / 0.05 + 0.5, 0, 1) * below(6.50) * above(6.19)
+    cheeks = below(6.36 + 0.95 * np.maximum(side - 0.12, 0)) * above(6.21)
     areas = {
         "none": 0 * side,
         "moustache": moustache,

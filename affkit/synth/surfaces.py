@@ -84,8 +84,9 @@ def _skin(frame: Frame) -> np.ndarray:
     albedo, cover = _skin_colour(frame, known)
     mouth, cloth = kind > 0.5, collar > 0
     normal[mouth] = view_back[mouth]  # the strip of teeth is too coarse for its own normals
-    ajar = float(np.clip(14 * frame.gap, 0, 1))
-    sky = np.where(mouth, sky * max(ajar, 0.12), np.where(cavity > 0.5, 0.6 * sky, sky))
+    deep = np.clip((0.085 - np.abs(known[:, 3] - 0.5)) / 0.04, 0.1, 1)  # back teeth lie in the dark
+    ajar = deep * np.clip(14 * frame.gap, 0, 1)
+    sky = np.where(mouth, sky * np.maximum(ajar, 0.1), np.where(cavity > 0.5, 0.6 * sky, sky))
     lit = np.where(mouth, np.maximum(lit, 0.6) * ajar, lit)  # lips let light through to the teeth
     bare = (~mouth & ~cloth).astype(np.float32)
     wrap = shade.HARD + bare[:, None] * (shade.SKIN_WRAP - shade.HARD)
