@@ -172,7 +172,7 @@ def sample_style(rng: np.random.Generator) -> Style:
     """
     units = {
         expression: {
-            unit: rng.uniform(0.7, 1.0) if share == 1 else rng.uniform(0.4, 0.9)
+            unit: rng.uniform(0.75, 1.0) if share == 1 else rng.uniform(0.4, 0.9)
             for unit, share in shares.items()
             if rng.uniform() < share
         }
@@ -273,8 +273,8 @@ def planned_episodes(
             continue
         gap, rise = rng.uniform(0.15, 0.35), rng.uniform(RISE_SECONDS[0], 0.35)
         fall = rise * rng.uniform(FALL_TIMES_RISE[0], 2.0)
-        strength = rng.uniform(1.0, 1.15)
-        target = _target(rng, felt, strength, style)
+        strength = rng.uniform(1.0, 1.2) / style.expressivity  # clear whoever shows it
+        target = _target(rng, felt, 1.0, style)
         hold = min(part - gap - rise - fall, HOLD_SECONDS[1])
         episodes.append(Episode(felt, target, {felt: strength}, position * part + gap, rise, hold, fall))
     return episodes
@@ -348,8 +348,8 @@ def show(
         for name, strength in episode.shown.items():
             for unit, weight in style.units[name].items():
                 level = style.expressivity * strength * weight * rng.lognormal(0, 0.15)
-                late = episode.start + rng.uniform(0, 0.12)
-                course = envelope(times, late, episode.rise, episode.hold, episode.fall)
+                start = episode.start + rng.uniform(-0.06, 0.06)
+                course = envelope(times, start, episode.rise, episode.hold, episode.fall)
                 flicker = 1 + smooth_noise(rng, times, 0.08, 0.3, 2)
                 rest[unit] = _add(rest[unit], level * course * flicker)
     for units, rate in SIGNALS.items():

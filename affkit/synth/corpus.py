@@ -149,8 +149,9 @@ def render_corpus(
         least = int(1.6 * SMALLEST_FACE) + 1
         raise UserError(out, f"no room in {size[0]}x{size[1]}", f"give even sizes of at least {least} pixels")
     width = max(3, len(str(subjects - 1)))
+    rate = Fraction(fps).limit_denominator(1001)
     plans = [
-        _spontaneous_clip(f"subject_{number:0{width}d}", [seed, number], seconds, size, Fraction(fps))
+        _spontaneous_clip(f"subject_{number:0{width}d}", [seed, number], seconds, size, rate)
         for number in range(subjects)
     ]
     return film_all(plans, out, jobs, force, progress)
@@ -166,8 +167,7 @@ def _spontaneous_clip(name: str, seed: list[int], seconds: float, size, fps: Fra
         centre=(float(rng.uniform(0.42, 0.58)), 0.5),
     )
     occluder = str(rng.choice(OCCLUDERS)) if rng.uniform() < 0.15 else None
-    limit = fps.limit_denominator(1001)
-    return ClipPlan(name, (person,), seconds, int(rng.integers(2**31)), size, limit, occluder=occluder)
+    return ClipPlan(name, (person,), seconds, int(rng.integers(2**31)), size, fps, occluder=occluder)
 
 
 def film_all(
