@@ -84,6 +84,9 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new corpus.")],
     subjects: Annotated[int, typer.Option(min=1, help="How many people, one clip each.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a clip.")] = 5.0,
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 30.0,
+    width: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 320,
+    height: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 240,
     seed: Seed = 0,
     force: Force = False,
     jobs: Jobs = 1,
@@ -91,7 +94,8 @@ def render(
     """Draw clips of faces whose labels are known exactly (needs affkit[synth])."""
     from affkit.synth.corpus import render_corpus
 
-    render_corpus(out, subjects=subjects, seconds=seconds, seed=seed, force=force, jobs=jobs)
+    size = (width, height)
+    render_corpus(out, subjects, seconds, seed=seed, size=size, fps=fps, force=force, jobs=jobs)
     typer.echo(f"{subjects} clips with their labels in {out}")
 
 
@@ -104,8 +108,9 @@ def train_gan(
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
-    recipe: Annotated[str, typer.Option(help="paper: as printed. kit: good faces on two cores.")] = "kit",
+    recipe: Annotated[str, typer.Option(help="kit: good faces on two cores. paper: all as printed.")] = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
+    va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
     width: Width = 1.0,
     seed: Seed = 0,
@@ -117,7 +122,7 @@ def train_gan(
     from affkit.data.store import Store
     from affkit.learn import train
 
-    changes = {"width": width, "targets": targets, "seed": seed}
+    changes = {"width": width, "targets": targets, "va_loss": va_loss, "seed": seed}
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
     run = train.train_gan(Store.open(data), out, settings, steps, resume, device, precision)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
@@ -131,6 +136,11 @@ def train_mtl(
     alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the expressions in Eq. 6.")] = 0.5,
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    expr_loss: Annotated[
+        str, typer.Option(help="cross_entropy, mse_before_softmax or mse_after_softmax.")
+    ] = "cross_entropy",
+    frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from.")] = None,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     width: Width = 0.125,
     seed: Seed = 0,
@@ -142,9 +152,10 @@ def train_mtl(
     from affkit.data.store import Store
     from affkit.learn import train
 
-    config = train.MtlConfig(width=width, alpha=alpha, beta=beta, va_loss=va_loss, lr=lr, seed=seed)
-    store = Store.open(data)
-    run = train.train_mtl(store, out, config, steps=steps, resume=resume, device=device, precision=precision)
+    losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
+    config = train.MtlConfig(width=width, lr=lr, frozen=frozen, seed=seed, **losses)
+    how = {"resume": resume, "device": device, "precision": precision, "weights": weights}
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, **how)
     typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 

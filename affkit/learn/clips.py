@@ -20,10 +20,8 @@ def face_size(checkpoint: str | Path) -> int:
     Raises :class:`~affkit.errors.UserError` if it reads none.
     """
     model, _ = load_checkpoint(checkpoint)
-    if isinstance(model, AffWildNet):
+    if isinstance(model, AffWildNet | Discriminator):
         return model.config.image_size
-    if isinstance(model, Discriminator):
-        return model.config.tables.size
     mend = "give discriminator.safetensors or affwildnet.safetensors"
     raise UserError(checkpoint, f"holds a {model.architecture}, which predicts nothing", mend)
 
