@@ -7,7 +7,7 @@ import numpy as np
 from affkit.synth.eyes import Eyeball
 
 _SIDES = 6
-_THICKNESS = 0.018
+_THICKNESS = 0.011
 
 
 @dataclass(frozen=True)

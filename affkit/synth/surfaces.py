@@ -144,7 +144,7 @@ def _hair_and_glasses(frame: Frame) -> np.ndarray:
         lit = frame.lit[index]
         glint = shade.gloss(normal, -frame.samples.rays[index], lit, frame.lamps, 40)
         plain = shade.diffuse(normal, np.ones_like(lit), lit, frame.lamps)
-        light[~is_lock] = 0.03 * plain + 0.25 * glint
+        light[~is_lock] = 0.10 * plain + 0.35 * glint
     return light
 
 
