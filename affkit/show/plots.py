@@ -22,7 +22,7 @@ def use_style() -> None:
 def picture_strip(
     pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, title: str = ""
 ) -> Figure:
-    """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line under each one.
+    """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line of text above each one.
 
     >>> figure = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"])
     >>> len(figure.axes)
@@ -36,7 +36,7 @@ def picture_strip(
         axis.imshow(picture)
         axis.set_axis_off()
         if titles is not None:
-            axis.set_title(titles[number], fontsize=9, y=-0.02, va="top")
+            axis.set_title(titles[number], fontsize=9)
     figure.suptitle(title)
     return figure
 
@@ -124,15 +124,22 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
 
 
 def traces_over_time(
-    truth: Mapping[str, np.ndarray], predicted: Mapping[str, np.ndarray], fps: float = 30.0, title: str = ""
+    truth: Mapping[str, np.ndarray],
+    predicted: Mapping[str, np.ndarray],
+    fps: float = 30.0,
+    title: str = "",
+    names: tuple[str, str] = ("truth", "predicted"),
 ) -> Figure:
-    """Truth and prediction of the same names, ``(T,)`` each, one row a name; NaN leaves a gap."""
+    """Truth and prediction of the same keys, ``(T,)`` each, one row a key; NaN leaves a gap.
+
+    ``names`` are what the legend calls the two.
+    """
     figure, axes = plt.subplots(len(truth), 1, figsize=(11, 1 + 1.9 * len(truth)), sharex=True, squeeze=False)
-    for axis, name in zip(axes[:, 0], truth, strict=True):
-        axis.plot(np.arange(len(truth[name])) / fps, truth[name], color="0.25", label="truth")
-        seconds = np.arange(len(predicted[name])) / fps
-        axis.plot(seconds, predicted[name], color=PALETTE[1], linestyle="--", label="predicted")
-        axis.set(ylabel=name, ylim=(-1.05, 1.05))
+    for axis, key in zip(axes[:, 0], truth, strict=True):
+        axis.plot(np.arange(len(truth[key])) / fps, truth[key], color="0.25", label=names[0])
+        seconds = np.arange(len(predicted[key])) / fps
+        axis.plot(seconds, predicted[key], color=PALETTE[1], linestyle="--", label=names[1])
+        axis.set(ylabel=key, ylim=(-1.05, 1.05))
     axes[0, 0].legend(loc="upper right", ncols=2, fontsize=8)
     axes[0, 0].set_title(title)
     axes[-1, 0].set_xlabel("seconds")
