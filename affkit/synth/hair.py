@@ -99,6 +99,9 @@ def grow(
         empty = np.zeros((0, 3), np.float32)
         return Hair(empty, np.zeros((0, 3), np.int32), empty, empty, empty[:, 0], empty[:, 0])
     rng = np.random.default_rng([identity.seed, 2])
+    # heights below are those of the base mesh, whose crown is elsewhere when a person is tall or small
+    shift = np.array([0, points[:, 1].max() - rest[:, 1].max(), 0])
+    points = points - shift
     angle = np.arctan2(rest[:, 0], rest[:, 2] - AXIS_Z)
     where = scalp(angle, rest[:, 1], identity, 0.1) * (ears < 0.1) * (rest[:, 2] > -0.8)
     if style.comb == "middle":  # no sideburns: their locks would stick out beside the face
@@ -115,7 +118,7 @@ def grow(
     if style.comb == "back":
         knot, knot_outward = _bun(points, rng)
         path, outward = np.concatenate([path, knot]), np.concatenate([outward, knot_outward])
-    return _ribbons(path, outward, style.width, rng)
+    return _ribbons(path + shift, outward, style.width, rng)
 
 
 def _follow(style, start, length, points, normals, ears, rng) -> tuple[np.ndarray, np.ndarray]:
