@@ -101,7 +101,12 @@ def make(tmp_path):
         log = tmp_path / "log.txt"
         log.unlink(missing_ok=True)
         environment = os.environ | {"LOG": str(log), "FAIL": fail}
-        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHON"):  # when these tests run under make themselves
+        for name in (
+            "MAKEFLAGS",
+            "MFLAGS",
+            "MAKELEVEL",
+            "PYTHON",
+        ):  # set when make runs these tests
             environment.pop(name, None)
         command = ["make", *arguments, *([f"PYTHON={python}"] if python is not None else [])]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -113,7 +113,8 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
         if stop - start > 0.05 * len(labels):
             name = labels.expression_names[expression]
             band.text((start + stop) / 2 / fps, 0.5, name, ha="center", va="center", fontsize=9)
-    band.set(ylim=(0, 1), yticks=[], ylabel="expression")
+    band.set(ylim=(0, 1), yticks=[])
+    band.set_ylabel("expression", rotation=0, ha="right", va="center")
     for lane in range(len(labels.action_unit_names)):
         on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
         for start, stop, _ in _runs(on.astype(int), on):
