@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -26,24 +25,11 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 from traitlets.config import Config
 
-from affkit.course_pages import write_index, write_page
+from affkit.course_pages import Result, write_index, write_page
 from affkit.errors import UserError
 from affkit.files import write_beside
 
 PROFILES = ("small", "full", "test")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one notebook; ``error`` is empty when it ran to its end."""
-
-    name: str
-    seconds: float
-    error: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return not self.error
 
 
 def run_course(

@@ -8,9 +8,9 @@ would be.
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nbformat
 from jinja2 import Environment
@@ -20,9 +20,6 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from affkit.files import write_beside
-
-if TYPE_CHECKING:
-    from affkit.course import Result
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = (
@@ -35,6 +32,19 @@ PAGE = """
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
 """
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one notebook; ``error`` is empty when it ran to its end."""
+
+    name: str
+    seconds: float
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
 
 
 def formula(latex: str, display: str = "inline") -> str:
@@ -85,7 +95,7 @@ def write_page(notebook: Path) -> Path:
     return page
 
 
-def write_index(out: Path, results: "Sequence[Result]") -> Path:
+def write_index(out: Path, results: Sequence[Result]) -> Path:
     """Write ``index.html`` in ``out``: every notebook with its goals, figures, seconds and result."""
     entries = []
     for result in results:
