@@ -9,7 +9,16 @@ from skimage import data
 
 from affkit.data import faces, tracking
 from affkit.data.faces import Box, Detector, HaarDetector, YuNetDetector, crop_face, make_detector
-from affkit.data.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
+from affkit.data.tracking import (
+    Track,
+    fill_gaps,
+    find_people,
+    follow_faces,
+    look_near,
+    smooth,
+    without_doubles,
+    without_parts,
+)
 from affkit.errors import UserError
 
 ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, measured by eye on the photograph
@@ -319,3 +328,12 @@ def test_a_real_face_in_motion_with_a_real_detector():
     (person,) = find_people(frames, HaarDetector(), fps=30)
     assert list(person) == list(range(24))
     assert min(box.iou(truth[t]) for t, box in person.items()) > 0.7
+
+
+def test_a_part_of_a_face_is_nobody():
+    face, part, neighbour = Track(), Track(), Track()
+    for frame in range(20):
+        face.add(frame, Box(100, 100, 180, 180, 3.8))
+        part.add(frame, Box(220, 100, 180, 180, 1.1))
+        neighbour.add(frame, Box(270, 100, 180, 180, 1.0))
+    assert without_parts([part, neighbour, face]) == [face, neighbour]
