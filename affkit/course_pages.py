@@ -81,11 +81,11 @@ class _OfflineExporter(HTMLExporter):
 
 
 def write_page(notebook: Path) -> Path:
-    """Write ``NAME.html`` beside an executed ``NAME.ipynb``, and its figures to ``figures/NAME-*.png``."""
+    """Write ``NAME.html`` beside an executed ``NAME.ipynb``, and its figures to ``figures/NAME-*``."""
     executed = nbformat.read(notebook, as_version=4)
-    for number, png in enumerate(figures(executed), start=1):
-        with write_beside(notebook.parent / "figures" / f"{notebook.stem}-{number}.png") as part:
-            part.write_bytes(png)
+    for name, picture in figures(executed, notebook.stem).items():
+        with write_beside(notebook.parent / "figures" / name) as part:
+            part.write_bytes(picture)
     exporter = _OfflineExporter(raw_template=PAGE)
     exporter.log.setLevel("ERROR")
     html, _ = exporter.from_notebook_node(_without_widgets(executed), {"metadata": {"name": notebook.stem}})
@@ -101,7 +101,7 @@ def write_index(out: Path, results: Sequence[Result]) -> Path:
     for result in results:
         notebook = nbformat.read(out / f"{result.name}.ipynb", as_version=4)
         title, goals = headline(notebook, result.name)
-        pictures = [f"figures/{result.name}-{n}.png" for n in range(1, 1 + len(figures(notebook)))]
+        pictures = [f"figures/{name}" for name in figures(notebook, result.name)]
         entries.append({"result": result, "title": title, "goals": goals, "pictures": pictures[:6]})
     page = (
         Environment(autoescape=True)
@@ -117,10 +117,16 @@ def write_index(out: Path, results: Sequence[Result]) -> Path:
     return out / "index.html"
 
 
-def figures(notebook) -> list[bytes]:
-    """The PNG pictures among the outputs of a notebook, in order."""
+def figures(notebook, name: str) -> dict[str, bytes]:
+    """The PNG and JPEG pictures among the outputs of a notebook, in order, each with a file name."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
+    data = [
+        (kind, output.get("data", {}).get(f"image/{kind}")) for output in outputs for kind in ("png", "jpeg")
+    ]
+    found = [(kind, picture) for kind, picture in data if picture]
+    return {
+        f"{name}-{n}.{kind}": base64.b64decode(picture) for n, (kind, picture) in enumerate(found, start=1)
+    }
 
 
 def headline(notebook, name: str) -> tuple[str, list[str]]:

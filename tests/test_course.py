@@ -104,4 +104,4 @@ def test_table_of_good_results_says_none_failed():
 def test_headline_without_a_list_or_a_title():
     assert headline(new_notebook(), "00_a") == ("00_a", [])
     assert headline(new_notebook(cells=[new_markdown_cell("only words")]), "00_a") == ("00_a", [])
-    assert figures(new_notebook(cells=[new_code_cell("1")])) == []
+    assert figures(new_notebook(cells=[new_code_cell("1")]), "00_a") == {}

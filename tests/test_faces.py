@@ -10,14 +10,12 @@ from skimage import data
 from affkit.data import faces, tracking
 from affkit.data.faces import Box, Detector, HaarDetector, YuNetDetector, crop_face, make_detector
 from affkit.data.tracking import (
-    Track,
     fill_gaps,
     find_people,
     follow_faces,
     look_near,
     smooth,
     without_doubles,
-    without_parts,
 )
 from affkit.errors import UserError
 
@@ -330,10 +328,17 @@ def test_a_real_face_in_motion_with_a_real_detector():
     assert min(box.iou(truth[t]) for t, box in person.items()) > 0.7
 
 
-def test_a_part_of_a_face_is_nobody():
-    face, part, neighbour = Track(), Track(), Track()
-    for frame in range(20):
-        face.add(frame, Box(100, 100, 180, 180, 3.8))
-        part.add(frame, Box(220, 100, 180, 180, 1.1))
-        neighbour.add(frame, Box(270, 100, 180, 180, 1.0))
-    assert without_parts([part, neighbour, face]) == [face, neighbour]
+@pytest.mark.parametrize(("best", "people"), [(1.5, 0), (2.5, 1)])
+def test_a_person_is_seen_clearly_at_least_once(best, people):
+    class Doubtful:
+        name, clear = "doubtful", 2.0
+
+        def __init__(self):
+            self.calls = 0
+
+        def detect(self, frame):
+            self.calls += 1
+            return [Box(20, 20, 48, 48, best if self.calls == 5 else 1.0)]
+
+    frames = [np.zeros((96, 96, 3), np.uint8)] * 30
+    assert len(find_people(frames, Doubtful(), fps=30)) == people

@@ -24,10 +24,17 @@ def labels_of(expressions):
 
 
 def test_grid_keeps_every_picture_in_reading_order():
-    pictures = np.zeros((5, 2, 2, 3), np.uint8)
-    pictures += np.arange(5, dtype=np.uint8)[:, None, None, None]
-    sheet = plots.picture_grid(pictures, columns=3).axes[0].images[0].get_array()
-    assert sheet[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 255]]
+    """Grey levels 0, 50, 100, ... read back from the JPEG, below the title."""
+    pictures = np.zeros((5, 8, 8, 3), np.uint8) + np.arange(0, 250, 50, dtype=np.uint8)[:, None, None, None]
+    grid = plots.picture_grid(pictures, columns=3, title="Five greys")
+    shown = cv2.imdecode(np.frombuffer(grid.data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    side = shown.shape[1] // 3
+    bottom = shown.shape[0] - side // 2
+    levels = [
+        shown[bottom - side + row * side, side // 2 + column * side] for row in (0, 1) for column in (0, 1, 2)
+    ]
+    assert np.allclose(levels, [0, 50, 100, 150, 200, 255], atol=4)
+    assert grid.alt == "Five greys"
 
 
 def test_histogram_counts_only_labelled_frames():

@@ -25,7 +25,6 @@ SMOOTH_SECONDS = 0.3  # window over which boxes are smoothed
 LOOK_SIDE = 48  # pixels a face is wide in the small picture it is looked for in
 LOOK_MARGIN = 2.0  # side of that picture, in faces
 TILTS = (0, 20, -20)  # degrees by which it is turned until a face is found
-PART = 0.2  # share of a box that lies in a surer one, from which it is a part of that one
 SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one person
 
 
@@ -115,26 +114,6 @@ def without_doubles(boxes: Iterable[Box]) -> list[Box]:
     for box in sorted(boxes, key=lambda box: -box.score):
         if all(box.intersection(other) < 0.5 * min(box.side, other.side) ** 2 for other in kept):
             kept.append(box)
-    return kept
-
-
-def without_parts(tracks: Iterable[Track]) -> list[Track]:
-    """The tracks without those that mostly overlap a surer one: half a cheek with the shelf behind it.
-
-    The boxes of two faces hardly ever share a fifth of the smaller one, and never for long.
-    """
-    kept: list[Track] = []
-    for track in sorted(tracks, key=lambda track: -np.nanmean([box.score for box in track.boxes.values()])):
-        inside = [
-            any(
-                box.intersection(o.boxes[f]) > PART * min(box.side, o.boxes[f].side) ** 2
-                for o in kept
-                if f in o.boxes
-            )
-            for f, box in track.boxes.items()
-        ]
-        if np.mean(inside) < 0.5:
-            kept.append(track)
     return kept
 
 
@@ -277,8 +256,9 @@ def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) ->
     """Everybody in a clip: for each person ``{frame (0-based): box}``, the one seen longest first.
 
     Tracks whose face was not really seen in half of their frames are dropped; so is, after joining, who was
-    seen for less than :data:`PERSON_SECONDS` in all, or than half of a shorter clip, and who is only a part
-    of somebody else (:func:`without_parts`). Boxes are smoothed;
+    seen for less than :data:`PERSON_SECONDS` in all, or than half of a shorter clip, and who was never seen
+    with the score ``detector.clear``: a shelf can look a little like a face for a second, but not clearly.
+    Boxes are smoothed;
     boxes that were filled in have the score ``nan``.
     """
     num_frames = 0
@@ -293,7 +273,8 @@ def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) ->
     least = min(round(PERSON_SECONDS * fps), (num_frames + 1) // 2)
     tracks = [track for track in tracks if len(track.boxes) >= (track.last - track.first + 1) / 2]
     people = [person for person in join_tracks(tracks) if len(person.boxes) >= least]
-    people = without_parts(people)
+    clear = getattr(detector, "clear", -np.inf)
+    people = [person for person in people if max(box.score for box in person.boxes.values()) >= clear]
     people.sort(key=lambda person: (-len(person.boxes), person.first))
     window = round(SMOOTH_SECONDS * fps) // 2 * 2 + 1
     return [smooth(fill_gaps(person.boxes, round(GAP_SECONDS * fps)), window) for person in people]

@@ -1,13 +1,16 @@
 """Every figure of the kit, in one look that reads without colour."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from IPython.display import Image
 from matplotlib.figure import Figure
 
 from affkit.labels import EXPRESSIONS, Labels
+from affkit.learn.generate import image_grid
 
 PALETTE = sns.color_palette("colorblind")
 """Seven or more hues that stay apart in the common forms of colour blindness."""
@@ -21,12 +24,12 @@ def use_style() -> None:
 
 def picture_strip(
     pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, title: str = ""
-) -> Figure:
+) -> Image:
     """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line of text above each one.
 
-    >>> figure = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"])
-    >>> len(figure.axes)
-    3
+    >>> strip = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"], "Three black squares")
+    >>> strip.format, strip.alt
+    ('jpeg', 'Three black squares')
     """
     widths = [picture.shape[1] / picture.shape[0] for picture in pictures]
     figure, axes = plt.subplots(
@@ -37,27 +40,25 @@ def picture_strip(
         axis.set_axis_off()
         if titles is not None:
             axis.set_title(titles[number], fontsize=9)
-    figure.suptitle(title)
-    return figure
+    return _photograph(figure, title)
 
 
-def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Figure:
-    """Many equal pictures, ``(N, S, S, 3)`` uint8, as one sheet without gaps.
-
-    >>> figure = picture_grid(np.zeros((5, 4, 4, 3), np.uint8), columns=3)
-    >>> figure.axes[0].images[0].get_array().shape
-    (8, 12, 3)
-    """
-    side = pictures.shape[1]
-    rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * columns, side, side, 3), 255, np.uint8)
-    sheet[: len(pictures)] = pictures
-    sheet = sheet.reshape(rows, columns, side, side, 3).swapaxes(1, 2).reshape(rows * side, columns * side, 3)
-    figure, axis = plt.subplots(figsize=(11, 11 * rows / columns + 0.4))
-    axis.imshow(sheet, interpolation="nearest" if side < 48 else None)
+def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Image:
+    """Many equal pictures, ``(N, S, S, 3)`` uint8, as one sheet without gaps, row by row."""
+    sheet = image_grid(pictures, columns)
+    figure, axis = plt.subplots(figsize=(11, 11 * sheet.shape[0] / sheet.shape[1] + 0.4))
+    axis.imshow(sheet, interpolation="nearest" if pictures.shape[1] < 48 else None)
     axis.set_axis_off()
+    return _photograph(figure, title)
+
+
+def _photograph(figure: Figure, title: str) -> Image:
+    """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned."""
     figure.suptitle(title)
-    return figure
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 85})
+    plt.close(figure)
+    return Image(file.getvalue(), format="jpeg", alt=title)
 
 
 def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:
