@@ -44,11 +44,13 @@ def drawn(number: int, subject: int) -> np.ndarray:
 def main() -> None:
     """Write the picture."""
     faces = np.stack([drawn(*pair) for pair in enumerate(SUBJECTS)])
-    generated = generate(
-        ROOT / "data_samples" / "weights" / "gan_config1_preview.safetensors", 2 * COLUMNS, seed=1
-    )
-    enlarged = np.stack([cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for face in generated])
-    write_picture(ROOT / "docs" / "faces.png", image_grid(np.concatenate([faces, enlarged]), COLUMNS))
+    weights = ROOT / "data_samples" / "weights" / "gan_config1_preview.safetensors"
+    half = (SIZE // 2, SIZE // 2)
+    generated = [
+        cv2.resize(face, half, interpolation=cv2.INTER_CUBIC) for face in generate(weights, 4 * COLUMNS)
+    ]
+    rows = [image_grid(faces, COLUMNS), image_grid(np.stack(generated), 2 * COLUMNS)]
+    write_picture(ROOT / "docs" / "faces.png", np.concatenate(rows))
 
 
 if __name__ == "__main__":
