@@ -19,7 +19,7 @@ PALETTE = sns.color_palette("colorblind")
 def use_style() -> None:
     """Switch matplotlib to the kit's look: white, light grid, readable at 100% zoom."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
-    plt.rcParams.update({"figure.dpi": 80, "savefig.dpi": 80, "figure.constrained_layout.use": True})
+    plt.rcParams.update({"figure.dpi": 72, "savefig.dpi": 72, "figure.constrained_layout.use": True})
 
 
 def picture_strip(
@@ -56,7 +56,7 @@ def _photograph(figure: Figure, title: str) -> Image:
     """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned."""
     figure.suptitle(title)
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 85})
+    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 80})
     plt.close(figure)
     return Image(file.getvalue(), format="jpeg", alt=title)
 
@@ -81,7 +81,7 @@ def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (
 
 def valence_arousal_plane(traces: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> Figure:
     """Paths of faces through the valence-arousal plane: name -> (valence ``(T,)``, arousal ``(T,)``)."""
-    figure, axis = plt.subplots(figsize=(5, 5))
+    figure, axis = plt.subplots(figsize=(4.6, 4.6))
     axis.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.6"))
     for (name, (valence, arousal)), style in zip(traces.items(), _line_styles(), strict=False):
         axis.plot(valence, arousal, label=name, linewidth=1.6, **style)
