@@ -193,12 +193,11 @@ def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "
     return figure
 
 
-def _line_styles():
-    """Colours together with dashes, so that lines stay apart in grey."""
+def _line_styles() -> list[dict]:
+    """Each colour with a dash of its own, so that lines stay apart in grey."""
     return [
         {"color": color, "linestyle": dash}
-        for dash in ("-", "--", ":", "-.")
-        for color in (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3])
+        for color, dash in zip(PALETTE, ("-", "--", ":", "-."), strict=False)
     ]
 
 
