@@ -19,13 +19,7 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.learn.generate import generate, image_grid, pictures, to_pixels, write_picture
 from affkit.learn.predict import evaluate, predict_store
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Checkpoints

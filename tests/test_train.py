@@ -19,12 +19,7 @@ TINY = {"width": 0.03, "batch_size": 8}
 TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def gan(store, out, steps, config=None, **options):
