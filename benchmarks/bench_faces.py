@@ -19,7 +19,7 @@ from affkit.data.extract import extract_faces
 from affkit.data.faces import Box
 from affkit.data.video import write_video
 
-SAMPLES = Path(__file__).parent.parent / "data_samples"
+SAMPLES = Path(__file__).parent.parent / "data_samples" / "clips"
 FOUND = 0.4  # intersection over union from which a box counts as the face
 Truth = dict[tuple[str, int], list[Box]]  # (video, frame) -> the faces that are in it
 

@@ -28,7 +28,7 @@ from affkit.synth.wild import (
     to_pixels,
 )
 
-SAMPLES_FOLDER = Path(__file__).parents[1] / "data_samples"
+SAMPLES_FOLDER = Path(__file__).parents[1] / "data_samples" / "clips"
 SIZE = (176, 160)
 
 

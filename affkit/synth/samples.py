@@ -1,6 +1,6 @@
-"""The eight clips of ``data_samples``: drawn people, in the kinds of files that people really have.
+"""The eight raw clips of ``data_samples``: drawn people, in the kinds of files that people really have.
 
-Run ``python -m affkit.synth.samples -o data_samples --force`` to make them again, byte for byte.
+Run ``python -m affkit.synth.samples -o data_samples/clips --force`` to make them again, byte for byte.
 """
 
 import argparse
