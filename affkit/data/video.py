@@ -274,7 +274,7 @@ def decode(
     UserError
         If no frame can be decoded.
     """
-    clock = _Clock(stream, _frame_times(container, stream) if start else None)
+    clock = _Clock(stream, frame_times(container, stream) if start else None)
     held, whole = [], True
     if clock.all_pts:
         container.seek(clock.all_pts[min(start, len(clock.all_pts) - 1)], stream=stream)
@@ -353,7 +353,7 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> int:
     return sum(packet.size > 0 for packet in container.demux(stream))
 
 
-def _frame_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
+def frame_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
     """The times of all frames without decoding any, or ``None`` where a packet may not be one frame."""
     if stream.codec_context.name != "h264" or "mp4" not in container.format.name:
         return None
