@@ -31,7 +31,7 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.synth import motion
 from affkit.synth.actions import EXPRESSION_ACTION_UNITS
 from affkit.synth.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS
-from affkit.synth.motion import envelope, smooth_noise
+from affkit.synth.motion import envelope, smooth_noise, smoothstep
 
 ACTION_UNIT_THRESHOLD = 0.2
 """A unit is labelled 1 above this share of its full intensity: a choice, about FACS level B, "slight"."""
@@ -48,12 +48,31 @@ FEELING_RISE_SECONDS = (0.6, 1.2)
 FEELING_FALL_SECONDS = (1.0, 2.0)
 """Valence and arousal move more slowly than the face: a choice."""
 
+MEAN_GAP_SECONDS = 2.5
+"""From the end of an episode to the start of the next, on average: a choice."""
+
 HIDDEN_SHARE, MASKED_SHARE, BLENDED_SHARE = 0.12, 0.10, 0.20
 """Episodes that are not shown, that a smile covers (Ekman & Friesen 1982), that blend two expressions."""
 
-SIGNALS = {("AU1", "AU2"): 2.0, ("AU4",): 1.5, ("AU12",): 1.0, ("AU15", "AU17"): 0.7}
+SIGNALS = {
+    ("AU1",): 1.5,
+    ("AU1", "AU2"): 1.5,
+    ("AU1", "AU4"): 0.5,
+    ("AU4",): 1.0,
+    ("AU6",): 7.0,
+    ("AU12",): 1.3,
+    ("AU25",): 0.2,
+}
 """Units moved without emotion, and how often a minute: flashes of the brows (Ekman 1979), a frown of thought,
-a polite smile, a facial shrug. The rates are a choice."""
+eyes narrowed at a bright screen, a polite smile, a facial shrug. The rates are a choice, made so that
+action units are as frequent as in Table III of the paper."""
+
+SIGNAL_SECONDS = (0.2, 1.5)
+"""How long such a signal holds: a choice."""
+
+LIPS_PART_FROM = (0.75, 1.0)
+"""Range of the strength from which a person's lips part in an expression. The pictures of Du et al. are posed
+at full strength; in life most smiles stay closed, and in Table III AU25 is rarer than AU12. A choice."""
 
 _EARLIEST = -8.0  # seconds: an episode may have begun before the clip
 _LARGEST_RADIUS = 0.98
@@ -79,6 +98,8 @@ class Style:
         Blinks a minute.
     talkative:
         Share of the time in which the person speaks.
+    lips_part_from:
+        Strength of an expression from which AU25 and AU26 take part in it.
     """
 
     units: Mapping[str, Mapping[str, float]]
@@ -88,6 +109,7 @@ class Style:
     asymmetry: float
     blink_rate: float
     talkative: float
+    lips_part_from: float
 
 
 @dataclass(frozen=True)
@@ -116,8 +138,8 @@ class Performance:
         ``(T,)`` seconds.
     valence, arousal:
         ``(T,)`` in [-1, 1], inside the unit circle.
-    expression:
-        ``(T,)`` index into :data:`affkit.labels.EXPRESSIONS`.
+    strengths:
+        Expression to the strength with which it is shown, ``(T,)``, 0 to about 1; "Neutral" is not in it.
     intensities:
         Action unit to its intensity, ``(T,)``, 0 to 1.
     asymmetry, blink, jaw:
@@ -133,7 +155,7 @@ class Performance:
     times: np.ndarray
     valence: np.ndarray
     arousal: np.ndarray
-    expression: np.ndarray
+    strengths: Mapping[str, np.ndarray]
     intensities: Mapping[str, np.ndarray]
     asymmetry: np.ndarray
     blink: np.ndarray
@@ -146,6 +168,12 @@ class Performance:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @property
+    def expression(self) -> np.ndarray:
+        """``(T,)`` index into :data:`affkit.labels.EXPRESSIONS`: the strongest above the threshold, or Neutral."""
+        neutral = np.full(len(self), EXPRESSION_THRESHOLD)
+        return np.stack([self.strengths.get(name, neutral) for name in EXPRESSIONS]).argmax(axis=0)
 
     @property
     def labels(self) -> Labels:
@@ -185,7 +213,8 @@ def sample_style(rng: np.random.Generator) -> Style:
         rest=rng.normal((0.05, 0.06), 0.08),
         asymmetry=float(np.clip(rng.normal(0, 0.12), -0.4, 0.4)),
         blink_rate=rng.uniform(*motion.BLINKS_A_MINUTE),
-        talkative=rng.uniform(0, 0.4),
+        talkative=rng.uniform(0, 0.1),
+        lips_part_from=rng.uniform(*LIPS_PART_FROM),
     )
 
 
@@ -224,7 +253,7 @@ def perform(
         times=times,
         valence=felt[:, 0],
         arousal=felt[:, 1],
-        expression=shown_expression(times, episodes, style),
+        strengths=shown_strengths(times, episodes, style),
         intensities=show(streams[2], times, episodes, style, talk.lips),
         asymmetry=np.clip(style.asymmetry + wobble, -1, 1),
         blink=motion.blinks(streams[5], times, style.blink_rate),
@@ -238,12 +267,12 @@ def perform(
 
 
 def spontaneous_episodes(rng: np.random.Generator, duration: float, style: Style) -> list[Episode]:
-    """Episodes with gaps of 1.5 s on average between them, from before the clip to its end."""
+    """Episodes with gaps between them, from before the clip to its end."""
     emotions = list(EXPRESSION_SHARES)
     episodes = []
     start = _EARLIEST
     while True:
-        start += rng.exponential(1.5)
+        start += rng.exponential(MEAN_GAP_SECONDS)
         if start > duration:
             return episodes
         felt = emotions[rng.choice(len(emotions), p=list(EXPRESSION_SHARES.values()))]
@@ -318,17 +347,14 @@ def _soft_limit(radius: np.ndarray, straight: float = 0.75) -> np.ndarray:
     return np.where(radius < straight, radius, straight + room * np.tanh((radius - straight) / room))
 
 
-def shown_expression(times: np.ndarray, episodes: Sequence[Episode], style: Style) -> np.ndarray:
-    """The strongest expression above the threshold, else Neutral: ``(T,)`` index into ``EXPRESSIONS``."""
-    strengths = np.zeros((len(times), len(EXPRESSIONS)))
-    strengths[:, EXPRESSIONS.index("Neutral")] = EXPRESSION_THRESHOLD
+def shown_strengths(times: np.ndarray, episodes: Sequence[Episode], style: Style) -> dict[str, np.ndarray]:
+    """How strongly each of the six expressions is shown, ``(T,)``."""
+    strengths = {name: np.zeros(len(times)) for name in ANCHORS}
     for episode in episodes:
         course = envelope(times, episode.start, episode.rise, episode.hold, episode.fall)
         for name, strength in episode.shown.items():
-            column = EXPRESSIONS.index(name)
-            shown = style.expressivity * strength * course
-            strengths[:, column] = np.maximum(strengths[:, column], shown)
-    return strengths.argmax(axis=1)
+            strengths[name] = np.maximum(strengths[name], style.expressivity * strength * course)
+    return {name: np.round(values, 4) for name, values in strengths.items()}
 
 
 def show(
@@ -348,6 +374,8 @@ def show(
         for name, strength in episode.shown.items():
             for unit, weight in style.units[name].items():
                 level = style.expressivity * strength * weight * rng.lognormal(0, 0.15)
+                if unit in ("AU25", "AU26"):
+                    level *= smoothstep((strength - style.lips_part_from) / 0.1 + 0.5)
                 start = episode.start + rng.uniform(-0.06, 0.06)
                 course = envelope(times, start, episode.rise, episode.hold, episode.fall)
                 flicker = 1 + smooth_noise(rng, times, 0.08, 0.3, 2)
@@ -356,7 +384,7 @@ def show(
         start = _EARLIEST + rng.exponential(60 / rate)
         while start < np.ceil(times[-1]):
             course = envelope(
-                times, start, rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.6)
+                times, start, rng.uniform(0.1, 0.3), rng.uniform(*SIGNAL_SECONDS), rng.uniform(0.2, 0.6)
             )
             for unit in units:
                 rest[unit] = _add(rest[unit], rng.uniform(0.25, 0.8) * course)
