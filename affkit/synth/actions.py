@@ -17,8 +17,8 @@ def _both(**weights: float) -> dict[str, float]:
 
 AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU1": {"browInnerUp": 1.35},
-    "AU2": _both(browOuterUp=1.3),
-    "AU4": _both(browDown=1.7, eyeWide=0.3),
+    "AU2": _both(browOuterUp=1.4) | {"browInnerUp": 0.25},
+    "AU4": _both(browDown=2.0, eyeWide=0.4),
     "AU5": _both(eyeWide=1.3),
     "AU6": _both(cheekSquint=1.5, eyeSquint=0.6),
     "AU7": _both(eyeSquint=0.75),
@@ -28,7 +28,7 @@ AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU12": _both(mouthSmile=1.1),
     "AU15": _both(mouthFrown=1.25),
     "AU17": {"mouthShrugLower": 1.0, "mouthShrugUpper": 0.35},
-    "AU20": _both(mouthStretch=1.3, mouthSmile=0.4, mouthDimple=0.5),
+    "AU20": _both(mouthStretch=1.5, mouthSmile=0.15, mouthDimple=0.6, mouthLowerDown=0.15),
     "AU23": {"mouthRollUpper": 0.45, "mouthRollLower": 0.45, "mouthPucker": 0.25},
     "AU24": _both(mouthPress=0.2, mouthFrown=0.35) | {"mouthRollUpper": 0.6, "mouthRollLower": 0.6},
     "AU25": _both(mouthLowerDown=0.9, mouthUpperUp=0.55) | {"jawOpen": 0.18},

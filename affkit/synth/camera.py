@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from affkit.synth.head import Head
+from affkit.synth.rays import unit
 
 DISTANCE = 14.0  # decimetres from the camera to the head: a portrait lens
 FACE_AHEAD = 0.65  # the face is this much nearer to the camera than the middle of the head
@@ -76,5 +77,4 @@ class View:
             ],
             1,
         )
-        rays = plane.astype(np.float32) @ self.rotation
-        return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        return unit(plane.astype(np.float32) @ self.rotation.astype(np.float32))

@@ -42,7 +42,7 @@ AGES = {"18-34": 35, "35-54": 55, "55-80": np.inf}
 SKIN_TONES = {"light": 0.3, "medium": 0.55, "dark": np.inf}
 """Groups in ``subjects.csv`` and where each ends: years, and melanin as in ``Identity``."""
 
-_EDITION = 1  # of the plan file; another number is another corpus
+_EDITION = 2  # of the plan file; another number is another corpus
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class ClipPlan:
     ``rotation`` stores the pictures turned and has the player turn them upright, as phones do.
     ``variable`` spaces the frames unevenly. ``background`` and ``occluder`` are kinds of
     :mod:`affkit.synth.wild`; ``noise`` replaces the camera's own; ``crf`` is the quality, lower is better.
+    ``parts`` are the parts of an annotated corpus that the clip belongs to, ``"au"``, ``"expression"``: its
+    labels come from coders, see :mod:`affkit.synth.edition`. Where it is ``None``, the truth is the label.
     """
 
     name: str
@@ -102,6 +104,7 @@ class ClipPlan:
     background: str | None = None
     occluder: str | None = None
     noise: float | None = None
+    parts: tuple[str, ...] | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -237,13 +240,14 @@ def _head(seed: int, gender: str | None) -> Head:
 
 
 def _write_labels(plan: ClipPlan, actors: Sequence[Actor], sights: Sequence[Sight], out: Path) -> None:
-    """The labels and the truth of all people of a clip."""
+    """The truth about all people of a clip, and their labels unless coders will give them."""
     visible = np.stack([sight.visible for sight in sights])  # (T, P)
-    labels = {
-        name: visible_labels(actor.performance, visible[:, i])
-        for i, (name, actor) in enumerate(zip(plan.names(), actors, strict=True))
-    }
-    write_annotations(out / "annotations", labels, force=True)
+    if plan.parts is None:
+        labels = {
+            name: visible_labels(actor.performance, visible[:, i])
+            for i, (name, actor) in enumerate(zip(plan.names(), actors, strict=True))
+        }
+        write_annotations(out / "annotations", labels, force=True)
     for i, (name, actor) in enumerate(zip(plan.names(), actors, strict=True)):
         with write_beside(out / "truth" / f"{name}.csv") as part:
             truth_table(actor, sights, i).to_csv(part, index=False, lineterminator="\n")
@@ -265,6 +269,7 @@ def truth_table(actor: Actor, sights: Sequence[Sight], person: int) -> pd.DataFr
         "talking": act.talking.astype(int),
         "blink": np.round(act.blink, 3),
         **{name: np.round(getattr(act, name), 3) for name in ("yaw", "pitch", "roll")},
+        **{f"shown_{name}": values for name, values in act.strengths.items()},
         **act.intensities,
     }
     return pd.DataFrame(table)
@@ -279,7 +284,7 @@ def _begin(plans: Sequence[ClipPlan], out: Path, force: bool) -> None:
     elif plan_file.exists():
         if plan_file.read_text(encoding="utf-8") != text:
             raise UserError(out, "holds another corpus", "choose another output or add --force")
-        if all(plan.video(out).exists() for plan in plans):
+        if all(plan.video(out).exists() for plan in plans) and (out / "annotations").exists():
             raise UserError(out, "already exists", "choose another output or add --force")
     elif out.exists() and any(out.iterdir()):
         raise UserError(out, "already exists", "choose another output or add --force")

@@ -1,10 +1,20 @@
-"""Which triangle does a ray meet: a thin, typed wrapper of Embree."""
+"""Which triangle does a ray meet: a thin, typed wrapper of Embree, and two sums over rows of vectors."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
+
+
+def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,) scalar products of the rows of two arrays (N, 3); several times faster than a sum over columns."""
+    return np.einsum("nc,nc->n", a, b)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """The rows of (N, 3) at length 1; a row of zeros stays zero."""
+    return vectors / np.maximum(np.sqrt(dots(vectors, vectors)), 1e-6)[:, None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from affkit.synth import shade
 from affkit.synth.camera import Pose, View
 from affkit.synth.eyes import meet_sphere
 from affkit.synth.head import Head
-from affkit.synth.rays import Hits, Scene
+from affkit.synth.rays import Hits, Scene, dots
 from affkit.synth.shade import Lamps, Lighting, sample_lighting
 from affkit.synth.surfaces import Frame, Samples, light_of
 
@@ -62,7 +62,7 @@ def render(
     if window is None:
         return Rendering(background.copy(), np.zeros(background.shape[:2], np.float32), box)
     towards = view.eye - vertices[head.triangles[:, 0]]
-    facing = np.nonzero(((areas * towards).sum(1) > 0) | head.two_sided)[0]
+    facing = np.nonzero((dots(areas, towards) > 0) | head.two_sided)[0]
     scene = Scene(vertices, head.triangles[facing], facing)
     samples = _cast(head, scene, view, window, antialias)
     lamps = shade.in_head(lighting, view.rotation)
@@ -151,8 +151,8 @@ def _compose(background, window, light, samples, antialias, box) -> Rendering:
     cover = np.zeros(len(light), np.float32)
     cover[samples.met] = 1
     layers = np.concatenate([light, cover[:, None]], axis=1).reshape(*samples.grid, 4)
-    height, width = samples.grid
-    layers = layers.reshape(height // antialias, antialias, width // antialias, antialias, 4).mean((1, 3))
+    size = (right - left, bottom - top)
+    layers = cv2.resize(layers, size, interpolation=cv2.INTER_AREA)  # the mean of each pixel's samples
     image, mask = background.copy(), np.zeros(background.shape[:2], np.float32)
     behind = shade.to_linear(image[top:bottom, left:right])
     share = layers[..., 3:]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from affkit.synth.rays import dots, unit
+
 Vector = tuple[float, float, float]
 SKIN_WRAP = np.array([0.42, 0.22, 0.16], np.float32)
 """How far light creeps past the edge of shadow in red, green and blue: skin scatters red furthest."""
@@ -33,18 +35,18 @@ def sample_lighting(rng: np.random.Generator) -> Lighting:
     strength = rng.uniform(0.7, 1.0)
     ambient = rng.uniform(0.28, 0.45)
 
-    def unit(*direction: float) -> Vector:
+    def towards(*direction: float) -> Vector:
         return tuple(float(v) for v in np.array(direction) / np.linalg.norm(direction))
 
     def colour(scale: float, tone: np.ndarray) -> Vector:
         return tuple(float(v) for v in scale * tone)
 
     return Lighting(
-        key_direction=unit(np.clip(side, -1.2, 1.2), up, 1.0),
+        key_direction=towards(np.clip(side, -1.2, 1.2), up, 1.0),
         key=colour(strength, tint),
-        fill_direction=unit(-np.sign(side) * 0.9, 0.1, 0.8),
+        fill_direction=towards(-np.sign(side) * 0.9, 0.1, 0.8),
         fill=colour(strength * rng.uniform(0.15, 0.4), 2 - tint),
-        rim_direction=unit(-np.sign(side) * 0.8, 0.6, -0.8),
+        rim_direction=towards(-np.sign(side) * 0.8, 0.6, -0.8),
         rim=colour(rng.uniform(0.0, 0.5), np.ones(3)),
         sky=colour(ambient, 0.5 + 0.5 * (2 - tint)),
         ground=colour(ambient * 0.55, tint),
@@ -100,9 +102,7 @@ def gloss(normals: np.ndarray, view: np.ndarray, lit: np.ndarray, lamps: Lamps, 
     """Highlights (N, 3) of the key and the fill (Blinn-Phong); ``view`` (N, 3) points to the camera."""
     shine = np.zeros_like(normals)
     for lamp, seen in zip(lamps.lamps[:2], (lit, 0.7 * np.ones_like(lit)), strict=True):
-        half = view + lamp.direction
-        half /= np.linalg.norm(half, axis=1, keepdims=True)
-        amount = np.maximum((normals * half).sum(1), 0) ** power
+        amount = np.maximum(dots(normals, unit(view + lamp.direction)), 0) ** power
         shine += (amount * seen)[:, None] * lamp.colour
     return shine
 
@@ -110,9 +110,7 @@ def gloss(normals: np.ndarray, view: np.ndarray, lit: np.ndarray, lamps: Lamps, 
 def strand_gloss(tangents: np.ndarray, view: np.ndarray, lit: np.ndarray, lamps: Lamps) -> np.ndarray:
     """Highlights (N, 3) across strands of hair: strongest where the half vector is square to the strand
     (Kajiya & Kay 1989, Computer Graphics 23(3))."""
-    half = view + lamps.lamps[0].direction
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
-    along = (tangents * half).sum(1)
+    along = dots(tangents, unit(view + lamps.lamps[0].direction))
     return ((1 - along**2) ** 14 * lit)[:, None] * lamps.lamps[0].colour
 
 

@@ -10,7 +10,7 @@ from affkit.synth import shade
 from affkit.synth.camera import View
 from affkit.synth.creases import crease_map
 from affkit.synth.eyes import Eyeball, gaze_direction, paint_eyeball
-from affkit.synth.rays import Hits
+from affkit.synth.rays import Hits, unit
 from affkit.synth.shade import Lamps
 
 CAVITY = np.float32([0.16, 0.035, 0.03])
@@ -78,7 +78,7 @@ def _skin(frame: Frame) -> np.ndarray:
     known = _interpolate(
         np.concatenate([frame.normals, head.surface], axis=1), head.triangles, frame.samples.skin_hits, index
     )
-    normal = known[:, :3] / np.maximum(np.linalg.norm(known[:, :3], axis=1, keepdims=True), 1e-6)
+    normal = unit(known[:, :3])
     sky, lips, cavity, _, collar, kind = known[:, 5:].T
     view_back, lit = -frame.samples.rays[index], frame.lit[index]
     albedo, cover = _skin_colour(frame, known)
@@ -174,8 +174,7 @@ def _eye(frame: Frame, ball: Eyeball, index: np.ndarray) -> np.ndarray:
     lit = frame.lit[index]
     light = shade.diffuse(normal, sky, np.minimum(lit, sky), frame.lamps, shade.SKIN_WRAP)
     cosine = normal @ axis
-    cornea = normal + 0.7 * (normal - cosine[:, None] * axis) * (cosine > 0.86)[:, None]
-    cornea /= np.linalg.norm(cornea, axis=1, keepdims=True)
+    cornea = unit(normal + 0.7 * (normal - cosine[:, None] * axis) * (cosine > 0.86)[:, None])
     glint = shade.gloss(cornea, -samples.rays[index], np.clip(0.35 + lit, 0, 1), frame.lamps, 180)
     return albedo * light + 0.9 * glint
 

@@ -197,7 +197,7 @@ def sample_camera(
     """
     shaky = height * rng.uniform(0.0, 0.006)
     shake = [smooth_noise(rng, times, shaky, 0.3, 3) for _ in range(2)]
-    exposure = np.exp(rng.normal(0, 0.08) + smooth_noise(rng, times, 0.04, 0.05, 0.4))
+    exposure = np.exp(rng.normal(-0.03, 0.18) + smooth_noise(rng, times, 0.04, 0.05, 0.4))
     warmth = rng.normal(0, 0.05) + smooth_noise(rng, times, 0.02, 0.05, 0.3)  # (T,)
     balance = np.exp(np.stack([warmth, 0 * warmth, -warmth], axis=1))  # (T, 3)
     defocus = height * rng.uniform(0.0, 0.0018)
