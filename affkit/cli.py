@@ -99,6 +99,31 @@ def render(
     typer.echo(f"{subjects} clips with their labels in {out}")
 
 
+@app.command(epilog="Example: affkit stats --data data_samples/corpus -o figures")
+def stats(
+    data: Annotated[Path, typer.Option("--data", help="A corpus, or annotations of Aff-Wild or Aff-Wild2.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for figures and tables.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    units: Annotated[
+        Path | None, typer.Option(help="Picture of the action units for Figure 1: action_units.jpg.")
+    ] = None,
+    force: Force = False,
+):
+    """What a corpus holds, beside the paper's numbers (Section II)."""
+    import json
+
+    from affkit.data.corpus import Corpus
+    from affkit.data.summary import Statistics
+
+    corpus = Corpus.open(data, progress=True)
+    statistics = Statistics.of(corpus, progress=True)
+    if out is not None:
+        from affkit.show.corpus_figures import write_figures
+
+        write_figures(corpus, statistics, out, units, force)
+    typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
+
+
 @train_app.command(
     "gan", epilog="Example: affkit train gan --data store --out run/gan --recipe kit --steps 2000"
 )

@@ -37,11 +37,6 @@ def test_grid_keeps_every_picture_in_reading_order():
     assert grid.alt == "Five greys"
 
 
-def test_histogram_counts_only_labelled_frames():
-    figure = plots.expression_histogram(labels_of([0, 0, 4, -1, 6]))
-    assert [bar.get_height() for bar in figure.axes[0].patches] == [2, 0, 0, 0, 1, 0, 1]
-
-
 def test_timeline_names_long_expressions_and_skips_gaps():
     labels = labels_of([4] * 50 + [-1] * 10 + [1] * 40)
     labels.action_units[5:9, 4] = 1

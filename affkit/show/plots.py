@@ -9,7 +9,7 @@ import seaborn as sns
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from affkit.labels import EXPRESSIONS, Labels
+from affkit.labels import Labels
 from affkit.learn.generate import image_grid
 
 PALETTE = sns.color_palette("colorblind")
@@ -145,16 +145,6 @@ def traces_over_time(
     axes[0, 0].legend(loc="upper right", ncols=2, fontsize=8)
     axes[0, 0].set_title(title)
     axes[-1, 0].set_xlabel("seconds")
-    return figure
-
-
-def expression_histogram(labels: Labels, title: str = "") -> Figure:
-    """How many frames carry each of the seven expressions (compare Figure 3 of the paper)."""
-    counts = np.bincount(labels.expression[labels.has_expression], minlength=len(EXPRESSIONS))
-    figure, axis = plt.subplots(figsize=(7, 3))
-    sns.barplot(x=list(labels.expression_names), y=counts, ax=axis, color=PALETTE[0])
-    axis.bar_label(axis.containers[0], fontsize=9)
-    axis.set(ylabel="frames", title=title)
     return figure
 
 

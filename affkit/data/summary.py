@@ -1,0 +1,114 @@
+"""All numbers of :mod:`affkit.data.statistics` at once: as text, as tables, as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from affkit.data.corpus import Corpus
+from affkit.data.statistics import (
+    PAPER_ATTRIBUTES,
+    PAPER_NOTES,
+    PARTS,
+    Attributes,
+    VAHistogram,
+    action_unit_table,
+    expression_table,
+    measure,
+    order_agreement,
+    part_names,
+    va_histogram,
+)
+from affkit.data.video import FPS
+from affkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """All numbers of a corpus; parts that it does not have are missing.
+
+    Attributes
+    ----------
+    parts:
+        Part to its :class:`Attributes`.
+    action_units, expressions:
+        See :func:`action_unit_table` and :func:`expression_table`; ``None`` without such labels.
+    plane:
+        Part to its :class:`VAHistogram`.
+    """
+
+    parts: Mapping[str, Attributes]
+    action_units: pd.DataFrame | None
+    expressions: pd.DataFrame | None
+    plane: Mapping[str, VAHistogram]
+
+    @classmethod
+    def of(cls, corpus: Corpus, progress: bool = False) -> "Statistics":
+        """Count everything. Raises :class:`~affkit.errors.UserError` if nothing is labelled at all."""
+        present = [part for part in PARTS if part_names(corpus, part)]
+        if not present:
+            raise UserError(corpus.root, "no frame of it is labelled", "give a corpus with labels")
+        return cls(
+            {part: measure(corpus, part, progress) for part in present},
+            action_unit_table(corpus) if "au" in present else None,
+            expression_table(corpus) if "expr" in present else None,
+            {part: va_histogram(corpus, part) for part in present},
+        )
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables by a name that can be a file's."""
+        tables = {
+            name: pd.DataFrame({"corpus": self.parts[part].rows(), "paper": PAPER_ATTRIBUTES[part].rows()})
+            for name, part in {"table_1": "au", "table_4": "expr", "section_2a": "va"}.items()
+            if part in self.parts
+        }
+        counted = {"table_3": self.action_units, "figure_3": self.expressions}
+        return tables | {name: table for name, table in counted.items() if table is not None}
+
+    def text(self) -> str:
+        """All of it to be read in a terminal."""
+        headings = {
+            "table_1": "Part with action units (Table I)",
+            "table_4": "Part with expressions (Table IV)",
+            "section_2a": "All with valence and arousal (Section II.A)",
+            "table_3": "Frames with each action unit, once for each person in them (Table III)",
+            "figure_3": "Frames with each expression, once for each person in them (Figure 3)",
+        }
+        formats = {"share": "{:.1%}".format, "paper_share": "{:.1%}".format, "paper": "{:,.0f}".format}
+        blocks = []
+        for name, table in self.tables().items():
+            known = formats if "share" in table else None
+            blocks.append(f"{headings[name]}\n{table.to_string(na_rep='', formatters=known)}")
+        if self.action_units is not None:
+            agreement = order_agreement(self.action_units)
+            blocks.append(f"Order of the action units beside the paper's: Spearman {agreement:.2f}")
+        for part, histogram in self.plane.items():
+            shares = "\n".join(f"  {name}: {share:.1%}" for name, share in histogram.quadrants.items())
+            blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{shares}")
+        blocks += [
+            f"No video file for {one.videos - one.files} of {one.videos} videos with {PARTS[part]}: "
+            f"their length is that of the labels at {FPS} frames a second."
+            for part, one in self.parts.items()
+            if one.files < one.videos
+        ]
+        return "\n\n".join([*blocks, "In the paper itself\n" + "\n".join(f"  {x}" for x in PAPER_NOTES)])
+
+    def as_dict(self) -> dict:
+        """All of it in plain lists, numbers and text, to be written as JSON; ``None`` is not known."""
+        counted = {"action_units": self.action_units, "expressions": self.expressions}
+        result: dict = {
+            "parts": {
+                part: {"corpus": asdict(one), "paper": asdict(PAPER_ATTRIBUTES[part])}
+                for part, one in self.parts.items()
+            },
+            "quadrants": {part: histogram.quadrants for part, histogram in self.plane.items()},
+        }
+        for name, table in counted.items():
+            if table is not None:
+                plain = table.astype(object).where(table.notna(), None)
+                result[name] = plain.to_dict(orient="index")
+        if self.action_units is not None:
+            agreement = order_agreement(self.action_units)
+            result["action_unit_order"] = None if np.isnan(agreement) else agreement
+        return result
