@@ -117,7 +117,7 @@ def files(root, task, header) -> pd.DataFrame:
 def test_attributes_of_the_action_unit_part(corpus):
     found = measure(corpus, "au")
     assert part_names(corpus, "au") == ["one", "two_left", "two_right"]
-    assert (found.frames, found.videos, found.subjects, found.files) == (20 + 15, 2, 2, 2)
+    assert (found.frames, found.videos, found.subjects, found.missing) == (20 + 15, 2, 2, ())
     assert found.genders == {"male": 1, "female": 1} and found.annotators == 2
     assert found.seconds == pytest.approx((1.6, 2.0)) and found.formats == ("MP4",)
     assert found.resolution == (64, 72)
@@ -125,7 +125,8 @@ def test_attributes_of_the_action_unit_part(corpus):
 
 def test_a_video_that_is_not_there_has_the_length_of_its_labels(corpus):
     found = measure(corpus, "expr")
-    assert (found.frames, found.videos, found.files) == (20 + 12 + 9 + 3, 4, 3)
+    assert (found.frames, found.videos) == (20 + 12 + 9 + 3, 4)
+    assert len(found.missing) == 1 and "no video of four" in found.missing[0]
     assert found.subjects == 4 and found.seconds == pytest.approx((0.1, 2.0))
     table = attributes(corpus, "expr")
     assert table.at["Video format", "corpus"] == "MP4 (3 of 4 are here)"
@@ -374,7 +375,7 @@ def test_command_prints_and_writes(root, tmp_path):
     for said in (
         "2 (1 male; 1 female)",
         "43,948",
-        "No video file for 1 of 4 videos with expressions",
+        "No file for 1 of 4 videos with expressions",
         "11 hours",
     ):
         assert said in answer.stdout
@@ -412,6 +413,14 @@ def test_a_corpus_with_valence_and_arousal_only(tmp_path):
         "section_2a.csv",
         "valence_arousal.png",
     ]
+
+
+def test_one_file_of_labels_is_a_corpus(tmp_path):
+    (tmp_path / "labels.csv").write_text("video,frame,valence,arousal\nclip,1,-0.5,0.5\nclip,2,0.5,0.5\n")
+    write_video(tmp_path / "clip.mp4", np.zeros((2, 32, 48, 3), np.uint8))
+    found = json.loads(run("--data", tmp_path / "labels.csv", "--json").stdout)
+    assert found["parts"]["va"]["corpus"]["resolution"] == [48, 32]
+    assert found["quadrants"]["va"]["negative valence, positive arousal"] == 0.5
 
 
 def test_words_from_files_are_shown_as_they_are(tmp_path):

@@ -47,6 +47,7 @@ class Corpus:
         """
         root = Path(root)
         labels = read_annotations(root, split, progress)
+        root = root.parent if root.is_file() else root  # one file of labels: the rest lies beside it
         attributes = pd.DataFrame()
         if (root / SUBJECTS_FILE).exists():
             attributes = read_subjects(root / SUBJECTS_FILE)

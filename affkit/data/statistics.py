@@ -48,9 +48,9 @@ class Attributes:
         Suffixes of the video files in capitals.
     resolution:
         Mean width and mean height of the videos in pixels.
-    files:
-        How many of the videos are there as files; where one is not, its length is that of its labels
-        at 30 frames a second.
+    missing:
+        Why the file of a video was not found, a line for each such video. Its length is then that of its
+        labels at 30 frames a second.
     """
 
     frames: int
@@ -61,19 +61,19 @@ class Attributes:
     seconds: tuple[float, float] | None = None
     formats: tuple[str, ...] = ()
     resolution: tuple[float, float] | None = None
-    files: int = 0
+    missing: tuple[str, ...] = ()
 
     def rows(self) -> dict[str, str]:
         """The attributes in words, under the paper's headings."""
         genders = "; ".join(f"{number} {gender}" for gender, number in self.genders.items())
-        missing = f" ({self.files} of {self.videos} are here)" if self.files < self.videos else ""
+        here = f" ({self.videos - len(self.missing)} of {self.videos} are here)" if self.missing else ""
         return {
             "No of frames": f"{self.frames:,}",
             "No of videos": str(self.videos),
             "No of subjects": f"{self.subjects} ({genders})" if genders else str(self.subjects),
             "No of annotators": "not known" if self.annotators is None else str(self.annotators),
             "Length of videos": " - ".join(map(_spoken, self.seconds)) if self.seconds else "not known",
-            "Video format": ", ".join(self.formats) + missing if self.formats else "not known",
+            "Video format": ", ".join(self.formats) + here if self.formats else "not known",
             "Mean image resolution": "{:.0f} x {:.0f}".format(*self.resolution)
             if self.resolution
             else "not known",
@@ -81,13 +81,11 @@ class Attributes:
 
 
 PAPER_ATTRIBUTES = {
-    "au": Attributes(
-        234_000, 64, 64, {"male": 40, "female": 24}, 3, (3, 16 * 60 + 21), ("MP4",), (827, 516), 64
-    ),
+    "au": Attributes(234_000, 64, 64, {"male": 40, "female": 24}, 3, (3, 16 * 60 + 21), ("MP4",), (827, 516)),
     "expr": Attributes(
-        288_000, 55, 56, {"male": 25, "female": 31}, 3, (4, 26 * 60 + 22), ("MP4",), (1297, 775), 55
+        288_000, 55, 56, {"male": 25, "female": 31}, 3, (4, 26 * 60 + 22), ("MP4",), (1297, 775)
     ),
-    "va": Attributes(1_180_000, 298, 200, {"male": 130, "female": 70}, 8, files=298),
+    "va": Attributes(1_180_000, 298, 200, {"male": 130, "female": 70}, 8),
 }
 """Table I, Table IV, and Section II.A of the paper."""
 
@@ -133,17 +131,17 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
     of ``subjects.csv``. Video files are opened for their length and size where they are there.
     """
     names = part_names(corpus, part)
-    paths = {name: _video_of(corpus, name) for name in names}
-    rows: dict[Path | str, int] = {}
+    rows: dict[Path | str, int] = {}  # file, or name of a video that is not there: frames
+    missing = {}
     for name in names:
-        video = paths[name] or video_of(name)[0]
+        try:
+            video: Path | str = corpus.video_path(name)
+        except UserError as error:
+            video = video_of(name)[0]
+            missing[video] = str(error)
         rows[video] = max(rows.get(video, 0), len(corpus.labels[name]))
     found = tqdm(
-        sorted(video for video in rows if isinstance(video, Path)),
-        desc="videos",
-        unit="video",
-        delay=2,
-        disable=not progress,
+        sorted(rows.keys() - missing.keys()), desc="videos", unit="video", delay=2, disable=not progress
     )
     infos = {path: probe(path) for path in found}
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
@@ -154,11 +152,11 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
         videos=len(rows),
         subjects=len({corpus.subjects[name] for name in names}),
         genders=_genders(corpus, names),
-        annotators=sum(path.is_dir() for path in people.iterdir()) if people.is_dir() else None,
+        annotators=sum(path.is_dir() for path in people.glob("[!.]*")) if people.is_dir() else None,
         seconds=(min(seconds), max(seconds)) if seconds else None,
         formats=tuple(sorted({path.suffix[1:].upper() for path in infos})),
         resolution=tuple(np.mean(sizes, axis=0).tolist()) if sizes else None,
-        files=len(infos),
+        missing=tuple(missing.values()),
     )
 
 
@@ -299,14 +297,6 @@ def _genders(corpus: Corpus, names: Sequence[str]) -> dict[str, int]:
     known = corpus.attributes.loc[[name for name in names if name in corpus.attributes.index]]
     genders = known.drop_duplicates("subject")["gender"]
     return genders[genders != ""].value_counts().to_dict()
-
-
-def _video_of(corpus: Corpus, name: str) -> Path | None:
-    """The video file of ``name``; ``None`` where there is none, which :attr:`Attributes.files` counts."""
-    try:
-        return corpus.video_path(name)
-    except UserError:
-        return None
 
 
 def _spoken(seconds: float) -> str:

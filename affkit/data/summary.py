@@ -75,7 +75,8 @@ class Statistics:
             "table_3": "Frames with each action unit, once for each person in them (Table III)",
             "figure_3": "Frames with each expression, once for each person in them (Figure 3)",
         }
-        formats = {"share": "{:.1%}".format, "paper_share": "{:.1%}".format, "paper": "{:,.0f}".format}
+        formats = dict.fromkeys(("share", "paper_share"), "{:.1%}".format)
+        formats |= dict.fromkeys(("frames", "labelled", "paper"), _with_commas)
         blocks = []
         for name, table in self.tables().items():
             known = formats if "share" in table else None
@@ -87,10 +88,10 @@ class Statistics:
             shares = "\n".join(f"  {name}: {share:.1%}" for name, share in histogram.quadrants.items())
             blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{shares}")
         blocks += [
-            f"No video file for {one.videos - one.files} of {one.videos} videos with {PARTS[part]}: "
-            f"their length is that of the labels at {FPS} frames a second."
+            f"No file for {len(one.missing)} of {one.videos} videos with {PARTS[part]}: their length is that "
+            f"of the labels at {FPS} frames a second.\n  {one.missing[0]}"
             for part, one in self.parts.items()
-            if one.files < one.videos
+            if one.missing
         ]
         return "\n\n".join([*blocks, "In the paper itself\n" + "\n".join(f"  {x}" for x in PAPER_NOTES)])
 
@@ -112,3 +113,7 @@ class Statistics:
             agreement = order_agreement(self.action_units)
             result["action_unit_order"] = None if np.isnan(agreement) else agreement
         return result
+
+
+def _with_commas(count: int) -> str:
+    return "" if pd.isna(count) else f"{count:,}"

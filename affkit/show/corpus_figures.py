@@ -245,7 +245,7 @@ def write_figures(
     files: dict[Path, bytes] = {Path(folder, f"{name}.png"): _png(figure) for name, figure in figures.items()}
     for name, table in statistics.tables().items():
         files[Path(folder, f"{name}.csv")] = table.to_csv().encode()
-    if "au" in statistics.parts and statistics.plane["au"].frames and statistics.parts["au"].files:
+    if "au" in statistics.parts and statistics.plane["au"].frames and statistics.parts["au"].formats:
         files[Path(folder, "table_2.jpg")] = frames_with_labels(corpus).data
     for path in files:
         refuse_existing(path, force)
