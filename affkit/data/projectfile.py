@@ -140,10 +140,15 @@ class ProjectFile:
             self._identity = _identity(self.path)
             with self._faults_told():
                 self._db.execute("PRAGMA foreign_keys = ON")
-                # EXTRA flushes the folder too, so that a finished journal cannot come back after a power cut
-                self._db.execute("PRAGMA synchronous = EXTRA")
+                self._db.execute("PRAGMA synchronous = FULL")  # a commit ends when the disk says so
             with self.writing():
                 self._check_or_make()
+            with self._faults_told():
+                # A log beside the file: one flush a commit, and reading goes on while another process writes.
+                # Every few commits, and at the end, it moves into the file: a copy of that alone is complete
+                # but for the last edits. Where there can be no log, SQLite keeps to a slower way by itself.
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA wal_autocheckpoint = 16")  # pages
         except BaseException:
             self._db.close()
             raise
