@@ -39,6 +39,27 @@ Labels = Annotated[
 ]
 
 
+class Keep(StrEnum):
+    """Whose labels annotators agree on."""
+
+    ALL = "all"
+    MAJORITY = "majority"
+
+
+class Disagreed(StrEnum):
+    """What an action unit is where annotators differ."""
+
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+
+
+class Task(StrEnum):
+    """What is annotated."""
+
+    AU = "au"
+    EXPRESSION = "expression"
+
+
 class Config(StrEnum):
     """The paper's GAN configurations."""
 
@@ -122,6 +143,79 @@ def stats(
 
         write_figures(corpus, statistics, out, units, force)
     typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
+
+
+@app.command(epilog="Example: affkit agree coders/A1 coders/A2 coders/A3 -o agreed --disagreed absent")
+def agree(
+    folders: Annotated[list[Path], typer.Argument(help="Annotations, a folder for each annotator.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the agreed annotations.")],
+    disagreed: Annotated[
+        Disagreed, typer.Option(help="What action units are where they differ.")
+    ] = "unknown",
+    keep: Annotated[Keep, typer.Option(help="What all say, or what most say.")] = "all",
+    align: Annotated[float, typer.Option(min=0, help="Largest lag of raters to look for, in seconds.")] = 0,
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second, for --align.")] = 30.0,
+    common: Annotated[bool, typer.Option("--common", help="Only the videos that all have.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    force: Force = False,
+):
+    """Keep the labels on which annotators agree, average ratings, and measure agreement (Section III.C-D)."""
+    from affkit.data import agreement, reliability
+    from affkit.data.alignment import align_ratings
+
+    annotators = agreement.read_annotators(folders, common, progress=True)
+    annotators, lags = align_ratings(annotators, round(align * fps), progress=True)
+    table = reliability.agreement_table(annotators, keep, disagreed, lags if align else {})
+    agreement.write_agreement(out, agreement.agree(annotators, keep, disagreed), table, force)
+    typer.echo(table.to_json(orient="records") if as_json else reliability.as_text(table))
+
+
+@app.command(epilog="Example: affkit split --data corpus --sizes 38,8,18 -o partition.json")
+def split(
+    data: Annotated[Path | None, typer.Option(help="Corpus: annotations and subjects.csv.")] = None,
+    sizes: Annotated[str, typer.Option(help="Videos to train, validate and test, or three shares.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The partition, a JSON file.")] = None,
+    task: Annotated[str | None, typer.Option(help="au, expr or va; the first there are labels of.")] = None,
+    inactive: Annotated[int | None, typer.Option(help="Frames without an active unit to keep.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Look for leaks in this file or folder instead.")] = None,
+    across_tasks: Annotated[
+        bool, typer.Option("--across-tasks", help="With --check: fail if sets of tasks mix.")
+    ] = False,
+    seed: Seed = 0,
+    force: Force = False,
+):
+    """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
+    from affkit.data import leakage, splitting
+
+    if check is not None:
+        report = leakage.check(check, data)
+        culprits = report.culprits(across_tasks)
+        typer.echo("\n".join(culprits or [report.summary()]))
+        if report.across and not across_tasks:
+            typer.echo(report.note())
+        raise typer.Exit(1 if culprits else 0)
+    if data is None or out is None or not sizes:
+        raise UserError("affkit split", "needs --data, --sizes and --out", "or --check with a file or folder")
+    typer.echo(splitting.write_split(data, splitting.parse_sizes(sizes), out, task, inactive, seed, force))
+
+
+@app.command(epilog="Example: affkit annotate clip.mp4 --annotator Ada --project faces.affkit")
+def annotate(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    project: Annotated[
+        Path, typer.Option(help="File that keeps the annotation; made when it is not there.")
+    ] = Path("annotation.affkit"),
+    annotator: Annotated[str, typer.Option(help="Who annotates.")] = "me",
+    task: Annotated[Task, typer.Option(help="8 action units, or 7 exclusive expressions.")] = Task.AU,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+):
+    """Annotate a clip frame by frame in the browser (Section III.B); every change is saved at once."""
+    from affkit.show.standalone import serve
+
+    serve(video, project, annotator, task.value, port, browser)
 
 
 @train_app.command(

@@ -1,0 +1,156 @@
+"""Raters are late, each by another amount: find these lags and take them out.
+
+A rater of valence and arousal watches, decides and then moves a joystick. The delay is one to six seconds
+and differs from person to person (Mariooryad & Busso 2015, IEEE Transactions on Affective Computing 6(2)).
+A mean of ratings that are not in step is flatter than each of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy import signal
+from tqdm import tqdm
+
+from affkit.labels import Labels
+
+MOST_ROUNDS = 10
+"""The lags are found one after the other, again and again until none changes; three rounds are usual."""
+
+LEAST_OVERLAP = 0.5
+"""A lag at which less than this share of the frames is left to compare is not looked at."""
+
+
+def align_ratings(
+    raters: Mapping[str, Mapping[str, Labels]], largest_lag: int, progress: bool = False
+) -> tuple[dict[str, dict[str, Labels]], dict[str, int]]:
+    """Shift the valence and arousal of each rater so that all are in step with the fastest of them.
+
+    A rater has one lag for all videos and for both dimensions. It is the shift at which the rating
+    correlates best (Pearson, all videos together, mean of valence and arousal) with the mean of the other
+    raters; since the others move too, this is repeated until nothing changes. Mariooryad & Busso
+    maximise mutual information with what the face does instead, which also finds the delay that all
+    raters have in common. Ratings alone cannot tell it: here the fastest rater keeps lag 0.
+
+    A rating moves ``lag`` frames towards the start of the video. The last ``lag`` frames of the rater then
+    have none: they are masked, not filled with the last value. Expressions and action units stay.
+
+    Parameters
+    ----------
+    raters:
+        Rater to video name to labels, the same videos and frames for all. Who rated nothing has no lag.
+    largest_lag:
+        How far, in frames, a rater is looked for before and after the mean of the others.
+    progress:
+        Whether to show a progress bar when it takes more than two seconds.
+
+    Returns
+    -------
+    tuple
+        The raters with their ratings moved, and rater to lag in frames, 0 or more.
+
+    >>> wave = np.sin(np.arange(200) / 9).astype(np.float32)
+    >>> def rated(values):
+    ...     return {"clip": replace(Labels.empty(200), valence=values, has_va=np.ones(200, bool))}
+    >>> raters = {"R1": rated(wave), "R2": rated(np.roll(wave, 4)), "R3": rated(np.roll(wave, 9))}
+    >>> align_ratings(raters, largest_lag=15)[1]
+    {'R1': 0, 'R2': 4, 'R3': 9}
+    """
+    who = [name for name, videos in raters.items() if any(one.has_va.any() for one in videos.values())]
+    if len(who) < 2 or largest_lag < 1:
+        return {name: dict(videos) for name, videos in raters.items()}, dict.fromkeys(who, 0)
+    values, present = _one_long_video([raters[name] for name in who], gap=2 * largest_lag)
+    lags = np.zeros(len(who), int)
+    for _ in tqdm(range(MOST_ROUNDS), desc="lags", unit="round", delay=2, disable=not progress):
+        before = lags.copy()
+        for rater in range(len(who)):
+            lags[rater] = _lag_to_the_others(values, present, lags, rater, largest_lag)
+        if (lags == before).all():
+            break
+    found = {name: int(lag) for name, lag in zip(who, lags - lags.min(), strict=True)}
+    return {
+        name: {video: _earlier(one, found.get(name, 0)) for video, one in videos.items()}
+        for name, videos in raters.items()
+    }, found
+
+
+def _one_long_video(raters: list[Mapping[str, Labels]], gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Valence and arousal ``(K, 2, N)``, 0 where there is none, and the mask ``(K, N)``.
+
+    All videos one after the other, with ``gap`` frames that nobody rated after each: a shift by less than
+    that never brings two videos together.
+    """
+    values, present = [], []
+    for videos in raters:
+        ratings = [np.stack([one.valence, one.arousal]) * one.has_va for one in videos.values()]
+        values.append(np.concatenate([np.pad(two, ((0, 0), (0, gap))) for two in ratings], axis=1))
+        present.append(np.concatenate([np.pad(one.has_va, (0, gap)) for one in videos.values()]))
+    return np.stack(values).astype(np.float64), np.stack(present)
+
+
+def _lag_to_the_others(
+    values: np.ndarray, present: np.ndarray, lags: np.ndarray, rater: int, largest: int
+) -> int:
+    """The lag of one rater, -largest to largest, against the mean of the others at their present lags."""
+    others = [other for other in range(len(lags)) if other != rater]
+    rated = np.all([np.roll(present[other], -lags[other]) for other in others], axis=0)  # (N,)
+    mean = sum(np.roll(values[other], -lags[other], axis=1) for other in others) / len(others) * rated
+    scores = [
+        correlation_at_lags(values[rater, dimension], present[rater], mean[dimension], rated, largest)
+        for dimension in range(2)
+    ]
+    total = np.nansum(scores, axis=0)  # where somebody never moves, nothing is known: neither for nor against
+    return int(total.argmax()) - largest if total.any() else int(lags[rater])
+
+
+def correlation_at_lags(
+    late: np.ndarray, has_late: np.ndarray, early: np.ndarray, has_early: np.ndarray, largest: int
+) -> np.ndarray:
+    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, for the lags -largest to largest.
+
+    Parameters
+    ----------
+    late, early:
+        ``(N,)``, 0 where the mask is false.
+    has_late, has_early:
+        ``(N,)`` bool. At each lag only the frames count in which both are true.
+    largest:
+        The largest lag in frames, less than ``N``.
+
+    Returns
+    -------
+    np.ndarray
+        ``(2 * largest + 1,)``; NaN where one of the two does not move, or too few frames meet.
+
+    >>> ramp = np.array([0.0, 1, 4, 9, 16, 25])
+    >>> full = np.ones(6, bool)
+    >>> correlation_at_lags(np.roll(ramp, 1), full, ramp, full, largest=1).round(2).tolist()
+    [-0.27, 0.17, 1.0]
+    """
+
+    def sums(a, b):  # sum over t of a[t + lag] * b[t], for every lag at once by a Fourier transform
+        middle = len(b) - 1
+        return signal.correlate(a, b, "full", "fft")[middle - largest : middle + largest + 1]
+
+    has_late, has_early = has_late.astype(np.float64), has_early.astype(np.float64)
+    # small numbers: what a transform of many frames rounds off stays small
+    late = (late - late.sum() / max(has_late.sum(), 1)) * has_late
+    early = (early - early.sum() / max(has_early.sum(), 1)) * has_early
+    count = np.maximum(np.rint(sums(has_late, has_early)), 1)
+    mean_late, mean_early = sums(late, has_early) / count, sums(has_late, early) / count
+    covariance = sums(late, early) / count - mean_late * mean_early
+    variance_late = sums(late**2, has_early) / count - mean_late**2
+    variance_early = sums(has_late, early**2) / count - mean_early**2
+    moves = np.minimum(variance_late, variance_early) > 1e-9
+    enough = count >= max(LEAST_OVERLAP * count.max(), 2)
+    product = np.where(moves & enough, variance_late * variance_early, np.nan)
+    return covariance / np.sqrt(product)
+
+
+def _earlier(labels: Labels, lag: int) -> Labels:
+    """Valence and arousal ``lag`` frames earlier; the last ``lag`` frames are masked."""
+    moved = {}
+    for name in ("valence", "arousal", "has_va"):
+        values = getattr(labels, name)
+        moved[name] = np.concatenate([values[lag:], np.zeros_like(values[:lag])])
+    return replace(labels, **moved)
