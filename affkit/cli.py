@@ -103,21 +103,42 @@ def faces(
 @app.command(epilog="Example: affkit render --subjects 4 --seconds 5 --seed 1 -o drawn")
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new corpus.")],
+    scale: Annotated[
+        str, typer.Option(help="The annotated corpus: kit, paper, or a share of the paper's such as 0.1.")
+    ] = "",
+    pool: Annotated[int, typer.Option(min=0, help="Instead of clips: unlabelled faces, one a person.")] = 0,
     subjects: Annotated[int, typer.Option(min=1, help="How many people, one clip each.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a clip.")] = 5.0,
     fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 30.0,
     width: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 320,
     height: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 240,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same result on the CPU.")] = None,
     force: Force = False,
     jobs: Jobs = 1,
 ):
-    """Draw clips of faces whose labels are known exactly (needs affkit[synth])."""
-    from affkit.synth.corpus import render_corpus
+    """Draw clips of faces whose labels are known exactly (needs affkit[synth]).
 
-    size = (width, height)
-    render_corpus(out, subjects, seconds, seed=seed, size=size, fps=fps, force=force, jobs=jobs)
-    typer.echo(f"{subjects} clips with their labels in {out}")
+    With --scale: the two parts of Section II, 70 clips with three coders and eight raters. Time and disk are
+    said first, and a run that was stopped goes on with the same command.
+    """
+    if scale:
+        from affkit.synth.edition import KIT_SEED, estimate, make_corpus, plan_corpus, read_scale
+
+        share, seed = read_scale(scale), KIT_SEED if seed is None else seed
+        typer.echo(estimate(plan_corpus(share, seed)).text(jobs))
+        videos = make_corpus(out, share, seed, jobs=jobs, force=force)
+        typer.echo(f"{len(videos)} clips with labels, coders, raters and the truth in {out}")
+    elif pool:
+        from affkit.synth.pool import draw_pool
+
+        sheets = draw_pool(out, pool, seed=seed or 0, jobs=jobs)
+        typer.echo(f"{pool} faces on {len(sheets)} sheets in {out}")
+    else:
+        from affkit.synth.corpus import render_corpus
+
+        size = (width, height)
+        render_corpus(out, subjects, seconds, seed=seed or 0, size=size, fps=fps, force=force, jobs=jobs)
+        typer.echo(f"{subjects} clips with their labels in {out}")
 
 
 @app.command(epilog="Example: affkit stats --data data_samples/corpus -o figures")
@@ -185,9 +206,9 @@ def split(
     force: Force = False,
 ):
     """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
-    from affkit.data import leakage, splitting
-
     if check is not None:
+        from affkit.data import leakage
+
         report = leakage.check(check, data)
         culprits = report.culprits(across_tasks)
         typer.echo("\n".join(culprits or [report.summary()]))
@@ -196,7 +217,16 @@ def split(
         raise typer.Exit(1 if culprits else 0)
     if data is None or out is None or not sizes:
         raise UserError("affkit split", "needs --data, --sizes and --out", "or --check with a file or folder")
-    typer.echo(splitting.write_split(data, splitting.parse_sizes(sizes), out, task, inactive, seed, force))
+    from affkit.data import splitting
+    from affkit.data.corpus import Corpus
+    from affkit.data.partition import write_partition
+    from affkit.files import refuse_existing
+
+    refuse_existing(out, force)
+    corpus, numbers = Corpus.open(data, progress=True), splitting.parse_sizes(sizes)
+    partition = splitting.split_corpus(corpus, numbers, task, inactive, seed, progress=True)
+    write_partition(out, partition, force)
+    typer.echo(splitting.as_text(splitting.partition_table(partition, corpus)))
 
 
 @app.command(epilog="Example: affkit annotate clip.mp4 --annotator Ada --project faces.affkit")

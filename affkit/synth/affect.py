@@ -171,7 +171,7 @@ class Performance:
 
     @property
     def expression(self) -> np.ndarray:
-        """``(T,)`` index into :data:`affkit.labels.EXPRESSIONS`: the strongest above the threshold, or Neutral."""
+        """``(T,)`` index into ``EXPRESSIONS``: the strongest above the threshold, or Neutral."""
         neutral = np.full(len(self), EXPRESSION_THRESHOLD)
         return np.stack([self.strengths.get(name, neutral) for name in EXPRESSIONS]).argmax(axis=0)
 
