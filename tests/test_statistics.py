@@ -1,6 +1,7 @@
 """The numbers and figures of a corpus, against counts made with pandas straight from the files."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -372,6 +373,7 @@ def test_command_prints_and_writes(root, tmp_path):
     out = tmp_path / "out"
     answer = run("--data", root, "-o", out, "--units", SHEET)
     assert answer.exit_code == 0, answer.exception
+    assert not re.search(r"\bnan?\b", answer.stdout, re.IGNORECASE)
     for said in (
         "2 (1 male; 1 female)",
         "43,948",
@@ -394,6 +396,13 @@ def test_command_prints_and_writes(root, tmp_path):
     again = run("--data", root, "-o", out)
     assert isinstance(again.exception, UserError) and "already exists" in str(again.exception)
     assert run("--data", root, "-o", out, "--force").exit_code == 0
+
+
+def test_help_has_an_example_that_parses(root, tmp_path):
+    """The example of --help, with other folders."""
+    words = " ".join(run("--help").stdout.split()).partition("Example: affkit stats ")[2].split()
+    assert words[:1] == ["--data"] and words[2:] == ["-o", "figures"]
+    assert run(*words[:1], root, *words[2:3], tmp_path / "figures").exit_code == 0
 
 
 def test_command_prints_json(root):

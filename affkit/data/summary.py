@@ -75,15 +75,17 @@ class Statistics:
             "table_3": "Frames with each action unit, once for each person in them (Table III)",
             "figure_3": "Frames with each expression, once for each person in them (Figure 3)",
         }
-        formats = dict.fromkeys(("share", "paper_share"), "{:.1%}".format)
+        formats = dict.fromkeys(("share", "paper_share"), _percent)
         formats |= dict.fromkeys(("frames", "labelled", "paper"), _with_commas)
         blocks = []
         for name, table in self.tables().items():
-            known = formats if "share" in table else None
-            blocks.append(f"{headings[name]}\n{table.to_string(na_rep='', formatters=known)}")
+            if "share" in table:
+                table = table.assign(**{column: table[column].map(form) for column, form in formats.items()})
+            blocks.append(f"{headings[name]}\n{table.to_string()}")
         if self.action_units is not None:
             agreement = order_agreement(self.action_units)
-            blocks.append(f"Order of the action units beside the paper's: Spearman {agreement:.2f}")
+            words = "not defined, all counts are equal" if np.isnan(agreement) else f"{agreement:.2f}"
+            blocks.append(f"Order of the action units beside the paper's: Spearman's rho {words}")
         for part, histogram in self.plane.items():
             shares = "\n".join(f"  {name}: {share:.1%}" for name, share in histogram.quadrants.items())
             blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{shares}")
@@ -117,3 +119,7 @@ class Statistics:
 
 def _with_commas(count: int) -> str:
     return "" if pd.isna(count) else f"{count:,}"
+
+
+def _percent(share: float) -> str:
+    return "" if pd.isna(share) else f"{share:.1%}"

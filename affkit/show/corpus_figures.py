@@ -181,7 +181,9 @@ def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
     for axis in (above, beside):
         axis.set_axis_off()
     figure.colorbar(mesh, cax=plane.inset_axes((1.24, 0, 0.04, 1)), label="frames")
-    above.set_title(title or f"{histogram.frames:,} frames", fontsize=13)
+    above.set_title(
+        title or f"{histogram.frames:,} frames; in the corners, each quarter's share", fontsize=13
+    )
     return figure
 
 
