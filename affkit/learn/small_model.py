@@ -67,7 +67,7 @@ class SmallModel:
     ['valence', 'arousal']
     """
 
-    def __init__(self, components: int = 60, strength: float = 1.0):
+    def __init__(self, components: int = 100, strength: float = 0.3):
         self.components, self.strength = components, strength
 
     def fit(self, features: np.ndarray, labels: Labels) -> "SmallModel":
