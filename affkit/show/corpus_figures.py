@@ -222,7 +222,11 @@ def frames_with_labels(
 
 
 def write_figures(
-    corpus: Corpus, statistics: Statistics, folder: str | Path, sheet: str | Path | None = None, force=False
+    corpus: Corpus,
+    statistics: Statistics,
+    folder: str | Path,
+    sheet: str | Path | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Write all figures as PNG (Table II as JPEG) and all tables as CSV into ``folder``; their paths.
 
