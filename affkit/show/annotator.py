@@ -1,0 +1,272 @@
+"""The annotation tool (Section III.B): a page in the notebook, over a project file that keeps every change.
+
+Annotators watch a clip and say when each of eight action units is seen, or which of seven expressions; they
+choose a range of time or single frames. The page is ``annotator.js``; here is what answers it. Frames are
+0-based on both sides and ranges half open; people read 1-based numbers.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import anywidget
+import cv2
+import numpy as np
+
+from affkit.data.edits import Segment, runs
+from affkit.data.project import Project, Session
+from affkit.data.seek import SeekableVideo
+from affkit.errors import UserError
+from affkit.labels import ACTION_UNIT_NAMES, Labels
+
+MAX_WIDTH, MAX_HEIGHT = 960, 720
+"""Largest picture that is sent to the page, in pixels."""
+
+JPEG_QUALITY = 80
+"""Hardly told from the frame itself; 30 to 100 kB for a picture of 960 x 540."""
+
+EXPORTS = {"abaw": ("ABAW text", ""), "table": ("table (CSV)", ".csv")}
+EXPORTS |= {"eaf": ("ELAN", ".eaf"), "boris": ("BORIS", ".boris.csv")}
+"""Format of :mod:`affkit.data.exchange` to its name in the menu and the ending of its files."""
+
+Reply = tuple[dict, list[bytes]]
+
+
+class AnnotationDesk:
+    """What the page asks and what it is told; knows nothing of widgets.
+
+    Parameters
+    ----------
+    video:
+        The clip, open.
+    session:
+        The annotation of one annotator and one task.
+    folder:
+        Exports go here and nowhere else.
+    traces:
+        Labels of the clip whose valence and arousal are drawn above the lanes.
+
+    Raises
+    ------
+    UserError
+        If the traces are not as long as the clip.
+    """
+
+    def __init__(self, video: SeekableVideo, session: Session, folder: Path, traces: Labels | None = None):
+        if traces is not None and len(traces) != video.num_frames:
+            problem = f"has {video.num_frames} frames, but the labels have {len(traces)}"
+            raise UserError(video.path, problem, "give the labels of this clip, one row a frame")
+        self.video, self.session, self.folder, self.traces = video, session, folder, traces
+        self._stack = ExitStack()
+        self._answers: dict[str, Callable[[dict], Reply]] = {
+            "open": self._open,
+            "frame": self._frame,
+            "poll": self._poll,
+            "export": self._export,
+            **dict.fromkeys(("mark", "clear", "undo", "redo", "review"), self._edit),
+        }
+
+    @classmethod
+    def open(
+        cls,
+        video: str | Path,
+        project: Path,
+        annotator_name: str,
+        task: str,
+        traces: Labels | None = None,
+        reviewer: str | None = None,
+    ) -> "AnnotationDesk":
+        """Open the clip and the project file; the parameters are those of :func:`annotator`."""
+        with ExitStack() as stack:
+            clip = stack.enter_context(SeekableVideo(video))
+            opened = stack.enter_context(Project.open(project))
+            session = opened.session(opened.add_video(video).name, annotator_name, task, reviewer)
+            desk = cls(clip, session, opened.path.parent, traces)
+            desk._stack = stack.pop_all()
+        return desk
+
+    def close(self) -> None:
+        """Close what :meth:`open` opened."""
+        self._stack.close()
+
+    def handle(self, message: dict) -> Reply:
+        """Answer one message of the page.
+
+        Parameters
+        ----------
+        message:
+            ``kind``, one of "open", "frame", "poll", "mark", "clear", "undo", "redo", "review", "export";
+            ``token``, which the answer carries too; and what the kind needs.
+
+        Returns
+        -------
+        The answer, ready for JSON, and binary buffers. What the user can mend, and what the disk refuses, is
+        one line under ``"error"``.
+        """
+        try:
+            reply, buffers = self._answers[message["kind"]](message)
+        except (UserError, OSError, sqlite3.Error) as error:
+            reply, buffers = {"error": " ".join(str(error).split())}, []
+        return reply | {"kind": message["kind"], "token": message["token"]}, buffers
+
+    def _open(self, message: dict) -> Reply:
+        video, session = self.video, self.session
+        facts = {
+            "video": session.video.name,
+            "annotator": session.annotator,
+            "task": session.task,
+            "num_frames": video.num_frames,
+            "fps": float(video.fps),
+            "width": video.width,
+            "height": video.height,
+            "lanes": [{"name": name, "title": ACTION_UNIT_NAMES.get(name, "")} for name in session.lanes],
+            "exports": [[format, name] for format, (name, _) in EXPORTS.items()],
+        }
+        buffers = []
+        if self.traces is not None:
+            unknown = np.float32(np.nan)
+            for values in (self.traces.valence, self.traces.arousal):
+                buffers.append(np.where(self.traces.has_va, values, unknown).astype("<f4").tobytes())
+        return {"facts": facts, "state": self._state()}, buffers
+
+    def _frame(self, message: dict) -> Reply:
+        number = min(max(int(message["number"]), 0), self.video.num_frames - 1)
+        return {"number": number}, [jpeg(self.video.frame(number))]
+
+    def _poll(self, message: dict) -> Reply:
+        """Whether somebody else wrote; also how the page learns that the kernel lives."""
+        if self.session.revision() == message["revision"]:
+            return {}, []
+        return {"state": self._state()}, []
+
+    def _edit(self, message: dict) -> Reply:
+        session, kind = self.session, message["kind"]
+        if kind == "mark":
+            session.mark(message["lane"], message["start"], message["stop"])
+        elif kind == "clear":
+            session.clear(message["lane"], message["start"], message["stop"])
+        elif kind == "review":
+            segment = Segment(message["lane"], message["start"], message["stop"])
+            session.review(segment, message["verdict"], message["comment"])
+            if message["verdict"] == "change":  # is saved together with the edit that follows
+                return {"state": self._state()}, []
+        elif not (session.undo() if kind == "undo" else session.redo()):
+            return {"state": self._state()}, []
+        # Reached only when the change is on the disk.
+        return {"saved": f"{datetime.now():%H:%M:%S}", "state": self._state()}, []
+
+    def _export(self, message: dict) -> Reply:
+        session, (_, ending) = self.session, EXPORTS[message["format"]]
+        parts = (session.video.name, session.annotator, session.task)
+        name = "_".join(re.sub(r"[^\w-]+", "-", part) for part in parts)  # no part can leave the folder
+        from affkit.data.exchange import export_annotation
+
+        export_annotation(session, self.folder / f"{name}{ending}", message["format"])
+        return {"exported": f"{name}{ending}"}, []
+
+    def _state(self) -> dict:
+        session, lanes = self.session, self.session.lanes
+        return {
+            "revision": session.revision(),
+            "segments": _plain(session.segments()),
+            "unreviewed": _plain(session.unreviewed()),
+            "reviews": len(session.reviews()),
+            "others": [[who, _plain(runs(state, lanes))] for who, state in session.others().items()],
+            "can_undo": bool(session.can_undo),
+            "can_redo": bool(session.can_redo),
+        }
+
+
+class AnnotationTool(anywidget.AnyWidget):
+    """The page of an :class:`AnnotationDesk`; made by :func:`annotator`.
+
+    Parameters
+    ----------
+    make_desk:
+        Called once. It and all that the desk does run in one thread of their own: a notebook may deliver
+        messages in another thread than the cells, and SQLite wants one.
+    """
+
+    _esm = Path(__file__).with_name("annotator.js")
+    _css = Path(__file__).with_name("annotator.css")
+
+    def __init__(self, make_desk: Callable[[], AnnotationDesk]):
+        super().__init__()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="annotator")
+        self._desk = self._thread.submit(make_desk).result()
+        self.on_msg(self._answer)
+
+    def _answer(self, _, message: dict, buffers: list[bytes]) -> None:
+        reply, buffers = self._thread.submit(self._desk.handle, message).result()
+        self.send(reply, buffers)
+
+    def close(self) -> None:
+        """Remove the page and close the clip and the project file."""
+        self._thread.submit(self._desk.close)
+        self._thread.shutdown()
+        super().close()
+
+
+def annotator(
+    video: str | Path,
+    project: Project | str | Path,
+    annotator_name: str,
+    task: Literal["au", "expression"] = "au",
+    traces: Labels | None = None,
+    reviewer: str | None = None,
+) -> AnnotationTool:
+    """The annotation tool for one clip; press ``?`` in it for its keys.
+
+    Parameters
+    ----------
+    video:
+        The clip; it is added to the project when it is new there.
+    project:
+        A project, or the path of its file, which is made when it is not there. The tool opens the file for
+        itself: what it saves is seen in ``project`` at once, and the other way round.
+    annotator_name:
+        Who annotates; each annotator has a layer of their own.
+    task:
+        "au", eight action units that are independent of each other, or "expression", seven tags of which one
+        at most holds in a frame.
+    traces:
+        Labels of the clip; their valence and arousal are drawn above the lanes.
+    reviewer:
+        Who is at the keyboard, if another than the annotator: the second pass keeps that name.
+
+    Raises
+    ------
+    UserError
+        If the clip cannot be opened, or the project cannot be written.
+    """
+    path = project.path if isinstance(project, Project) else Path(project)
+
+    def make_desk() -> AnnotationDesk:
+        return AnnotationDesk.open(video, path, annotator_name, task, traces, reviewer)
+
+    return AnnotationTool(make_desk)
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """An ``(H, W, 3)`` uint8 RGB picture as JPEG bytes, at most ``MAX_WIDTH`` x ``MAX_HEIGHT``.
+
+    >>> data = jpeg(np.zeros((1080, 1920, 3), np.uint8))
+    >>> cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape
+    (540, 960, 3)
+    """
+    height, width = picture.shape[:2]
+    scale = min(1, MAX_WIDTH / width, MAX_HEIGHT / height)
+    if scale < 1:
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def _plain(segments: list[Segment]) -> list[tuple[str, int, int]]:
+    return [(segment.lane, segment.start, segment.stop) for segment in segments]

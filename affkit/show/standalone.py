@@ -1,0 +1,90 @@
+"""The annotation tool as a page of its own, for people who want no notebook around it.
+
+Voila runs a notebook of one cell and shows what comes out. It answers this machine only, asks for a token
+that is made anew each time, and its page fetches nothing from elsewhere (``voila/templates/affkit``).
+"""
+
+import os
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+from affkit.errors import UserError
+from affkit.show.annotator import AnnotationDesk
+
+TEMPLATES = Path(__file__).parent / "voila"
+CELL = "from affkit.show.annotator import annotator\n\nannotator(**{arguments!r})"
+# What the page needs: anything else that is installed for JupyterLab stays out.
+EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
+
+
+def serve(
+    video: str | Path,
+    project: str | Path,
+    annotator_name: str,
+    task: str = "au",
+    port: int = 0,
+    browser: bool = True,
+) -> None:
+    """Show :func:`~affkit.show.annotator.annotator` as a page on 127.0.0.1 until Ctrl+C.
+
+    Parameters
+    ----------
+    video, project, annotator_name, task:
+        As there.
+    port:
+        Of the page; 0 takes a free one.
+    browser:
+        Open the page in the browser.
+
+    Raises
+    ------
+    UserError
+        If the clip or the project cannot be opened, or the port is taken.
+    """
+    # Mistakes are told here, in one line, not in the kernel of a page.
+    AnnotationDesk.open(video, Path(project), annotator_name, task).close()
+    video, project = str(Path(video).absolute()), str(Path(project).absolute())
+    arguments = {"video": video, "project": project, "annotator_name": annotator_name, "task": task}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=[new_code_cell(CELL.format(arguments=arguments))])
+    notebook.metadata = {"kernelspec": kernel, "title": "Annotation tool"}
+    with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
+        path = Path(folder) / "annotation tool.ipynb"
+        nbformat.write(notebook, path)
+        _run_voila(path, _free_port(port), browser)
+
+
+def _run_voila(notebook: Path, port: int, browser: bool) -> None:
+    from traitlets.config import Config
+    from voila.app import Voila
+
+    paths = [str(TEMPLATES.parent), os.environ.get("JUPYTER_PATH")]
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))  # where Voila looks for templates
+    token = secrets.token_urlsafe(16)
+    config = Config()
+    config.Voila = Config(ip="127.0.0.1", port=port, port_retries=0, token=token, open_browser=browser)
+    config.Voila.log_level = "ERROR"
+    config.VoilaConfiguration = Config(template="affkit", extension_allowlist=EXTENSIONS)
+    app = Voila(config=config)
+    app.initialize([str(notebook)])
+    print(f"annotation tool: http://127.0.0.1:{port}/?token={token}", flush=True)
+    print("every change is saved at once; Ctrl+C ends the tool", flush=True)
+    app.start()
+
+
+def _free_port(port: int) -> int:
+    """``port`` if nobody has it, or any free one for 0."""
+    with socket.socket() as probe:
+        # A port that was given back a moment ago is free, as it is for the server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            problem = "cannot be used, another program may have it"
+            raise UserError(f"port {port}", problem, "leave out --port to take a free one") from error
+        return probe.getsockname()[1]
