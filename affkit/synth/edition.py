@@ -188,7 +188,7 @@ def label_corpus(plans: Sequence[ClipPlan], out: str | Path, seed: int, progress
     agreed = agree(coders)
     rated = combine_ratings(raters, round(LARGEST_LAG_SECONDS * plans[0].fps))
     labels = {name: merge(one, *filter(None, [agreed.get(name)]), name=name) for name, one in rated.items()}
-    write_agreement(out / "annotations", labels, agreement_table(coders | raters))
+    write_agreement(out / "annotations", labels, agreement_table(coders | raters), force=True)
 
 
 @dataclass(frozen=True)
