@@ -61,20 +61,36 @@ def leaks(partition: Partition, subjects: Mapping[str, str] | None = None) -> li
         only videos are looked at. ``clip_left`` and ``clip_right`` are one video, and so is ``clip``.
     """
     subjects = partition.subjects if subjects is None else subjects
-    names = [name for own in partition.sets.values() for name in own]
+    names = {name for own in partition.sets.values() for name in own}
+    videos = {name: {video_of(name)[0]} for name in names}
     found = []
-    for kind, key in (("subject", subjects), ("video", {name: video_of(name)[0] for name in names})):
+    for kind, key in (("subject", people(names, subjects)), ("video", videos)):
         places: dict[str, dict[str, list[str]]] = {}
         for subset, own in partition.sets.items():
-            for name in own:
-                if name in key:
-                    places.setdefault(key[name], {}).setdefault(subset, []).append(name)
+            for name in sorted(own):
+                for who in key[name]:
+                    places.setdefault(who, {}).setdefault(subset, []).append(name)
         for who, sets in sorted(places.items()):
             if len(sets) > 1:
                 frames = _shared_frames(partition, sets) if kind == "video" else 0
-                cells = {subset: tuple(sorted(own)) for subset, own in sets.items()}
+                cells = {subset: tuple(own) for subset, own in sets.items()}
                 found.append(Leak(kind, who, cells, frames))
     return found
+
+
+def people(names: Iterable[str], subjects: Mapping[str, str]) -> dict[str, set[str]]:
+    """Name to its subject, or, where that is not known, to all known subjects of its video.
+
+    >>> people(["a", "b_left"], {"a_left": "s1", "a_right": "s2", "b_left": "s3", "b_right": "s1"})["b_left"]
+    {'s3'}
+    """
+    by_video: dict[str, set[str]] = {}
+    for name, who in subjects.items():
+        by_video.setdefault(video_of(name)[0], set()).add(who)
+    return {
+        name: {subjects[name]} if name in subjects else by_video.get(video_of(name)[0], set())
+        for name in names
+    }
 
 
 def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> int:
@@ -147,16 +163,17 @@ class Report:
         """One line for a partition that passed: what was looked at, and what could not be."""
         names = {name for one in self.partitions.values() for own in one.sets.values() for name in own}
         sets = ", ".join(dict.fromkeys(subset for one in self.partitions.values() for subset in one.sets))
-        known = names & set(self.subjects)
-        who = f"{len({self.subjects[name] for name in known})} subjects, " if known else ""
-        line = f"no {'subject' if known else 'video'} is in two sets: {who}"
+        who = people(names, self.subjects)
+        unknown = sum(not some for some in who.values())
+        known = len(set().union(*who.values()))
+        line = f"no subject is in two sets: {known} subjects, " if known else "no video is in two sets: "
         line += f"{len({video_of(name)[0] for name in names})} videos in {sets}"
         if len(self.partitions) > 1:
             line += f", within each of {', '.join(self.partitions)}"
         if not known:
             line += "; who is in them is not known, so only videos were checked"
-        elif names - known:
-            line += f"; the subjects of {len(names - known)} names are not known"
+        elif unknown:
+            line += f"; for {unknown} names the subject is not known, there only videos were checked"
         return line
 
     def note(self) -> str:
