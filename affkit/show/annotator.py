@@ -5,7 +5,6 @@ choose a range of time or single frames. The page is ``annotator.js``; here is w
 0-based on both sides and ranges half open; people read 1-based numbers.
 """
 
-import re
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,10 @@ import cv2
 import numpy as np
 
 from affkit.data.edits import Segment, runs
-from affkit.data.project import Project, Session
+from affkit.data.exchange import export_annotation, export_name
+from affkit.data.project import Project
 from affkit.data.seek import SeekableVideo
+from affkit.data.session import Session
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, Labels
 
@@ -30,9 +31,12 @@ MAX_WIDTH, MAX_HEIGHT = 960, 720
 JPEG_QUALITY = 80
 """Hardly told from the frame itself; 30 to 100 kB for a picture of 960 x 540."""
 
-EXPORTS = {"abaw": ("ABAW text", ""), "table": ("table (CSV)", ".csv")}
-EXPORTS |= {"eaf": ("ELAN", ".eaf"), "boris": ("BORIS", ".boris.csv")}
-"""Format of :mod:`affkit.data.exchange` to its name in the menu and the ending of its files."""
+EXPORTS = {"abaw": "ABAW text", "table": "table (CSV)", "eaf": "ELAN", "boris": "BORIS"}
+"""Format of :mod:`affkit.data.exchange` to its name in the menu."""
+
+_PARTS = ("annotator_player.js", "annotator_timeline.js", "annotator_layout.js", "annotator.js")
+PAGE = [Path(__file__).with_name(name) for name in _PARTS]
+"""The parts of the page, in the order in which they are put together."""
 
 Reply = tuple[dict, list[bytes]]
 
@@ -68,7 +72,7 @@ class AnnotationDesk:
             "frame": self._frame,
             "poll": self._poll,
             "export": self._export,
-            **dict.fromkeys(("mark", "clear", "undo", "redo", "review"), self._edit),
+            **dict.fromkeys(("mark", "clear", "undo", "redo", "accept"), self._edit),
         }
 
     @classmethod
@@ -100,7 +104,7 @@ class AnnotationDesk:
         Parameters
         ----------
         message:
-            ``kind``, one of "open", "frame", "poll", "mark", "clear", "undo", "redo", "review", "export";
+            ``kind``, one of "open", "frame", "poll", "mark", "clear", "undo", "redo", "accept", "export";
             ``token``, which the answer carries too; and what the kind needs.
 
         Returns
@@ -125,7 +129,7 @@ class AnnotationDesk:
             "width": video.width,
             "height": video.height,
             "lanes": [{"name": name, "title": ACTION_UNIT_NAMES.get(name, "")} for name in session.lanes],
-            "exports": [[format, name] for format, (name, _) in EXPORTS.items()],
+            "exports": list(EXPORTS.items()),
         }
         buffers = []
         if self.traces is not None:
@@ -146,28 +150,23 @@ class AnnotationDesk:
 
     def _edit(self, message: dict) -> Reply:
         session, kind = self.session, message["kind"]
-        if kind == "mark":
-            session.mark(message["lane"], message["start"], message["stop"])
-        elif kind == "clear":
-            session.clear(message["lane"], message["start"], message["stop"])
-        elif kind == "review":
-            segment = Segment(message["lane"], message["start"], message["stop"])
-            session.review(segment, message["verdict"], message["comment"])
-            if message["verdict"] == "change":  # is saved together with the edit that follows
-                return {"state": self._state()}, []
-        elif not (session.undo() if kind == "undo" else session.redo()):
-            return {"state": self._state()}, []
-        # Reached only when the change is on the disk.
-        return {"saved": f"{datetime.now():%H:%M:%S}", "state": self._state()}, []
+        if kind in ("undo", "redo"):
+            changed = session.undo() if kind == "undo" else session.redo()
+            return ({"saved": _now()} if changed else {}) | {"state": self._state()}, []
+        lane, start, stop = message["lane"], message["start"], message["stop"]
+        if kind == "accept":
+            session.review(Segment(lane, start, stop), "accept", message["comment"])
+        else:
+            if message.get("changing"):  # said in the second pass, and kept with this edit
+                *segment, comment = message["changing"]
+                session.review(Segment(*segment), "change", comment)
+            (session.mark if kind == "mark" else session.clear)(lane, start, stop)
+        return {"saved": _now(), "state": self._state()}, []  # reached only when the change is on the disk
 
     def _export(self, message: dict) -> Reply:
-        session, (_, ending) = self.session, EXPORTS[message["format"]]
-        parts = (session.video.name, session.annotator, session.task)
-        name = "_".join(re.sub(r"[^\w-]+", "-", part) for part in parts)  # no part can leave the folder
-        from affkit.data.exchange import export_annotation
-
-        export_annotation(session, self.folder / f"{name}{ending}", message["format"])
-        return {"exported": f"{name}{ending}"}, []
+        name = export_name(self.session, message["format"])
+        export_annotation(self.session, self.folder / name, message["format"])
+        return {"exported": name}, []
 
     def _state(self) -> dict:
         session, lanes = self.session, self.session.lanes
@@ -192,7 +191,8 @@ class AnnotationTool(anywidget.AnyWidget):
         messages in another thread than the cells, and SQLite wants one.
     """
 
-    _esm = Path(__file__).with_name("annotator.js")
+    # One module of four parts, without a build step: a browser has no way to import files from here.
+    _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
     _css = Path(__file__).with_name("annotator.css")
 
     def __init__(self, make_desk: Callable[[], AnnotationDesk]):
@@ -266,6 +266,10 @@ def jpeg(picture: np.ndarray) -> bytes:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def _now() -> str:
+    return f"{datetime.now():%H:%M:%S}"
 
 
 def _plain(segments: list[Segment]) -> list[tuple[str, int, int]]:
