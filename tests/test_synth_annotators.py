@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.metrics import cohen_kappa_score
 
+from affkit.data.agreement import combine_ratings
 from affkit.data.layouts import read_annotations
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
@@ -274,6 +275,26 @@ def test_one_of_eight_raters_is_careless(clips):
     scores = {rater.name: correlation(rater) for rater in raters}
     assert min(scores, key=scores.get) == careless.name
     assert scores[careless.name] < 0.8 < np.median(list(scores.values()))
+
+
+def test_raters_put_in_step_are_near_the_truth_and_as_they_come_they_are_not():
+    truths = {f"clip{i}": acted(i, seconds=60) for i in range(8)}
+    rated = {
+        rater.name: {name: rate(truth, rater, i) for i, (name, truth) in enumerate(truths.items())}
+        for rater in sample_raters(0)
+    }
+
+    def concordance(largest_lag: int, dimension: str) -> float:
+        mean = combine_ratings(rated, largest_lag)
+        known = np.concatenate([mean[name].has_va for name in truths])
+        said = np.concatenate([getattr(mean[name], dimension) for name in truths])[known]
+        felt = np.concatenate([truths[name][dimension] for name in truths])[known]
+        apart = said.var() + felt.var() + (said.mean() - felt.mean()) ** 2
+        return 2 * np.cov(said, felt, bias=True)[0, 1] / apart
+
+    for dimension in ("valence", "arousal"):
+        assert 0.85 < concordance(60, dimension) < 0.99
+        assert concordance(60, dimension) > concordance(0, dimension) + 0.05
 
 
 def write_truth(folder, names) -> None:
