@@ -61,10 +61,10 @@ class Player {
     this.wanted = clamp(Math.round(frame), 0, this.facts.num_frames - 1);
     if (this.playing) this.startClock();
     this.onMove();
-    this.fetch();
+    this.catchUp();
   }
 
-  async fetch() {
+  async catchUp() {
     if (this.asking || this.wanted === this.shown) return;
     this.asking = true;
     const number = this.wanted;
@@ -81,7 +81,7 @@ class Player {
     } finally {
       this.asking = false;
     }
-    this.fetch();
+    this.catchUp();
   }
 
   startClock() { this.clock = { time: performance.now(), frame: this.wanted }; }
@@ -114,7 +114,7 @@ class Player {
     else if (this.loop) { this.wanted = this.loop[0]; this.startClock(); }
     else { this.wanted = stop - 1; this.playing = false; }
     this.onMove();
-    this.fetch();
+    this.catchUp();
     requestAnimationFrame(() => this.tick());
   }
 }
