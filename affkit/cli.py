@@ -88,7 +88,7 @@ def faces(
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new store.")],
     size: Annotated[int, typer.Option(help="Side of a crop in pixels: 96 or 32 in the paper.")] = 96,
-    detector: Annotated[str, typer.Option(help="haar, or yunet:FILE with OpenCV's YuNet model.")] = "haar",
+    detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -333,7 +333,7 @@ def predict(
     video: Annotated[Path, typer.Argument(help="A video file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The table, a CSV file.")],
     checkpoint: Annotated[Path, typer.Option(help="affwildnet.safetensors or discriminator.safetensors.")],
-    detector: Annotated[str, typer.Option(help="haar, or yunet:FILE.")] = "haar",
+    detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
     device: Device = "auto",
     force: Force = False,
 ):

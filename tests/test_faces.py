@@ -86,7 +86,7 @@ def test_detectors_by_name(tmp_path):
     assert make_detector("haar") == HaarDetector()
     assert isinstance(make_detector("haar"), Detector)
     for spec in ("dlib", "haar:x", "yunet", "yunet:", ""):
-        with pytest.raises(UserError, match="known are haar and yunet:FILE"):
+        with pytest.raises(UserError, match="known are haar, mtcnn, ffld2 and yunet:FILE"):
             make_detector(spec)
 
 

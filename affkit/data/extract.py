@@ -56,7 +56,7 @@ def extract_faces(
     size:
         Side of a crop in pixels, 16 to 512; the paper has 96 and 32.
     detector:
-        ``"haar"``, ``"yunet:FILE"``, or a :class:`~affkit.data.faces.Detector`.
+        ``"haar"``, ``"mtcnn"``, ``"ffld2"``, ``"yunet:FILE"``, or a :class:`~affkit.data.faces.Detector`.
     labels:
         A folder that :class:`~affkit.data.corpus.Corpus` can open. Line i belongs to frame i.
         For several people see :func:`~affkit.data.matching.names_of_people`.

