@@ -1,5 +1,6 @@
 """The renderer: same seed same pixels, the shapes of the assets' own model, faces where the box says."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -194,6 +195,18 @@ def test_a_head_outside_the_picture_changes_nothing(head):
     found = draw(head, pose=Pose(0, 0, 0, -900, 40, 60))
     np.testing.assert_array_equal(found.image, GREY)
     assert found.mask.max() == 0 and found.box[0] < 0
+
+
+def test_a_head_may_leave_the_picture_step_by_step(head):
+    """At some place only a lock of hair is left, or only an ear."""
+    long_hair = Head(dataclasses.replace(sample_identity(2), hair_style="long"))
+    for who in (head, long_hair):
+        seen = [
+            (draw(who, pose=dataclasses.replace(FRONT, x=float(x))).image != GREY).any(axis=2).mean()
+            for x in range(SIZE // 2, 2 * SIZE, 2)
+        ]
+        assert seen[0] > 0.2 and seen[-1] == 0
+        assert 0 < min(share for share in seen if share) < 0.002
 
 
 def test_identities_survive_json_and_follow_the_seed():

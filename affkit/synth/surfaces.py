@@ -63,7 +63,8 @@ def light_of(frame: Frame) -> np.ndarray:
     """(N, 3) linear light of all samples; black where nothing was met."""
     samples = frame.samples
     light = np.zeros_like(samples.rays)
-    light[samples.skin] = _skin(frame)
+    if len(samples.skin):  # at the edge of the picture perhaps nothing but a lock of hair is left
+        light[samples.skin] = _skin(frame)
     if len(samples.fixed):
         light[samples.fixed] = _hair_and_glasses(frame)
     for ball, index in zip(frame.view.head.eyeballs, samples.eyes, strict=True):
