@@ -91,6 +91,8 @@ CREATE TRIGGER steps_stay BEFORE UPDATE ON step BEGIN SELECT RAISE(ABORT, 'steps
 CREATE TRIGGER steps_are_kept BEFORE DELETE ON step BEGIN SELECT RAISE(ABORT, 'steps are never deleted'); END;
 """
 
+_SMALLEST = 512  # bytes of a database; SQLite would take a smaller file for an empty one, and write over it
+
 _FAULTS = {  # primary result code of SQLite: what is wrong and what would mend it
     sqlite3.SQLITE_READONLY: ("cannot be written", "change the permissions or copy it elsewhere"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened for writing", "check that its folder is there and writable"),
@@ -230,6 +232,8 @@ def _check_writable(path: Path) -> None:
         )
     if path.exists() and not os.access(path, os.W_OK):
         raise UserError(path, "is read-only", "change its permissions or copy it elsewhere")
+    if path.exists() and 0 < path.stat().st_size < _SMALLEST:
+        raise UserError(path, *_FAULTS[sqlite3.SQLITE_NOTADB])
 
 
 def checked_text(path: str | Path, text: str, what: str) -> str:
