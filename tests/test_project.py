@@ -54,7 +54,7 @@ def project(tmp_path, clip):
 @pytest.fixture(scope="session")
 def processes():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["annotators"])
+    context.set_forkserver_preload(["affkit.data.project"])  # once, not in each process
     return context
 
 
