@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from skimage import data
@@ -12,7 +13,7 @@ from skimage import data
 from affkit.data.video import write_video
 from affkit.show.annotator import AnnotationDesk
 
-SIZE = (1280, 720)
+WIDTH, HEIGHT = 1280, 720
 
 
 def rows(quick: bool = False) -> list[dict]:
@@ -20,7 +21,7 @@ def rows(quick: bool = False) -> list[dict]:
     minutes, steps = (1, 60) if quick else (10, 300)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        write_video(clip, moving_photograph(minutes * 60 * 30))
+        write_long_video(clip, minutes * 60)
         start = time.perf_counter()
         desk = AnnotationDesk.open(clip, Path(folder) / "p.affkit", "Ada", "au")
         desk.handle({"kind": "open", "token": 0})
@@ -40,13 +41,28 @@ def rows(quick: bool = False) -> list[dict]:
     ]
 
 
-def moving_photograph(num_frames: int, size: tuple[int, int] = SIZE) -> Iterator[np.ndarray]:
+def write_long_video(path: Path, seconds: int, loop: int = 10) -> None:
+    """A clip of 30 fps whose first ``loop`` seconds come again and again: only those have to be encoded."""
+    short = path.with_name("short.mp4")
+    write_video(short, moving_photograph(30 * loop))
+    with av.open(str(path), "w") as target:
+        stream = None
+        for turn in range(seconds // loop):
+            with av.open(str(short)) as source:
+                stream = stream or target.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        shift = round(turn * loop / packet.time_base)
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        target.mux(packet)
+
+
+def moving_photograph(num_frames: int) -> Iterator[np.ndarray]:
     """A photograph that moves about: quick to make, and no easier to decode than a person before a camera."""
-    width, height = size
-    photo = cv2.resize(data.astronaut(), (width + 64, width + 64))
+    photo = cv2.resize(data.astronaut(), (WIDTH + 64, WIDTH + 64))
     for i in range(num_frames):
         x, y = (32 + 31 * np.sin([i / 23, i / 17])).astype(int)
-        yield photo[y : y + height, x : x + width]
+        yield photo[y : y + HEIGHT, x : x + WIDTH]
 
 
 def _milliseconds(desk: AnnotationDesk, numbers) -> list[float]:
