@@ -239,7 +239,11 @@ def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
     other = {name: annotators[name] for name in names}
     for keep in ("all", "majority"):
         mine, theirs = agree(annotators, keep, disagreed), agree(other, keep, disagreed)
-        assert mine == theirs
+        for video, one in mine.items():
+            # the last digit of a sum depends on the order; nothing else may
+            assert np.allclose(one.valence, theirs[video].valence, rtol=1e-6, atol=1e-12)
+            assert np.allclose(one.arousal, theirs[video].arousal, rtol=1e-6, atol=1e-12)
+            assert replace(theirs[video], valence=one.valence, arousal=one.arousal) == one
     tables = [
         agreement_table(one).set_index(["task", "tag", "statistic"])["value"] for one in (annotators, other)
     ]

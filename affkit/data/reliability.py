@@ -159,26 +159,28 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
 
 def ccc(x: np.ndarray, y: np.ndarray) -> float:
     """Concordance correlation coefficient (Eq. 5) of two raters; NaN if both say one and the same number."""
-    x, y = _from_the_first(np.stack([x, y]))
-    gap = x.mean() - y.mean() if len(x) else 0
-    return _ratio(2 * _covariance(x, y), _covariance(x, x) + _covariance(y, y) + gap**2)
+    from_x, from_y = _deviations(x), _deviations(y)
+    gap = np.mean(np.subtract(x, y, dtype=np.float64)) if len(from_x) else 0
+    return _ratio(2 * from_x @ from_y, from_x @ from_x + from_y @ from_y + len(from_x) * gap**2)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Pearson's correlation of two raters; NaN if one of them never moves."""
-    x, y = _from_the_first(np.asarray(x)), _from_the_first(np.asarray(y))
-    return _ratio(_covariance(x, y), np.sqrt(_covariance(x, x) * _covariance(y, y)))
+    from_x, from_y = _deviations(x), _deviations(y)
+    return _ratio(from_x @ from_y, np.linalg.norm(from_x) * np.linalg.norm(from_y))
 
 
-def _covariance(x: np.ndarray, y: np.ndarray) -> float:
-    return np.mean((x - x.mean()) * (y - y.mean())) if len(x) else 0
+def _deviations(numbers: np.ndarray) -> np.ndarray:
+    """Deviations from the mean; exactly 0 if all numbers are the same."""
+    numbers = _from_the_first(np.asarray(numbers))
+    return numbers - numbers.mean() if len(numbers) else numbers
 
 
-def _from_the_first(numbers: np.ndarray, present: np.ndarray | bool = True) -> np.ndarray:
+def _from_the_first(numbers: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
     """Numbers counted from the first that is present, so equal ones are exactly 0; and 0 for the others."""
-    present = np.broadcast_to(present, numbers.shape)
-    first = numbers[present][0] if present.any() else 0
-    return np.where(present, numbers.astype(np.float64) - first, 0)
+    known = numbers.ravel() if present is None else numbers[present]
+    difference = numbers.astype(np.float64) - (known[0] if len(known) else 0)
+    return difference if present is None else np.where(present, difference, 0)
 
 
 def _ratio(part: float, whole: float) -> float:
