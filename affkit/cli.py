@@ -186,7 +186,7 @@ def agree(
 
     annotators = agreement.read_annotators(folders, common, progress=True)
     annotators, lags = align_ratings(annotators, round(align * fps), progress=True)
-    table = reliability.agreement_table(annotators, keep, disagreed, lags if align else {})
+    table = reliability.agreement_table(annotators, keep, disagreed, lags if align else {}, progress=True)
     agreement.write_agreement(out, agreement.agree(annotators, keep, disagreed), table, force)
     typer.echo(table.to_json(orient="records") if as_json else reliability.as_text(table))
 

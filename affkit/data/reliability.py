@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from affkit.data.agreement import TASKS, Ratings, decide, gather
 from affkit.labels import Labels
@@ -188,7 +189,7 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else float("nan")
 
 
-def reliability(annotators: Mapping[str, Mapping[str, Labels]]) -> pd.DataFrame:
+def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool = False) -> pd.DataFrame:
     """All measures of agreement, for each tag and for all tags of a task together.
 
     An expression is compared with the rest, "this or another", and all of them as one choice out of
@@ -200,6 +201,8 @@ def reliability(annotators: Mapping[str, Mapping[str, Labels]]) -> pd.DataFrame:
     ----------
     annotators:
         Annotator to video name to labels, as :func:`~affkit.data.agreement.read_annotators` returns them.
+    progress:
+        Whether to show a progress bar when it takes more than two seconds.
 
     Returns
     -------
@@ -212,7 +215,8 @@ def reliability(annotators: Mapping[str, Mapping[str, Labels]]) -> pd.DataFrame:
         ratings = gather(annotators, task)
         if len(ratings.annotators) < 2:
             continue
-        for tag, values, present in _tags(ratings, task, annotators):
+        tags = _tags(ratings, task, annotators)
+        for tag, values, present in tqdm(tags, desc=task, unit="tag", delay=2, disable=not progress):
             found = _of_numbers if task == "valence-arousal" else _of_classes
             rows.append((task, tag, "annotators", len(values)))
             rows += [(task, tag, *row) for row in found(values, present, ratings.annotators)]
@@ -336,10 +340,11 @@ def agreement_table(
     keep: str = "all",
     disagreed: str = "unknown",
     lags: Mapping[str, int] | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """:func:`kept_frames`, :func:`reliability` and a row for the ``lag`` of each rater, in one table."""
     rows = [("valence-arousal", name, "lag", float(lag)) for name, lag in (lags or {}).items()]
-    parts = [kept_frames(annotators, keep, disagreed), reliability(annotators)]
+    parts = [kept_frames(annotators, keep, disagreed), reliability(annotators, progress)]
     return pd.concat([*parts, pd.DataFrame(rows, columns=_COLUMNS)] if rows else parts, ignore_index=True)
 
 
