@@ -177,7 +177,8 @@ def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "
     for lane, numbers in enumerate(frames.values()):
         numbers = np.sort(np.asarray(numbers))
         for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
-            axis.barh(lane, len(run) / fps, left=(run[0] - 1) / fps, height=0.6, color=PALETTE[0])
+            first = run[0] - 1 if len(run) else 0  # who is never seen has a lane nevertheless
+            axis.barh(lane, len(run) / fps, left=first / fps, height=0.6, color=PALETTE[0])
     axis.set(yticks=range(len(frames)), yticklabels=list(frames), xlabel="seconds", title=title)
     axis.invert_yaxis()
     return figure
