@@ -15,7 +15,8 @@ from affkit.data.video import write_video
 from affkit.learn.checkpoints import save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
-COMMANDS = ["convert", "faces", "render", "train gan", "train mtl", "generate", "predict", "notebooks run"]
+COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
+COMMANDS += ["train gan", "train mtl", "generate", "predict", "notebooks run"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")
@@ -74,6 +75,16 @@ MISTAKES = {
     "faces clip.mp4 -o out --size ten": "Invalid value for '--size'",
     "faces clip.mp4 -o out --detector dlib": "dlib: is not a detector",
     "faces clip.mp4 -o out --detector yunet:missing.onnx": "missing.onnx: no such file",
+    "render -o out --scale huge": "'huge' is no size",
+    "render -o out --pool 5": "give a multiple of 32",
+    "stats --data taken": "taken: no annotations in it",
+    "agree taken -o out": "taken",
+    "agree taken nowhere -o out": "taken",
+    "split --data taken --sizes 1,1,1 -o out.json": "taken: no annotations in it",
+    "split --data taken -o out.json": "needs --data, --sizes and --out",
+    "split --check missing.json": "missing.json",
+    "annotate missing.mp4": "missing.mp4: no such file",
+    "annotate clip.mp4 --project words.mp4": "words.mp4",
     "train gan --data nowhere --out out": "nowhere",
     "train mtl --data nowhere --out out": "nowhere",
     "train gan --data taken --out out --recipe good": "good",

@@ -1,0 +1,133 @@
+"""Commands that train, generate, predict, and run the course."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affkit.cli.options import (
+    Config,
+    Device,
+    Force,
+    Precision,
+    Resume,
+    Seed,
+    Width,
+    app,
+    notebooks_app,
+    train_app,
+)
+
+
+@train_app.command(
+    "gan", epilog="Example: affkit train gan --data store --out run/gan --recipe kit --steps 2000"
+)
+def train_gan(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    config: Annotated[
+        Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
+    ] = Config.ONE,
+    recipe: Annotated[str, typer.Option(help="kit: good faces on two cores. paper: all as printed.")] = "kit",
+    targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
+    va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
+    width: Width = 1.0,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    precision: Precision = "32-true",
+):
+    """Train generator and discriminator (Section IV.A)."""
+    from affkit.data.store import Store
+    from affkit.learn import train
+
+    changes = {"width": width, "targets": targets, "va_loss": va_loss, "seed": seed}
+    settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
+    run = train.train_gan(Store.open(data), out, settings, steps, resume, device, precision)
+    typer.echo(f"{run.generator} after {len(run.log)} steps")
+
+
+@train_app.command("mtl", epilog="Example: affkit train mtl --data store --out run/mtl --steps 100")
+def train_mtl(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
+    alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="Weight of the expressions in Eq. 6.")] = 0.5,
+    va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    expr_loss: Annotated[
+        str, typer.Option(help="cross_entropy, mse_before_softmax or mse_after_softmax.")
+    ] = "cross_entropy",
+    frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from.")] = None,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    width: Width = 0.125,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    precision: Precision = "32-true",
+):
+    """Train VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.B)."""
+    from affkit.data.store import Store
+    from affkit.learn import train
+
+    losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
+    config = train.MtlConfig(width=width, lr=lr, frozen=frozen, seed=seed, **losses)
+    how = {"resume": resume, "device": device, "precision": precision, "weights": weights}
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, **how)
+    typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
+
+
+@app.command(epilog="Example: affkit generate --checkpoint run/gan/generator.safetensors --n 64 -o grid.png")
+def generate(
+    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture, a PNG file.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many faces.")] = 64,
+    seed: Seed = 0,
+    force: Force = False,
+):
+    """Draw faces from noise with a trained generator."""
+    from affkit.files import refuse_existing
+    from affkit.learn.generate import generate as draw
+    from affkit.learn.generate import image_grid, write_picture
+
+    refuse_existing(out, force)
+    write_picture(out, image_grid(draw(checkpoint, n, seed)))
+    typer.echo(f"{n} faces in {out}")
+
+
+@app.command(
+    epilog="Example: affkit predict clip.mp4 -o table.csv --checkpoint run/mtl/affwildnet.safetensors"
+)
+def predict(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table, a CSV file.")],
+    checkpoint: Annotated[Path, typer.Option(help="affwildnet.safetensors or discriminator.safetensors.")],
+    detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
+    device: Device = "auto",
+    force: Force = False,
+):
+    """What a trained network says about each face in each frame of a video."""
+    from affkit.files import refuse_existing
+    from affkit.learn.clips import predict_video, write_predictions
+
+    refuse_existing(out, force)
+    predictions = predict_video(video, checkpoint, detector=detector, device=device)
+    write_predictions(out, predictions, force)
+    typer.echo(f"{len(predictions)} faces in {out}")
+
+
+@notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
+def notebooks_run(
+    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
+        "runs/course"
+    ),
+    only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
+    profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
+):
+    """Execute the notebooks in order; exit code 1 when one of them failed."""
+    from affkit.course import main as run
+
+    raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))
