@@ -1,6 +1,6 @@
 """Which detector finds which faces: drawn ones, whose true boxes are known, and real ones of scikit-image.
 
-    python benchmarks/bench_detectors.py [--quick] [--json FILE] [DETECTOR ...]
+    python benchmarks/bench_detectors.py [--quick] [--people N] [--json FILE] [DETECTOR ...]
 
 prints the table of docs/detectors.md; mtcnn and ffld2 are measured where they are installed (see there).
 """
@@ -63,11 +63,11 @@ def _row(name: str, value: float, unit: str, target: str) -> dict:
     return {"name": name, **nothing, "ours": float(value), "unit": unit, "target": target, "better": "higher"}
 
 
-def compare(names: tuple[str, ...], quick: bool = False) -> pd.DataFrame:
-    """A row for each detector that is there and each kind of picture."""
+def compare(names: tuple[str, ...], quick: bool = False, people: int = 60) -> pd.DataFrame:
+    """A row for each detector that is there and each kind of picture; ``people`` faces are drawn frontal."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # MTCNN's networks are tiny
-    pictures = [*drawn(6 if quick else 60), *clips(60 if quick else 15), *real(20 if quick else 100)]
+    pictures = [*drawn(6 if quick else people), *clips(60 if quick else 15), *real(20 if quick else 100)]
     results = []
     for name in names:
         try:
@@ -230,9 +230,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare face detectors.")
     parser.add_argument("names", nargs="*", default=NAMES, help="haar, mtcnn, ffld2, yunet:FILE")
     parser.add_argument("--quick", action="store_true", help="fewer pictures")
+    parser.add_argument("--people", type=int, default=60, help="drawn people who face the camera")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
-    results = compare(tuple(options.names), options.quick)
+    results = compare(tuple(options.names), options.quick, options.people)
     print(markdown(results))
     if options.json:
         options.json.write_text(json.dumps(json.loads(results.to_json(orient="records")), indent=1) + "\n")

@@ -276,6 +276,18 @@ def test_ffld2_that_stops_is_said_and_started_again(worker):
         detector.detect(np.zeros((900, 900, 3), np.uint8))  # more than a pipe holds
 
 
+def test_ffld2_answers_the_right_question_after_ctrl_c(worker, monkeypatch):
+    detector = make_detector("ffld2")
+
+    def stop(length):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ffld2.running_worker(), "_read", stop)
+    with pytest.raises(KeyboardInterrupt):
+        detector.detect(red(10, 20, 30, 40, score=5))
+    assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
+
+
 def test_ffld2_that_cannot_start(worker, tmp_path, monkeypatch):
     folder = tmp_path / "ffld2"
     (folder / "bin").mkdir(parents=True)
@@ -283,6 +295,9 @@ def test_ffld2_that_cannot_start(worker, tmp_path, monkeypatch):
     (folder / "worker.py").write_text("import no_such_library_here")
     monkeypatch.setenv(ffld2.VARIABLE, str(folder))
     with pytest.raises(UserError, match="No module named 'no_such_library_here'"):
+        make_detector("ffld2")
+    (folder / "worker.py").write_text("print('Hello')")
+    with pytest.raises(UserError, match=r"worker.py: says b'Hello.n'; run tools/build_ffld2.sh again"):
         make_detector("ffld2")
 
 

@@ -60,29 +60,42 @@ class Worker:
             stderr=self.errors,
         )
         atexit.register(self.close)
-        if self._read(len(HELLO)) != HELLO:
-            raise self._broken()
+        try:
+            hello = self._read(len(HELLO))
+            if hello != HELLO:
+                raise UserError(script, f"says {hello!r}", f"{BUILD} again")
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, frame: np.ndarray, least: float) -> list[Box]:
         """The boxes, as FFLD2 sees them, of a score of at least ``least``; ``frame`` is RGB uint8."""
-        height, width = frame.shape[:2]
         with self.lock:
             try:
-                self.process.stdin.write(struct.pack("<IIf", height, width, least))
-                self.process.stdin.write(np.ascontiguousarray(frame))
-                self.process.stdin.flush()
-            except OSError as error:  # it closed its ear
-                raise self._broken() from error
-            (number,) = struct.unpack("<I", self._read(4))
-            rows = struct.iter_unpack("<5f", self._read(number * 20))
-        return [Box(*place, score) for score, *place in rows]
+                return self._answer(frame, least)
+            except BaseException:  # Ctrl-C too: from here on answers would be those to the question before
+                self.close()
+                raise
 
     def close(self) -> None:
-        """Let the program end, which it does when there are no more questions."""
+        """End the program; the next question of this process starts another."""
+        _worker.cache_clear()
         atexit.unregister(self.close)
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
+        if not self.errors.closed:
+            self.errors.close()
+            self.process.kill()
+            self.process.communicate()
+
+    def _answer(self, frame: np.ndarray, least: float) -> list[Box]:
+        try:
+            self.process.stdin.write(struct.pack("<IIf", *frame.shape[:2], least))
+            self.process.stdin.write(np.ascontiguousarray(frame))
+            self.process.stdin.flush()
+        except OSError as error:  # it no longer listens
+            raise self._broken() from error
+        (number,) = struct.unpack("<I", self._read(4))
+        rows = struct.iter_unpack("<5f", self._read(number * 20))
+        return [Box(*place, score) for score, *place in rows]
 
     def _read(self, length: int) -> bytes:
         data = self.process.stdout.read(length)
@@ -91,14 +104,11 @@ class Worker:
         return data
 
     def _broken(self) -> UserError:
-        """Ends the program; the next detector starts another."""
-        self.process.kill()
-        self.process.wait()
+        """What to say about a program that has ended."""
+        self.process.wait()  # until then it may still print
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        self.close()
-        _worker.cache_clear()
         return UserError(self.folder, f"FFLD2 stopped ({last})", f"{BUILD} again")
 
 
