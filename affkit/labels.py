@@ -26,6 +26,33 @@ ACTION_UNIT_NAMES = {
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 """The seven basic expressions; the index in this tuple is the class number, as in Aff-Wild2."""
 
+EXPRESSION_PLACES = {
+    "Happiness": (0.81, 0.51),
+    "Surprise": (0.40, 0.67),
+    "Anger": (-0.51, 0.59),
+    "Fear": (-0.64, 0.60),
+    "Disgust": (-0.60, 0.35),
+    "Sadness": (-0.63, -0.27),
+    "Neutral": (0.0, 0.0),
+}
+"""Valence and arousal of each emotion: J. A. Russell, A. Mehrabian, "Evidence for a three-factor theory of
+emotions", J. Research in Personality 11(3), 1977, their pleasure and arousal; neutral is the origin by
+definition."""
+
+EXPRESSION_ACTION_UNITS: dict[str, dict[str, float]] = {
+    "Neutral": {},
+    "Happiness": {"AU12": 1.0, "AU25": 1.0, "AU6": 0.51},
+    "Sadness": {"AU4": 1.0, "AU15": 1.0, "AU1": 0.60, "AU6": 0.50, "AU11": 0.26, "AU17": 0.67},
+    "Fear": {"AU1": 1.0, "AU4": 1.0, "AU20": 1.0, "AU25": 1.0, "AU2": 0.57, "AU5": 0.63, "AU26": 0.33},
+    "Anger": {"AU4": 1.0, "AU7": 1.0, "AU24": 1.0, "AU10": 0.26, "AU17": 0.52, "AU23": 0.29},
+    "Surprise": {"AU1": 1.0, "AU2": 1.0, "AU25": 1.0, "AU26": 1.0, "AU5": 0.66},
+    "Disgust": {"AU9": 1.0, "AU10": 1.0, "AU17": 1.0, "AU4": 0.31, "AU24": 0.26},
+}
+"""Share of people who show an action unit with an expression; 1.0 stands for "over 70 %, always".
+
+S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014, Table 1.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.labels import ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS
 from affkit.synth import motion
-from affkit.synth.actions import EXPRESSION_ACTION_UNITS
 from affkit.synth.affect import (
     ACTION_UNIT_THRESHOLD,
     Performance,

@@ -12,8 +12,9 @@ pytest.importorskip("embreex")
 pytest.importorskip("scipy")
 
 from affkit.errors import UserError
+from affkit.labels import EXPRESSION_ACTION_UNITS
 from affkit.synth import assets
-from affkit.synth.actions import AU_ACTIONS, EXPRESSION_ACTION_UNITS, facial_actions
+from affkit.synth.actions import AU_ACTIONS, facial_actions
 from affkit.synth.head import REST_ACTIONS, Head
 from affkit.synth.identity import BEARDS, HAIR_STYLES, Identity, sample_identity
 from affkit.synth.render import Lighting, Pose, View, render, sample_lighting

@@ -19,22 +19,10 @@ from affkit.data.statistics import ALL_FRAMES, ANY_EXPRESSION, ANY_UNIT, VAHisto
 from affkit.data.summary import Statistics
 from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
-from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS
+from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSION_PLACES
 from affkit.show.plots import PALETTE, use_style
 
-EMOTION_PLACES = {
-    "happiness": (0.81, 0.51),
-    "surprise": (0.40, 0.67),
-    "anger": (-0.51, 0.59),
-    "fear": (-0.64, 0.60),
-    "disgust": (-0.60, 0.35),
-    "sadness": (-0.63, -0.27),
-    "neutral": (0.0, 0.0),
-}
-"""Valence and arousal: J. A. Russell, A. Mehrabian, "Evidence for a three-factor theory of emotions",
-J. Research in Personality 11(3), 1977; neutral is the origin by definition."""
-
-_LABEL_SIDES = {"anger": "left", "fear": "right", "disgust": "right", "happiness": "right"}  # others: above
+_LABEL_SIDES = {"Anger": "left", "Fear": "right", "Disgust": "right", "Happiness": "right"}  # others: above
 
 SHEET_COLUMNS = 3
 """Tiles in a row of the picture of the action units."""
@@ -50,7 +38,7 @@ def emotion_wheel(axis: Axes | None = None) -> Figure:
         axis.add_patch(plt.Circle((0, 0), radius, fill=False, color="0.8", linewidth=1 + (radius == 1)))
     axis.axhline(0, color="0.8", linewidth=1)
     axis.axvline(0, color="0.8", linewidth=1)
-    for (name, (valence, arousal)), color in zip(EMOTION_PLACES.items(), PALETTE, strict=False):
+    for (name, (valence, arousal)), color in zip(EXPRESSION_PLACES.items(), PALETTE, strict=False):
         axis.plot(valence, arousal, "o", markersize=9, color=color, markeredgecolor="0.2")
         side = _LABEL_SIDES.get(name, "center")
         shift = {"left": (10, 0), "right": (-10, 0), "center": (0, 11)}[side]

@@ -1,4 +1,4 @@
-"""From action units to the 52 facial actions the mesh can do, and from expressions to action units.
+"""From action units to the 52 facial actions the mesh can do.
 
 An action unit (FACS, Ekman & Friesen 1978) is not one facial action: raising the inner brow also needs a
 little of the brow's inner end lifted on each side, and several actions are weak in the assets. The weights
@@ -35,20 +35,6 @@ AU_ACTIONS: dict[str, dict[str, float]] = {
     "AU26": {"jawOpen": 0.6},
 }
 """Weights of the facial actions for each action unit at intensity 1."""
-
-EXPRESSION_ACTION_UNITS: dict[str, dict[str, float]] = {
-    "Neutral": {},
-    "Happiness": {"AU12": 1.0, "AU25": 1.0, "AU6": 0.51},
-    "Sadness": {"AU4": 1.0, "AU15": 1.0, "AU1": 0.60, "AU6": 0.50, "AU11": 0.26, "AU17": 0.67},
-    "Fear": {"AU1": 1.0, "AU4": 1.0, "AU20": 1.0, "AU25": 1.0, "AU2": 0.57, "AU5": 0.63, "AU26": 0.33},
-    "Anger": {"AU4": 1.0, "AU7": 1.0, "AU24": 1.0, "AU10": 0.26, "AU17": 0.52, "AU23": 0.29},
-    "Surprise": {"AU1": 1.0, "AU2": 1.0, "AU25": 1.0, "AU26": 1.0, "AU5": 0.66},
-    "Disgust": {"AU9": 1.0, "AU10": 1.0, "AU17": 1.0, "AU4": 0.31, "AU24": 0.26},
-}
-"""Share of people who show an action unit with an expression; 1.0 stands for "over 70 %, always".
-
-Source: Du, Tao & Martinez 2014, PNAS 111(15), Table 1.
-"""
 
 
 def facial_actions(

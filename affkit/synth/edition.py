@@ -28,8 +28,8 @@ PAPER_FRAMES = {"au": 234_000, "expression": 288_000}
 """Frames of the two parts (Tables I and IV)."""
 
 KIT, KIT_SEED = 1 / 24, 25
-"""The corpus in ``data_samples``: its size as a share of the paper's, and its seed. Of the first 60 seeds this
-one has action units in the order of Table III and with the shares nearest to it."""
+"""The corpus in ``data_samples``: its size as a share of the paper's, and its seed. Of the first 60 seeds
+this has action units in the order of Table III and with the shares nearest to it."""
 
 LARGEST_LAG_SECONDS = 3.0
 """How far apart the raters of valence and arousal may be when their ratings are put in step."""
@@ -213,7 +213,7 @@ _PROBE_FRAMES = 6
 
 
 def estimate(plans: Sequence[ClipPlan]) -> Estimate:
-    """Film the first frames of a small and of a large clip, and reckon from there by the area of a picture."""
+    """Film the first frames of a small and of a large clip, then reckon by the area of a picture."""
     by_area = {_area(plan): plan for plan in plans}
     tried = sorted({min(by_area), max(by_area)})
     with TemporaryDirectory() as folder:

@@ -1,24 +1,16 @@
-"""Six emotions as published: where they lie in valence and arousal, and which of them people blend.
+"""Six emotions as published: which of them people blend, and how often each occurs in the drawn corpus.
 
-Which action units show them is in :data:`affkit.synth.actions.EXPRESSION_ACTION_UNITS`.
+Where they lie in valence and arousal, and which action units show them, is in :mod:`affkit.labels`.
 
 References
 ----------
-J. A. Russell, A. Mehrabian, "Evidence for a three-factor theory of emotions", J. Research in Personality
-11(3), 1977. S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014.
+S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014.
 """
 
-from affkit.synth.actions import EXPRESSION_ACTION_UNITS
+from affkit.labels import EXPRESSION_ACTION_UNITS, EXPRESSION_PLACES
 
-ANCHORS = {
-    "Happiness": (0.81, 0.51),
-    "Surprise": (0.40, 0.67),
-    "Anger": (-0.51, 0.59),
-    "Fear": (-0.64, 0.60),
-    "Disgust": (-0.60, 0.35),
-    "Sadness": (-0.63, -0.27),
-}
-"""Valence and arousal of each emotion (Russell & Mehrabian 1977, pleasure and arousal)."""
+ANCHORS = {name: place for name, place in EXPRESSION_PLACES.items() if name != "Neutral"}
+"""Valence and arousal of each emotion, as in :data:`affkit.labels.EXPRESSION_PLACES`."""
 
 SHOWN_UNITS = tuple(
     sorted({unit for units in EXPRESSION_ACTION_UNITS.values() for unit in units}, key=lambda u: int(u[2:]))
