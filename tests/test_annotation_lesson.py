@@ -1,7 +1,9 @@
 """What annotators are worth: against scikit-learn, formulas, and marks whose errors are known."""
 
+import io
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from notebook_checks import ROOT
+from PIL import Image
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 
 from affkit.data.agreement import agree
@@ -223,6 +226,18 @@ def test_a_lane_without_frames_stays_in_the_figure():
     assert {round(bar.get_y() + 0.3) for bar in axis.patches if bar.get_width() > 0} == {1}
     low, high = sorted(axis.get_ylim())
     assert low < 0 and high > 1
+
+
+def test_a_picture_of_lines_is_small_and_looks_the_same():
+    figure, axis = plt.subplots(figsize=(8, 3))
+    axis.plot(np.sin(np.arange(300)[:, None] / np.arange(3, 11)))
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png")
+    few = plots.line_picture(figure).data
+    assert len(few) < len(whole.getvalue()) / 2
+    pixels = [np.asarray(Image.open(file).convert("RGB"), int) for file in (whole, io.BytesIO(few))]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 3
+    assert not plt.fignum_exists(figure.number)
 
 
 @settings(max_examples=50)

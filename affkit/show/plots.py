@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
 import seaborn as sns
 from IPython.display import Image
 from matplotlib.figure import Figure
@@ -50,6 +51,24 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
     axis.imshow(sheet, interpolation="nearest" if pictures.shape[1] < 48 else None)
     axis.set_axis_off()
     return _photograph(figure, title)
+
+
+def line_picture(figure: Figure, title: str = "") -> Image:
+    """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
+
+    >>> figure, axis = plt.subplots(figsize=(2, 1))
+    >>> picture = line_picture(figure, "Nothing yet")
+    >>> picture.format, picture.alt
+    ('png', 'Nothing yet')
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    plt.close(figure)
+    with PIL.Image.open(file) as picture:
+        few = picture.convert("RGB").quantize(64)
+    file = io.BytesIO()
+    few.save(file, "png", optimize=True)
+    return Image(file.getvalue(), format="png", alt=title)
 
 
 def _photograph(figure: Figure, title: str) -> Image:
