@@ -128,14 +128,19 @@ class Tool {
     this.saved.textContent = "saving…";
     try {
       const { reply } = await this.link.ask(message);
-      this.say(reply.error ?? "", reply.error);
-      this.saved.textContent = reply.saved ? `saved ${reply.saved}` : reply.error ? "not saved" : "";
-      if (reply.state) this.update(reply.state);
+      this.edited(reply);
       return !reply.error;
     } catch { // nobody answered, and the link has said so
       this.saved.textContent = "not saved";
       return false;
     }
+  }
+
+  /** The answer to a change, also one that came after we stopped waiting. */
+  edited(reply) {
+    this.say(reply.error ?? "", reply.error);
+    this.saved.textContent = reply.saved ? `saved ${reply.saved}` : reply.error ? "not saved" : "";
+    if (reply.state) this.update(reply.state);
   }
 
   async export() {
@@ -267,8 +272,10 @@ class Tool {
   }
 
   connected(yes) {
+    const again = yes && !this.offline.hidden;
     this.offline.hidden = yes;
     this.message.hidden = !yes;
+    if (again) this.player.catchUp(); // the picture that did not come
   }
 }
 
@@ -296,9 +303,21 @@ function keyListener(root, tool) {
   };
 }
 
+/** The first answer. A kernel that is busy with another cell lets us wait, so ask until it comes. */
+async function opened(link, signal) {
+  while (!signal.aborted) {
+    try {
+      return await link.ask({ kind: "open" });
+    } catch { // the link has said that nobody answers
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
+  }
+  return null;
+}
+
 async function start(link, root, signal) {
-  const { reply, buffers } = await link.ask({ kind: "open" });
-  if (reply.error) { root.textContent = reply.error; return null; }
+  const { reply, buffers } = (await opened(link, signal)) ?? { reply: { error: "" } };
+  if (reply.error !== undefined) { root.textContent = reply.error; return null; }
   const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   const traces = buffers.length === 2 ? buffers.map(floats) : null; // valence and arousal
   const tool = new Tool(link, root, reply.facts, reply.state, traces);
@@ -335,14 +354,15 @@ function render({ model, el }) {
   el.append(root);
   const ending = new AbortController();
   let tool = null, timer = null;
-  const link = new Link(model, (yes) => {
+  const onConnected = (yes) => {
     if (tool) tool.connected(yes);
     else if (!yes) root.textContent = NOT_CONNECTED;
-  });
+  };
+  const link = new Link(model, onConnected, (reply) => { if (reply.saved) tool?.edited(reply); });
   start(link, root, ending.signal).then((made) => {
     tool = made;
     if (tool && !ending.signal.aborted) timer = keepAsking(link, tool, root);
-  }, () => { /* nobody answered, and the link has said so */ });
+  });
   return () => {
     ending.abort();
     clearInterval(timer);

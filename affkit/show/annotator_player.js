@@ -7,9 +7,8 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** Questions to the kernel and their answers, told apart by tokens: several pages may share one kernel. */
 class Link {
-  constructor(model, onConnected) {
-    this.model = model;
-    this.onConnected = onConnected;
+  constructor(model, onConnected, onLate) {
+    Object.assign(this, { model, onConnected, onLate });
     this.page = Math.random().toString(36).slice(2);
     this.asked = 0;
     this.waiting = new Map();
@@ -30,10 +29,11 @@ class Link {
   receive(reply, buffers) {
     if (!String(reply.token).startsWith(`${this.page}:`)) return;
     this.onConnected(true);
-    const { resolve, timer } = this.waiting.get(reply.token) ?? {};
-    clearTimeout(timer);
+    const asked = this.waiting.get(reply.token);
+    if (!asked) { this.onLate(reply); return; }
+    clearTimeout(asked.timer);
     this.waiting.delete(reply.token);
-    resolve?.({ reply, buffers });
+    asked.resolve({ reply, buffers });
   }
 
   close() {
