@@ -280,7 +280,7 @@ def standalone(folder, *options):
     ]
     server = subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE, text=True)
     try:
-        assert select.select([server.stdout], [], [], 60)[0], "no address in a minute"
+        assert select.select([server.stdout], [], [], 120)[0], "no address in two minutes"
         yield re.search(r"http://127\.0\.0\.1:\d+/\S*", server.stdout.readline()).group()
     finally:
         server.send_signal(signal.SIGINT)
