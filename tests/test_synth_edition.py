@@ -55,10 +55,17 @@ def test_faces_are_large_enough_and_inside(seed, share):
     for plan in plan_corpus(share, seed):
         assert plan.size[0] % 2 == plan.size[1] % 2 == 0
         for person in plan.people:
-            assert person.face >= 118  # brow to chin; a face is at least 0.83 as wide
+            assert person.face >= 118 and person.least_width == 96
             assert person.face < 0.7 * min(plan.size[1], plan.size[0])
             if person.away:
                 assert 0 < person.away[0] < person.away[1] < plan.seconds
+
+
+def test_a_narrow_face_is_drawn_larger(tmp_path):
+    person = PersonPlan("s", 5, face=50, least_width=64)
+    film_all([ClipPlan("narrow", (person,), 1, seed=4, size=(176, 160), fps=6)], tmp_path, progress=False)
+    widths = pd.read_csv(tmp_path / "truth" / "narrow.csv")["width"]
+    assert 64 <= widths.min() < widths.max() < 90
 
 
 def test_same_seed_same_plan_and_other_seed_other_people():

@@ -31,6 +31,7 @@ from affkit.synth.affect import perform, sample_style
 from affkit.synth.clip import Actor, Scene, Sight, place_actor, render_clip, sample_scene, visible_labels
 from affkit.synth.head import Head
 from affkit.synth.identity import sample_identity
+from affkit.synth.render import Pose, render
 from affkit.synth.wild import OCCLUDERS
 
 PLAN_FILE = "plan.json"
@@ -42,6 +43,7 @@ AGES = {"18-34": 35, "35-54": 55, "55-80": np.inf}
 SKIN_TONES = {"light": 0.3, "medium": 0.55, "dark": np.inf}
 """Groups in ``subjects.csv`` and where each ends: years, and melanin as in ``Identity``."""
 
+_GROWTH = 1.09  # a face that comes and goes, and turns a little, is that much narrower at times
 _EDITION = 2  # of the plan file; another number is another corpus
 
 
@@ -57,6 +59,8 @@ class PersonPlan:
         Of the head and of the personal style.
     face:
         Height of the face in pixels.
+    least_width:
+        A narrow face is drawn larger than ``face``, until it is at least so many pixels across.
     gender:
         ``"female"`` or ``"male"``, or ``None`` to draw it.
     side:
@@ -77,6 +81,7 @@ class PersonPlan:
     centre: tuple[float, float] = (0.5, 0.5)
     emotions: tuple[str, ...] | None = None
     away: tuple[float, float] | None = None
+    least_width: float = 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,14 @@ def _actor(person: PersonPlan, rng: np.random.Generator, times: np.ndarray, scen
     style = sample_style(np.random.default_rng([person.seed, 1]))
     performance = perform(times, rng, style, person.emotions)
     head = _head(person.seed, person.gender)
-    return place_actor(rng, head, performance, scene, person.face, person.centre, person.away)
+    face = max(person.face, person.least_width * _GROWTH / _width_at_height_1(head, scene))
+    return place_actor(rng, head, performance, scene, face, person.centre, person.away)
+
+
+def _width_at_height_1(head: Head, scene: Scene) -> float:
+    """Width of a face that is seen from the front, as a share of its height."""
+    elsewhere = Pose(yaw=0, pitch=0, roll=0, x=-1e6, y=0, size=1)  # out of the picture: nothing is drawn
+    return render(head, {}, elsewhere, scene.lighting, np.zeros((1, 1, 3), np.uint8)).box[2]
 
 
 @lru_cache(maxsize=4)

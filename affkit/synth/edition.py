@@ -35,7 +35,8 @@ LARGEST_LAG_SECONDS = 3.0
 """How far apart the raters of valence and arousal may be when their ratings are put in step."""
 
 _SHARED_FRAMES = 190_000  # of both parts, at the paper's size; the paper does not say how many they share
-_SMALLEST_FACE = 118  # pixels from brow to chin: then it is at least 96 pixels across
+_SMALLEST_FACE = 118  # pixels of height
+_LEAST_WIDTH = 96  # pixels: the crops of Section III.E are never enlarged
 
 KIT_SIZES = {(320, 240): 0.5, (426, 240): 0.25, (240, 320): 0.1, (480, 360): 0.08, (640, 360): 0.07}
 PAPER_SIZES = {(640, 360): 0.45, (640, 480): 0.2, (854, 480): 0.15, (1280, 720): 0.15, (1920, 1080): 0.05}
@@ -135,6 +136,7 @@ def _clip(
             subject=person,
             seed=int(rng.integers(2**31)),
             face=round(float(rng.uniform(_SMALLEST_FACE, largest)), 1),
+            least_width=_LEAST_WIDTH,
             gender="male" if gender == "m" else "female",
             side=side,
             centre=(round(float(centre), 3), 0.52),
