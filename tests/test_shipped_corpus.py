@@ -52,6 +52,7 @@ def test_parts_have_the_papers_videos_and_people(corpus, coders):
     for task, videos, men, women in (("has_action_units", 64, 40, 24), ("has_expression", 55, 25, 31)):
         names = part(coders["A1"], task)
         assert len({video_of(name)[0] for name in names}) == videos
+        assert set(part(corpus.labels, task)) == set(names)  # in each of them the coders agree on something
         genders = corpus.attributes.loc[names].drop_duplicates("subject")["gender"]
         assert genders.value_counts().to_dict() == {"male": men, "female": women}
     assert len(set(corpus.subjects.values())) == 71

@@ -271,6 +271,6 @@ def test_the_subjects_of_the_samples_are_many_kinds_of_people():
 
 
 def test_the_samples_have_a_datasheet_and_a_licence():
-    assert "CC0 1.0" in (SAMPLES_FOLDER / "LICENSE").read_text()
-    datasheet = (SAMPLES_FOLDER / "DATASHEET.md").read_text()
+    assert "CC0 1.0" in (SAMPLES_FOLDER.parent / "LICENSE").read_text()
+    datasheet = (SAMPLES_FOLDER.parent / "DATASHEET.md").read_text()
     assert all(plan.name in datasheet for plan in SAMPLES)

@@ -31,6 +31,10 @@ KIT, KIT_SEED = 1 / 24, 25
 """The corpus in ``data_samples``: its size as a share of the paper's, and its seed. Of the first 60 seeds
 this has action units in the order of Table III and with the shares nearest to it."""
 
+KIT_ANNOTATORS = 29
+"""The seed of the coders and raters of that corpus: the first from 25 on whose coders agree on an expression
+somewhere in every clip of the expression part. A clip of which nothing is left would not be in it."""
+
 LARGEST_LAG_SECONDS = 3.0
 """How far apart the raters of valence and arousal may be when their ratings are put in step."""
 
@@ -161,18 +165,21 @@ def make_corpus(
     out: str | Path,
     share: float = KIT,
     seed: int = KIT_SEED,
+    annotators: int = KIT_ANNOTATORS,
     jobs: int = 1,
     force: bool = False,
     progress: bool = True,
 ) -> list[Path]:
     """Film the whole corpus and have it annotated; returns the video files.
 
+    ``seed`` decides who is filmed and how, ``annotators`` who annotates.
+
     Same arguments, same labels and pixels. A run that was stopped goes on where it was.
     Raises :class:`~affkit.errors.UserError` if ``out`` holds something else, or the finished corpus.
     """
     plans = plan_corpus(share, seed)
     videos = film_all(plans, out, jobs, force, progress)
-    label_corpus(plans, out, seed, progress)
+    label_corpus(plans, out, annotators, progress)
     return videos
 
 
