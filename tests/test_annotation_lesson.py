@@ -2,6 +2,7 @@
 
 import io
 import re
+import runpy
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -240,13 +241,18 @@ def test_a_picture_of_lines_is_small_and_looks_the_same():
     assert not plt.fignum_exists(figure.number)
 
 
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> dict:
+    """The functions in the solutions."""
+    blocks = re.findall(r"```python\n(.*?)```", SOLUTIONS.read_text(encoding="utf-8"), re.S)
+    path = tmp_path_factory.mktemp("solutions") / "answers.py"
+    path.write_text("\n".join(block for block in blocks if block.startswith("def ")), encoding="utf-8")
+    return runpy.run_path(str(path))
+
+
 @settings(max_examples=50)
-@given(arrays(np.int8, (2, 40), elements=st.integers(0, 1)))
-def test_solutions_of_the_exercises_are_right(pair):
-    answers = {}
-    for block in re.findall(r"```python\n(.*?)```", SOLUTIONS.read_text(encoding="utf-8"), re.S):
-        if block.startswith("def "):
-            exec(block, answers)
+@given(pair=arrays(np.int8, (2, 40), elements=st.integers(0, 1)))
+def test_solutions_of_the_exercises_are_right(answers, pair):
     first, second = pair.tolist()
     together = first + second
     if 0 < sum(together) < len(together):
