@@ -72,7 +72,8 @@ class SmallModel:
 
     def fit(self, features: np.ndarray, labels: Labels) -> "SmallModel":
         """Learn from ``(N, D)`` features and their labels; what is not labelled is left out, task by task."""
-        self.space = PCA(min(self.components, len(features) - 1, features.shape[1]), random_state=0)
+        components = min(self.components, len(features) - 1, features.shape[1])
+        self.space = PCA(components, svd_solver="full")  # for a thousand faces the exact one is the fastest
         points = self.space.fit_transform(features)
         self.affect, self.units = None, {}
         if labels.has_va.any():
