@@ -266,12 +266,19 @@ def test_a_kernel_that_answers_late(chromium, tmp_path):
     desk.close()
 
 
+# Tests that run in the background of a shell are deaf to Ctrl+C, and so would be what they start.
+WITH_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from affkit.cli import main; main()"
+)
+
+
 @contextmanager
 def standalone(folder, *options):
     command = [
         sys.executable,
         "-c",
-        "from affkit.cli import main; main()",
+        WITH_CTRL_C,
         "annotate",
         "clip.mp4",
         "--project",
