@@ -65,7 +65,13 @@ def scores_by_group(
         means = [part.mean() for part in parts]
         axis.plot(range(len(values)), means, "_", color="0.15", markersize=34, markeredgewidth=2.5)
         for place, mean in enumerate(means):
-            axis.annotate(f"{mean:.2f}", (place + 0.3, mean), va="center", fontsize=11)
+            axis.annotate(
+                f"{mean:.2f}",
+                (place + 0.3, mean),
+                va="center",
+                fontsize=11,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
         if baseline and column in baseline:
             axis.axhline(baseline[column], color="0.4", linestyle="--", linewidth=1.2)
         axis.set(title=words, xlim=(-0.5, len(values) - 0.3))
