@@ -7,6 +7,7 @@ All scores are CCC over frames of people who were not trained on, valence and ar
 - from the background, from who somebody is, and from the time nothing may be read.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,9 @@ from affkit.data.video import read_frames
 from affkit.learn.gan import Discriminator, GanNetConfig
 from affkit.learn.losses import va_loss
 from affkit.learn.metrics import StreamingCCC
+from affkit.synth.emotions import SHOWN_UNITS
 
 CORPUS = Path(__file__).parent.parent / "data_samples" / "corpus"
-UNITS = [f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 15, 17, 20, 23, 24, 25, 26)]
 SIZE, FOLDS, STEPS = 32, 5, 700
 
 
@@ -46,7 +47,9 @@ def rows(quick: bool = False) -> list[dict]:
             | dict(target=target, better=better)
         )
 
-    units = held_out(HistGradientBoostingRegressor, frames.table[UNITS].to_numpy(), targets, people)
+    units = held_out(
+        HistGradientBoostingRegressor, frames.table[list(SHOWN_UNITS)].to_numpy(), targets, people
+    )
     linear = held_out(linear_model, frames.crops.reshape(len(targets), -1) / 255, targets, people)
     net = held_out_net(frames.crops, targets, people, steps=STEPS // (4 if quick else 1))
     for k, what in enumerate(("valence", "arousal")):
@@ -63,11 +66,14 @@ def rows(quick: bool = False) -> list[dict]:
     return found
 
 
+@dataclass(frozen=True)
 class Frames:
     """Some frames of the corpus: ``table`` with the truth, ``crops``, ``background`` and ``attributes``."""
 
-    def __init__(self, table: pd.DataFrame, crops: np.ndarray, background: np.ndarray, attributes):
-        self.table, self.crops, self.background, self.attributes = table, crops, background, attributes
+    table: pd.DataFrame
+    crops: np.ndarray
+    background: np.ndarray
+    attributes: pd.DataFrame
 
 
 def read_corpus(root: Path = CORPUS, every: int = 5) -> Frames:

@@ -12,6 +12,9 @@ from affkit.labels import Labels
 
 SUBJECTS_FILE = "subjects.csv"
 
+PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
+"""The parts of a corpus: the names with a label of one kind in at least one frame."""
+
 
 @dataclass(frozen=True)
 class Corpus:

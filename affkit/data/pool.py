@@ -42,10 +42,8 @@ def read_pool(folder: str | Path) -> np.ndarray:
 
 def _read_sheet(path: Path) -> np.ndarray:
     sheet = cv2.imread(str(path))
-    if sheet is None or sheet.shape[1] % SHEET_COLUMNS:
-        raise UserError(path, "is not a sheet of faces", "copy or make it again")
-    size = sheet.shape[1] // SHEET_COLUMNS
-    if sheet.shape[0] % size:
+    size = 0 if sheet is None else sheet.shape[1] // SHEET_COLUMNS
+    if not size or sheet.shape[1] % SHEET_COLUMNS or sheet.shape[0] % size:
         raise UserError(path, "is not a sheet of faces", "copy or make it again")
     grid = sheet[..., ::-1].reshape(-1, size, SHEET_COLUMNS, size, 3)
     return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, size, size, 3))

@@ -13,13 +13,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from affkit.data.balance import Balance, deal_counts, largest_remainder, moments, search
-from affkit.data.corpus import Corpus
+from affkit.data.corpus import PARTS, Corpus
 from affkit.data.layouts import video_of
 from affkit.data.partition import SETS, Partition, frame_ranges
 from affkit.errors import UserError
 from affkit.labels import Labels
 
-TASKS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
 INACTIVE_RATIO = 40_702 / 139_298
 """Frames without an active unit that the paper kept, for each frame with one."""
 
@@ -30,7 +29,7 @@ PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440
 
 def default_task(corpus: Corpus) -> str:
     """``"au"`` if the corpus has action units, else ``"expr"`` if it has expressions, else ``"va"``."""
-    for task in TASKS:
+    for task in PARTS:
         if any(_labelled(labels, task).any() for labels in corpus.labels.values()):
             return task
     raise UserError(corpus.root, "has no labels in any frame", "label some frames first")
@@ -109,11 +108,11 @@ def split_corpus(
 
 def _names(corpus: Corpus, task: str) -> list[str]:
     """The names with a label of the task."""
-    if task not in TASKS:
-        raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(TASKS)}")
+    if task not in PARTS:
+        raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(PARTS)}")
     names = [name for name, labels in corpus.labels.items() if _labelled(labels, task).any()]
     if not names:
-        raise UserError(corpus.root, f"has no labels of {TASKS[task]}", "choose another --task")
+        raise UserError(corpus.root, f"has no labels of {PARTS[task]}", "choose another --task")
     return names
 
 
@@ -182,7 +181,7 @@ def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list
     if shares and sum(sizes) > 1 + 1e-9:
         raise UserError(option, f"adds up to {sum(sizes):.12g}", "give shares that sum to at most 1")
     if not shares and sum(sizes) > available:
-        problem = f"adds up to {sum(sizes):.0f} videos, and {available} have labels of {TASKS[task]}"
+        problem = f"adds up to {sum(sizes):.0f} videos, and {available} have labels of {PARTS[task]}"
         raise UserError(option, problem, "give smaller numbers, or shares such as 0.6,0.15,0.25")
     wanted = largest_remainder(sizes, round(available * sum(sizes))) if shares else [int(n) for n in sizes]
     if len(videos) < len(SETS):

@@ -21,9 +21,6 @@ from affkit.data.video import FPS, probe
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS
 
-PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
-"""The parts of a corpus: the names with a label of one kind in at least one frame."""
-
 ALL_FRAMES = "all frames"
 ANY_UNIT, ANY_EXPRESSION = "at least one", "one of the seven"
 
@@ -119,13 +116,13 @@ PAPER_NOTES = (
 
 
 def part_names(corpus: Corpus, part: str) -> list[str]:
-    """The names of ``corpus`` in a part, one of :data:`PARTS`: those with at least one label of its kind."""
+    """The names of ``corpus`` in a part, one of ``PARTS``: those with at least one label of its kind."""
     masks = {"au": "has_action_units", "expr": "has_expression", "va": "has_va"}
     return [name for name, labels in corpus.labels.items() if getattr(labels, masks[part]).any()]
 
 
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
-    """Count what Tables I and IV count, in one of :data:`PARTS`.
+    """Count what Tables I and IV count, in one of ``PARTS``.
 
     Annotators are the folders in ``coders``, or in ``raters`` for valence and arousal. Genders are those
     of ``subjects.csv``. Video files are opened for their length and size where they are there.
@@ -262,7 +259,7 @@ class VAHistogram:
 
 
 def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
-    """Count the frames with valence and arousal in one of :data:`PARTS`, in ``bins`` x ``bins`` places.
+    """Count the frames with valence and arousal in one of ``PARTS``, in ``bins`` x ``bins`` places.
 
     ``"au"`` gives Figure 2, ``"expr"`` Figure 4. Raises ``ValueError`` unless ``bins`` is even and
     positive: an edge has to lie at 0.

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from affkit.data.corpus import Corpus
+from affkit.data.corpus import PARTS, Corpus
 from affkit.data.statistics import (
     PAPER_ATTRIBUTES,
     PAPER_NOTES,
-    PARTS,
     Attributes,
     VAHistogram,
     action_unit_table,
