@@ -1,4 +1,4 @@
-"""Several annotators become one set of labels: what all say is kept, ratings are averaged (Section III.C-D).
+"""Several annotators become one set of labels: what all say is kept (Section III.C-D), ratings are averaged.
 
 Three experts labelled the action units and expressions of the paper, each without seeing what the others
 did; eight raters the valence and arousal. Here an annotator is a folder of labels in any layout that
@@ -273,9 +273,10 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
 def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
     """The mean of the raters' valence and arousal, in the frames that all of them rated.
 
-    The labels of Aff-Wild are such means, of those of its raters whose traces two more people found to fit
-    the video (Zafeiriou et al. 2017, CVPR workshops; Kollias et al. 2019, International Journal of Computer
-    Vision 127). That choice is left to you: give the raters that are to count.
+    The paper names eight raters (Section II.A), but not how their ratings became one label, nor whether all
+    of them counted; that the mean does it here is our choice. Aff-Wild itself is described by Zafeiriou et
+    al. (2017, CVPR workshops) and Kollias et al. (2019, International Journal of Computer Vision 127). Give
+    the raters that are to count.
 
     Parameters
     ----------
