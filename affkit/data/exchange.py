@@ -11,7 +11,6 @@ from affkit.data.boris import read_boris, write_boris
 from affkit.data.edits import LANES, Segment, from_labels
 from affkit.data.elan import read_eaf, write_eaf
 from affkit.data.session import Session
-from affkit.data.tables import read_table, write_table
 from affkit.data.textfile import quote, read_text
 from affkit.errors import UserError
 from affkit.labels import Labels
@@ -47,7 +46,7 @@ def export_annotation(session: Session, path: str | Path, format: str) -> None:
     video, task = session.video, session.task
     writers: dict[str, Callable[[], None]] = {
         "abaw": lambda: _WRITE_LABELS[task](path, session.labels()),
-        "table": lambda: write_table(path, {video.name: session.labels()}),
+        "table": lambda: _write_table(path, session),
         "eaf": lambda: write_eaf(path, video, task, session.segments(), session.annotator),
         "boris": lambda: write_boris(path, video, session.segments()),
     }
@@ -56,6 +55,12 @@ def export_annotation(session: Session, path: str | Path, format: str) -> None:
         writers[format]()
     except OSError as error:
         raise UserError(path, f"cannot be written ({error.strerror})", "choose another folder") from error
+
+
+def _write_table(path: str | Path, session: Session) -> None:
+    from affkit.data.tables import write_table  # late: it brings pandas, and the annotation tool has to open
+
+    write_table(path, {session.video.name: session.labels()})
 
 
 def export_name(session: Session, format: str) -> str:
@@ -108,6 +113,8 @@ def _read_labels(session: Session, path: str | Path, format: str) -> Labels:
     if format == "abaw":
         labels = _READ_LABELS[session.task](path)
     else:
+        from affkit.data.tables import read_table  # late: it brings pandas
+
         videos = read_table(path)
         if name not in videos:
             known = ", ".join(map(quote, list(videos)[:5]))

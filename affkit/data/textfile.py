@@ -11,12 +11,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
+
+if TYPE_CHECKING:  # slow to import, and most who come here read no table
+    import pandas as pd
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LONGEST_QUOTE = 60  # characters of a user's file that are shown in a message
@@ -80,7 +83,7 @@ def parse_cells(
     first_line: int,
     text_columns: Sequence[str] = (),
     allow_empty: bool = False,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Every line of ``body`` as a row with the given ``columns``: finite float64, or text.
 
     Parameters
@@ -129,8 +132,10 @@ class _Form:
     def numeric(self) -> list[int]:
         return [i for i, name in enumerate(self.columns) if name not in self.text_columns]
 
-    def parse(self, body: str) -> pd.DataFrame | None:
+    def parse(self, body: str) -> "pd.DataFrame | None":
         """The cells of all lines, or ``None`` if any line is not as it must be."""
+        import pandas as pd
+
         try:
             cells = pd.read_csv(
                 io.StringIO(body),

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -60,8 +61,17 @@ def serve(
 
 
 def _run_voila(notebook: Path, port: int, browser: bool) -> None:
+    from tornado.ioloop import IOLoop
     from traitlets.config import Config
     from voila.app import Voila
+
+    class OnePage(Voila):
+        """Its first page finds a kernel that is at work already; none waits for a second one."""
+
+        def init_settings(self) -> dict:
+            settings = super().init_settings()  # starts the kernel, which opens the clip
+            self.kernel_manager.kernel_pools_config = {"default": {"pool_size": 0}}
+            return settings
 
     paths = [str(TEMPLATES.parent), os.environ.get("JUPYTER_PATH")]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))  # where Voila looks for templates
@@ -69,11 +79,14 @@ def _run_voila(notebook: Path, port: int, browser: bool) -> None:
     config = Config()
     config.Voila = Config(ip="127.0.0.1", port=port, port_retries=0, token=token, open_browser=browser)
     config.Voila.log_level = "ERROR"
-    config.VoilaConfiguration = Config(template="affkit", extension_allowlist=EXTENSIONS)
-    app = Voila(config=config)
+    # The kernel starts with the server, not when the browser asks: that is a third of the wait.
+    config.VoilaConfiguration = Config(template="affkit", extension_allowlist=EXTENSIONS, preheat_kernel=True)
+    app = OnePage(config=config)
     app.initialize([str(notebook)])
-    print(f"annotation tool: http://127.0.0.1:{port}/?token={token}", flush=True)
-    print("every change is saved at once; Ctrl+C ends the tool", flush=True)
+    address = f"annotation tool: http://127.0.0.1:{port}/?token={token}"
+    # Said by the loop of the server, which turns only when the page can be asked for.
+    say = partial(print, address, "every change is saved at once; Ctrl+C ends the tool", sep="\n", flush=True)
+    IOLoop.current().add_callback(say)
     app.start()
 
 
