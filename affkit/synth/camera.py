@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from affkit.synth.head import Head
-from affkit.synth.rays import unit
 
 DISTANCE = 14.0  # decimetres from the camera to the head: a portrait lens
 FACE_AHEAD = 0.65  # the face is this much nearer to the camera than the middle of the head
@@ -68,13 +67,14 @@ class View:
         return seen[:, :2] * shrink * [1, -1] + [self.pose.x, self.pose.y]
 
     def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Unit directions (N, 3) float32 from the eye through image positions."""
-        plane = np.stack(
-            [
-                (columns - self.pose.x) * self.scale,
-                (self.pose.y - rows) * self.scale,
-                np.full(len(rows), -DISTANCE),
-            ],
-            1,
-        )
-        return unit(plane.astype(np.float32) @ self.rotation.astype(np.float32))
+        """Unit directions (H * W, 3) float32 from the eye through a grid of image positions, row by row.
+
+        ``columns`` (W,) and ``rows`` (H,) are in pixels. A turn keeps lengths, so both the direction and its
+        length are a sum of what the column and what the row says: no product of matrices for each ray.
+        """
+        right, up, back = self.rotation
+        x = ((columns - self.pose.x) * self.scale).astype(np.float32)  # (W,)
+        y = ((self.pose.y - rows) * self.scale).astype(np.float32)  # (H,)
+        towards = (y[:, None] * up - DISTANCE * back)[:, None] + x[:, None] * right  # (H, W, 3)
+        towards /= np.sqrt((y**2 + DISTANCE**2)[:, None] + x**2)[..., None]
+        return towards.reshape(-1, 3)

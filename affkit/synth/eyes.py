@@ -43,12 +43,15 @@ def meet_sphere(origin: np.ndarray, rays: np.ndarray, ball: Eyeball) -> np.ndarr
 
     What the lower lid always covers counts as missed.
     """
-    offset = origin - ball.centre
+    offset = (origin - ball.centre).astype(np.float32)
     along = rays @ offset  # (N,)
     inside = along**2 - (offset @ offset - ball.radius**2)
-    distance = -along - np.sqrt(np.maximum(inside, 0))
-    height = (offset[1] + distance * rays[:, 1]) / ball.radius
-    return np.where((inside > 0) & (height > LOWEST), distance, np.inf).astype(np.float32)
+    near = np.nonzero(inside > 0)[0]  # few: an eye is small
+    distance = -along[near] - np.sqrt(inside[near])
+    height = (offset[1] + distance * rays[near, 1]) / ball.radius
+    met = np.full(len(rays), np.inf, np.float32)
+    met[near] = np.where(height > LOWEST, distance, np.inf)
+    return met
 
 
 def paint_eyeball(normals: np.ndarray, axis: np.ndarray, iris: np.ndarray, seed: int) -> np.ndarray:

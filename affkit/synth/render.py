@@ -97,7 +97,7 @@ def _cast(head: Head, scene: Scene, view: View, window: Window, antialias: int) 
     columns = (np.arange(left, right)[:, None] + inner).ravel()
     rows = (np.arange(top, bottom)[:, None] + inner).ravel()
     grid = (len(rows), len(columns))
-    rays = view.rays(np.tile(columns, len(rows)), np.repeat(rows, len(columns)))
+    rays = view.rays(columns, rows)
     origins = np.broadcast_to(view.eye.astype(np.float32), rays.shape)
     skin_hits = scene.cast(origins, rays)
     nearest = skin_hits.distance.copy()
@@ -112,7 +112,8 @@ def _cast(head: Head, scene: Scene, view: View, window: Window, antialias: int) 
         nearest = np.minimum(nearest, distance)
     points = view.eye.astype(np.float32) + rays * np.where(np.isfinite(nearest), nearest, 0)[:, None]
     kinds = [np.nonzero(what == kind)[0] for kind in range(4)]
-    return Samples(grid, rays, points, kinds[0], kinds[1], (kinds[2], kinds[3]), skin_hits, fixed_hits)
+    met = np.nonzero(what >= 0)[0]
+    return Samples(grid, rays, points, met, kinds[0], kinds[1], (kinds[2], kinds[3]), skin_hits, fixed_hits)
 
 
 def _cast_fixed(head: Head, view: View, origins, rays, columns, rows) -> Hits:
@@ -130,7 +131,7 @@ def _cast_fixed(head: Head, view: View, origins, rays, columns, rows) -> Hits:
 
 def _key_light(head: Head, scene: Scene, samples: Samples, lamps: Lamps, size: float) -> np.ndarray:
     """(N,) how much of the key light reaches each sample: one shadow ray each, then a soft edge."""
-    met = np.sort(samples.met)
+    met = samples.met
     direction = np.broadcast_to(lamps.lamps[0].direction, (len(met), 3))
     start = samples.points[met] - 0.02 * samples.rays[met] + 0.04 * direction
     blocked = scene.blocked(start, direction)

@@ -21,23 +21,19 @@ TOOTH, TONGUE = np.float32([0.84, 0.80, 0.72]), np.float32([0.35, 0.10, 0.09])
 class Samples:
     """Rays on a grid (height, width) of samples, and what they met.
 
-    ``rays`` and ``points`` are (N, 3); ``skin``, ``fixed`` and ``eyes`` index the samples that show the
-    mesh, hair or glasses, and the left and right eyeball.
+    ``rays`` and ``points`` are (N, 3); ``met`` indexes the samples that show the person; ``skin``, ``fixed``
+    and ``eyes`` those of them that show the mesh, hair or glasses, and the left and right eyeball.
     """
 
     grid: tuple[int, int]
     rays: np.ndarray
     points: np.ndarray
+    met: np.ndarray
     skin: np.ndarray
     fixed: np.ndarray
     eyes: tuple[np.ndarray, np.ndarray]
     skin_hits: Hits
     fixed_hits: Hits | None
-
-    @property
-    def met(self) -> np.ndarray:
-        """Indices of all samples that show the person."""
-        return np.concatenate([self.skin, self.fixed, *self.eyes])
 
 
 @dataclass(frozen=True)
