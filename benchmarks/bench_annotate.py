@@ -1,5 +1,11 @@
-"""The annotation tool on a clip of ten minutes in 720p: how long it takes to open, to step and to jump."""
+"""The annotation tool on a clip of ten minutes in 720p: how long it takes to open, to step and to jump.
 
+First what answers the page, alone; then ``affkit annotate`` as a person meets it, in a real Chromium.
+"""
+
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,11 +19,26 @@ from skimage import data
 from affkit.data.video import write_video
 from affkit.show.annotator import AnnotationDesk
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # the browser is driven as in the tests
+
 WIDTH, HEIGHT = 1280, 720
+# From the key to the next painting of the page after the picture was drawn, in ms, as the page sees it.
+WATCH = """() => {
+    const tool = document.querySelector('.afk');
+    window.steps = [];
+    const painted = () => window.steps.push(performance.now() - window.pressed);
+    const drawn = () => requestAnimationFrame(painted);
+    new MutationObserver(drawn).observe(tool, { attributeFilter: ['data-shown'] });
+    tool.focus();
+}"""
+# Listens before the tool does, which lets nobody else hear its keys.
+LISTEN = (
+    "window.addEventListener('keydown', event => { window.pressed = event.timeStamp; }, { capture: true });"
+)
 
 
 def rows(quick: bool = False) -> list[dict]:
-    """Opening with project and first picture; then pictures as the page gets them, the 95th percentile."""
+    """Opening with project and first picture; pictures as the page gets them; the page in a browser."""
     minutes, steps = (1, 60) if quick else (10, 300)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
@@ -32,13 +53,64 @@ def rows(quick: bool = False) -> list[dict]:
         back = _milliseconds(desk, range(middle + steps, middle, -1))
         jumps = _milliseconds(desk, np.random.default_rng(0).integers(0, desk.video.num_frames, steps))
         desk.close()
+        in_browser = _browser_rows(clip, f"annotation tool, {minutes} min of 720p in Chromium: ", quick)
     name = f"annotation tool, {minutes} min of 720p: "
     return [
         _row(name + "opening", opening, "s", "<= 3"),
         _row(name + "a step forward (p95)", np.percentile(forward, 95), "ms", "<= 100"),
         _row(name + "a step back (p95)", np.percentile(back, 95), "ms", "<= 100"),
         _row(name + "a jump anywhere (p95)", np.percentile(jumps, 95), "ms", ""),
+        *in_browser,
     ]
+
+
+def _browser_rows(clip: Path, name: str, quick: bool) -> list[dict]:
+    """The middle of three openings, asked for as soon as the server answers; 100 steps of the last one."""
+    from browser import find_chromium
+
+    if find_chromium() is None:
+        print("no Chromium found: the rows of the annotation tool in a browser are left out")
+        return []
+    found = [_use_the_page(clip, steps=100) for _ in range(1 if quick else 3)]
+    commands, pages, steps = zip(*found, strict=True)
+    return [
+        _row(name + "page to first picture", np.median(pages), "s", "<= 3"),
+        _row(name + "command to first picture", np.median(commands), "s", ""),
+        _row(name + "key to new picture (p50)", np.median(steps[-1]), "ms", ""),
+        _row(name + "key to new picture (p95)", np.percentile(steps[-1], 95), "ms", "<= 100"),
+    ]
+
+
+def _use_the_page(clip: Path, steps: int) -> tuple[float, float, list[float]]:
+    """Seconds from the command and from the request of the page to the first picture; ms of each step."""
+    from browser import browse, find_chromium
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        browse(find_chromium(), Path(folder) / "profile") as watched,
+    ):
+        page, project = watched.page, Path(folder) / "p.affkit"
+        command = [sys.executable, "-c", "from affkit.cli import main; main()", "annotate"]
+        command += [clip, "--project", project, "--no-browser"]
+        start = time.perf_counter()
+        # What it says for a terminal is kept out of the table.
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            address = re.search(r"http://\S+", server.stdout.readline()).group()
+            page.add_init_script(LISTEN)
+            asked = time.perf_counter()
+            page.goto(address, wait_until="commit")
+            page.wait_for_selector(".afk[data-shown='1']")
+            seen = time.perf_counter()
+            page.evaluate(WATCH)
+            for number in range(2, steps + 2):
+                page.keyboard.press("ArrowRight")
+                page.wait_for_selector(f".afk[data-shown='{number}']")
+            page.wait_for_function("count => window.steps.length === count", arg=steps)
+            return seen - start, seen - asked, page.evaluate("window.steps")
+        finally:
+            server.terminate()
+            server.wait(20)
 
 
 def write_long_video(path: Path, seconds: int, loop: int = 10) -> None:
