@@ -3,7 +3,7 @@
 // Heights and the left margin in pixels; the colours are those of annotator.css.
 const GUTTER = 104, RULER = 20, TRACES = 60, LANE = 22, SCROLL = 14, MARGIN = 8;
 const INK = "#1f2933", FAINT = "#5f6b7a", GRID = "#e4e7eb", ACCENT = "#0b62b8", TINT = "#e6f0fa";
-const OTHER = "#7b8794", WARM = "#b84300";
+const OTHERS = ["#52606d", "#98a3b0"], WARM = "#b84300";
 
 function clockText(seconds, digits) {
   const rounded = Number(seconds.toFixed(digits)), minutes = Math.floor(rounded / 60);
@@ -153,7 +153,7 @@ class TimeLine {
       pen.moveTo(x, RULER - 4);
       pen.lineTo(x, this.height - SCROLL);
       pen.stroke();
-      if (x < GUTTER + this.width - 30) pen.fillText(clockText(k * step, step < 1 ? 1 : 0), x + 3, 9);
+      if (x < GUTTER + this.width - 30) pen.fillText(clockText(k * step, step < 1 ? 1 : 0), x + 8, 9);
     }
   }
 
@@ -206,18 +206,18 @@ class TimeLine {
     pen.font = `${chosen ? "600 " : ""}12px system-ui, sans-serif`;
     pen.fillText(`${row + 1}  ${lane.name}`, 10, y + LANE / 2);
     this.clipped(pen, () => {
-      const bar = tool.showOthers ? 12 : LANE - 6;
+      const bar = tool.showOthers ? 8 : LANE - 6;
       const run = (start, stop, top, high) => {
         pen.fillRect(this.x(start), top, Math.max(1.5, this.x(stop) - this.x(start)), high);
       };
       pen.fillStyle = ACCENT;
       for (const [, start, stop] of tool.segmentsOf(row)) run(start, stop, y + 3, bar);
       if (!tool.showOthers) return;
-      const others = tool.state.others, thick = Math.min(3, 5 / Math.max(1, others.length));
-      pen.fillStyle = OTHER;
+      const others = tool.state.others, thick = Math.min(5, 10 / Math.max(1, others.length));
       others.forEach(([, segments], k) => {
+        pen.fillStyle = OTHERS[k % OTHERS.length]; // dark and light in turn: two strips that touch stay two
         for (const [name, start, stop] of segments) {
-          if (name === lane.name) run(start, stop, y + 16 + k * thick, thick - 0.5);
+          if (name === lane.name) run(start, stop, y + 12 + k * thick, Math.max(1, thick - 1));
         }
       });
     });
