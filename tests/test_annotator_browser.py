@@ -7,6 +7,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from contextlib import contextmanager
+from uuid import uuid4
 
 import nbformat
 import numpy as np
@@ -319,3 +320,7 @@ def test_a_page_of_its_own_wants_its_token(chromium, tmp_path):
         watched.page.goto(address.split("?")[0])
         assert "/login" in watched.page.url
         assert watched.page.locator(".afk").count() == 0
+        # Voila would tell here how the page was asked for, token and all, to whoever knows the kernel's name.
+        opened = "path => new Promise(f => { const s = new WebSocket(path); s.onopen = s.onclose = f; })"
+        telling = f"{address.split('?')[0]}voila/query/{uuid4()}".replace("http", "ws", 1)
+        assert watched.page.evaluate(f"({opened})({telling!r}).then(event => event.type)") == "close"

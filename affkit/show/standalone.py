@@ -64,6 +64,7 @@ def _run_voila(notebook: Path, port: int, browser: bool) -> None:
     from tornado.ioloop import IOLoop
     from traitlets.config import Config
     from voila.app import Voila
+    from voila.request_info_handler import RequestInfoSocketHandler
 
     class OnePage(Voila):
         """Its first page finds a kernel that is at work already; none waits for a second one."""
@@ -72,6 +73,13 @@ def _run_voila(notebook: Path, port: int, browser: bool) -> None:
             settings = super().init_settings()  # starts the kernel, which opens the clip
             self.kernel_manager.kernel_pools_config = {"default": {"pool_size": 0}}
             return settings
+
+        def init_handlers(self) -> list:
+            # A kernel that starts early could ask for the address of the page there, token and all; ours does
+            # not, and nothing may answer without the token.
+            return [
+                handler for handler in super().init_handlers() if handler[1] is not RequestInfoSocketHandler
+            ]
 
     paths = [str(TEMPLATES.parent), os.environ.get("JUPYTER_PATH")]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))  # where Voila looks for templates
