@@ -18,6 +18,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall
 from affkit.data.agreement import agree
 from affkit.data.edits import Segment
 from affkit.data.project import Project
+from affkit.data.truth import read_truths
 from affkit.data.video import write_video
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -58,7 +59,7 @@ def test_threshold_is_that_of_the_drawn_corpus():
 
 
 def test_true_labels_are_those_the_sample_clips_came_with():
-    truths = lesson.read_truths(CLIPS)
+    truths = read_truths(CLIPS)
     labels = lesson.true_labels(truths["interview"])
     table = pd.read_csv(CLIPS / "truth" / "interview.csv")
     seen = table["visible"] == 1
@@ -72,7 +73,7 @@ def test_true_labels_are_those_the_sample_clips_came_with():
 
 def test_no_truth_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError, match="truth"):
-        lesson.read_truths(tmp_path)
+        read_truths(tmp_path)
 
 
 def test_scores_are_those_of_scikit_learn():

@@ -278,7 +278,7 @@ def test_only_a_face_seen_well_is_taken_and_cut_out(tmp_path):
     cut = face_picture(corpus, frames.iloc[0])
     assert cut.shape[0] == cut.shape[1] == 29 and (cut > 100).mean() == pytest.approx(400 / 29**2, abs=0.03)
     truth.write_text("frame,x\n1,2\n")
-    with pytest.raises(UserError, match="lacks the column y"):
+    with pytest.raises(UserError, match="has no column y"):
         different_frames(corpus)
 
 

@@ -1,18 +1,17 @@
 """Frames that show what is in a corpus: few, and as different as they can be (the paper's Table II)."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from affkit.data.corpus import Corpus
 from affkit.data.statistics import part_names
-from affkit.data.textfile import parse_cells, read_text, split_header
+from affkit.data.truth import TRUTH_FOLDER, read_truth
 from affkit.data.video import read_frames
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS
 
 BOX = ("x", "y", "width", "height")
+NEEDED = ("frame", *BOX, "visible", "covered", "blink", "yaw")  # of a truth table
 UNIT_WEIGHT = 0.5  # an action unit counts as much as a quarter of the way across the plane
 MOST_COVERED, MOST_SHUT, MOST_TURNED = 0.05, 0.3, 0.6  # shares, and radians to the side: a face seen well
 MARGIN = 0.45  # of the box, around it
@@ -100,9 +99,9 @@ def _candidates(corpus: Corpus, name: str, units: tuple[str, ...]) -> pd.DataFra
     frames = pd.DataFrame({"name": name, "frame": np.arange(1, len(labels) + 1)})
     frames["valence"], frames["arousal"] = labels.valence, labels.arousal
     frames[list(ACTION_UNITS)] = np.where(labels.has_action_units, labels.action_units, np.nan)
-    truth = corpus.root / "truth" / f"{name}.csv"
+    truth = corpus.root / TRUTH_FOLDER / f"{name}.csv"
     if truth.exists():
-        seen = read_truth(truth).reindex(frames["frame"]).reset_index(drop=True)
+        seen = read_truth(truth, NEEDED).reindex(frames["frame"]).reset_index(drop=True)
         frames[list(BOX)] = seen[list(BOX)]
         clear = (seen["visible"] == 1) & (seen["covered"] < MOST_COVERED)
         clear &= (seen["blink"] < MOST_SHUT) & (seen["yaw"].abs() < MOST_TURNED)
@@ -110,20 +109,3 @@ def _candidates(corpus: Corpus, name: str, units: tuple[str, ...]) -> pd.DataFra
     else:
         frames[list(BOX)] = np.nan
     return frames[usable]
-
-
-def read_truth(path: str | Path) -> pd.DataFrame:
-    """A table of the true state of one face, by frame number (1-based); cells may be empty.
-
-    Raises :class:`~affkit.errors.UserError` naming the line of the first fault, or the missing columns.
-    """
-    header, body = split_header(path, read_text(path))
-    needed = ("frame", *BOX, "visible", "covered", "blink", "yaw")
-    missing = [name for name in needed if name not in header]
-    if missing or len(set(header)) != len(header):
-        problem = f"lacks the column {missing[0]}" if missing else "names a column twice"
-        raise UserError(path, problem, "its columns are those that affkit render writes")
-    table = parse_cells(path, body, header, first_line=2, allow_empty=True)
-    if table["frame"].duplicated().any():
-        raise UserError(path, "has a frame twice", "keep one line for each frame")
-    return table.set_index(table["frame"].astype(int))

@@ -6,7 +6,6 @@ annotator misses, what agreement between several keeps and throws away, and how 
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from affkit.data.agreement import gather
 from affkit.data.edits import Segment, from_labels
 from affkit.data.reliability import ALL, cohen_kappa
 from affkit.data.session import Session
-from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn.metrics import StreamingCCC
 
@@ -23,17 +21,6 @@ PRESENT_ABOVE = 0.2
 """An action unit that moves more than this, on a scale to 1, is there: what the drawn corpus calls true."""
 
 VA = ("valence", "arousal")
-
-
-def read_truths(root: str | Path) -> dict[str, pd.DataFrame]:
-    """The tables ``truth/*.csv`` of a drawn corpus, by name: a row a frame.
-
-    Raises :class:`~affkit.errors.UserError` if there are none.
-    """
-    files = sorted(Path(root, "truth").glob("*.csv"))
-    if not files:
-        raise UserError(root, "has no truth/*.csv", "give the folder of a drawn corpus")
-    return {path.stem: pd.read_csv(path) for path in files}
 
 
 def true_labels(truth: pd.DataFrame) -> Labels:
@@ -174,7 +161,7 @@ def disputed_frames(
     coders:
         Coder to video name to labels, as :func:`~affkit.data.agreement.read_annotators` returns them.
     truths:
-        As :func:`read_truths` returns them.
+        As :func:`affkit.data.truth.read_truths` returns them.
 
     Returns
     -------

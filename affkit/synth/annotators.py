@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import pandas as pd
 from tqdm import tqdm
 
 from affkit.data.formats import merge
 from affkit.data.layouts import write_annotations
+from affkit.data.truth import TRUTH_FOLDER, read_truths
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labels import Labels
@@ -68,9 +68,9 @@ def annotate_corpus(
         If there is no truth, a name has none or a column is missing, or somebody annotated already.
     """
     root = Path(root)
-    truths = read_truths(root / "truth")
+    truths = read_truths(root, TRUTH_COLUMNS)
     for name in sorted({*action_unit_names, *expression_names} - set(truths)):
-        raise UserError(root / "truth", f"holds no {name}.csv", "leave this name out or film the clip")
+        raise UserError(root / TRUTH_FOLDER, f"holds no {name}.csv", "leave this name out or film the clip")
     for folder in (CODER_FOLDER, RATER_FOLDER):
         refuse_existing(root / folder, force)
     coders, raters = sample_coders(seed), sample_raters(seed)
@@ -100,24 +100,3 @@ def _write_people(folder: Path, people: Mapping[str, Mapping[str, Labels]]) -> N
             write_annotations(part / name, labels)
         part.mkdir(exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def read_truths(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """The truth tables of a drawn corpus, by name, in order.
-
-    Raises
-    ------
-    UserError
-        If there are none, or one lacks a column that annotators look at.
-    """
-    files = sorted(Path(folder).glob("*.csv"))
-    if not files:
-        raise UserError(folder, "holds no truth tables", "give the folder of a drawn corpus")
-    truths = {path.stem: pd.read_csv(path) for path in files}
-    for path, truth in zip(files, truths.values(), strict=True):
-        for column in TRUTH_COLUMNS:
-            if column not in truth:
-                raise UserError(
-                    path, f"has no column {column}", "draw the corpus with this version of affkit"
-                )
-    return truths
