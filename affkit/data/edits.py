@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from affkit.data.stretches import true_stretches
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
@@ -153,11 +154,11 @@ def runs(state: np.ndarray, lanes: Sequence[str]) -> list[Segment]:
     [Segment(lane='AU2', start=0, stop=1), Segment(lane='AU1', start=1, stop=3), \
 Segment(lane='AU2', start=2, stop=3)]
     """
-    steps = np.diff(np.pad(state.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # 1 at a start, -1 at a stop
-    rows, starts = np.nonzero(steps == 1)
-    _, stops = np.nonzero(steps == -1)  # row by row in time order, as the starts are
-    order = np.lexsort((rows, starts))
-    return [Segment(lanes[rows[i]], int(starts[i]), int(stops[i])) for i in order]
+    marked = state.astype(bool)
+    found = [
+        (start, row, stop) for row, mask in enumerate(marked) for start, stop in true_stretches(mask).tolist()
+    ]
+    return [Segment(lanes[row], start, stop) for start, row, stop in sorted(found)]
 
 
 def checked_lane(name: str, lane: str, task: str) -> str:

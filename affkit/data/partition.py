@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.data.layouts import video_of
+from affkit.data.stretches import constant_stretches
 from affkit.data.textfile import quote, read_text
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
@@ -104,9 +105,9 @@ def frame_ranges(frames: np.ndarray) -> np.ndarray:
     [[1, 3], [8, 8]]
     """
     frames = np.asarray(frames, dtype=np.int64)
-    starts = np.flatnonzero(np.diff(frames, prepend=-1) != 1)
-    ends = np.append(starts[1:], len(frames))[: len(starts)] - 1
-    return np.stack([frames[starts], frames[ends]], axis=1)
+    # while frames follow each other, number and place differ by the same
+    starts, stops = constant_stretches(frames - np.arange(len(frames))).T
+    return np.stack([frames[starts], frames[stops - 1]], axis=1)
 
 
 def random_frame_split(partition: Partition, seed: int = 0) -> Partition:

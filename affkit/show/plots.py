@@ -10,6 +10,7 @@ import seaborn as sns
 from IPython.display import Image
 from matplotlib.figure import Figure
 
+from affkit.data.stretches import constant_stretches, true_stretches
 from affkit.labels import Labels
 from affkit.learn.generate import image_grid
 
@@ -128,7 +129,11 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
     traces.axhline(0, color="0.6", linewidth=0.8)
     traces.set(ylim=(-1.05, 1.05), ylabel="valence, arousal", title=title)
     traces.legend(loc="upper right", ncols=2, fontsize=8)
-    for start, stop, expression in _runs(labels.expression, labels.has_expression):
+    classes = np.where(labels.has_expression, labels.expression, -1)
+    for start, stop in constant_stretches(classes).tolist():
+        expression = classes[start]
+        if expression < 0:  # not labelled
+            continue
         band.axvspan(start / fps, stop / fps, color=PALETTE[expression % len(PALETTE)], alpha=0.45)
         if stop - start > 0.05 * len(labels):
             name = labels.expression_names[expression]
@@ -137,7 +142,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
     band.set_ylabel("expression", rotation=0, ha="right", va="center")
     for lane in range(len(labels.action_unit_names)):
         on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
-        for start, stop, _ in _runs(on.astype(int), on):
+        for start, stop in true_stretches(on).tolist():
             lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
     lanes.set(yticks=range(len(labels.action_unit_names)), yticklabels=labels.action_unit_names)
     lanes.set(xlabel="seconds", ylim=(len(labels.action_unit_names) - 0.4, -0.6), xlim=(0, len(labels) / fps))
@@ -209,12 +214,3 @@ def _line_styles() -> list[dict]:
         {"color": color, "linestyle": dash}
         for color, dash in zip(PALETTE, ("-", "--", ":", "-."), strict=False)
     ]
-
-
-def _runs(values: np.ndarray, mask: np.ndarray) -> list[tuple[int, int, int]]:
-    """Stretches of equal values where ``mask`` holds: (first row, row after the last, value)."""
-    coded = np.where(mask, values, -1)
-    edges = np.flatnonzero(np.diff(coded)) + 1
-    starts = np.concatenate([[0], edges]) if len(coded) else np.array([], int)
-    stops = np.concatenate([edges, [len(coded)]])
-    return [(int(a), int(b), int(coded[a])) for a, b in zip(starts, stops, strict=False) if coded[a] >= 0]

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from affkit.data.stretches import true_stretches
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.synth.affect import ACTION_UNIT_THRESHOLD, EXPRESSION_THRESHOLD
 from affkit.synth.emotions import SHOWN_UNITS
@@ -214,7 +215,7 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
 
     rng = stream(seed, coder.name, "Neutral")
     moving = truth[list(SHOWN_UNITS)].to_numpy(float).max(axis=1)  # (T,)
-    calm = tidy(_ranges((top <= coder.neutral) & (moving <= coder.still)), coder)
+    calm = tidy(true_stretches((top <= coder.neutral) & (moving <= coder.still)), coder)
     layers = [(_moved(rng, calm, coder, 1, passes), "Neutral")]  # each layer is painted over those before
     for name, unit in EXPRESSION_TAKEN_FOR.items():
         rng = stream(seed, coder.name, "taken for", name)
@@ -245,16 +246,10 @@ def ranges_above(level: np.ndarray, release: float) -> np.ndarray:
     [[2, 4]]
     """
     high = np.flatnonzero(level > 1)
-    ranges = _ranges(level > release)
+    ranges = true_stretches(level > release)
     first = np.append(high, len(level))[np.searchsorted(high, ranges[:, 0])]
     begun = first < ranges[:, 1]
     return np.stack([first, ranges[:, 1]], axis=1)[begun]
-
-
-def _ranges(mask: np.ndarray) -> np.ndarray:
-    """The runs of true frames, ``(N, 2)``: first and after last."""
-    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
 
 
 def tidy(marks: np.ndarray, coder: Coder) -> np.ndarray:
@@ -324,7 +319,7 @@ def _taken(
     rng: np.random.Generator, movement: np.ndarray, coder: Coder, doubt: float, passes: int
 ) -> np.ndarray:
     """Marks where another movement, ``(T,)``, is taken for the one in question."""
-    marks = tidy(_ranges(movement > ACTION_UNIT_THRESHOLD), coder)
+    marks = tidy(true_stretches(movement > ACTION_UNIT_THRESHOLD), coder)
     wrong = rng.uniform(size=len(marks)) < coder.false_mark * doubt
     wrong &= ~_repaired(rng, len(marks), coder, passes)
     return _moved(rng, marks, coder, doubt, passes)[wrong]
