@@ -15,7 +15,7 @@ from strategies import corpora
 from typer.testing import CliRunner
 
 from affkit.cli import app
-from affkit.data.corpus import Corpus
+from affkit.data.corpus import Corpus, part_names
 from affkit.data.examples import different_frames, face_picture
 from affkit.data.layouts import write_annotations
 from affkit.data.statistics import (
@@ -28,7 +28,6 @@ from affkit.data.statistics import (
     expression_table,
     measure,
     order_agreement,
-    part_names,
     va_histogram,
 )
 from affkit.data.summary import Statistics

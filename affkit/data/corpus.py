@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from affkit.data.layouts import find_video, read_annotations
@@ -75,6 +76,21 @@ class Corpus:
             if path:
                 return path
         raise UserError(self.root, f"no video of {name} in it", "copy the videos into its folder 'videos'")
+
+
+def part_names(corpus: Corpus, part: str) -> list[str]:
+    """The names of ``corpus`` in one of :data:`PARTS`."""
+    return [name for name, labels in corpus.labels.items() if labelled_frames(labels, part).any()]
+
+
+def labelled_frames(labels: Labels, part: str) -> np.ndarray:
+    """``(T,)`` bool: the frames with a label of one of :data:`PARTS`; for action units, with one at least."""
+    masks = {
+        "au": labels.has_action_units.any(axis=1),
+        "expr": labels.has_expression,
+        "va": labels.has_va,
+    }
+    return masks[part]
 
 
 def read_subjects(path: str | Path) -> pd.DataFrame:

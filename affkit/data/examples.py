@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from affkit.data.corpus import Corpus
-from affkit.data.statistics import part_names
+from affkit.data.corpus import Corpus, part_names
 from affkit.data.truth import TRUTH_FOLDER, read_truth
 from affkit.data.video import read_frames
 from affkit.errors import UserError

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from affkit.data.balance import Balance, deal_counts, largest_remainder, moments, search
-from affkit.data.corpus import PARTS, Corpus
+from affkit.data.corpus import PARTS, Corpus, labelled_frames, part_names
 from affkit.data.layouts import video_of
 from affkit.data.partition import SETS, Partition, frame_ranges
 from affkit.errors import UserError
@@ -30,7 +30,7 @@ PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440
 def default_task(corpus: Corpus) -> str:
     """``"au"`` if the corpus has action units, else ``"expr"`` if it has expressions, else ``"va"``."""
     for task in PARTS:
-        if any(_labelled(labels, task).any() for labels in corpus.labels.values()):
+        if part_names(corpus, task):
             return task
     raise UserError(corpus.root, "has no labels in any frame", "label some frames first")
 
@@ -110,22 +110,15 @@ def _names(corpus: Corpus, task: str) -> list[str]:
     """The names with a label of the task."""
     if task not in PARTS:
         raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(PARTS)}")
-    names = [name for name, labels in corpus.labels.items() if _labelled(labels, task).any()]
+    names = part_names(corpus, task)
     if not names:
         raise UserError(corpus.root, f"has no labels of {PARTS[task]}", "choose another --task")
     return names
 
 
-def _labelled(labels: Labels, task: str) -> np.ndarray:
-    """``(T,)`` bool: the frames with a label of the task; for action units with at least one of them."""
-    if task == "au":
-        return labels.has_action_units.any(axis=1)
-    return labels.has_expression if task == "expr" else labels.has_va
-
-
 def _chosen(labels: Labels, task: str) -> tuple[np.ndarray, np.ndarray]:
     """``(T,)`` bool twice: the frames that are kept, and those of which some are drawn."""
-    labelled = _labelled(labels, task)
+    labelled = labelled_frames(labels, task)
     if task != "au":
         return labelled, np.zeros_like(labelled)
     active = ((labels.action_units == 1) & labels.has_action_units).any(axis=1)

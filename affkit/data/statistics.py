@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from affkit.data.corpus import Corpus
+from affkit.data.corpus import Corpus, part_names
 from affkit.data.layouts import video_of
 from affkit.data.video import FPS, probe
 from affkit.errors import UserError
@@ -113,12 +113,6 @@ PAPER_NOTES = (
     "1.7 units in each.",
 )
 """What does not fit together in the paper's numbers, and what does."""
-
-
-def part_names(corpus: Corpus, part: str) -> list[str]:
-    """The names of ``corpus`` in a part, one of ``PARTS``: those with at least one label of its kind."""
-    masks = {"au": "has_action_units", "expr": "has_expression", "va": "has_va"}
-    return [name for name, labels in corpus.labels.items() if getattr(labels, masks[part]).any()]
 
 
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:

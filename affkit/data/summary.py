@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from affkit.data.corpus import PARTS, Corpus
+from affkit.data.corpus import PARTS, Corpus, part_names
 from affkit.data.statistics import (
     PAPER_ATTRIBUTES,
     PAPER_NOTES,
@@ -16,7 +16,6 @@ from affkit.data.statistics import (
     expression_table,
     measure,
     order_agreement,
-    part_names,
     va_histogram,
 )
 from affkit.data.video import FPS
