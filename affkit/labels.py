@@ -23,6 +23,10 @@ ACTION_UNIT_NAMES = {
 }
 """FACS names of the eight action units (Ekman & Friesen 1978; the paper's Figure 1)."""
 
+ACTION_UNIT_THRESHOLD = 0.2
+"""A unit is there, and labelled 1, above this share of its full intensity, where that is known, as in a drawn
+corpus: a choice, about FACS level B, "slight"."""
+
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 """The seven basic expressions; the index in this tuple is the class number, as in Aff-Wild2."""
 

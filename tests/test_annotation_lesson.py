@@ -24,7 +24,6 @@ from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn import annotation_lesson as lesson
 from affkit.show import plots
-from affkit.synth.affect import ACTION_UNIT_THRESHOLD
 
 CLIPS = ROOT / "data_samples" / "clips"
 SOLUTIONS = ROOT / "docs" / "solutions" / "02.md"
@@ -52,10 +51,6 @@ def rated(valence, arousal=None, known=True):
     labels.arousal[:] = valence if arousal is None else arousal
     labels.has_va[:] = known
     return labels
-
-
-def test_threshold_is_that_of_the_drawn_corpus():
-    assert lesson.PRESENT_ABOVE == ACTION_UNIT_THRESHOLD
 
 
 def test_true_labels_are_those_the_sample_clips_came_with():

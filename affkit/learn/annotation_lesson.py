@@ -14,11 +14,8 @@ from affkit.data.agreement import gather
 from affkit.data.edits import Segment, from_labels
 from affkit.data.reliability import ALL, cohen_kappa
 from affkit.data.session import Session
-from affkit.labels import ACTION_UNITS, Labels
+from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, Labels
 from affkit.learn.metrics import StreamingCCC
-
-PRESENT_ABOVE = 0.2
-"""An action unit that moves more than this, on a scale to 1, is there: what the drawn corpus calls true."""
 
 VA = ("valence", "arousal")
 
@@ -30,7 +27,8 @@ def true_labels(truth: pd.DataFrame) -> Labels:
     ----------
     truth:
         A row a frame: ``visible`` (0 or 1), ``valence``, ``arousal``, ``expression`` (class number), and the
-        intensity of each action unit, 0 to 1, which is there above :data:`PRESENT_ABOVE`.
+        intensity of each action unit, 0 to 1, which is there above
+        :data:`~affkit.labels.ACTION_UNIT_THRESHOLD`.
 
     >>> table = pd.DataFrame(0.0, range(3), ["valence", "arousal", "expression", *ACTION_UNITS])
     >>> table["AU12"] = [0.1, 0.3, 0.9]
@@ -43,7 +41,7 @@ def true_labels(truth: pd.DataFrame) -> Labels:
     for name in VA:
         getattr(labels, name)[seen] = truth[name].to_numpy()[seen]
     labels.expression[seen] = truth["expression"].to_numpy(int)[seen]
-    labels.action_units[seen] = (truth[list(ACTION_UNITS)].to_numpy() > PRESENT_ABOVE)[seen]
+    labels.action_units[seen] = (truth[list(ACTION_UNITS)].to_numpy() > ACTION_UNIT_THRESHOLD)[seen]
     labels.has_va[:] = labels.has_expression[:] = seen
     labels.has_action_units[:] = seen[:, None]
     return labels
@@ -178,7 +176,7 @@ def disputed_frames(
         for column, unit in enumerate(ratings.columns):
             values, present = ratings.values[:, place, column], ratings.present[:, place, column].all(axis=0)
             votes = values.sum(axis=0)
-            there = truth[unit].to_numpy() > PRESENT_ABOVE
+            there = truth[unit].to_numpy() > ACTION_UNIT_THRESHOLD
             table = {"video": video, "frame": np.arange(len(truth)) + 1, "unit": unit, "votes": votes}
             table |= {"disputed": (votes > 0) & (votes < len(values)), "intensity": truth[unit]}
             table |= {"present": there, "distance": distance_to_change(there)}

@@ -9,7 +9,8 @@ One performance is made in three steps.
    are drawn once: that is a :class:`Style`. People also feel without showing, smile while they suffer, blend
    two expressions, raise their brows and talk without any emotion.
 3. *Labels.* Valence and arousal are what is felt. Expression and action units are what is shown: the
-   strongest expression above :data:`EXPRESSION_THRESHOLD`, each unit above :data:`ACTION_UNIT_THRESHOLD`.
+   strongest expression above :data:`EXPRESSION_THRESHOLD`, each unit above
+   :data:`~affkit.labels.ACTION_UNIT_THRESHOLD`.
 
 Because feeling and face are coupled but not the same, valence is no function of the face, and the same face
 occurs under different labels. Constants without a source are choices, and say so.
@@ -27,13 +28,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affkit.labels import ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labels import (
+    ACTION_UNIT_THRESHOLD,
+    ACTION_UNITS,
+    EXPRESSION_ACTION_UNITS,
+    EXPRESSIONS,
+    Labels,
+)
 from affkit.synth import motion
 from affkit.synth.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS
 from affkit.synth.motion import envelope, smooth_noise, smoothstep
-
-ACTION_UNIT_THRESHOLD = 0.2
-"""A unit is labelled 1 above this share of its full intensity: a choice, about FACS level B, "slight"."""
 
 EXPRESSION_THRESHOLD = 0.25
 """An expression is labelled where it is shown at more than this strength, else Neutral: a choice."""

@@ -29,8 +29,8 @@ import numpy as np
 import pandas as pd
 
 from affkit.data.stretches import true_stretches
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
-from affkit.synth.affect import ACTION_UNIT_THRESHOLD, EXPRESSION_THRESHOLD
+from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.synth.affect import EXPRESSION_THRESHOLD
 from affkit.synth.emotions import SHOWN_UNITS
 from affkit.synth.raters import stream
 
