@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -185,6 +187,30 @@ def test_the_widget_answers_from_whatever_thread_a_message_comes(tmp_path, clip,
         again.close()
         assert len(project.session("clip", "Ada", "expression").segments()) == 1
     tool.close()
+
+
+OPEN_AND_EXIT = """
+import sys
+from affkit.errors import UserError
+from affkit.show.annotator import annotator
+
+clip, project = sys.argv[1:]
+tool = annotator(clip, project, "Ada")
+tool._desk.session.mark("AU12", 3, 9)
+try:
+    annotator("none.mp4", project, "Ada")
+except UserError as error:
+    print(error)
+"""
+
+
+def test_python_exits_quietly_with_a_tool_open(tmp_path, clip):
+    command = [sys.executable, "-c", OPEN_AND_EXIT, str(clip), str(tmp_path / "p.affkit")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr) == (0, "") and "none.mp4: no such file" in run.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["p.affkit"]  # closed: SQLite's log is gone
+    with Project.open(tmp_path / "p.affkit") as project:
+        assert len(project.session("clip", "Ada", "au").segments()) == 1
 
 
 def test_the_page_fetches_nothing_and_makes_no_html_of_text():

@@ -21,7 +21,7 @@ __all__ = ["Edit", "Project", "Review", "Segment", "Session", "Video"]
 class Project:
     """The annotations of some videos by some annotators, in one file.
 
-    Use it in a ``with`` block or call :meth:`close`; use it in the thread that opened it. All methods raise
+    Use it in a ``with`` block or call :meth:`close`; use it in one thread at a time. All methods raise
     :class:`~affkit.errors.UserError` when the file cannot be read or written any more.
 
     >>> import tempfile

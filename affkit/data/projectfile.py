@@ -106,7 +106,7 @@ _FAULTS = {  # primary result code of SQLite: what is wrong and what would mend 
 
 
 class ProjectFile:
-    """An open project file; it belongs to the thread that opened it.
+    """An open project file; one thread at a time may use it.
 
     Parameters
     ----------
@@ -137,7 +137,10 @@ class ProjectFile:
             existing_file(self.path)
         _check_writable(self.path)
         with self._faults_told():
-            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            # Any thread, one at a time: a notebook may run its cells and its widgets in different ones.
+            self._db = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         try:
             self._identity = _identity(self.path)
             with self._faults_told():

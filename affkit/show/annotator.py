@@ -6,8 +6,9 @@ choose a range of time or single frames. The page is ``annotator.js``; here is w
 """
 
 import sqlite3
+import threading
+import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -186,29 +187,31 @@ class AnnotationTool(anywidget.AnyWidget):
 
     Parameters
     ----------
-    make_desk:
-        Called once. It and all that the desk does run in one thread of their own: a notebook may deliver
-        messages in another thread than the cells, and SQLite wants one.
+    desk:
+        What answers, one message at a time, whichever thread of the notebook brings it. It is closed with
+        the tool, at the latest when Python exits.
     """
 
     # One module of four parts, without a build step: a browser has no way to import files from here.
     _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
     _css = Path(__file__).with_name("annotator.css")
 
-    def __init__(self, make_desk: Callable[[], AnnotationDesk]):
+    def __init__(self, desk: AnnotationDesk):
         super().__init__()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="annotator")
-        self._desk = self._thread.submit(make_desk).result()
+        self._desk, self._turn = desk, threading.Lock()
+        # Not left to `__del__`: of an open widget that comes when most of Python has gone already.
+        self._close_desk = weakref.finalize(self, desk.close)
         self.on_msg(self._answer)
 
     def _answer(self, _, message: dict, buffers: list[bytes]) -> None:
-        reply, buffers = self._thread.submit(self._desk.handle, message).result()
+        with self._turn:
+            reply, buffers = self._desk.handle(message)
         self.send(reply, buffers)
 
     def close(self) -> None:
-        """Remove the page and close the clip and the project file."""
-        self._thread.submit(self._desk.close)
-        self._thread.shutdown()
+        """Remove the page and close the clip and the project file; may be called twice."""
+        with self._turn:
+            self._close_desk()
         super().close()
 
 
@@ -245,11 +248,7 @@ def annotator(
         If the clip cannot be opened, or the project cannot be written.
     """
     path = project.path if isinstance(project, Project) else Path(project)
-
-    def make_desk() -> AnnotationDesk:
-        return AnnotationDesk.open(video, path, annotator_name, task, traces, reviewer)
-
-    return AnnotationTool(make_desk)
+    return AnnotationTool(AnnotationDesk.open(video, path, annotator_name, task, traces, reviewer))
 
 
 def jpeg(picture: np.ndarray) -> bytes:
