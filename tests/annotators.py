@@ -1,4 +1,4 @@
-"""People at work on a project, each in a process of their own: what tests of :mod:`test_project` start.
+"""People at work on a project, each in a process of their own: what tests of projects start.
 
 A module of its own, with few imports: each process begins with it.
 """

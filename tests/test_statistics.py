@@ -1,23 +1,17 @@
-"""The numbers and figures of a corpus, against counts made with pandas straight from the files."""
+"""The numbers of a corpus, against counts made with pandas straight from the files."""
 
 import json
-import re
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
-from matplotlib import pyplot as plt
+from small_corpus import labels_of, write_corpus
 from strategies import corpora
-from typer.testing import CliRunner
 
-from affkit.cli import app
 from affkit.data.corpus import Corpus, part_names
-from affkit.data.examples import different_frames, face_picture
-from affkit.data.layouts import write_annotations
 from affkit.data.statistics import (
     ALL_FRAMES,
     ANY_EXPRESSION,
@@ -31,68 +25,13 @@ from affkit.data.statistics import (
     va_histogram,
 )
 from affkit.data.summary import Statistics
-from affkit.data.video import write_video
-from affkit.errors import UserError
-from affkit.labels import ACTION_UNITS, EXPRESSION_PLACES, EXPRESSIONS, Labels
-from affkit.show import corpus_figures as figures
-
-SHEET = Path(__file__).parent.parent / "data_samples" / "action_units.jpg"
-HEADER = ",".join(ACTION_UNITS)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def labels_of(units=None, expressions=None, va=None) -> Labels:
-    """Labels from rows of eight units, expressions (-1: none) and pairs of valence and arousal."""
-    rows = next(len(given) for given in (units, expressions, va) if given is not None)
-    labels = Labels.empty(rows)
-    if units is not None:
-        labels.action_units[:], labels.has_action_units[:] = units, True
-    if expressions is not None:
-        labels.expression[:] = np.maximum(expressions, 0)
-        labels.has_expression[:] = np.array(expressions) >= 0
-    if va is not None:
-        labels.valence[:], labels.arousal[:] = np.transpose(va)
-        labels.has_va[:] = True
-    return labels
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Four videos: one with two people, one without labels of action units, one of expressions only."""
     root = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-
-    def random(rows, units=True, expressions=True):
-        va = rng.uniform(-0.7, 0.7, (rows, 2))
-        return labels_of(
-            rng.integers(0, 2, (rows, 8)) if units else None,
-            rng.integers(-1, 7, rows) if expressions else None,
-            va,
-        )
-
-    labels = {
-        "one": random(20),
-        "two_left": random(12),
-        "two_right": random(15, expressions=False),
-        "three": random(9, units=False),
-        "four": labels_of(expressions=[-1, 4, 4]),
-    }
-    labels["one"].has_action_units[3:6, 2] = False
-    write_annotations(root / "annotations", labels)
-    for name, rows, size in (("one", 20, (48, 64)), ("two", 16, (96, 64)), ("three", 9, (48, 64))):
-        pictures = (np.full((*size, 3), 10 * row, np.uint8) for row in range(rows))
-        (root / "videos").mkdir(exist_ok=True)
-        write_video(root / "videos" / f"{name}.mp4", pictures, fps=10)
-    (root / "subjects.csv").write_text(
-        "video,person,subject,gender\none,,s1,male\ntwo,left,s2,female\ntwo,right,s1,male\nthree,,s3,female\n"
-    )
-    for coder in ("A1", "A2"):
-        (root / "coders" / coder).mkdir(parents=True)
+    write_corpus(root)
     return root
 
 
@@ -108,9 +47,6 @@ def files(root, task, header) -> pd.DataFrame:
         [pd.read_csv(path, names=header, skiprows=1).assign(name=path.stem) for path in paths],
         ignore_index=True,
     )
-
-
-# Numbers
 
 
 def test_attributes_of_the_action_unit_part(corpus):
@@ -234,216 +170,3 @@ def test_half_a_million_frames_take_seconds(tmp_path):
     start = time.process_time()
     assert Statistics.of(corpus).action_units.at[ALL_FRAMES, "frames"] == 500_000
     assert time.process_time() - start < 5
-
-
-# Frames with their labels
-
-
-def test_frames_differ_and_show_what_is_said_of_them(corpus):
-    frames = different_frames(corpus, 2)
-    assert corpus.subjects[frames["name"][0]] != corpus.subjects[frames["name"][1]]
-    for _, row in frames.iterrows():
-        labels = corpus.labels[row["name"]][row["frame"] - 1 : row["frame"]]
-        assert (
-            labels.has_action_units.all()
-            and row[list(ACTION_UNITS)].tolist() == labels.action_units[0].tolist()
-        )
-        assert (row["valence"], row["arousal"]) == (labels.valence[0], labels.arousal[0])
-        picture = face_picture(corpus, row)  # frame n is of one grey, 10 (n - 1)
-        assert picture.mean() == pytest.approx(10 * (row["frame"] - 1), abs=3)
-    assert len(different_frames(corpus, 1000)) == 47 - 3
-
-
-def test_the_first_two_frames_are_far_apart(tmp_path):
-    far = labels_of(np.zeros((30, 8)), va=[(0.1, 0.1)] * 28 + [(0.9, 0.3), (-0.6, -0.6)])
-    corpus = Corpus(tmp_path, {"a": far}, {"a": "a"}, pd.DataFrame())
-    assert different_frames(corpus, 2)["frame"].tolist() == [30, 29]  # in the order of valence
-
-
-def test_only_a_face_seen_well_is_taken_and_cut_out(tmp_path):
-    picture = np.zeros((60, 80, 3), np.uint8)
-    picture[20:40, 50:70] = 200
-    write_video(tmp_path / "videos" / "a.mp4", [picture] * 4)
-    labels = labels_of(np.zeros((4, 8)), va=[(0, 0), (0.9, 0), (-0.9, 0), (0, 0.9)])
-    write_annotations(tmp_path, {"a": labels})
-    columns = "frame,x,y,width,height,visible,covered,blink,yaw\n"
-    rows = ["1,50,20,20,20,1,0,0,0", "2,,,,,0,0,0,0", "3,50,20,20,20,1,0.5,0,0", "4,50,20,20,20,1,0,1,0"]
-    truth = tmp_path / "truth" / "a.csv"
-    truth.parent.mkdir()
-    truth.write_text(columns + "\n".join(rows) + "\n")
-    corpus = Corpus.open(tmp_path)
-    frames = different_frames(corpus, 5)
-    assert frames["frame"].tolist() == [1]
-    cut = face_picture(corpus, frames.iloc[0])
-    assert cut.shape[0] == cut.shape[1] == 29 and (cut > 100).mean() == pytest.approx(400 / 29**2, abs=0.03)
-    truth.write_text("frame,x\n1,2\n")
-    with pytest.raises(UserError, match="has no column y"):
-        different_frames(corpus)
-
-
-def test_no_frame_with_all_labels(tmp_path):
-    write_annotations(tmp_path, {"a": labels_of(va=[(0, 0)])})
-    with pytest.raises(UserError, match="no frame with valence, arousal and action units"):
-        figures.frames_with_labels(Corpus.open(tmp_path))
-
-
-# Figures
-
-
-def test_bars_are_the_numbers(corpus):
-    table = action_unit_table(corpus)
-    axis = figures.action_unit_counts(table).axes[0]
-    assert [bar.get_height() for bar in axis.patches] == pytest.approx(100 * table["share"].to_numpy()[:8])
-    assert [text.get_text() for text in axis.texts] == [str(n) for n in table["frames"][:8]]
-    assert [tick.get_text().split("\n")[0] for tick in axis.get_xticklabels()] == list(ACTION_UNITS)
-    marks = axis.collections[0].get_offsets()[:, 1]
-    assert np.allclose(marks, [PAPER_ACTION_UNITS[unit] / 2340 for unit in ACTION_UNITS])
-    assert "of 47 frames" in axis.get_title(loc="left") and "in the paper 60%" in axis.get_title(loc="left")
-
-
-def test_expression_bars_count_only_labelled_frames(tmp_path):
-    labels = {"a": labels_of(expressions=[0, 0, 4, -1, 6])}
-    table = expression_table(Corpus(tmp_path, labels, {"a": "a"}, pd.DataFrame()))
-    axis = figures.expression_counts(table).axes[0]
-    assert [bar.get_height() for bar in axis.patches] == pytest.approx([40, 0, 0, 0, 20, 0, 20])
-    assert axis.get_title(loc="left").startswith("4 of 5 frames (80%)") and not axis.collections
-
-
-def test_plane_shows_valence_to_the_right_and_arousal_up(tmp_path):
-    labels = {"a": labels_of(va=[(0.9, -0.9)] * 3 + [(-0.9, 0.9)])}
-    corpus = Corpus(tmp_path, labels, {"a": "a"}, pd.DataFrame())
-    axis = figures.va_plane_histogram(va_histogram(corpus, bins=2)).axes[0]
-    shown = axis.collections[0].get_array().filled(0)  # rows upwards
-    assert shown.tolist() == [[0, 3], [1, 0]]
-    corner = {text.get_text(): tuple(np.sign(text.get_position())) for text in axis.texts}
-    assert corner["75%"] == (1, -1) and corner["25%"] == (-1, 1)
-
-
-def test_the_wheel_has_every_emotion_at_its_place():
-    axis = figures.emotion_wheel().axes[0]
-    drawn = {text.get_text(): tuple(text.xy) for text in axis.texts if hasattr(text, "xy")}
-    assert drawn == EXPRESSION_PLACES
-
-
-def test_words_of_a_figure_do_not_overlap():
-    figure = figures.figure_1(SHEET)
-    figure.canvas.draw()
-    texts = [
-        text for axis in figure.findobj(plt.Axes) for text in (*axis.texts, axis.title) if text.get_text()
-    ]
-    boxes = [text.get_window_extent() for text in texts]
-    for number, box in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
-        assert not any(box.overlaps(other) for other in boxes[:number])
-    assert len(boxes) == 7 + 4 + 9
-
-
-def test_every_unit_changes_its_own_part_of_the_face():
-    tiles = figures.action_unit_pictures(SHEET)
-    assert list(tiles) == ["at rest", *ACTION_UNITS] and SHEET.stat().st_size < 80_000
-    rest = tiles.pop("at rest").astype(int)
-    half = len(rest) // 2
-    for unit, tile in tiles.items():
-        change = np.abs(tile - rest).mean(axis=2)
-        upper = unit in ("AU1", "AU2", "AU4", "AU6")
-        assert change.max() > 40 and (change[:half].sum() > change[half:].sum()) == upper, unit
-
-
-def test_a_picture_that_is_no_sheet(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((10, 10, 3), np.uint8))
-    (tmp_path / "b.jpg").write_text("words")
-    for name in ("a.jpg", "b.jpg"):
-        with pytest.raises(UserError, match="not a picture of 3 x 3 faces"):
-            figures.action_unit_pictures(tmp_path / name)
-
-
-# The command
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["stats", *map(str, arguments)])
-
-
-def test_command_prints_and_writes(root, tmp_path):
-    out = tmp_path / "out"
-    answer = run("--data", root, "-o", out, "--units", SHEET)
-    assert answer.exit_code == 0, answer.exception
-    assert not re.search(r"\bnan?\b", answer.stdout, re.IGNORECASE)
-    for said in (
-        "2 (1 male; 1 female)",
-        "43,948",
-        "No file for 1 of 4 videos with expressions",
-        "11 hours",
-    ):
-        assert said in answer.stdout
-    pictures = {"figure_1", "figure_2", "figure_3", "figure_4", "table_3", "valence_arousal"}
-    assert {path.stem for path in out.glob("*.png")} == pictures
-    assert {path.stem for path in out.glob("*.csv")} == {
-        "table_1",
-        "table_3",
-        "table_4",
-        "section_2a",
-        "figure_3",
-    }
-    assert {path.name for path in out.iterdir() if path.suffix not in (".png", ".csv")} == {"table_2.jpg"}
-    table = pd.read_csv(out / "table_3.csv", index_col=0)
-    assert table.at[ALL_FRAMES, "frames"] == 47 and table.at["AU1", "paper"] == 43_948
-    again = run("--data", root, "-o", out)
-    assert isinstance(again.exception, UserError) and "already exists" in str(again.exception)
-    assert run("--data", root, "-o", out, "--force").exit_code == 0
-
-
-def test_help_has_an_example_that_parses(root, tmp_path):
-    """The example of --help, with other folders."""
-    words = " ".join(run("--help").stdout.split()).partition("Example: affkit stats ")[2].split()
-    assert words[:1] == ["--data"] and words[2:] == ["-o", "figures"]
-    assert run(*words[:1], root, *words[2:3], tmp_path / "figures").exit_code == 0
-
-
-def test_command_prints_json(root):
-    found = json.loads(run("--data", root, "--json").stdout)
-    assert found["parts"]["au"]["corpus"]["frames"] == 35 and found["parts"]["au"]["paper"]["videos"] == 64
-    assert found["action_units"]["AU12"]["paper"] == 45_291
-    assert found["expressions"]["Anger"]["paper"] is None
-
-
-def test_a_corpus_with_valence_and_arousal_only(tmp_path):
-    names = ["it's", "映画 1", "$a$"]
-    write_annotations(tmp_path / "in", dict.fromkeys(names, labels_of(va=[(0.5, 0.5)] * 30)))
-    answer = run("--data", tmp_path / "in", "-o", tmp_path / "out")
-    assert answer.exit_code == 0, answer.exception
-    assert "Table I)" not in answer.stdout and "1 secs - 1 secs" in answer.stdout
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "section_2a.csv",
-        "valence_arousal.png",
-    ]
-
-
-def test_one_file_of_labels_is_a_corpus(tmp_path):
-    (tmp_path / "labels.csv").write_text("video,frame,valence,arousal\nclip,1,-0.5,0.5\nclip,2,0.5,0.5\n")
-    write_video(tmp_path / "clip.mp4", np.zeros((2, 32, 48, 3), np.uint8))
-    found = json.loads(run("--data", tmp_path / "labels.csv", "--json").stdout)
-    assert found["parts"]["va"]["corpus"]["resolution"] == [48, 32]
-    assert found["quadrants"]["va"]["negative valence, positive arousal"] == 0.5
-
-
-def test_words_from_files_are_shown_as_they_are(tmp_path):
-    classes = ("$x_1^", "<b>Joy", "χαρά $b$")
-    labels = Labels.empty(3, expression_names=classes)
-    labels.expression[:], labels.has_expression[:] = [0, 1, 2], True
-    table = expression_table(Corpus(tmp_path, {"a": labels}, {"a": "a"}, pd.DataFrame()))
-    figure = figures.expression_counts(table)
-    figure.canvas.draw()
-    shown = [tick.get_text().replace(r"\$", "$") for tick in figure.axes[0].get_xticklabels()]
-    assert shown == list(classes)
-    assert "<b>" not in table.to_html()
-
-
-def test_bad_corpora(tmp_path):
-    (tmp_path / "empty").mkdir()
-    for folder, expected in (("empty", "no annotations in it"), ("none", "no such folder")):
-        answer = run("--data", tmp_path / folder)
-        assert isinstance(answer.exception, UserError) and expected in str(answer.exception)
-    write_annotations(tmp_path / "blank", {"a": Labels.empty(3)})
-    answer = run("--data", tmp_path / "blank")
-    assert isinstance(answer.exception, UserError) and "no frame of it is labelled" in str(answer.exception)
