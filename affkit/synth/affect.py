@@ -28,13 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affkit.labels import (
-    ACTION_UNIT_THRESHOLD,
-    ACTION_UNITS,
-    EXPRESSION_ACTION_UNITS,
-    EXPRESSIONS,
-    Labels,
-)
+from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.synth import motion
 from affkit.synth.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS
 from affkit.synth.motion import envelope, smooth_noise, smoothstep
