@@ -129,7 +129,7 @@ def test_speech_fills_its_share_and_parts_the_lips():
 
 def test_spontaneous_episodes_rise_hold_and_fall_more_slowly():
     style = sample_style(np.random.default_rng(0))
-    episodes = spontaneous_episodes(np.random.default_rng(1), 600, style)
+    episodes = spontaneous_episodes(np.random.default_rng(1), 6000, style)
     for one, following in zip(episodes, episodes[1:], strict=False):
         assert 0.2 <= one.rise <= 0.6 and 0.5 <= one.hold <= 4 and one.fall >= 1.5 * one.rise
         assert following.start >= one.start + one.rise + one.hold + one.fall

@@ -15,7 +15,7 @@ from affkit.data.pool import read_pool, write_sheet
 from affkit.errors import UserError
 from affkit.synth import corpus as filming
 from affkit.synth.corpus import ClipPlan, PersonPlan, film_all
-from affkit.synth.edition import Estimate, estimate, label_corpus, plan_corpus, read_scale
+from affkit.synth.edition import KIT, KIT_SEED, Estimate, estimate, label_corpus, plan_corpus, read_scale
 from affkit.synth.pool import draw_pool
 
 
@@ -76,14 +76,14 @@ def test_same_seed_same_plan_and_other_seed_other_people():
 
 def test_names_and_sizes_do_not_tell_the_part():
     """The clips of one part are neither the first nor of sizes of their own."""
-    plans = plan_corpus(1 / 24, 25)
+    plans = plan_corpus(KIT, KIT_SEED)
     both = ["au" in plan.parts and "expression" in plan.parts for plan in plans]
     assert 14 < sum(both[:35]) < 35  # of 49
     assert len({plan.size for plan in plans}) >= 4
 
 
 def test_scales():
-    assert read_scale("kit") == 1 / 24 and read_scale("0.5") == 0.5
+    assert read_scale("kit") == KIT == 0.1 and read_scale("0.5") == 0.5
     for wrong in ("big", "0", "-1", "nan", "1e9", ""):
         with pytest.raises(UserError, match="--scale"):
             read_scale(wrong)

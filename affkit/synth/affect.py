@@ -41,28 +41,31 @@ HOLD_SECONDS = (0.5, 4.0)
 FALL_TIMES_RISE = (1.5, 3.0)
 """A spontaneous expression rises, holds, and falls more slowly (Hess & Kleck 1990)."""
 
-FEELING_RISE_SECONDS = (0.6, 1.2)
-FEELING_FALL_SECONDS = (1.0, 2.0)
+FEELING_RISE_SECONDS = (0.4, 1.0)
+FEELING_FALL_SECONDS = (0.6, 1.4)
 """Valence and arousal move more slowly than the face: a choice."""
 
-MEAN_GAP_SECONDS = 2.5
+STRENGTHS, EXPRESSIVITY = (0.45, 1.0), (0.9, 1.2)
+"""How strong an episode is, and how much of it a person lets see: ranges, a choice."""
+
+MEAN_GAP_SECONDS = 1.2
 """From the end of an episode to the start of the next, on average: a choice."""
 
 HIDDEN_SHARE, MASKED_SHARE, BLENDED_SHARE = 0.12, 0.10, 0.20
 """Episodes that are not shown, that a smile covers (Ekman & Friesen 1982), that blend two expressions."""
 
 SIGNALS = {
-    ("AU1",): 1.5,
-    ("AU1", "AU2"): 1.5,
-    ("AU1", "AU4"): 0.5,
-    ("AU4",): 1.0,
+    ("AU1",): 1.9,
+    ("AU1", "AU2"): 0.7,
+    ("AU1", "AU4"): 0.2,
+    ("AU4",): 0.3,
     ("AU6",): 7.0,
-    ("AU12",): 1.3,
+    ("AU12",): 0.4,
     ("AU25",): 0.2,
 }
 """Units moved without emotion, and how often a minute: flashes of the brows (Ekman 1979), a frown of thought,
 eyes narrowed at a bright screen, a polite smile, a facial shrug. The rates are a choice, made so that
-action units are as frequent as in Table III of the paper."""
+action units are a little more frequent than in Table III, which counts only what all coders agree on."""
 
 SIGNAL_SECONDS = (0.2, 1.5)
 """How long such a signal holds: a choice."""
@@ -205,7 +208,7 @@ def sample_style(rng: np.random.Generator) -> Style:
     }
     return Style(
         units=units,
-        expressivity=rng.uniform(0.8, 1.1),
+        expressivity=rng.uniform(*EXPRESSIVITY),
         reach=rng.uniform(0.75, 1.1, 2),
         rest=rng.normal((0.05, 0.06), 0.08),
         asymmetry=float(np.clip(rng.normal(0, 0.12), -0.4, 0.4)),
@@ -273,8 +276,9 @@ def spontaneous_episodes(rng: np.random.Generator, duration: float, style: Style
         if start > duration:
             return episodes
         felt = emotions[rng.choice(len(emotions), p=list(EXPRESSION_SHARES.values()))]
-        strength = rng.uniform(0.3, 1.0)
-        rise, hold = rng.uniform(*RISE_SECONDS), rng.uniform(*HOLD_SECONDS)
+        strength = rng.uniform(*STRENGTHS)
+        rise = rng.uniform(*RISE_SECONDS)
+        hold = float(np.exp(rng.uniform(*np.log(HOLD_SECONDS))))  # brief ones are the more frequent
         fall = rise * rng.uniform(*FALL_TIMES_RISE)
         shown = _shown(rng, felt, strength)
         episodes.append(Episode(felt, _target(rng, felt, strength, style), shown, start, rise, hold, fall))

@@ -27,7 +27,7 @@ PARTS = ("au", "expression")
 PAPER_FRAMES = {"au": 234_000, "expression": 288_000}
 """Frames of the two parts (Tables I and IV)."""
 
-KIT, KIT_SEED = 1 / 24, 25
+KIT, KIT_SEED = 0.1, 50
 """The corpus in ``data_samples``: its size as a share of the paper's, and its seed. Of the first 60 seeds
 this has action units in the order of Table III and with the shares nearest to it."""
 
