@@ -19,6 +19,7 @@ def mark_until_killed(path: Path, said: Connection, first: int) -> None:
     for frame in range(first, session.video.num_frames):
         session.mark("AU1", frame, frame + 1)
         said.send(frame)
+        time.sleep(0.002)  # people pause too; without it a quick machine comes to the clip's end unkilled
 
 
 def mark_every_other(path: Path, said: Connection, together, lane: str, first: int, count: int) -> None:
