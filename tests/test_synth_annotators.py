@@ -137,6 +137,17 @@ def test_an_expression_is_confused_as_a_whole_and_with_its_neighbours_only():
     assert (tags[truth["shown_Fear"] == 0] == EXPRESSIONS.index("Neutral")).all()
 
 
+def test_two_coders_are_confused_by_the_same_faces_and_in_the_same_way():
+    starts = np.arange(100, 120_000, 120)
+    truth = pulses("shown_Fear", starts, 60, 120_100)
+    said = [code_expressions(truth, Coder(name, confusion=0.2), seed=7).expression[starts] for name in "ab"]
+    wrong = [tags != EXPRESSIONS.index("Fear") for tags in said]
+    both = wrong[0] & wrong[1]
+    assert both.mean() > 1.5 * wrong[0].mean() * wrong[1].mean()
+    assert (said[0] == said[1])[both].all()
+    assert (wrong[0] != wrong[1]).mean() > 0.1
+
+
 def test_what_is_between_neutral_and_clear_gets_no_tag():
     truth = pulses("shown_Anger", np.arange(0), 1, 400)
     truth["shown_Anger"] = np.linspace(0, 0.4, 400)

@@ -89,6 +89,9 @@ class Detector(Protocol):
 
 _LAST_STAGE = 53.756  # stageThreshold of the last stage in haarcascade_frontalface_alt2.xml
 
+# Haar's boxes as true boxes: shift in widths and heights, then factors on both (docs/detectors.md)
+_HAAR_SHIFT, _HAAR_SCALE = (0.0, 0.115), (0.86, 1.02)
+
 
 @lru_cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
@@ -150,7 +153,7 @@ class HaarDetector:
             for box, weight in zip(boxes, weights, strict=True)
         )
         kept = (box.moved(0, 0, reduction) for box in found if box.score >= self.min_score)
-        return sorted(kept, key=lambda box: -box.score)
+        return sorted((calibrated(box, _HAAR_SHIFT, _HAAR_SCALE) for box in kept), key=lambda box: -box.score)
 
 
 @lru_cache

@@ -6,9 +6,9 @@ what makes coders differ:
 1. *Seeing.* Each has thresholds of their own. A mark begins above the threshold and ends below a lower one;
    short gaps are bridged.
 2. *Marking.* Weak, short or covered marks are missed, other movements are taken for the unit, expressions are
-   confused with their neighbours: always a whole mark, never a frame. Beginnings are marked late, and
-   beginnings and ends by some frames wrong. Sayette et al. (2001) find coders far apart frame by frame and
-   close within half a second.
+   confused with their neighbours, rather where the face itself is unclear: always a whole mark, never a frame.
+   Beginnings are marked late, and beginnings and ends by some frames wrong. Sayette et al. (2001) find coders
+   far apart frame by frame and close within half a second.
 3. *The second pass.* The coder watches again and puts part of this right (Section III.D).
 
 Numbers without a source are choices, made so that after the second pass two coders have a Cohen's kappa of
@@ -99,7 +99,7 @@ class Coder:
     false_mark:
         Chance that a movement of :data:`TAKEN_FOR` is taken for the unit.
     confusion:
-        Chance of a tag from :data:`CONFUSED_WITH`.
+        Mean chance of a tag from :data:`CONFUSED_WITH`; up to four times as much where a face is unclear.
     bridge, shortest:
         Gaps of up to ``bridge`` frames are closed, marks of fewer than ``shortest`` frames left out.
     repair:
@@ -212,6 +212,7 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
     levels = truth[SHOWN_COLUMNS].to_numpy(float) / limits  # (T, 6)
     top, strongest = levels.max(axis=1), levels.argmax(axis=1)
     covered = truth["covered"].to_numpy(float)
+    unclear, resembled = _look(seed, strongest)
 
     rng = stream(seed, coder.name, "Neutral")
     moving = truth[list(SHOWN_UNITS)].to_numpy(float).max(axis=1)  # (T,)
@@ -225,9 +226,11 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
         level = np.where(strongest == number, top, 0)
         marks = tidy(ranges_above(level, coder.release), coder)
         marks = marks[~_missed(rng, marks, level, covered, coder, 1, passes)]
-        wrong = rng.uniform(size=len(marks)) < coder.confusion
+        first = marks[:, 0]
+        wrong = rng.uniform(size=len(marks)) < coder.confusion * unclear[first]
         wrong &= ~_repaired(rng, len(marks), coder, passes)
-        other = rng.choice(CONFUSED_WITH[name], len(marks))
+        neighbours = np.array(CONFUSED_WITH[name])
+        other = neighbours[(resembled[first] * len(neighbours)).astype(int)]
         marks = _moved(rng, marks, coder, 1, passes)
         layers += [(marks[~wrong], name)] + [(marks[wrong & (other == tag)], tag) for tag in np.unique(other)]
     labels = Labels.empty(len(truth))
@@ -237,6 +240,17 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
     labels.has_expression[:] = (tag >= 0) & truth["visible"].to_numpy(bool)
     labels.expression[labels.has_expression] = tag[labels.has_expression]
     return labels
+
+
+def _look(seed: int, strongest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How unclear a face is, on average 1, and which neighbour it resembles, 0 to 1: ``(T,)`` each.
+
+    Both stay the same while one expression is the strongest, and are the same for all coders. Errors that come
+    from the face and not from the coder are made together, and no agreement removes them.
+    """
+    stretch = np.cumsum(np.diff(strongest, prepend=strongest[:1]) != 0)  # (T,)
+    unclear, resembled = stream(seed, "look").uniform(size=(2, stretch.max(initial=0) + 1))
+    return 4 * unclear[stretch] ** 3, resembled[stretch]  # few are unclear, and these very much
 
 
 def ranges_above(level: np.ndarray, release: float) -> np.ndarray:

@@ -9,7 +9,7 @@ References
 ----------
 S. Mariooryad, C. Busso, "Correcting time-continuous emotional labels by modeling the reaction lag of
 evaluators", IEEE Trans. Affective Computing 6(2), 2015. S. Zafeiriou et al., "Aff-Wild: valence and arousal
-'in-the-wild' challenge", CVPR Workshops 2017: raters with a joystick that gives -1000 to 1000.
+'in-the-wild' challenge", CVPR Workshops 2017: raters with a joystick.
 """
 
 from dataclasses import dataclass
