@@ -12,7 +12,7 @@ what makes coders differ:
 3. *The second pass.* The coder watches again and puts part of this right (Section III.D).
 
 Numbers without a source are choices, made so that after the second pass two coders have a Cohen's kappa of
-about 0.65 to 0.9 for an action unit, the least for AU15, AU20 and AU6, and all three tag about half of the
+about 0.5 to 0.9 for an action unit, the least for AU15, AU20 and AU6, and all three tag more than half of the
 frames alike with an expression (the paper: 115,640 of 288,000).
 
 References
