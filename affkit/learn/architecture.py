@@ -5,7 +5,8 @@ through the network, hooks note what every layer takes and gives, and padding is
 """
 
 from collections import Counter
-from itertools import zip_longest
+from collections.abc import Iterable
+from itertools import product, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from affkit.learn.gan import (
     GanNetConfig,
     Generator,
     Layer,
+    sample_z,
 )
 
 _TABLE_V = """
@@ -287,6 +289,34 @@ def coverage(filter: int, stride: int, side: int = 6, padding: str = "same") -> 
     nn.init.ones_(layer.weight)
     with torch.no_grad():
         return layer(torch.ones(1, 1, side, side))[0, 0].numpy()
+
+
+def parity_spread(config: GanNetConfig, seeds: Iterable[int], n: int = 16) -> pd.DataFrame:
+    """How much the pixels of untrained generators vary, by whether their row and column are even or odd.
+
+    A pixel that more filter taps reach is a sum of more random terms, so checkerboards are there from the
+    start. A quarter of the image at each border is left out.
+
+    Returns
+    -------
+    DataFrame
+        A row a seed, of weights and of ``n`` z; columns ``even, even`` (row, column), ``even, odd``,
+        ``odd, even`` and ``odd, odd``: the standard deviation.
+    """
+    rows, names = [], ("even", "odd")
+    for seed in seeds:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            images = Generator(config)(sample_z(n, seed))  # (n, 3, S, S), normalised over this batch
+        border = config.image_size // 8 * 2  # even
+        inner = images[..., border:-border, border:-border]
+        rows.append(
+            {
+                f"{names[i]}, {names[j]}": inner[..., i::2, j::2].std().item()
+                for i, j in product((0, 1), repeat=2)
+            }
+        )
+    return pd.DataFrame(rows, pd.Index(seeds, name="seed"))
 
 
 def footprint(discriminator: Discriminator, seed: int = 0) -> np.ndarray:
