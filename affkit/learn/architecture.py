@@ -291,11 +291,12 @@ def coverage(filter: int, stride: int, side: int = 6, padding: str = "same") -> 
         return layer(torch.ones(1, 1, side, side))[0, 0].numpy()
 
 
-def parity_spread(config: GanNetConfig, seeds: Iterable[int], n: int = 16) -> pd.DataFrame:
+def parity_spread(config: GanNetConfig, seeds: Iterable[int], n: int = 4) -> pd.DataFrame:
     """How much the pixels of untrained generators vary, by whether their row and column are even or odd.
 
     A pixel that more filter taps reach is a sum of more random terms, so checkerboards are there from the
-    start. A quarter of the image at each border is left out.
+    start. The few filters of one network hide them; average over seeds. A quarter of the image at each border
+    is left out.
 
     Returns
     -------
