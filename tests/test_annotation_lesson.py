@@ -1,8 +1,6 @@
 """What annotators are worth: against scikit-learn, formulas, and marks whose errors are known."""
 
 import io
-import re
-import runpy
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from notebook_checks import ROOT
 from PIL import Image
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
+from solutions import solution_functions
 
 from affkit.data.agreement import agree
 from affkit.data.edits import Segment
@@ -26,7 +25,7 @@ from affkit.learn import annotation_lesson as lesson
 from affkit.show import plots
 
 CLIPS = ROOT / "data_samples" / "clips"
-SOLUTIONS = ROOT / "docs" / "solutions" / "02.md"
+ANSWERS = solution_functions("02")
 
 
 def marked(num_frames, *segments):
@@ -237,23 +236,14 @@ def test_a_picture_of_lines_is_small_and_looks_the_same():
     assert not plt.fignum_exists(figure.number)
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> dict:
-    """The functions in the solutions."""
-    blocks = re.findall(r"```python\n(.*?)```", SOLUTIONS.read_text(encoding="utf-8"), re.S)
-    path = tmp_path_factory.mktemp("solutions") / "answers.py"
-    path.write_text("\n".join(block for block in blocks if block.startswith("def ")), encoding="utf-8")
-    return runpy.run_path(str(path))
-
-
 @settings(max_examples=50)
 @given(pair=arrays(np.int8, (2, 40), elements=st.integers(0, 1)))
-def test_solutions_of_the_exercises_are_right(answers, pair):
+def test_solutions_of_the_exercises_are_right(pair):
     first, second = pair.tolist()
     together = first + second
     if 0 < sum(together) < len(together):
-        assert answers["kappa"](first, second) == pytest.approx(cohen_kappa_score(first, second))
+        assert ANSWERS["kappa"](first, second) == pytest.approx(cohen_kappa_score(first, second))
     else:
-        assert np.isnan(answers["kappa"](first, second))
+        assert np.isnan(ANSWERS["kappa"](first, second))
     for a, b in zip(first, second, strict=True):
-        assert answers["all_agree"]([a, b, a]) == (a if a == b else None)
+        assert ANSWERS["all_agree"]([a, b, a]) == (a if a == b else None)

@@ -1,4 +1,4 @@
-"""Tables V to VIII row by row, and TensorFlow's convolutions against plain loops."""
+"""The networks' sizes and variants, and TensorFlow's convolutions against plain loops."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from affkit.learn.gan import (
     Generator,
     Layer,
     fit_size,
-    printed_filters,
     same_padding,
     sample_z,
 )
@@ -27,57 +26,6 @@ def meta(net_class, *args, **kwargs):
     """A network without memory for its weights: only their shapes."""
     with torch.device("meta"):
         return net_class(GanNetConfig(*args, **kwargs))
-
-
-def names(net):
-    return [type(module).__name__ for module in net.layers]
-
-
-# The tables, as printed
-
-
-def test_table_v():
-    generator = meta(Generator, "1")
-    assert printed_filters(generator) == [
-        [2, 2, 100, 384],
-        [4, 4, 384, 128],
-        [4, 4, 128, 64],
-        [6, 6, 64, 3],
-    ]
-    assert names(generator) == ["Deconvolution", "BatchNorm2d", "ReLU"] * 3 + ["Deconvolution", "Tanh"]
-    strides = [module.stride for module in generator.layers if isinstance(module, nn.ConvTranspose2d)]
-    assert strides == [(1, 1), (2, 2), (2, 2), (2, 2)]
-
-
-def test_table_vi():
-    discriminator = meta(Discriminator, "1")
-    assert printed_filters(discriminator) == [[5, 5, 3, 64], [5, 5, 64, 128], [5, 5, 128, 256]]
-    assert names(discriminator) == ["Convolution", "BatchNorm2d", "LeakyReLU"] * 3
-    assert all(m.stride == (2, 2) for m in discriminator.layers if isinstance(m, nn.Conv2d))
-    assert all(m.negative_slope == 0.2 for m in discriminator.layers if isinstance(m, nn.LeakyReLU))
-    assert discriminator.head.weight.shape == (2 + 8 + 1, 4 * 4 * 256)
-
-
-@pytest.mark.parametrize(("configuration", "k"), [("2", 5), ("2-7x7", 7)])
-def test_tables_vii_and_viii(configuration, k):
-    generator, discriminator = meta(Generator, configuration), meta(Discriminator, configuration)
-    assert generator.project[0].weight.shape == (1 * 6 * 6 * 1024, 100)
-    assert printed_filters(generator) == [
-        [k, k, 1024, 512],
-        [k, k, 512, 256],
-        [k, k, 256, 128],
-        [k, k, 128, 3],
-    ]
-    assert printed_filters(discriminator) == [
-        [k, k, 3, 64],
-        [k, k, 64, 128],
-        [k, k, 128, 256],
-        [k, k, 256, 512],
-    ]
-    assert discriminator.head.weight.shape == (2 + 8 + 1, 6 * 6 * 512)
-    images = generator(torch.zeros(2, 100, device="meta"))
-    assert images.shape == (2, 3, 96, 96)
-    assert discriminator(images).fake.shape == (2,)
 
 
 def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():

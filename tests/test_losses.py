@@ -71,6 +71,38 @@ def test_ccc_of_a_shifted_and_scaled_copy(values, shift, scale):
     assert losses.ccc(x * scale + shift, x * scale + shift).item() == pytest.approx(1)
 
 
+@given(PAIRS, st.floats(-1, 1), st.floats(0.1, 10))
+def test_ccc_does_not_see_a_change_of_units_that_both_share(pair, shift, scale):
+    x, y = pair
+    assume(np.var(x) + np.var(y) > 1e-6)
+    shared = losses.ccc(tensor(scale * x + shift), tensor(scale * y + shift)).item()
+    assert shared == pytest.approx(losses.ccc(tensor(x), tensor(y)).item(), abs=1e-6)
+
+
+@given(PAIRS)
+def test_ccc_is_never_farther_from_0_than_pearsons_correlation(pair):
+    assume(all(np.var(values) > 1e-6 for values in pair))
+    pearson = np.corrcoef(*pair)[0, 1]
+    value = losses.ccc(*map(tensor, pair)).item()
+    assert abs(value) <= abs(pearson) + 1e-9 and value * pearson >= -1e-12
+
+
+@pytest.mark.parametrize("known", [0.3, 0.5, 0.8])
+def test_mse_rewards_shrunken_predictions_and_ccc_those_as_wide_as_the_labels(known):
+    """Labels are a signal plus what no one can know; the prediction is k times the signal."""
+    signal, unknown = RNG.normal(size=(2, 50_000)) * [[known**0.5], [(1 - known) ** 0.5]]
+    factors = np.linspace(0.5, 2.5, 101)
+    signal, labels = tensor(signal - signal.mean()), tensor(signal + unknown)
+    scores = np.array(
+        [
+            (losses.va_loss(k * signal[:, None], labels[:, None], kind="mse"), losses.ccc(k * signal, labels))
+            for k in factors.tolist()
+        ]
+    )
+    assert factors[scores[:, 0].argmin()] == pytest.approx(1, abs=0.02)
+    assert factors[scores[:, 1].argmax()] == pytest.approx(known**-0.5, abs=0.02)
+
+
 @given(
     st.floats(-1, 1, width=32),
     st.floats(-1, 1, width=32),
@@ -108,6 +140,7 @@ def test_gradients_are_the_numerical_ones():
     logits = tensor(RNG.normal(size=(5, 8)), grad=True)
     units = tensor(RNG.integers(0, 2, (5, 8)))
     assert torch.autograd.gradcheck(lambda z: losses.au_loss(z, units, units > 0), (logits,))
+    assert torch.autograd.gradcheck(lambda z: losses.fake_loss(z[0], 0.9), (logits,))
     faces = tensor(RNG.uniform(-3, 3, (2, 3, 2, 2)), grad=True)
     fake_logit = tensor(RNG.normal(size=2), grad=True)
     for kind in losses.GENERATOR_LOSSES:
@@ -149,6 +182,17 @@ def test_fake_loss_of_sure_and_wrong_answers_is_finite():
     p = 1 / (1 + np.exp(-0.7))
     expected = -(0.9 * np.log(p) + 0.1 * np.log(1 - p))
     assert losses.fake_loss(tensor([0.7]), 0.9).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("logit", [-80.0, -20.0, -3.0, 0.0, 3.0, 20.0, 80.0])
+def test_float32_logits_give_the_loss_of_float64_where_a_sigmoid_gives_infinity(logit):
+    for label in (0.0, 0.9, 1.0):
+        exact = np.logaddexp(0, logit) - label * logit  # float64
+        single = losses.fake_loss(torch.tensor([logit]), label).item()
+        assert single == pytest.approx(exact, rel=1e-6, abs=1e-7)
+    with np.errstate(divide="ignore"):
+        careless = -np.log(1 - 1 / (1 + np.exp(np.float32(-logit))))  # label 0
+    assert np.isfinite(careless) == (logit < 17)
 
 
 # Eq. 2
@@ -199,14 +243,61 @@ def test_masked_frames_have_no_gradient_and_unlabelled_ones_only_that_of_the_fak
         va.grad = units.grad = fake.grad = None
 
 
-def test_what_is_masked_may_be_anything():
+@pytest.mark.parametrize("kind", losses.VA_LOSSES)
+def test_what_is_masked_may_be_anything_and_changes_no_loss_and_no_gradient(kind):
     labels = make_labels()
-    va, units, fake = torch.randn(6, 2), torch.randn(6, 8), torch.randn(6)
-    clean = losses.real_loss(DiscriminatorOutput(va, units, fake), labels)
+    output = DiscriminatorOutput(
+        *(torch.randn(shape, requires_grad=True) for shape in ((6, 2), (6, 8), (6,)))
+    )
+
+    def terms_and_gradients():
+        terms = losses.real_loss(output, labels, kind)
+        return [*terms.values(), *torch.autograd.grad(sum(terms.values()), output)]
+
+    clean = terms_and_gradients()
     labels["valence"][~labels["has_va"]] = torch.nan
     labels["action_units"][~labels["has_action_units"]] = torch.nan
-    dirty = losses.real_loss(DiscriminatorOutput(va, units, fake), labels)
-    assert all(clean[name] == dirty[name] for name in ("va", "au", "fake"))
+    with torch.no_grad():
+        output.va[~labels["has_va"]] = torch.inf
+        output.action_units[~labels["has_action_units"]] = torch.nan
+    assert all(map(torch.equal, clean, terms_and_gradients()))
+
+
+@pytest.mark.parametrize("kind", losses.EXPRESSION_LOSSES)
+def test_a_masked_expression_may_be_any_number(kind):
+    labels = make_labels()
+    logits, mask = torch.randn(6, 7, requires_grad=True), labels["has_expression"]
+    results = []
+    for junk in (0, -1, 99):
+        loss = losses.expression_loss(logits, labels["expression"].where(mask, junk), mask, kind)
+        results.append([loss, *torch.autograd.grad(loss, logits)])
+        with torch.no_grad():
+            logits[~mask] = torch.nan
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
+@given(PAIRS, st.randoms())
+def test_a_mask_leaves_the_loss_of_what_is_labelled(pair, random):
+    """Of all losses; against the same numbers with the masked ones taken out."""
+    x, y = map(tensor, pair)
+    mask = torch.tensor([random.random() < 0.6 for _ in x])
+    assume(mask.any())
+    va, units = torch.stack([x, y], 1), x[:, None].expand(-1, 8)
+    of_all = [
+        losses.ccc(x, y, mask),
+        losses.au_loss(units, (units > 0).double(), mask[:, None].expand(-1, 8)),
+    ]
+    of_all += [losses.va_loss(va, va.flip(0), mask, kind) for kind in losses.VA_LOSSES]
+    of_all += [
+        losses.expression_loss(units[:, :7], (y > 0).long(), mask, k) for k in losses.EXPRESSION_LOSSES
+    ]
+    turned, x, y, va, units = (values[mask] for values in (va.flip(0), x, y, va, units))
+    of_some = [losses.ccc(x, y), losses.au_loss(units, (units > 0).double())]
+    of_some += [losses.va_loss(va, turned, kind=kind) for kind in losses.VA_LOSSES]
+    of_some += [
+        losses.expression_loss(units[:, :7], (y > 0).long(), kind=k) for k in losses.EXPRESSION_LOSSES
+    ]
+    torch.testing.assert_close(torch.stack(of_all), torch.stack(of_some), rtol=1e-9, atol=1e-12)
 
 
 def test_nothing_labelled_costs_nothing():

@@ -279,21 +279,6 @@ def fit_size(images: Tensor, size: int) -> Tensor:
     return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
 
 
-def printed_filters(net: nn.Module) -> list[list[int]]:
-    """Filter shapes of a live network as the paper prints them: [height, width, in, out], layer by layer.
-
-    >>> printed_filters(Generator(GanNetConfig("1")))[0]
-    [2, 2, 100, 384]
-    """
-    filters = []
-    for module in net.modules():
-        if isinstance(module, nn.ConvTranspose2d):
-            filters.append(list(module.weight.permute(2, 3, 0, 1).shape))
-        elif isinstance(module, nn.Conv2d):
-            filters.append(list(module.weight.permute(2, 3, 1, 0).shape))
-    return filters
-
-
 def _start_weights(net: nn.Module, std: float | None) -> None:
     """DCGAN's start (Radford et al. 2015): weights from N(0, std), batch norm's scales from N(1, std)."""
     if std is None:

@@ -96,7 +96,9 @@ def va_loss(predicted: Tensor, target: Tensor, mask: Tensor | None = None, kind:
     """
     mask = torch.ones_like(predicted[..., 0], dtype=torch.bool) if mask is None else mask
     if _known(kind, VA_LOSSES) == "mse":
-        return _masked_mean((predicted - target).square(), mask.unsqueeze(-1).expand_as(predicted))
+        both = mask.unsqueeze(-1).expand_as(predicted)  # (..., 2)
+        predicted, target = _labelled(both, predicted, target)
+        return _masked_mean((predicted - target).square(), both)
     rho_v, rho_a = (ccc(predicted[..., i], target[..., i], mask) for i in (0, 1))
     return torch.where(mask.any(), 1 - (rho_a + rho_v) / 2, 0)
 
@@ -119,6 +121,7 @@ def au_loss(logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tenso
     tensor(0.6931)
     """
     mask = torch.ones_like(logits, dtype=torch.bool) if mask is None else mask
+    logits, target = _labelled(mask, logits, target)
     return _masked_mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), mask)
 
 
@@ -267,6 +270,7 @@ def expression_loss(
     tensor(1.9459)
     """
     mask = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
+    (target,), (logits,) = _labelled(mask, target), _labelled(mask.unsqueeze(-1), logits)
     if _known(kind, EXPRESSION_LOSSES) == "cross_entropy":
         entropy = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")  # (N,)
         return _masked_mean(entropy, mask.flatten())
@@ -315,8 +319,17 @@ def multitask_loss(
     }
 
 
+def _labelled(mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors with 0 wherever the mask is false.
+
+    Before the formula, not after it: behind a NaN the chain rule multiplies a gradient of 0 by NaN, which is
+    NaN again, although the loss itself looks right.
+    """
+    return tuple(torch.where(mask, tensor, 0) for tensor in tensors)
+
+
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the mask; 0 when it is empty. What is masked may be anything, NaN included."""
+    """Mean over the mask; 0 when it is empty."""
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
 
 

@@ -103,7 +103,7 @@ def valence_arousal_plane(traces: Mapping[str, tuple[np.ndarray, np.ndarray]], t
     """Paths of faces through the valence-arousal plane: name -> (valence ``(T,)``, arousal ``(T,)``)."""
     figure, axis = plt.subplots(figsize=(4.6, 4.6))
     axis.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.6"))
-    for (name, (valence, arousal)), style in zip(traces.items(), _line_styles(), strict=False):
+    for (name, (valence, arousal)), style in zip(traces.items(), line_styles(), strict=False):
         axis.plot(valence, arousal, label=name, linewidth=1.6, **style)
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.axvline(0, color="0.6", linewidth=0.8)
@@ -123,7 +123,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
         3, 1, figsize=(11, 5.4), sharex=True, height_ratios=[3, 0.9, 3]
     )
     for (name, values), style in zip(
-        {"valence": labels.valence, "arousal": labels.arousal}.items(), _line_styles(), strict=False
+        {"valence": labels.valence, "arousal": labels.arousal}.items(), line_styles(), strict=False
     ):
         traces.plot(seconds, np.where(labels.has_va, values, np.nan), label=name, **style)
     traces.axhline(0, color="0.6", linewidth=0.8)
@@ -208,7 +208,7 @@ def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "
     return figure
 
 
-def _line_styles() -> list[dict]:
+def line_styles() -> list[dict]:
     """Each colour with a dash of its own, so that lines stay apart in grey."""
     return [
         {"color": color, "linestyle": dash}

@@ -1,0 +1,36 @@
+"""The functions in docs/solutions, and what the exercises of a notebook say to them."""
+
+import ast
+import io
+import re
+from contextlib import redirect_stdout
+
+import nbformat
+import numpy as np
+from notebook_checks import ROOT, code_cells
+
+from affkit.show.exercises import check
+
+
+def solution_functions(number: str) -> dict:
+    """Name to function: all blocks of ``docs/solutions/<number>.md`` that begin with a definition."""
+    text = (ROOT / "docs" / "solutions" / f"{number}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict = {"np": np}
+    exec("\n".join(block for block in blocks if block.startswith("def ")), names)
+    return {name: value for name, value in names.items() if callable(value) and name != "__builtins__"}
+
+
+def said_by_exercises(number: str, answers: dict) -> list[str]:
+    """What the checks of a notebook print when the reader's functions are ``answers``, a line a check."""
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    printed = io.StringIO()
+    for cell in code_cells(nbformat.read(path, as_version=4)):
+        module = ast.parse(cell.source)
+        if any(isinstance(node, ast.Expr) and ast.unparse(node).startswith("check(") for node in module.body):
+            unwritten = [node for node in module.body if isinstance(node, ast.FunctionDef)]
+            assert {node.name for node in unwritten} <= set(answers)
+            module.body = [node for node in module.body if node not in unwritten]
+            with redirect_stdout(printed):
+                exec(compile(module, str(path), "exec"), {"np": np, "check": check} | answers)
+    return printed.getvalue().splitlines()
