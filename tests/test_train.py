@@ -1,5 +1,7 @@
 """Both training runs on small stores of noise: repeatable, resumable, and usable afterwards."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,10 +138,13 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
     assert (config.fake_target, config.fake_label, config.generator_loss) == (0.01, 0.9, "log")
     assert (config.generator_steps, config.discriminator_steps, config.width) == (5, 1, 1.0)
     assert GanConfig.recipe("paper", "2").generator_steps == 2
+    other = [GanConfig.recipe("paper-d-more", name) for name in ("1", "2")]
+    assert [(c.generator_steps, c.discriminator_steps) for c in other] == [(1, 5), (1, 2)]
+    assert replace(other[0], generator_steps=5, discriminator_steps=1) == config
     best = MtlConfig()
     assert (best.alpha, best.beta, best.va_loss, best.expression_loss) == (0.5, 0.5, "ccc", "cross_entropy")
     assert (best.lr, best.batch_size, best.sequence_length, best.attention_length) == (1e-3, 10, 80, 32)
-    with pytest.raises(UserError, match="choose paper or kit"):
+    with pytest.raises(UserError, match="choose paper or paper-d-more or kit"):
         GanConfig.recipe("best")
 
 

@@ -11,6 +11,7 @@ from affkit.cli.options import (
     Force,
     Precision,
     Resume,
+    SaveEvery,
     Seed,
     Width,
     app,
@@ -28,10 +29,19 @@ def train_gan(
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
-    recipe: Annotated[str, typer.Option(help="kit: good faces on two cores. paper: all as printed.")] = "kit",
+    recipe: Annotated[
+        str, typer.Option(help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
+    ] = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    augment: Annotated[
+        str, typer.Option(help="Change what the discriminator sees: any of color,translation,cutout.")
+    ] = "",
+    spectral_norm: Annotated[
+        bool, typer.Option("--spectral-norm", help="In the discriminator, for batch normalisation.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
+    save_every: SaveEvery = 200,
     width: Width = 1.0,
     seed: Seed = 0,
     resume: Resume = False,
@@ -43,8 +53,10 @@ def train_gan(
     from affkit.learn import train
 
     changes = {"width": width, "targets": targets, "va_loss": va_loss, "seed": seed}
+    changes |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
-    run = train.train_gan(Store.open(data), out, settings, steps, resume, device, precision)
+    how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
+    run = train.train_gan(Store.open(data), out, settings, steps, **how)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 
 
@@ -53,6 +65,7 @@ def train_mtl(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
+    save_every: SaveEvery = 200,
     alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the expressions in Eq. 6.")] = 0.5,
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
@@ -74,8 +87,8 @@ def train_mtl(
 
     losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
     config = train.MtlConfig(width=width, lr=lr, frozen=frozen, seed=seed, **losses)
-    how = {"resume": resume, "device": device, "precision": precision, "weights": weights}
-    run = train.train_mtl(Store.open(data), out, config, steps=steps, **how)
+    how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, weights=weights, **how)
     typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 

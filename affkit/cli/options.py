@@ -23,6 +23,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on the
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps from one checkpoint to the next.")]
 Width = Annotated[
     float, typer.Option("--width", min=0.01, help="Channels as a share of the paper's; 1.0 is the paper.")
 ]

@@ -27,7 +27,9 @@ ARCHITECTURES = {
 OTHER_FILE = "give a .safetensors file written by `affkit train`"
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, config: Mapping | None = None) -> Path:
+def save_checkpoint(
+    path: str | Path, model: nn.Module, config: Mapping | None = None, half: bool = False
+) -> Path:
     """Write the weights of ``model`` and what is needed to build it again.
 
     Parameters
@@ -39,13 +41,25 @@ def save_checkpoint(path: str | Path, model: nn.Module, config: Mapping | None =
         :class:`~affkit.learn.affwildnet.AffWildNet`.
     config:
         How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
+    half:
+        Store float16, half the bytes: a weight keeps 3 digits. It is read back as float32.
+
+    Raises
+    ------
+    UserError
+        If ``half`` and a weight is larger than float16 can hold, 65504.
     """
+    tensors = model.state_dict()
+    if half:
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise UserError(path, "has a weight too large for float16", "store it without half")
     header = {
         "architecture": model.architecture,
         "net": json.dumps(asdict(model.config)),
         "training": json.dumps(dict(config or {})),
     }
-    write_tensors(path, model.state_dict(), header)
+    write_tensors(path, tensors, header)
     return Path(path)
 
 

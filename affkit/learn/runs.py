@@ -34,6 +34,9 @@ class Trainer(Protocol):
     def step(self, number: int) -> Mapping[str, Tensor | float]:
         """Train one step; the values of the losses, by name, the same names each time."""
 
+    def trouble(self, steps: int) -> str | None:
+        """Why it makes no sense to go on after ``steps`` steps, as a clause; None while all is well."""
+
     def save(self, out: Path, steps: int) -> None:
         """Write the networks, after ``steps`` steps, into the folder ``out``."""
 
@@ -127,8 +130,8 @@ def run(
     Raises
     ------
     UserError
-        If ``out`` holds a run already (without ``resume``) or another one (with it), or the loss is no longer
-        a number; the last good checkpoint stays.
+        If ``out`` holds a run already (without ``resume``) or another one (with it), or the run diverged: a
+        loss or a weight is no longer a number, or the trainer is in trouble. The last good checkpoint stays.
     """
     done, log = _start(trainer, out, identity, resume)
     values = []
@@ -138,6 +141,7 @@ def run(
             bar.update()
             if (number + 1) % save_every == 0 or number + 1 == steps:
                 log = _extend_log(log, values, number + 1, out)
+                _stop_in_trouble(trainer, number + 1, out)
                 _save(trainer, out, identity, number + 1, log)
                 values = []
                 last = log.iloc[-1].drop("step").to_dict()
@@ -175,6 +179,16 @@ def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) 
         problem = f"the loss is no longer a number at step {bad.iloc[0]}"
         raise UserError(out, problem, "lower the learning rate; the last good checkpoint is kept")
     return pd.concat([log, new], ignore_index=True)
+
+
+def _stop_in_trouble(trainer: Trainer, steps: int, out: Path) -> None:
+    """Losses can still be numbers when the last update has left weights that are not."""
+    numbers = (t for m in trainer.modules.values() for t in m.state_dict().values() if t.is_floating_point())
+    finite = all(tensor.isfinite().all() for tensor in numbers)
+    problem = trainer.trouble(steps) if finite else "a weight is no longer a number"
+    if problem:
+        mend = "lower the learning rate or try another seed; the last good checkpoint is kept"
+        raise UserError(out, f"{problem} (step {steps})", mend)
 
 
 def _save(trainer: Trainer, out: Path, identity: Mapping, step: int, log: pd.DataFrame) -> None:
