@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 ARCHITECTURES = {
     "generator": (Generator, GanNetConfig),
     "discriminator": (Discriminator, GanNetConfig),
     "affwildnet": (AffWildNet, AffWildNetConfig),
+    "featurenet": (FeatureNet, FeatureNetConfig),
 }
 OTHER_FILE = "give a .safetensors file written by `affkit train`"
 
@@ -37,8 +39,8 @@ def save_checkpoint(
     path:
         The file, by custom ``*.safetensors``; an existing one is replaced in one go.
     model:
-        A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator` or
-        :class:`~affkit.learn.affwildnet.AffWildNet`.
+        A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator`,
+        :class:`~affkit.learn.affwildnet.AffWildNet` or :class:`~affkit.learn.feature_net.FeatureNet`.
     config:
         How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
     half:
@@ -71,7 +73,7 @@ def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[
     path:
         The file.
     architecture:
-        ``"generator"``, ``"discriminator"`` or ``"affwildnet"``, when only that one is of use.
+        One of :data:`ARCHITECTURES`, when only that one is of use.
 
     Returns
     -------

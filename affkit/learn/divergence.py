@@ -65,8 +65,8 @@ class CollapseWatch:
         if steps < START:
             return None
         diversity, fake = self.measure(generator, discriminator)
-        if not diversity >= LEAST_DIVERSITY:
-            return f"the generator collapsed: its faces differ {diversity:.1%} as much as real ones"
         if not SURE <= fake <= 1 - SURE:
             return f"the discriminator saturated: generated faces are fake with probability {fake:.4f}"
+        if diversity < LEAST_DIVERSITY:
+            return f"the generator collapsed: its faces differ {diversity:.1%} as much as real ones"
         return None
