@@ -101,5 +101,7 @@ def test_each_picture_is_changed_by_itself():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(UserError, match="augment: 'blur' is not known; choose from color, translation, cutout"):
+    with pytest.raises(
+        UserError, match="augment: 'blur' is not known; choose from color, translation, cutout"
+    ):
         GanConfig(augment=("color", "blur"))

@@ -16,7 +16,8 @@ from affkit.learn.checkpoints import save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
-COMMANDS += ["train gan", "train mtl", "generate", "predict", "notebooks run"]
+COMMANDS += ["train gan", "train mtl", "train features", "evaluate gan", "generate", "predict"]
+COMMANDS += ["notebooks run"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")
@@ -88,6 +89,10 @@ MISTAKES = {
     "train gan --data nowhere --out out": "nowhere",
     "train mtl --data nowhere --out out": "nowhere",
     "train gan --data taken --out out --recipe good": "good",
+    "train gan --data nowhere --out out --augment blur": "'blur' is not known; choose from color",
+    "train gan --data nowhere --out out --recipe kit --save-every 0": "Invalid value for '--save-every'",
+    "train features --data nowhere --out out": "nowhere",
+    "evaluate gan --run taken --data nowhere --features words.mp4": "nowhere",
     "generate --checkpoint missing.safetensors -o out.png": "missing.safetensors: no such file",
     "generate --checkpoint discriminator.safetensors -o out.png": "needed are those of generator",
     "generate --checkpoint words.mp4 -o out.png": "words.mp4",
@@ -137,6 +142,8 @@ def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
         answer = affkit(line)
         assert answer.returncode == 0, answer.stderr
         assert "Traceback" not in answer.stderr
+    answer = affkit("train features --data store --out features --steps 1")
+    assert answer.returncode == 2 and "does not say who is in its videos" in answer.stderr
     table = pd.read_csv(folder / "table.csv")
     assert table["frame"].tolist() == list(range(1, 13))
     assert table[["valence", "arousal"]].abs().max().max() <= 1

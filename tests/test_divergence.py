@@ -7,13 +7,14 @@ import torch
 from noise_store import make_store
 from safetensors.torch import load_file
 from scipy.spatial.distance import pdist
+from torch import nn
 
 from affkit.data.store import FrameDataset
 from affkit.errors import UserError
 from affkit.learn import divergence
 from affkit.learn.divergence import CollapseWatch, mean_distance
-from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
-from affkit.learn.train import GanConfig, MtlConfig, train_gan, train_mtl
+from affkit.learn.gan import Discriminator, GanNetConfig
+from affkit.learn.train import GanConfig, train_gan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,15 +55,60 @@ def test_an_absurd_learning_rate_ends_in_no_number(tmp_path, recipe):
         assert finite(saved) and finite(tmp_path / "run" / "generator.safetensors")
 
 
+class Shows(nn.Module):
+    """A generator that shows what it is given, whatever z is."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = nn.Parameter(images)
+
+    def forward(self, z):
+        return self.images
+
+
+def test_diversity_is_measured_beside_that_of_the_real_faces(tmp_path):
+    faces = FrameDataset(make_store(tmp_path / "store", frames=80))
+    watch, discriminator = CollapseWatch(faces, 32), Discriminator(GanNetConfig("1", width=0.03))
+    real = faces[np.unique(np.linspace(0, 79, 64).round().astype(int))][0]
+    for share in (1.0, 0.2, 0.05, 0.0):
+        shows = Shows(real * share)
+        assert watch.measure(shows, discriminator)[0] == pytest.approx(share, abs=1e-6)
+        trouble = watch.trouble(shows, discriminator, steps=500)
+        assert trouble is None if share > 0.1 else "the generator collapsed" in trouble
+        assert watch.trouble(shows, discriminator, steps=499) is None  # too early to say
+    assert shows.training and discriminator.training
+    with torch.no_grad():
+        discriminator.head.weight.zero_()
+        discriminator.head.bias.fill_(9.0)
+    assert "fake with probability 0.9999" in watch.trouble(Shows(real), discriminator, steps=500)
+
+
 def test_a_generator_that_collapses_stops_the_run(tmp_path, monkeypatch):
-    """With this learning rate every pixel runs into the end of tanh: one picture, whatever z is."""
-    monkeypatch.setattr(divergence, "START", 60)
+    """With this learning rate it soon draws one picture, whatever z is."""
+    monkeypatch.setattr(divergence, "START", 250)
     store = make_store(tmp_path / "store")
-    line = complaint(train, store, tmp_path / "run", 300, lr_generator=100.0)
-    assert "the generator collapsed: its faces differ 0.0% as much as real ones (step 100)" in line
+    line = complaint(train, store, tmp_path / "run", 400, save_every=200, lr_generator=1.0)
+    assert "the generator collapsed: its faces differ 0.0% as much as real ones (step 400)" in line
     assert line.endswith("the last good checkpoint is kept")
-    assert len(pd.read_csv(tmp_path / "run" / "log.csv")) == 50 and finite(
-        tmp_path / "run" / "generator.safetensors"
-    )
-    run = train(store, tmp_path / "on", 100, lr_generator=100.0, stop_at_collapse=False)
-    assert len(run.log) == 100 and np.isfinite(run.log).all(axis=None)  # no loss tells of it
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert len(log) == 200 and np.isfinite(log).all(axis=None)  # no loss told of it
+    assert finite(tmp_path / "run" / "generator.safetensors")
+
+
+def test_a_discriminator_that_is_sure_of_everything_stops_the_run(tmp_path, monkeypatch):
+    """The generator stands still, and the label of its faces is not smoothed."""
+    monkeypatch.setattr(divergence, "START", 60)
+    how = {"lr_generator": 1e-12, "fake_label": 1.0, "lr_discriminator": 1e-2}
+    line = complaint(train, make_store(tmp_path / "store"), tmp_path / "run", 300, **how)
+    assert "the discriminator saturated: generated faces are fake with probability" in line
+    assert finite(tmp_path / "run" / "discriminator.safetensors")
+
+
+def test_who_wants_to_go_on_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(divergence, "START", 0)
+    monkeypatch.setattr(divergence, "LEAST_DIVERSITY", 9.0)
+    store = make_store(tmp_path / "store")
+    assert "collapsed" in complaint(train, store, tmp_path / "run", 1)
+    assert not (tmp_path / "run").exists()
+    assert len(train(store, tmp_path / "on", 1, stop_at_collapse=False).log) == 1
+    assert GanConfig.recipe("kit").stop_at_collapse and not GanConfig.recipe("paper").stop_at_collapse

@@ -135,7 +135,9 @@ def evaluate_gan(
             neighbours |= {f"{kind}_{name}": values for name, values in found.items()}
         bar.update()
     told = [name for name in MEASURES if name in table]
-    return GanEvaluation(pd.DataFrame(table).T.loc[told], fake, pd.DataFrame(neighbours))
+    return GanEvaluation(
+        pd.DataFrame(table).T.loc[told, ["generated", "real"]], fake, pd.DataFrame(neighbours)
+    )
 
 
 @torch.no_grad()
