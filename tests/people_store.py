@@ -1,16 +1,18 @@
-"""A store, in memory, of people who look different; affect is the height of an edge in their picture."""
+"""A store of people who look different; affect is the height of an edge in their picture."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from affkit.data import store as stores
 from affkit.data.store import Store
 from affkit.labels import ACTION_UNITS
 
 
 def people_store(num_people=6, moments=12, size=16, seed=0) -> Store:
-    """Each person in one video; moments are a second apart."""
+    """In memory: each person in one video; moments are a second apart."""
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(num_people), moments)
     looks = rng.integers(40, 216, (num_people, 4, 4, 3)).repeat(size // 4, 1).repeat(size // 4, 2)
@@ -30,3 +32,11 @@ def people_store(num_people=6, moments=12, size=16, seed=0) -> Store:
         index[name] = pd.array((valence > 0).astype(int), "Int8")
     pixels = images.round().clip(0, 255).astype(np.uint8)
     return Store(Path("people"), index, pixels, {"size": size, "action_units": list(ACTION_UNITS)})
+
+
+def write_store(store: Store, path: Path) -> None:
+    """The same as a folder."""
+    path.mkdir()
+    store.index.to_csv(path / stores.INDEX, index=False)
+    np.save(path / stores.CROPS, store.images)
+    (path / stores.INFO).write_text(json.dumps({"format": stores.FORMAT} | store.info))

@@ -106,9 +106,6 @@ class MtlTrainer:
         self._optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def trouble(self, steps: int) -> None:
-        """None: what can go wrong here shows in the losses."""
-
     def save(self, out: Path, steps: int) -> None:
         """The network as ``affwildnet.safetensors``."""
         how = {"config": asdict(self.config), "steps": steps}
