@@ -155,9 +155,9 @@ def pixels_of(net: FeatureNet, images: np.ndarray) -> np.ndarray:
 
     The second version is the mirror image: most recipes train on faces flipped at random.
     """
-    small = _resized(images, net.config.image_size)  # (N, S, S, 3)
-    versions = (small, small[:, :, ::-1])
-    return np.stack([to_unit_range(np.ascontiguousarray(v)).flatten(1).numpy() for v in versions])
+    size, batches = net.config.image_size, np.array_split(images, -(-len(images) // 256))
+    small = torch.cat([fit_size(to_unit_range(batch), size) for batch in batches])  # (N, 3, s, s)
+    return torch.stack([small, small.flip(-1)]).flatten(2).numpy()
 
 
 SPACES = {"features": features_of, "pixels": pixels_of}
@@ -262,7 +262,8 @@ def agreement(discriminator, net: FeatureNet, fake: np.ndarray, real: np.ndarray
         units = theirs[list(ACTION_UNITS)].to_numpy() >= 0.5
         found = evaluate(ours, _as_labels(theirs, units))
         if ACTION_UNITS[0] in ours:
-            kappas = [cohen_kappa(ours[name] >= 0.5, units[:, i]) for i, name in enumerate(ACTION_UNITS)]
+            said = ours[list(ACTION_UNITS)].to_numpy() >= 0.5
+            kappas = [cohen_kappa(*pair) for pair in zip(said.T, units.T, strict=True)]
             known = [kappa for kappa in kappas if not np.isnan(kappa)]
             found["au_kappa"] = float(np.mean(known)) if known else float("nan")
         for name in found.keys() & MEASURES.keys():
