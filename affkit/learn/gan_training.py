@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -207,19 +208,22 @@ class GanTrainer:
     def discriminator_step(
         self, real: Tensor, labels: dict[str, Tensor], z: Tensor, random: torch.Generator
     ) -> dict[str, Tensor]:
-        """Minimise R_images + F_images (Eq. 1 and 3); returns the sum and its terms."""
+        """Minimise R_images + F_images (Eq. 1 and 3); returns the sum, its terms and both x."""
         config = self.config
         with torch.no_grad():
             fake = augment(self.generator(z), config.augment, random)  # (B, 3, S, S)
         real = augment(real, config.augment, random)  # (B, 3, S, S)
-        real_terms = real_loss(self.discriminator(real), labels, config.va_loss)
+        real_output = self.discriminator(real)
+        real_terms = real_loss(real_output, labels, config.va_loss)
         with frozen_statistics(self.modules["discriminator"]):
-            output = self.discriminator(fake)
-        fake_terms = fake_images_loss(output, config.fake_va_loss, config.fake_target, config.fake_label)
+            fake_output = self.discriminator(fake)
+        fake_terms = fake_images_loss(fake_output, config.fake_va_loss, config.fake_target, config.fake_label)
         loss = sum(real_terms.values()) + sum(fake_terms.values())
         self._descend(loss, "discriminator", self._step_d)
         terms = {f"real_{name}": term.detach() for name, term in real_terms.items()}
         terms |= {f"fake_{name}": term.detach() for name, term in fake_terms.items()}
+        outputs = {"x_real": real_output, "x_fake": fake_output}  # the paper's x, the probability of "fake"
+        terms |= {name: output.fake.detach().sigmoid().mean() for name, output in outputs.items()}
         return {"discriminator": loss.detach()} | terms
 
     def generator_step(self, real: Tensor, z: Tensor, w_r: float, random: torch.Generator) -> Tensor:
@@ -240,11 +244,9 @@ class GanTrainer:
         save_checkpoint(out / "discriminator.safetensors", self.modules["discriminator"], how)
         write_picture(out / f"grid_{steps:06d}.png", image_grid(self.pictures(64), columns=8))
 
-    def trouble(self, steps: int) -> str | None:
+    def trouble(self, log: pd.DataFrame) -> str | None:
         """Why it makes no sense to go on, or None, see :class:`~affkit.learn.divergence.CollapseWatch`."""
-        if self._watch is None:
-            return None
-        return self._watch.trouble(self.best_generator, self.modules["discriminator"], steps)
+        return None if self._watch is None else self._watch.trouble(self.best_generator, log)
 
     def pictures(self, n: int, seed: int = 0) -> np.ndarray:
         """``n`` generated faces, ``(n, S, S, 3)`` uint8."""

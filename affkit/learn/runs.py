@@ -107,7 +107,7 @@ def run(
     save_every: int = 200,
     callback: Callable[[int, dict, Trainer], None] | None = None,
     progress: bool = True,
-    trouble: Callable[[int], str | None] | None = None,
+    trouble: Callable[[pd.DataFrame], str | None] | None = None,
 ) -> pd.DataFrame:
     """Train up to step ``steps``; save every ``save_every`` steps and at the end.
 
@@ -120,7 +120,7 @@ def run(
     callback:
         Called after each save with the number of steps, the last values and the trainer.
     trouble:
-        Asked before each save, with the number of steps, why it makes no sense to go on: a clause, or None.
+        Asked before each save, with the log so far, why it makes no sense to go on: a clause, or None.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def run(
             bar.update()
             if (number + 1) % save_every == 0 or number + 1 == steps:
                 log = _extend_log(log, values, number + 1, out)
-                problem = _no_number(trainer) or (trouble and trouble(number + 1))
+                problem = _no_number(trainer) or (trouble and trouble(log))
                 if problem:
                     raise _diverged(out, f"{problem} at step {number + 1}")
                 _save(trainer, out, identity, number + 1, log)
