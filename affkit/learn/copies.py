@@ -6,6 +6,7 @@ two people lie further apart. The threshold is where both errors are equal: as m
 next picture of the same person as are nearer to somebody else. A generated face below it shows, as far as
 this distance can tell, a person of the training set again. The share of errors belongs to the answer: as many
 faces of new people would be called copies, and where it is near one half, the distance tells nothing.
+A blurred face is near to many by pixels: look at it before calling it a copy.
 """
 
 from collections.abc import Callable
