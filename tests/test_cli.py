@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one line for a mistake, and what comes out."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -8,6 +9,7 @@ from collections import namedtuple
 import numpy as np
 import pandas as pd
 import pytest
+from people_store import people_store, write_store
 from skimage import data
 
 from affkit.cli import main
@@ -16,7 +18,8 @@ from affkit.learn.checkpoints import save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
-COMMANDS += ["train gan", "train mtl", "generate", "predict", "notebooks run"]
+COMMANDS += ["train gan", "train mtl", "train features", "evaluate gan", "generate", "predict"]
+COMMANDS += ["notebooks run"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")
@@ -88,6 +91,10 @@ MISTAKES = {
     "train gan --data nowhere --out out": "nowhere",
     "train mtl --data nowhere --out out": "nowhere",
     "train gan --data taken --out out --recipe good": "good",
+    "train gan --data nowhere --out out --augment blur": "'blur' is not known; choose from color",
+    "train gan --data nowhere --out out --recipe kit --save-every 0": "Invalid value for '--save-every'",
+    "train features --data nowhere --out out": "nowhere",
+    "evaluate gan --run taken --data nowhere --features words.mp4": "nowhere",
     "generate --checkpoint missing.safetensors -o out.png": "missing.safetensors: no such file",
     "generate --checkpoint discriminator.safetensors -o out.png": "needed are those of generator",
     "generate --checkpoint words.mp4 -o out.png": "words.mp4",
@@ -137,7 +144,40 @@ def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
         answer = affkit(line)
         assert answer.returncode == 0, answer.stderr
         assert "Traceback" not in answer.stderr
+    answer = affkit("train features --data store --out features --steps 1")
+    assert answer.returncode == 2 and "does not say who is in its videos" in answer.stderr
     table = pd.read_csv(folder / "table.csv")
     assert table["frame"].tolist() == list(range(1, 13))
     assert table[["valence", "arousal"]].abs().max().max() <= 1
     assert ((table["AU12"] >= 0) & (table["AU12"] <= 1)).all()
+
+
+def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
+    write_store(people_store(size=32), folder / "people")
+    names = {"train": range(4), "test": range(4, 6)}
+    sets = {part: {f"clip_{i}": None for i in numbers} for part, numbers in names.items()}
+    subjects = {f"clip_{i}": f"subject_{i}" for i in range(6)}
+    (folder / "part.json").write_text(json.dumps({"sets": sets, "subjects": subjects}))
+    options = "--augment color,cutout --spectral-norm --save-every 1 --part part.json:train"
+    evaluate = "evaluate gan --run gan --data people --features seen/features.safetensors --n 20"
+    for line in (
+        f"train gan --data people --out gan --steps 2 --width 0.1 {options}",
+        "train features --data people --out seen --steps 2 --part part.json:test",
+        f"{evaluate} --part part.json:train -o figures",
+    ):
+        answer = affkit(line)
+        assert answer.returncode == 0, answer.stderr
+    assert all(word in answer.stdout for word in ("FID", "diversity", "copies", "kappa", "generated", "real"))
+    nearest = pd.read_csv(folder / "figures" / "nearest.csv")
+    assert len(nearest) == 20 and nearest["features_row"].max() < 48  # the first four people
+    assert sorted(path.name for path in (folder / "gan").glob("grid*")) == [
+        "grid_000001.png",
+        "grid_000002.png",
+    ]
+    answer = affkit(f"{evaluate} --part part.json:train --json")
+    assert set(json.loads(answer.stdout)["fid"]) == {"generated", "real"}
+    for part, problem in {"part.json:dev": "has no set 'dev'", "part.json": "names no set"}.items():
+        answer = affkit(f"{evaluate} --part {part}")
+        assert answer.returncode == 2 and problem in answer.stderr
+    answer = affkit(f"{evaluate} -o figures")
+    assert answer.returncode == 2 and "evaluation.csv: already exists" in answer.stderr

@@ -130,6 +130,32 @@ def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
     assert same_padding(4, 1, 2) == (0, 0)
 
 
+# Spectral norm
+
+
+def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one():
+    torch.manual_seed(0)
+    discriminator = Discriminator(GanNetConfig("1", width=0.05, weight_std=0.02, spectral_norm=True))
+    kinds = [type(module).__name__ for module in discriminator.modules()]
+    assert "BatchNorm2d" not in kinds and sum("Parametrized" in kind for kind in kinds) == 4
+    assert printed_filters(discriminator)[0][:2] == [5, 5]
+    for _ in range(200):  # each training pass is one step of the power iteration
+        discriminator(torch.zeros(1, 3, 32, 32))
+    for module in [*discriminator.layers, discriminator.head]:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = module.weight.detach().flatten(1).numpy()
+            assert np.linalg.svd(weight, compute_uv=False)[0] == pytest.approx(1, abs=0.01)
+            started = module.parametrizations.weight.original
+            assert started.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_evaluation_leaves_the_power_iteration_alone():
+    discriminator = Discriminator(GanNetConfig("1", width=0.05, spectral_norm=True)).eval()
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    discriminator(torch.zeros(1, 3, 32, 32))
+    assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
+
+
 # The rest
 
 

@@ -15,6 +15,7 @@ from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
+from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.learn.generate import generate, image_grid, pictures, to_pixels, write_picture
 from affkit.learn.predict import evaluate, predict_store
@@ -30,7 +31,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     [
         Generator(GanNetConfig("2", width=0.01)),
         Discriminator(GanNetConfig("1", width=0.02, targets="au")),
+        Discriminator(GanNetConfig("1", width=0.02, spectral_norm=True)),
         AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=4)),
+        FeatureNet(FeatureNetConfig(num_subjects=3, channels=4)),
     ],
     ids=lambda model: model.architecture,
 )
@@ -77,6 +80,25 @@ def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
     header["net"] = "{"
     save_file(load_file(good), tmp_path / "json.safetensors", header)
     assert "do not fit" in complaint("json.safetensors")
+
+
+def test_half_the_bytes_draw_the_same_pictures(tmp_path):
+    """float16 keeps three digits of a weight, so that a pixel differs by a level or two of 256."""
+    torch.manual_seed(0)
+    generator = Generator(GanNetConfig("1", width=0.2, weight_std=0.05)).train()
+    generator(sample_z(64, seed=1))  # running statistics of some use
+    whole = save_checkpoint(tmp_path / "whole.safetensors", generator.eval())
+    half = save_checkpoint(tmp_path / "half.safetensors", generator, {"steps": 1}, half=True)
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    again, training = load_checkpoint(half)
+    assert training == {"steps": 1} and all(weight.dtype == torch.float32 for weight in again.parameters())
+    faces = [pictures(net, sample_z(16, seed=2)).astype(int) for net in (generator, again)]
+    assert faces[0].std() > 5  # not all grey
+    assert np.abs(faces[0] - faces[1]).max() <= 2
+    generator.layers[0].weight.data[0, 0] = 1e5
+    with pytest.raises(UserError, match="too large for float16"):
+        save_checkpoint(half, generator, half=True)
+    assert load_checkpoint(half)[1] == {"steps": 1}  # the old file is still there
 
 
 # Generation

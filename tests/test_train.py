@@ -1,5 +1,7 @@
 """Both training runs on small stores of noise: repeatable, resumable, and usable afterwards."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from safetensors.torch import load_file
 from affkit.data.store import FrameDataset
 from affkit.errors import UserError
 from affkit.learn import runs
+from affkit.learn.gan import Discriminator
 from affkit.learn.gan_training import GanTrainer
 from affkit.learn.generate import generate
 from affkit.learn.predict import evaluate, predict_store
@@ -65,6 +68,59 @@ def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
     log = pd.read_csv(tmp_path / "killed" / "log.csv")
     assert log["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     pd.testing.assert_frame_equal(log, pd.read_csv(tmp_path / "whole" / "log.csv"))
+
+
+OPTIONS = {
+    "augmented": {"augment": ("color", "translation", "cutout")},
+    "spectral norm": {"spectral_norm": True},
+    "no average": {"average": 0.0},
+    "all": {"augment": ("cutout",), "spectral_norm": True, "discriminator_steps": 2, "w_r": 1.0},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, monkeypatch, options):
+    """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
+    faces, config = make_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
+    whole = gan(faces, tmp_path / "whole", 6, config)
+    original, steps = GanTrainer.generator_step, []
+
+    def generator_step(*args):
+        steps.append(args)
+        if len(steps) in (2, 6):  # the second time it begins with step 1 again
+            raise Killed
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GanTrainer, "generator_step", generator_step)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
+    assert pd.read_csv(tmp_path / "killed" / "log.csv")["step"].tolist() == [1, 2]
+    resumed = gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
+    pd.testing.assert_frame_equal(whole.log, resumed.log, check_exact=False, rtol=1e-8)
+    for name in ("generator", "discriminator"):
+        one, two = load_file(getattr(whole, name)), load_file(getattr(resumed, name))
+        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(tmp_path, monkeypatch):
+    """Generated and real ones in the discriminator's update, generated ones in the generator's."""
+    flows, seen = [], []
+
+    def augment(images, kinds, random):
+        flows.append(images.requires_grad)
+        return images * 0 + 0.25
+
+    monkeypatch.setattr("affkit.learn.gan_training.augment", augment)
+    original = Discriminator.forward
+    monkeypatch.setattr(
+        Discriminator, "forward", lambda self, images: seen.append(images) or original(self, images)
+    )
+    config = GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1)
+    gan(make_store(tmp_path / "store"), tmp_path / "run", 1, config)
+    assert flows == [False, False, True]  # a gradient goes through the last one only
+    assert len(seen) == 3 and all((images == 0.25).all() for images in seen)
 
 
 def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch):
@@ -136,10 +192,13 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
     assert (config.fake_target, config.fake_label, config.generator_loss) == (0.01, 0.9, "log")
     assert (config.generator_steps, config.discriminator_steps, config.width) == (5, 1, 1.0)
     assert GanConfig.recipe("paper", "2").generator_steps == 2
+    other = [GanConfig.recipe("paper-d-more", name) for name in ("1", "2")]
+    assert [(c.generator_steps, c.discriminator_steps) for c in other] == [(1, 5), (1, 2)]
+    assert replace(other[0], generator_steps=5, discriminator_steps=1) == config
     best = MtlConfig()
     assert (best.alpha, best.beta, best.va_loss, best.expression_loss) == (0.5, 0.5, "ccc", "cross_entropy")
     assert (best.lr, best.batch_size, best.sequence_length, best.attention_length) == (1e-3, 10, 80, 32)
-    with pytest.raises(UserError, match="choose paper or kit"):
+    with pytest.raises(UserError, match="choose paper or paper-d-more or kit"):
         GanConfig.recipe("best")
 
 

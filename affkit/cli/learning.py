@@ -9,12 +9,16 @@ from affkit.cli.options import (
     Config,
     Device,
     Force,
+    Part,
     Precision,
     Resume,
+    SaveEvery,
     Seed,
     Width,
     app,
+    evaluate_app,
     notebooks_app,
+    part_rows,
     train_app,
 )
 
@@ -25,13 +29,23 @@ from affkit.cli.options import (
 def train_gan(
     data: Annotated[Path, typer.Option("--data", help="Store of faces.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    part: Part = "",
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
-    recipe: Annotated[str, typer.Option(help="kit: good faces on two cores. paper: all as printed.")] = "kit",
+    recipe: Annotated[
+        str, typer.Option(help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
+    ] = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    augment: Annotated[
+        str, typer.Option(help="Change what the discriminator sees: any of color,translation,cutout.")
+    ] = "",
+    spectral_norm: Annotated[
+        bool, typer.Option("--spectral-norm", help="In the discriminator, for batch normalisation.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
+    save_every: SaveEvery = 200,
     width: Width = 1.0,
     seed: Seed = 0,
     resume: Resume = False,
@@ -43,8 +57,11 @@ def train_gan(
     from affkit.learn import train
 
     changes = {"width": width, "targets": targets, "va_loss": va_loss, "seed": seed}
+    changes |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
-    run = train.train_gan(Store.open(data), out, settings, steps, resume, device, precision)
+    store = Store.open(data)
+    how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
+    run = train.train_gan(store, out, settings, steps, rows=part_rows(store, part), **how)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 
 
@@ -53,6 +70,7 @@ def train_mtl(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
+    save_every: SaveEvery = 200,
     alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the expressions in Eq. 6.")] = 0.5,
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
@@ -74,9 +92,66 @@ def train_mtl(
 
     losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
     config = train.MtlConfig(width=width, lr=lr, frozen=frozen, seed=seed, **losses)
-    how = {"resume": resume, "device": device, "precision": precision, "weights": weights}
-    run = train.train_mtl(Store.open(data), out, config, steps=steps, **how)
+    how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, weights=weights, **how)
     typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
+
+
+@train_app.command(
+    "features", epilog="Example: affkit train features --data store --out run/features --part p.json:test"
+)
+def train_features(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    part: Part = "",
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1000,
+    save_every: SaveEvery = 200,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+):
+    """Train the small network that `affkit evaluate gan` looks at generated faces with."""
+    from affkit.data.store import Store
+    from affkit.learn.feature_training import FeatureConfig, train_features
+
+    store = Store.open(data)
+    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
+    file = train_features(store, out, FeatureConfig(seed=seed), steps, **how)
+    typer.echo(f"{file} after {steps} steps")
+
+
+@evaluate_app.command(
+    "gan", epilog="Example: affkit evaluate gan --run run/gan --data store --features f.safetensors -o out"
+)
+def evaluate_gan(
+    run: Annotated[Path, typer.Option("--run", help="Folder of the run: generator and discriminator.")],
+    data: Annotated[Path, typer.Option("--data", help="Store of the faces it was trained on, with labels.")],
+    features: Annotated[Path, typer.Option(help="features.safetensors of `affkit train features`.")],
+    part: Part = "",
+    n: Annotated[int, typer.Option("--n", min=16, help="How many faces to generate.")] = 1000,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and tables.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+):
+    """FID, diversity, copies and the discriminator's reading of generated faces, beside real ones."""
+    import json
+
+    from affkit.data.store import Store
+    from affkit.files import refuse_existing
+    from affkit.learn import gan_evaluation
+
+    if out is not None:
+        refuse_existing(out / "evaluation.csv", force)  # before the work, not after it
+    store = Store.open(data)
+    rows = part_rows(store, part)
+    networks = run / "generator.safetensors", run / "discriminator.safetensors", features
+    evaluation = gan_evaluation.evaluate_gan(*networks, store, rows, n, seed)
+    if out is not None:
+        from affkit.show.gan_figures import write_gan_figures
+
+        write_gan_figures(evaluation, store, rows, out, force)
+    typer.echo(json.dumps(evaluation.as_dict(), indent=2) if as_json else evaluation.text())
 
 
 @app.command(epilog="Example: affkit generate --checkpoint run/gan/generator.safetensors --n 64 -o grid.png")

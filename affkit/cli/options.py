@@ -6,15 +6,19 @@ from typing import Annotated
 
 import typer
 
+from affkit.errors import UserError
+
 app = typer.Typer(
     help="From a raw clip to valence-arousal, action units, expressions and generated faces.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-train_app = typer.Typer(help="Train one of the two learners on a store of faces.")
+train_app = typer.Typer(help="Train a network on a store of faces.")
+evaluate_app = typer.Typer(help="Measure how good a trained learner is.")
 notebooks_app = typer.Typer(help="Run the course.")
 app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(notebooks_app, name="notebooks")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
@@ -23,8 +27,13 @@ Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on the
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps from one checkpoint to the next.")]
 Width = Annotated[
     float, typer.Option("--width", min=0.01, help="Channels as a share of the paper's; 1.0 is the paper.")
+]
+Part = Annotated[
+    str,
+    typer.Option("--part", help="FILE:SET, only the faces in a set of a partition: partition.json:train."),
 ]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Annotations in an Aff-Wild or Aff-Wild2 layout.")
@@ -58,3 +67,18 @@ class Config(StrEnum):
     ONE = "1"
     TWO = "2"
     TWO_7X7 = "2-7x7"
+
+
+def part_rows(store, part: str):
+    """The rows of a store in ``FILE:SET``, a set of a partition; None, which stands for all, for no text."""
+    from affkit.data.partition import read_partition
+
+    if not part:
+        return None
+    file, colon, name = part.rpartition(":")
+    if not colon:
+        raise UserError(f"--part {part}", "names no set", "write FILE:SET, such as partition.json:train")
+    sets = read_partition(file).rows(store.index)
+    if name not in sets:
+        raise UserError(file, f"has no set {name!r}", f"choose {' or '.join(sets)}")
+    return sets[name]

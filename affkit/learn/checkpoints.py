@@ -17,17 +17,21 @@ from torch import Tensor, nn
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 ARCHITECTURES = {
     "generator": (Generator, GanNetConfig),
     "discriminator": (Discriminator, GanNetConfig),
     "affwildnet": (AffWildNet, AffWildNetConfig),
+    "featurenet": (FeatureNet, FeatureNetConfig),
 }
 OTHER_FILE = "give a .safetensors file written by `affkit train`"
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, config: Mapping | None = None) -> Path:
+def save_checkpoint(
+    path: str | Path, model: nn.Module, config: Mapping | None = None, half: bool = False
+) -> Path:
     """Write the weights of ``model`` and what is needed to build it again.
 
     Parameters
@@ -35,17 +39,29 @@ def save_checkpoint(path: str | Path, model: nn.Module, config: Mapping | None =
     path:
         The file, by custom ``*.safetensors``; an existing one is replaced in one go.
     model:
-        A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator` or
-        :class:`~affkit.learn.affwildnet.AffWildNet`.
+        A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator`,
+        :class:`~affkit.learn.affwildnet.AffWildNet` or :class:`~affkit.learn.feature_net.FeatureNet`.
     config:
         How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
+    half:
+        Store float16, half the bytes: a weight keeps 3 digits. It is read back as float32.
+
+    Raises
+    ------
+    UserError
+        If ``half`` and a weight is larger than float16 can hold, 65504.
     """
+    tensors = model.state_dict()
+    if half:
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise UserError(path, "has a weight too large for float16", "store it without half")
     header = {
         "architecture": model.architecture,
         "net": json.dumps(asdict(model.config)),
         "training": json.dumps(dict(config or {})),
     }
-    write_tensors(path, model.state_dict(), header)
+    write_tensors(path, tensors, header)
     return Path(path)
 
 
@@ -57,7 +73,7 @@ def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[
     path:
         The file.
     architecture:
-        ``"generator"``, ``"discriminator"`` or ``"affwildnet"``, when only that one is of use.
+        One of :data:`ARCHITECTURES`, when only that one is of use.
 
     Returns
     -------

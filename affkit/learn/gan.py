@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from affkit.labels import ACTION_UNITS
 
@@ -87,6 +88,8 @@ class GanNetConfig:
         Slope of the leaky ReLU for negative values.
     weight_std:
         Weights start from N(0, weight_std), as in DCGAN; None: PyTorch's own start (the paper says nothing).
+    spectral_norm:
+        Instead of batch normalisation in the discriminator, see :class:`Discriminator`; not in the paper.
     """
 
     configuration: str = "1"
@@ -95,6 +98,7 @@ class GanNetConfig:
     padding: str | None = None
     leak: float = 0.2
     weight_std: float | None = None
+    spectral_norm: bool = False
 
     def __post_init__(self):
         choices = {"configuration": tuple(CONFIGURATIONS), "targets": TARGETS, "padding": PADDINGS}
@@ -186,6 +190,10 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """From faces to valence, arousal, action units and "fake": strided convolutions and one linear layer.
 
+    With ``config.spectral_norm`` each layer is divided by its largest singular value, which bounds how fast
+    the outputs can change with the image (Miyato et al. 2018). It takes the place of batch normalisation:
+    after it, the size of a filter would make no difference.
+
     >>> output = Discriminator(GanNetConfig("1", width=0.1))(torch.zeros(2, 3, 32, 32))
     >>> output.va.shape, output.action_units.shape, output.fake.shape
     (torch.Size([2, 2]), torch.Size([2, 8]), torch.Size([2]))
@@ -200,17 +208,19 @@ class Discriminator(nn.Module):
         channels, size = 3, config.image_size
         for layer in config.tables.discriminator:
             out = config.channels(layer.channels)
-            layers += [
-                Convolution(channels, out, layer, bias=False),
-                nn.BatchNorm2d(out),
-                nn.LeakyReLU(config.leak),
-            ]
+            norm = [] if config.spectral_norm else [nn.BatchNorm2d(out)]  # it has the bias
+            convolution = Convolution(channels, out, layer, bias=config.spectral_norm)
+            layers += [convolution, *norm, nn.LeakyReLU(config.leak)]
             channels, size = out, -(-size // layer.stride)
         self.layers = nn.Sequential(*layers)
         self.num_va = 2 if "va" in config.targets else 0
         self.num_units = len(ACTION_UNITS) if "au" in config.targets else 0
         self.head = nn.Linear(channels * size * size, self.num_va + self.num_units + 1)
         _start_weights(self, config.weight_std)
+        if config.spectral_norm:  # last: from here on a weight is computed, and cannot be set
+            for module in [*self.layers, self.head]:
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    spectral_norm(module)
 
     def forward(self, images: Tensor) -> DiscriminatorOutput:
         """Images ``(B, 3, S, S)`` in [-1, 1]."""

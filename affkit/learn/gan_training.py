@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
+from affkit.learn.augment import AUGMENTATIONS, augment
 from affkit.learn.checkpoints import save_checkpoint
+from affkit.learn.divergence import CollapseWatch
 from affkit.learn.gan import (
     CONFIGURATIONS,
     PADDINGS,
@@ -28,6 +31,8 @@ from affkit.learn.generate import image_grid, pictures, write_picture
 from affkit.learn.losses import GENERATOR_LOSSES, VA_LOSSES, fake_images_loss, generator_loss, real_loss
 from affkit.learn.runs import RowStream, check_choices, step_generator
 
+RECIPES = ("paper", "paper-d-more", "kit")
+
 
 @dataclass(frozen=True)
 class GanConfig:
@@ -35,7 +40,7 @@ class GanConfig:
 
     Attributes
     ----------
-    configuration, width, targets, padding, leak, weight_std:
+    configuration, width, targets, padding, leak, weight_std, spectral_norm:
         The networks, see :class:`~affkit.learn.gan.GanNetConfig`.
     batch_size, lr_generator, lr_discriminator, betas:
         Of Adam.
@@ -45,7 +50,8 @@ class GanConfig:
     generator_steps, discriminator_steps:
         Updates of each network in one step. "We updated the generator network more frequently ... the
         discriminator was updated five times before the generator" cannot both hold; the first half is the
-        default (5 to 1 in configuration 1, 2 to 1 in configuration 2), swap them for the second.
+        default (5 to 1 in configuration 1, 2 to 1 in configuration 2); recipe ``"paper-d-more"`` has the
+        second.
     generator_loss:
         ``"log"`` as printed in Eq. 2, or ``"non-saturating"``.
     va_loss, fake_va_loss:
@@ -60,8 +66,14 @@ class GanConfig:
     average:
         Share of the past in a running average of the generator's weights, which is then the one that is saved
         and draws the pictures; 0 for none.
+    augment:
+        What is done at random to every face that the discriminator sees, real or generated, see
+        :func:`~affkit.learn.augment.augment`. The reconstruction compares faces as they are.
+    stop_at_collapse:
+        Stop the run where :class:`~affkit.learn.divergence.CollapseWatch` sees no hope. The discriminator
+        learns its tasks from real faces, so without this it can be trained on beside a useless generator.
     seed:
-        Of weights, order of the data, z and flips.
+        Of weights, order of the data, z, flips and augmentation.
     """
 
     configuration: str = "1"
@@ -70,6 +82,7 @@ class GanConfig:
     padding: str | None = None
     leak: float = 0.2
     weight_std: float | None = None
+    spectral_norm: bool = False
     batch_size: int = 64
     lr_generator: float = 1e-4
     lr_discriminator: float = 1e-5
@@ -86,25 +99,37 @@ class GanConfig:
     w_r_steps: int = 1500
     mirror: bool = False
     average: float = 0.0
+    augment: tuple[str, ...] = ()
+    stop_at_collapse: bool = False
     seed: int = 0
 
     def __post_init__(self):
         check_choices(self, configuration=tuple(CONFIGURATIONS), targets=TARGETS, padding=PADDINGS)
         check_choices(self, generator_loss=GENERATOR_LOSSES, va_loss=VA_LOSSES, fake_va_loss=VA_LOSSES)
+        unknown = [kind for kind in self.augment if kind not in AUGMENTATIONS]
+        if unknown:
+            raise UserError(
+                "augment", f"{unknown[0]!r} is not known", f"choose from {', '.join(AUGMENTATIONS)}"
+            )
 
     @classmethod
     def recipe(cls, name: str = "paper", configuration: str = "1", **changes) -> "GanConfig":
         """A named recipe, with some values changed.
 
-        ``"paper"`` is every value as printed. ``"kit"`` is what gives good faces in minutes on two cores:
-        DCGAN's weights and learning rates (Radford et al. 2015), as many steps for each network, a generator
-        loss whose gradient does not vanish, mirrored faces, and the average of the generator's weights.
+        ``"paper"`` is every value as printed, the generator updated more often than the discriminator;
+        ``"paper-d-more"`` is the other reading of the same sentence. ``"kit"`` is what gives good faces in
+        minutes on two cores: DCGAN's weights and learning rates (Radford et al. 2015), as many steps for each
+        network, a generator loss whose gradient does not vanish, mirrored faces, the average of the
+        generator's weights, and an end to runs that collapse.
 
         >>> GanConfig.recipe("kit", width=0.5).lr_discriminator
         0.0002
         """
+        more = 5 if configuration == "1" else 2
         if name == "paper":
-            values = {"generator_steps": 5 if configuration == "1" else 2}
+            values = {"generator_steps": more}
+        elif name == "paper-d-more":
+            values = {"generator_steps": 1, "discriminator_steps": more}
         elif name == "kit":
             values = {
                 "weight_std": 0.02,
@@ -115,9 +140,10 @@ class GanConfig:
                 "w_r": 0.0,
                 "mirror": True,
                 "average": 0.999,
+                "stop_at_collapse": True,
             }
         else:
-            raise UserError(f"recipe {name}", "is not known", "choose paper or kit")
+            raise UserError(f"recipe {name}", "is not known", f"choose {' or '.join(RECIPES)}")
         return cls(**{"configuration": configuration} | values | changes)
 
     @property
@@ -158,6 +184,7 @@ class GanTrainer:
         self.discriminator, self._step_d = fabric.setup(discriminator, self.optimizers["discriminator"])
         if config.average:
             self.modules["average"] = deepcopy(generator).requires_grad_(False)
+        self._watch = CollapseWatch(self.faces, self.size) if config.stop_at_collapse else None
 
     @property
     def best_generator(self) -> Generator:
@@ -171,34 +198,40 @@ class GanTrainer:
         first = number * (config.discriminator_steps + config.generator_steps)
         values: dict[str, Tensor | float] = {}
         for i in range(config.discriminator_steps):
-            values |= self.discriminator_step(*self._batch(first + i, random))
+            values |= self.discriminator_step(*self._batch(first + i, random), random)
         for i in range(config.generator_steps):
             real, _, z = self._batch(first + config.discriminator_steps + i, random)
-            values["generator"] = self.generator_step(real, z, w_r)
+            values["generator"] = self.generator_step(real, z, w_r, random)
             self._update_average(number * config.generator_steps + i)
         return values | {"w_r": w_r}
 
-    def discriminator_step(self, real: Tensor, labels: dict[str, Tensor], z: Tensor) -> dict[str, Tensor]:
-        """Minimise R_images + F_images (Eq. 1 and 3); returns the sum and its terms."""
+    def discriminator_step(
+        self, real: Tensor, labels: dict[str, Tensor], z: Tensor, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Minimise R_images + F_images (Eq. 1 and 3); returns the sum, its terms and both x."""
         config = self.config
         with torch.no_grad():
-            fake = self.generator(z)  # (B, 3, S, S)
-        real_terms = real_loss(self.discriminator(real), labels, config.va_loss)
+            fake = augment(self.generator(z), config.augment, random)  # (B, 3, S, S)
+        real = augment(real, config.augment, random)  # (B, 3, S, S)
+        real_output = self.discriminator(real)
+        real_terms = real_loss(real_output, labels, config.va_loss)
         with frozen_statistics(self.modules["discriminator"]):
-            output = self.discriminator(fake)
-        fake_terms = fake_images_loss(output, config.fake_va_loss, config.fake_target, config.fake_label)
+            fake_output = self.discriminator(fake)
+        fake_terms = fake_images_loss(fake_output, config.fake_va_loss, config.fake_target, config.fake_label)
         loss = sum(real_terms.values()) + sum(fake_terms.values())
         self._descend(loss, "discriminator", self._step_d)
         terms = {f"real_{name}": term.detach() for name, term in real_terms.items()}
         terms |= {f"fake_{name}": term.detach() for name, term in fake_terms.items()}
+        outputs = {"x_real": real_output, "x_fake": fake_output}  # the paper's x, the probability of "fake"
+        terms |= {name: output.fake.detach().sigmoid().mean() for name, output in outputs.items()}
         return {"discriminator": loss.detach()} | terms
 
-    def generator_step(self, real: Tensor, z: Tensor, w_r: float) -> Tensor:
+    def generator_step(self, real: Tensor, z: Tensor, w_r: float, random: torch.Generator) -> Tensor:
         """Minimise L_gen (Eq. 2); returns it."""
         fake = self.generator(z)  # (B, 3, S, S)
         discriminator = self.modules["discriminator"].requires_grad_(False)
         with frozen_statistics(discriminator):
-            logit = self.discriminator(fake).fake  # (B,)
+            logit = self.discriminator(augment(fake, self.config.augment, random)).fake  # (B,)
         discriminator.requires_grad_(True)
         loss = generator_loss(logit, real, fake, w_r, self.config.generator_loss)
         self._descend(loss, "generator", self._step_g)
@@ -210,6 +243,10 @@ class GanTrainer:
         save_checkpoint(out / "generator.safetensors", self.best_generator, how)
         save_checkpoint(out / "discriminator.safetensors", self.modules["discriminator"], how)
         write_picture(out / f"grid_{steps:06d}.png", image_grid(self.pictures(64), columns=8))
+
+    def trouble(self, log: pd.DataFrame) -> str | None:
+        """Why it makes no sense to go on, or None, see :class:`~affkit.learn.divergence.CollapseWatch`."""
+        return None if self._watch is None else self._watch.trouble(self.best_generator, log)
 
     def pictures(self, n: int, seed: int = 0) -> np.ndarray:
         """``n`` generated faces, ``(n, S, S, 3)`` uint8."""

@@ -13,6 +13,7 @@ from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
+from affkit.learn.feature_net import FeatureNet
 from affkit.learn.gan import Discriminator, fit_size
 from affkit.learn.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit.learn.runs import make_fabric
@@ -32,7 +33,7 @@ def predict_store(
     Parameters
     ----------
     checkpoint:
-        An ``affwildnet`` or a ``discriminator``.
+        An ``affwildnet``, a ``discriminator`` or a ``featurenet``.
     device:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     length:
@@ -54,8 +55,8 @@ def predict_store(
     model.to(make_fabric(device).device)
     if isinstance(model, AffWildNet):
         columns = _predict_sequences(model, store, length, progress)
-    elif isinstance(model, Discriminator):
-        columns = _predict_frames(model, store, progress)
+    elif isinstance(model, Discriminator | FeatureNet):
+        columns = predict_faces(model, store.images, store.path, progress)
     else:
         problem = f"holds weights of {model.architecture}, which predicts nothing"
         raise UserError(checkpoint, problem, "give discriminator.safetensors or affwildnet.safetensors")
@@ -64,17 +65,25 @@ def predict_store(
 
 
 @torch.no_grad()
-def _predict_frames(
-    model: Discriminator, store: Store, progress: bool, batch_size: int = 256
+def predict_faces(
+    model: Discriminator | FeatureNet,
+    images: np.ndarray,
+    source: str | Path = "faces",
+    progress: bool = False,
+    batch_size: int = 256,
 ) -> dict[str, np.ndarray]:
+    """Predict single faces, ``(N, S, S, 3)`` uint8: the columns of :func:`predict_store`, ``(N,)`` each.
+
+    ``source`` is where the faces came from, for the :class:`UserError` when they are too small.
+    """
     size = model.config.image_size
-    if store.size < size:
-        raise UserError(store.path, *_wrong_size(store.size, size))
+    if images.shape[1] < size:
+        raise UserError(source, *_wrong_size(images.shape[1], size))
     device = next(model.parameters()).device
     va, units = [], []
-    for start in tqdm(range(0, len(store), batch_size), unit="batch", disable=not progress):
-        images = to_unit_range(store.batch(np.arange(start, min(start + batch_size, len(store)))))
-        output = model(fit_size(images.to(device), size))
+    for start in tqdm(range(0, len(images), batch_size), unit="batch", disable=not progress):
+        batch = to_unit_range(images[start : start + batch_size])
+        output = model(fit_size(batch.to(device), size))
         va += [] if output.va is None else [output.va.cpu()]  # (B, 2)
         units += [] if output.action_units is None else [output.action_units.sigmoid().cpu()]  # (B, 8)
     columns = _va_columns(torch.cat(va)) if va else {}

@@ -107,6 +107,7 @@ def run(
     save_every: int = 200,
     callback: Callable[[int, dict, Trainer], None] | None = None,
     progress: bool = True,
+    trouble: Callable[[pd.DataFrame], str | None] | None = None,
 ) -> pd.DataFrame:
     """Train up to step ``steps``; save every ``save_every`` steps and at the end.
 
@@ -118,6 +119,8 @@ def run(
         Go on from the last save in ``out``; start at 0 where there is none.
     callback:
         Called after each save with the number of steps, the last values and the trainer.
+    trouble:
+        Asked before each save, with the log so far, why it makes no sense to go on: a clause, or None.
 
     Returns
     -------
@@ -127,8 +130,8 @@ def run(
     Raises
     ------
     UserError
-        If ``out`` holds a run already (without ``resume``) or another one (with it), or the loss is no longer
-        a number; the last good checkpoint stays.
+        If ``out`` holds a run already (without ``resume``) or another one (with it), or the run diverged: a
+        loss or a weight is no longer a number, or there is ``trouble``. The last good checkpoint stays.
     """
     done, log = _start(trainer, out, identity, resume)
     values = []
@@ -138,6 +141,9 @@ def run(
             bar.update()
             if (number + 1) % save_every == 0 or number + 1 == steps:
                 log = _extend_log(log, values, number + 1, out)
+                problem = _no_number(trainer) or (trouble and trouble(log))
+                if problem:
+                    raise _diverged(out, f"{problem} at step {number + 1}")
                 _save(trainer, out, identity, number + 1, log)
                 values = []
                 last = log.iloc[-1].drop("step").to_dict()
@@ -172,9 +178,19 @@ def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) 
     new = new.astype({"step": np.int64})
     bad = new["step"][~np.isfinite(new).all(axis=1)]
     if len(bad):
-        problem = f"the loss is no longer a number at step {bad.iloc[0]}"
-        raise UserError(out, problem, "lower the learning rate; the last good checkpoint is kept")
+        raise _diverged(out, f"the loss is no longer a number at step {bad.iloc[0]}")
     return pd.concat([log, new], ignore_index=True)
+
+
+def _no_number(trainer: Trainer) -> str | None:
+    """Losses can still be numbers when the last update has left weights that are not."""
+    tensors = [t for module in trainer.modules.values() for t in module.state_dict().values()]
+    return None if all(t.isfinite().all() for t in tensors) else "a weight is no longer a number"
+
+
+def _diverged(out: Path, problem: str) -> UserError:
+    kept = "; the last good checkpoint is kept" if (out / STATE).exists() else ""
+    return UserError(out, problem, f"lower the learning rate or try another seed{kept}")
 
 
 def _save(trainer: Trainer, out: Path, identity: Mapping, step: int, log: pd.DataFrame) -> None:

@@ -81,12 +81,13 @@ def train_gan(
     Raises
     ------
     UserError
-        If the store does not fit, ``out`` holds another run, or the loss is no longer a number.
+        If the store does not fit, ``out`` holds another run, a loss or weight is no longer a number, or
+        ``config.stop_at_collapse`` and the GAN has collapsed.
     """
     config, out = config or GanConfig(), Path(out)
     trainer = GanTrainer(make_fabric(device, precision), store, rows, config)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
-    log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
+    log = run(trainer, out, identity, steps, resume, save_every, callback, progress, trainer.trouble)
     return GanRun(out, out / "generator.safetensors", out / "discriminator.safetensors", log)
 
 

@@ -42,7 +42,7 @@ def picture_strip(
         axis.set_axis_off()
         if titles is not None:
             axis.set_title(titles[number], fontsize=9)
-    return _photograph(figure, title)
+    return photograph(figure, title)
 
 
 def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Image:
@@ -51,7 +51,7 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
     figure, axis = plt.subplots(figsize=(11, 11 * sheet.shape[0] / sheet.shape[1] + 0.4))
     axis.imshow(sheet, interpolation="nearest" if pictures.shape[1] < 48 else None)
     axis.set_axis_off()
-    return _photograph(figure, title)
+    return photograph(figure, title)
 
 
 def line_picture(figure: Figure, title: str = "") -> Image:
@@ -72,7 +72,7 @@ def line_picture(figure: Figure, title: str = "") -> Image:
     return Image(file.getvalue(), format="png", alt=title)
 
 
-def _photograph(figure: Figure, title: str) -> Image:
+def photograph(figure: Figure, title: str) -> Image:
     """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned."""
     figure.suptitle(title)
     file = io.BytesIO()

@@ -1,0 +1,84 @@
+"""A small network trained apart from the GAN, to look at generated faces with.
+
+FID and its like compare pictures by the features of a network. The usual one is Inception, trained on
+photographs of a thousand kinds of things and downloaded. This one is small, knows nothing but faces, and is
+trained in a minute on the faces at hand: who it is, valence and arousal, action units. So its features differ
+where people or their affect differ. Numbers made with it compare with each other, not with published ones.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from affkit.labels import ACTION_UNITS
+
+SMALLEST = 7  # pixels; a picture is halved until it is not larger
+
+
+@dataclass(frozen=True)
+class FeatureNetConfig:
+    """What a :class:`FeatureNet` looks like.
+
+    Attributes
+    ----------
+    num_subjects:
+        People it tells apart: those of the faces it is trained on.
+    image_size:
+        Side of the faces in pixels.
+    channels:
+        Of the first convolution; each following one has twice as many.
+    num_features:
+        How many numbers stand for a face.
+    """
+
+    num_subjects: int
+    image_size: int = 32
+    channels: int = 32
+    num_features: int = 64
+
+
+class FeatureOutput(NamedTuple):
+    """What the network says about ``B`` faces."""
+
+    va: Tensor  # (B, 2) valence, arousal: linear
+    action_units: Tensor  # (B, 8) logits, in the order of ACTION_UNITS
+    subject: Tensor  # (B, num_subjects) logits
+
+
+class FeatureNet(nn.Module):
+    """From faces to features, and from these, by straight lines, to subject, affect and action units.
+
+    >>> import torch
+    >>> net = FeatureNet(FeatureNetConfig(num_subjects=3)).eval()
+    >>> net.features(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 64])
+    """
+
+    architecture = "featurenet"
+
+    def __init__(self, config: FeatureNetConfig):
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        channels, out, size = 3, config.channels, config.image_size
+        while size > SMALLEST:
+            convolution = nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
+            channels, out, size = out, 2 * out, -(-size // 2)
+        layers += [nn.Flatten(), nn.Linear(channels * size * size, config.num_features, bias=False)]
+        # each feature gets mean 0 and variance 1 over the faces it was trained on: one scale for distances
+        layers += [nn.BatchNorm1d(config.num_features, affine=False)]
+        self.layers = nn.Sequential(*layers)
+        self.va = nn.Linear(config.num_features, 2)
+        self.action_units = nn.Linear(config.num_features, len(ACTION_UNITS))
+        self.subject = nn.Linear(config.num_features, config.num_subjects)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Faces ``(B, 3, S, S)`` in [-1, 1] to ``(B, num_features)``."""
+        return self.layers(images)
+
+    def forward(self, images: Tensor) -> FeatureOutput:
+        """Faces ``(B, 3, S, S)`` in [-1, 1]."""
+        x = self.features(images)  # (B, num_features)
+        return FeatureOutput(self.va(x), self.action_units(x), self.subject(x))

@@ -1,0 +1,120 @@
+"""Training the network that looks at generated faces, :class:`~affkit.learn.feature_net.FeatureNet`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affkit.data.store import FrameDataset, Store
+from affkit.errors import UserError
+from affkit.learn.augment import augment
+from affkit.learn.checkpoints import save_checkpoint
+from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
+from affkit.learn.gan import fit_size
+from affkit.learn.losses import au_loss, va_loss
+from affkit.learn.runs import RowStream, fingerprint, make_fabric, run, step_generator
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """One training run of a :class:`~affkit.learn.feature_net.FeatureNet`; ``lr`` is Adam's."""
+
+    image_size: int = 32
+    channels: int = 32
+    num_features: int = 64
+    lr: float = 1e-3
+    batch_size: int = 64
+    seed: int = 0
+
+
+class FeatureTrainer:
+    """The network, its optimizer and the faces; :meth:`step` trains one batch."""
+
+    shown = ("va", "au", "subject")
+
+    def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: FeatureConfig):
+        self.config, self.fabric = config, fabric
+        if store.size < config.image_size:
+            problem = f"has faces of {store.size} pixels, the network reads {config.image_size}"
+            raise UserError(store.path, problem, f"make a store with --size {config.image_size}")
+        self.faces = FrameDataset(store, rows)
+        subjects = pd.Categorical(subjects_of(store)[self.faces.rows])
+        if len(subjects.categories) < 2:
+            raise UserError(store.path, "has fewer than 2 people", "take more clips")
+        self.subjects = torch.from_numpy(subjects.codes.astype("int64"))  # (N,)
+        self.stream = RowStream(len(self.faces), config.batch_size, config.seed)
+        sizes = (len(subjects.categories), config.image_size, config.channels, config.num_features)
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.net = FeatureNet(FeatureNetConfig(*sizes))
+        self.modules = {"net": self.net}
+        self.optimizers = {"net": torch.optim.Adam(self.net.parameters(), lr=config.lr)}
+        self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
+
+    def step(self, number: int) -> dict[str, Tensor]:
+        """Minimise the sum of three losses on one batch; faces are moved a little, half of them flipped."""
+        random, batch = step_generator(self.config.seed, number), self.stream.batch(number)
+        images, labels = self.faces[batch]
+        images = fit_size(images, self.config.image_size)
+        flip = torch.rand(len(images), generator=random) < 0.5
+        images = torch.where(flip[:, None, None, None], images.flip(-1), images)
+        images = augment(images, ("translation",), random)  # (B, 3, S, S)
+        images, labels, subjects = self.fabric.to_device((images, labels, self.subjects[batch]))
+        output = self._model(images)
+        target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)  # (B, 2)
+        terms = {
+            "va": va_loss(output.va, target, labels["has_va"]),
+            "au": au_loss(output.action_units, labels["action_units"], labels["has_action_units"]),
+            "subject": F.cross_entropy(output.subject, subjects),
+        }
+        self._optimizer.zero_grad()
+        self.fabric.backward(sum(terms.values()))
+        self._optimizer.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def save(self, out: Path, steps: int) -> None:
+        """The network as ``features.safetensors``."""
+        how = {"config": asdict(self.config), "steps": steps}
+        save_checkpoint(out / "features.safetensors", self.net, how)
+
+
+def train_features(
+    store: Store,
+    out: str | Path,
+    config: FeatureConfig | None = None,
+    steps: int = 1000,
+    resume: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+    rows: Sequence[int] | None = None,
+    save_every: int = 200,
+) -> Path:
+    """Train a feature net on the faces of a store with labels; returns its checkpoint.
+
+    ``rows`` best are faces of people whom the GAN was not trained on: a network that has learnt a face by
+    heart sees it everywhere. All else is as in :func:`affkit.learn.train.train_gan`.
+
+    Raises
+    ------
+    UserError
+        If the store does not say who is in it, has fewer than two people or smaller faces, or ``out`` holds
+        another run.
+    """
+    config, out = config or FeatureConfig(), Path(out)
+    trainer = FeatureTrainer(make_fabric(device), store, rows, config)
+    identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
+    run(trainer, out, identity, steps, resume, save_every, progress=progress)
+    return out / "features.safetensors"
+
+
+def subjects_of(store: Store):
+    """The subject of each row of a store, ``(N,)`` text; :class:`UserError` if it was made without labels."""
+    if "subject" not in store.index:
+        raise UserError(
+            store.path, "does not say who is in its videos", "make it with `affkit faces --labels`"
+        )
+    return store.index["subject"].to_numpy(str)
