@@ -10,6 +10,7 @@ from affkit.cli.options import (
     Device,
     Force,
     Precision,
+    Recipe,
     Resume,
     Seed,
     Width,
@@ -28,7 +29,7 @@ def train_gan(
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
-    recipe: Annotated[str, typer.Option(help="kit: good faces on two cores. paper: all as printed.")] = "kit",
+    recipe: Recipe = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
