@@ -17,6 +17,7 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "generate", "predict", "notebooks run"]
+COMMANDS += ["experiment table-ix", "experiment semi-supervised"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")

@@ -40,9 +40,11 @@ def table_ix(
     from affkit.learn import table_ix as experiment
     from affkit.learn.experiments import Plan
     from affkit.show.experiment_figures import table_ix_bars
+    from affkit.show.plots import use_style
 
     plan = Plan(data, partition, out, _numbers(seeds, int), steps, recipe, config.value, width, device, jobs)
     results = experiment.table_ix(plan)
+    use_style()
     _finish(results, out, experiment.printed(results), table_ix_bars(results), as_json)
 
 
@@ -71,9 +73,11 @@ def semi_supervised(
     from affkit.learn import semi_supervised as experiment
     from affkit.learn.experiments import Plan
     from affkit.show.experiment_figures import label_share_curves
+    from affkit.show.plots import use_style
 
     plan = Plan(data, partition, out, _numbers(seeds, int), steps, recipe, config.value, width, device, jobs)
     results = experiment.semi_supervised(plan, pool, _numbers(shares, float), by)
+    use_style()
     figure = label_share_curves(results, title=experiment.TITLE)
     _finish(results, out, experiment.printed(results), figure, as_json)
 

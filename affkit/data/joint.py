@@ -42,7 +42,7 @@ class CropRows:
 
     def __getitem__(self, items) -> np.ndarray:
         """One crop ``(S, S, 3)`` for a number, ``(B, S, S, 3)`` for several; a copy."""
-        part, row = self.part[items], self.row[items]
+        part, row = np.asarray(self.part[items]), np.asarray(self.row[items])
         crops = np.empty((*part.shape, *self.shape[1:]), np.uint8)
         for number, array in enumerate(self.arrays):
             own = part == number

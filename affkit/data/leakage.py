@@ -78,36 +78,6 @@ def leaks(partition: Partition, subjects: Mapping[str, str] | None = None) -> li
     return found
 
 
-def separate_rows(index: pd.DataFrame, partition: Partition) -> dict[str, np.ndarray]:
-    """The rows of a store in each set, see :meth:`Partition.rows`, or an error if anybody is in two of them.
-
-    Both are looked at: what the partition says, and who is in the rows themselves.
-
-    Parameters
-    ----------
-    index:
-        :attr:`affkit.data.store.Store.index` of a store made with labels.
-
-    Raises
-    ------
-    UserError
-        If a subject or a video is in more than one set, or the partition does not fit the store.
-    """
-    rows = partition.rows(index)
-    inside = Partition({subset: dict.fromkeys(index["video"].iloc[own]) for subset, own in rows.items()})
-    found = [*leaks(partition), *leaks(inside)]
-    table = index[["video", "subject"]].astype({"video": str})
-    videos = {subset: table.iloc[own].groupby("subject")["video"].unique() for subset, own in rows.items()}
-    for subject in sorted(set().union(*(own.index for own in videos.values()))):
-        places = {subset: tuple(own[subject]) for subset, own in videos.items() if subject in own}
-        found += [Leak("subject", subject, places)] if len(places) > 1 else []
-    if found:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        mend = "divide by subject with `affkit split`"
-        raise UserError("the partition", f"leaks: {found[0]}{more}", mend)
-    return rows
-
-
 def people(names: Iterable[str], subjects: Mapping[str, str]) -> dict[str, set[str]]:
     """Name to its subject, or, where that is not known, to all known subjects of its video.
 

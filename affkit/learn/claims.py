@@ -57,7 +57,7 @@ class Verdict:
         number = len(self.differences)
         line = f"{self.verdict[0].upper()}{self.verdict[1:]} here: {self.claim.words}"
         if number < 2:
-            line += f" ({number} seed has no spread"
+            line += f" ({number} seed{'' if number == 1 else 's'}, no spread to compare with"
         else:
             line += f" (mean difference {self.mean:+.3f}, {LEVEL:.0%} interval {self.low:+.3f} to "
             line += f"{self.high:+.3f}, {number} seeds"
@@ -77,11 +77,11 @@ def judge(scores: pd.DataFrame, claim: Claim) -> Verdict:
     >>> judge(runs, Claim("a beats b", "a", "b", ("f1",))).verdict
     'holds'
     """
-    table = scores.set_index(["row", "seed"])[list(claim.scores)].mean(axis=1, skipna=False).unstack("row")
-    if {claim.better, claim.worse} <= set(table):
-        differences = (table[claim.better] - table[claim.worse]).dropna().to_numpy()
-    else:
-        differences = np.zeros(0)
+    means = {}
+    for row in (claim.better, claim.worse):
+        own = scores[scores["row"] == row].set_index("seed")
+        means[row] = own[list(claim.scores)].astype(float).mean(axis=1, skipna=False)
+    differences = (means[claim.better] - means[claim.worse]).dropna().to_numpy()
     mean, low, high = interval(differences)
     verdict = "holds" if low > 0 else "does not hold" if high < 0 else "not decided"
     return Verdict(claim, tuple(differences.tolist()), mean, low, high, verdict)

@@ -27,7 +27,7 @@ from sklearn.metrics import mean_squared_error
 from tqdm import tqdm
 
 from affkit.data.joint import select_rows, without_labels
-from affkit.data.leakage import separate_rows
+from affkit.data.leakage import leaks
 from affkit.data.partition import read_partition
 from affkit.data.store import Store
 from affkit.errors import UserError
@@ -49,6 +49,8 @@ SCORE_NAMES = {
     "mse_arousal": "MSE-A",
 }
 """Scores and their names in Table IX, which has no MSE; of an MSE less is better."""
+NOTHING_WORDS = {"always": "mean VA, units always", "majority": "mean VA, units as more often"}
+"""The rows of :func:`for_nothing` in a table."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,17 @@ class Plan:
         Raises
         ------
         UserError
-            If the partition leaks, or no face with labels of valence and arousal, or of action units, is in
-            the training or in the test set.
+            If a subject or a video is in two sets, no face with labels of valence and arousal, or of action
+            units, is in the training or in the test set, or the faces are too small.
         """
-        rows = separate_rows(store.index, read_partition(self.partition))
+        partition = read_partition(self.partition)
+        if found := leaks(partition):
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise UserError(self.partition, f"leaks: {found[0]}{more}", "make it with `affkit split`")
+        if store.size < (needed := self.config(seed=0).net.image_size):
+            problem = f"has faces of {store.size} pixels, configuration {self.configuration} draws {needed}"
+            raise UserError(self.data, problem, f"make a store with --size {needed}")
+        rows = partition.rows(store.index)
         for subset in ("train", "test"):
             labels = store.labels[rows.get(subset, np.arange(0))]
             if not (labels.has_va.any() and labels.has_action_units.any()):

@@ -17,7 +17,16 @@ from affkit.data.pool import pool_store
 from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.learn.claims import Claim
-from affkit.learn.experiments import SCORE_NAMES, Plan, Trial, begin, for_nothing, held_out, run_trials
+from affkit.learn.experiments import (
+    NOTHING_WORDS,
+    SCORE_NAMES,
+    Plan,
+    Trial,
+    begin,
+    for_nothing,
+    held_out,
+    run_trials,
+)
 from affkit.learn.results import Results, conclude, mean_and_spread
 
 TITLE = "Scores against the share of training faces that keep their labels"
@@ -64,7 +73,6 @@ def semi_supervised(
     rows = plan.rows(store)
     joint = joint_store(plan.data, pool)
     extra = np.arange(len(store), len(joint))
-    settings = begin(plan, "semi-supervised", joint, rows, by=by)
     subjects = store.index["subject"].iloc[rows["train"]].to_numpy()
     trials = [
         trial
@@ -72,6 +80,7 @@ def semi_supervised(
         for seed in plan.seeds
         for trial in _pair(plan, rows["train"], extra, label_order(subjects, seed, by), share, seed)
     ]
+    settings = begin(plan, "semi-supervised", joint, rows, by=by)
     load = partial(joint_store, plan.data, pool)
     scores = run_trials(plan, trials, load, held_out(rows), progress)
     nothing = for_nothing(store.labels[rows["train"]], store.labels[rows["test"]])
@@ -174,8 +183,8 @@ def printed(results: Results) -> pd.DataFrame:
             f"{own[name].mean():,.0f}" for name in ("labelled_faces", "unlabelled_faces")
         )
         lines.append(line | {words: mean_and_spread(own[name]) for name, words in SCORE_NAMES.items()})
-    for name, words in (("always", "every unit always"), ("majority", "each unit as more often")):
-        line = {"labels": "for nothing", "trained on": f"mean VA, {words}"}
+    for name, units in NOTHING_WORDS.items():
+        line = {"labels": "for nothing", "trained on": units}
         scores = {words: f"{results.nothing.at[name, score]:.3f}" for score, words in SCORE_NAMES.items()}
         lines.append(line | scores)
     return pd.DataFrame(lines).fillna("-")

@@ -7,7 +7,16 @@ import pandas as pd
 
 from affkit.data.store import Store
 from affkit.learn.claims import Claim, paper_difference
-from affkit.learn.experiments import SCORE_NAMES, Plan, Trial, begin, for_nothing, held_out, run_trials
+from affkit.learn.experiments import (
+    NOTHING_WORDS,
+    SCORE_NAMES,
+    Plan,
+    Trial,
+    begin,
+    for_nothing,
+    held_out,
+    run_trials,
+)
 from affkit.learn.gan_training import GanConfig
 from affkit.learn.results import Results, conclude, mean_and_spread
 
@@ -72,12 +81,12 @@ def table_ix(plan: Plan, progress: bool = True) -> Results:
     """
     store = Store.open(plan.data)
     rows = plan.rows(store)
-    settings = begin(plan, "table-ix", store, rows)
     trials = [
         Trial(name, seed, _config(plan, row, seed), rows["train"])
         for name, row in ROWS.items()
         for seed in plan.seeds
     ]
+    settings = begin(plan, "table-ix", store, rows)
     scores = run_trials(plan, trials, partial(Store.open, plan.data), held_out(rows), progress)
     nothing = for_nothing(store.labels[rows["train"]], store.labels[rows["test"]])
     results = conclude(settings, scores, nothing, CLAIMS)
@@ -101,8 +110,8 @@ def printed(results: Results) -> pd.DataFrame:
                 number = PAPER[name].get(score)
                 line[f"{words}, paper"] = "-" if number is None else f"{number:.3f}"
         lines.append(line)
-    for name, words in (("always", "every unit always"), ("majority", "each unit as more often")):
-        line = {"tells": "for nothing", "loss": f"mean VA, {words}", "seeds": "-"}
+    for name, units in NOTHING_WORDS.items():
+        line = {"tells": "for nothing", "loss": units, "seeds": "-"}
         line |= {words: f"{results.nothing.at[name, score]:.3f}" for score, words in SCORE_NAMES.items()}
         lines.append(line)
     return pd.DataFrame(lines).fillna("-")

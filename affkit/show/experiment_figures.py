@@ -105,4 +105,6 @@ def _legend(figure: Figure, axes: np.ndarray) -> None:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    figure.legend(entries.values(), entries, loc="outside lower center", ncols=len(entries), fontsize=9)
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries), fontsize=9
+    )
