@@ -35,7 +35,7 @@ from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn.gan_training import GanConfig
 from affkit.learn.predict import VA, evaluate, predict_store
-from affkit.learn.runs import fingerprint
+from affkit.learn.runs import STATE, fingerprint
 from affkit.learn.train import train_gan
 
 EXPERIMENT, SCORES = "experiment.json", "scores.json"
@@ -230,6 +230,7 @@ def run_trial(
             scores = score(predict_store(run.discriminator, part, plan.device, progress=False), part.labels)
             records.append({"row": trial.row, "seed": trial.seed, "set": subset, **trial.notes, **scores})
     _write_json(folder / SCORES, records)
+    (folder / STATE).unlink()  # nobody goes on from here, and it is most of what the run has on disk
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def semi_supervised(
     load = partial(joint_store, plan.data, pool)
     scores = run_trials(plan, trials, load, held_out(rows), progress)
     nothing = for_nothing(store.labels[rows["train"]], store.labels[rows["test"]])
-    results = conclude(settings, scores, nothing, _claims(shares))
+    claims = [claim for claim in _claims(shares) if claim.better in set(scores["row"])]
+    results = conclude(settings, scores, nothing, claims)
     results.write(plan.out, TITLE, printed(results))
     return results
 
