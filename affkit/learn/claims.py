@@ -59,8 +59,8 @@ class Verdict:
         if number < 2:
             line += f" ({number} seed{'' if number == 1 else 's'}, no spread to compare with"
         else:
-            line += f" (mean difference {self.mean:+.3f}, {LEVEL:.0%} interval {self.low:+.3f} to "
-            line += f"{self.high:+.3f}, {number} seeds"
+            line += f" (mean difference {self.mean:+z.3f}, {LEVEL:.0%} interval {self.low:+z.3f} to "
+            line += f"{self.high:+z.3f}, {number} seeds"
         paper = "" if self.claim.paper is None else f"; in the paper's table {self.claim.paper:+.3f}"
         return f"{line}{paper})."
 

@@ -98,7 +98,7 @@ def mean_and_spread(values: pd.Series) -> str:
     values = values.dropna()
     if values.empty:
         return "-"
-    return f"{values.mean():.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+    return f"{values.mean():z.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
 
 
 def markdown(table: pd.DataFrame) -> str:

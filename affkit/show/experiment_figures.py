@@ -62,6 +62,7 @@ def scores_as_bars(
         axis.axvline(nothing[metric], color="0.4", linestyle="--", linewidth=1.2, label="for nothing")
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.grid(axis="y", visible=False)
+        axis.use_sticky_edges = False  # room for a dot at 0
     axes[0, 0].set_yticks(range(len(rows)), list(rows.values()), fontsize=9)
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     _legend(figure, axes[0])
@@ -93,7 +94,7 @@ def label_share_curves(
         axis.set_xticks(shares, [f"{100 * share:g}%" for share in shares])
         axis.minorticks_off()
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
-    figure.supxlabel("training faces that keep their labels", fontsize=11)
+        axis.set_xlabel("faces that keep labels", fontsize=10)
     _legend(figure, axes[0])
     figure.suptitle(title)
     return figure
