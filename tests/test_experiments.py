@@ -84,7 +84,7 @@ def test_the_papers_numbers_stand_beside_ours(done):
     assert table["CCC-V, paper"].tolist() == ["0.440", "0.484", "-", "0.447", "0.451", "-", "-"]
     assert table["F1 macro, paper"].tolist() == ["-", "-", "0.400", "0.330", "0.347", "-", "-"]
     own = results.test.query("row == 'va_ccc'")["ccc_valence"]
-    assert table.at[0, "CCC-V"] == f"{own.mean():.3f} ± {own.std():.3f}"
+    assert table.at[0, "CCC-V"] == f"{own.mean():z.3f} ± {own.std():.3f}"
     assert table["seeds"].tolist()[:5] == ["2"] * 5 and table.at[5, "CCC-V"] == "0.000"
     assert markdown(table).count("\n") == len(table) + 1
 
