@@ -51,6 +51,7 @@ def scores_as_bars(
         1, len(metrics), figsize=(11, 1.6 + 0.55 * len(rows)), sharey=True, squeeze=False
     )
     for axis, metric in zip(axes[0], metrics, strict=True):
+        axis.use_sticky_edges = False  # room for a dot at 0
         for place, row in enumerate(rows):
             values = scores.loc[scores["row"] == row, metric].dropna().to_numpy()
             if len(values):
@@ -62,7 +63,6 @@ def scores_as_bars(
         axis.axvline(nothing[metric], color="0.4", linestyle="--", linewidth=1.2, label="for nothing")
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.grid(axis="y", visible=False)
-        axis.use_sticky_edges = False  # room for a dot at 0
     axes[0, 0].set_yticks(range(len(rows)), list(rows.values()), fontsize=9)
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     _legend(figure, axes[0])
