@@ -19,7 +19,7 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate gan", "generate", "predict"]
-COMMANDS += ["notebooks run"]
+COMMANDS += ["experiment table-ix", "experiment semi-supervised", "notebooks run"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")

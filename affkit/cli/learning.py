@@ -11,6 +11,7 @@ from affkit.cli.options import (
     Force,
     Part,
     Precision,
+    Recipe,
     Resume,
     SaveEvery,
     Seed,
@@ -33,9 +34,7 @@ def train_gan(
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
-    recipe: Annotated[
-        str, typer.Option(help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
-    ] = "kit",
+    recipe: Recipe = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
     augment: Annotated[

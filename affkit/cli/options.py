@@ -16,13 +16,19 @@ app = typer.Typer(
 )
 train_app = typer.Typer(help="Train a network on a store of faces.")
 evaluate_app = typer.Typer(help="Measure how good a trained learner is.")
+experiment_app = typer.Typer(help="Repeat the paper's experiments: every row, several seeds.")
 notebooks_app = typer.Typer(help="Run the course.")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(experiment_app, name="experiment")
 app.add_typer(notebooks_app, name="notebooks")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at the same time.")]
+Runs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at the same time, one thread each.")]
+Recipe = Annotated[
+    str, typer.Option("--recipe", help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on the CPU.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]

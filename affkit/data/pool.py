@@ -8,7 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
+from affkit.data.store import COLUMNS, FORMAT, Store
 from affkit.errors import UserError
 from affkit.files import write_beside
 
@@ -38,6 +40,32 @@ def read_pool(folder: str | Path) -> np.ndarray:
     if not sheets:
         raise UserError(folder, "holds no sheet of faces", "make one with affkit render --pool 64")
     return np.concatenate([_read_sheet(path) for path in sheets])
+
+
+def pool_store(folder: str | Path, size: int) -> Store:
+    """The faces of a pool as a store, in memory, without any label.
+
+    Parameters
+    ----------
+    folder:
+        Where the sheets are.
+    size:
+        Side of the crops in pixels; larger faces are averaged down.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_pool`, or if the faces are smaller than ``size``.
+    """
+    faces = read_pool(folder)
+    if faces.shape[1] < size:
+        problem = f"has faces of {faces.shape[1]} pixels, {size} are needed"
+        raise UserError(folder, problem, f"draw a larger pool, or take a store of {faces.shape[1]} pixels")
+    if faces.shape[1] > size:
+        faces = np.stack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces])
+    index = pd.DataFrame({name: 0.0 for name in COLUMNS}, index=range(len(faces)))
+    index = index.assign(video="pool", frame=np.arange(1, len(faces) + 1), person=0)
+    return Store(Path(folder), index, faces, {"format": FORMAT, "size": size})
 
 
 def _read_sheet(path: Path) -> np.ndarray:

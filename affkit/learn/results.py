@@ -1,0 +1,113 @@
+"""What an experiment found: written as CSV, JSON and a table to read, and read again."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.errors import UserError
+from affkit.files import existing_file, write_beside
+from affkit.learn.claims import Claim, judge
+
+CSV, JSON, MARKDOWN = "scores.csv", "results.json", "table.md"
+RULE = (
+    "A claim holds if the 95% interval (Student's t over the seeds) of the mean difference between two rows, "
+    "seed by seed, lies above 0; it does not hold if the interval lies below 0; else it is not decided."
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of an experiment.
+
+    Attributes
+    ----------
+    settings:
+        What ``experiment.json`` says.
+    scores:
+        A row a run and set: ``row``, ``seed``, ``set`` and its scores.
+    nothing:
+        What :func:`~affkit.learn.experiments.for_nothing` scores on the test set.
+    verdicts:
+        A dictionary for each claim, as :meth:`~affkit.learn.claims.Verdict.as_dict` gives it.
+    """
+
+    settings: dict
+    scores: pd.DataFrame
+    nothing: pd.DataFrame
+    verdicts: Sequence[dict]
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The scores on the test set."""
+        return self.scores[self.scores["set"] == "test"].drop(columns="set").reset_index(drop=True)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What became of each claim."""
+        return [verdict["sentence"] for verdict in self.verdicts]
+
+    def as_dict(self) -> dict:
+        """All but the scores of single runs, as JSON can hold it."""
+        nothing = {row: dict(values) for row, values in self.nothing.to_dict("index").items()}
+        return {"settings": self.settings, "for_nothing": nothing, "claims": list(self.verdicts)}
+
+    def write(self, out: str | Path, title: str, table: pd.DataFrame) -> None:
+        """Write ``scores.csv``, ``results.json`` and ``table.md``, each whole or not at all."""
+        out = Path(out)
+        with write_beside(out / CSV) as part:
+            self.scores.to_csv(part, index=False, float_format="%.9g", lineterminator="\n")
+        with write_beside(out / JSON) as part:
+            text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
+            part.write_text(text + "\n", encoding="utf-8", newline="\n")
+        words = [f"# {title}", markdown(table), "\n".join(f"- {line}" for line in self.sentences), RULE]
+        words.append("Settings: " + json.dumps(self.settings))
+        with write_beside(out / MARKDOWN) as part:
+            part.write_text("\n\n".join(words) + "\n", encoding="utf-8", newline="\n")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Results":
+        """Read what :meth:`write` wrote; :class:`UserError` if a file is missing or damaged."""
+        folder = Path(folder)
+        scores = pd.read_csv(existing_file(folder / CSV), dtype={"row": str})
+        try:
+            content = json.loads(existing_file(folder / JSON).read_text(encoding="utf-8"))
+            nothing = pd.DataFrame.from_dict(content["for_nothing"], orient="index")
+            return cls(content["settings"], scores, nothing, content["claims"])
+        except (ValueError, KeyError) as error:
+            raise UserError(folder / JSON, "is damaged", "run the experiment again") from error
+
+
+def conclude(settings: dict, scores: pd.DataFrame, nothing: pd.DataFrame, claims: Iterable[Claim]) -> Results:
+    """The results, with a verdict on each claim from the scores on the test set."""
+    test = scores[scores["set"] == "test"]
+    verdicts = [judge(test, claim).as_dict() for claim in claims]
+    # through JSON, so that they are the same whether just found or read from a file
+    return Results(settings, scores, nothing, json.loads(json.dumps(verdicts)))
+
+
+def mean_and_spread(values: pd.Series) -> str:
+    """Mean and standard deviation (n - 1) of the seeds; a line where there is nothing.
+
+    >>> mean_and_spread(pd.Series([0.25, 0.75])), mean_and_spread(pd.Series([0.5]))
+    ('0.500 ± 0.354', '0.500')
+    """
+    values = values.dropna()
+    if values.empty:
+        return "-"
+    return f"{values.mean():z.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts as Markdown, without its row names.
+
+    >>> print(markdown(pd.DataFrame({"loss": ["MSE"], "CCC-V": ["0.484"]})))
+    | loss | CCC-V |
+    |---|---|
+    | MSE | 0.484 |
+    """
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in [table.columns, *table.to_numpy()]]
+    return "\n".join([lines[0], "|---" * table.shape[1] + "|", *lines[1:]])

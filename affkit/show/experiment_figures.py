@@ -1,0 +1,111 @@
+"""Figures of experiments: every seed a dot, beside the paper's number and what one gets for nothing."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from affkit.learn.experiments import SCORE_NAMES, best_for_nothing
+from affkit.learn.results import Results
+from affkit.learn.semi_supervised import ARMS
+from affkit.learn.table_ix import AU_SCORES, PAPER, ROWS, VA_SCORES
+from affkit.show.plots import PALETTE
+
+
+def table_ix_bars(results: Results, title: str = "Table IX") -> Figure:
+    """A panel a score: a bar as long as the mean, a dot a seed, a diamond for the paper's number."""
+    names = {
+        name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}" for name, row in ROWS.items()
+    }
+    return scores_as_bars(
+        results.test, names, VA_SCORES + AU_SCORES, PAPER, best_for_nothing(results.nothing), title
+    )
+
+
+def scores_as_bars(
+    scores: pd.DataFrame,
+    rows: Mapping[str, str],
+    metrics: tuple[str, ...],
+    paper: Mapping[str, Mapping[str, float]],
+    nothing: Mapping[str, float],
+    title: str = "",
+) -> Figure:
+    """Horizontal bars, the first row at the top; a row without a score has no bar in its panel.
+
+    Parameters
+    ----------
+    scores:
+        A row a run: ``row`` and the scores.
+    rows:
+        Row to what is written beside it.
+    metrics:
+        The scores to show, a panel each.
+    paper:
+        Row to score to the number in the paper.
+    nothing:
+        Score to what one gets without looking; drawn as a dashed line.
+    """
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(11, 1.6 + 0.55 * len(rows)), sharey=True, squeeze=False
+    )
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        axis.use_sticky_edges = False  # room for a dot at 0
+        for place, row in enumerate(rows):
+            values = scores.loc[scores["row"] == row, metric].dropna().to_numpy()
+            if len(values):
+                axis.barh(place, values.mean(), height=0.6, color=PALETTE[0], alpha=0.35)
+                beside = place + (np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(1))
+                axis.plot(values, beside, "o", color=PALETTE[0], markersize=5, label="a seed")
+            if metric in paper.get(row, {}):
+                axis.plot(paper[row][metric], place, "D", color=PALETTE[1], markersize=7, label="the paper")
+        axis.axvline(nothing[metric], color="0.4", linestyle="--", linewidth=1.2, label="for nothing")
+        axis.set_title(SCORE_NAMES[metric], fontsize=11)
+        axis.grid(axis="y", visible=False)
+    axes[0, 0].set_yticks(range(len(rows)), list(rows.values()), fontsize=9)
+    axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
+    _legend(figure, axes[0])
+    figure.suptitle(title)
+    return figure
+
+
+def label_share_curves(
+    results: Results, metrics: tuple[str, ...] = (*VA_SCORES, *AU_SCORES[:2]), title: str = ""
+) -> Figure:
+    """A panel a score, against the share of faces with labels (logarithmic): a dot a seed, lines the means.
+
+    ``results`` are those of :func:`affkit.learn.semi_supervised.semi_supervised`.
+    """
+    scores, nothing = results.test, best_for_nothing(results.nothing)
+    figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.8), squeeze=False)
+    shares = sorted(scores["share"].unique())
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        for unlabelled, words in ARMS.items():
+            own = scores[scores["unlabelled"] == unlabelled]
+            style = {"color": PALETTE[int(unlabelled)], "marker": "os"[unlabelled]}
+            means = own.groupby("share")[metric].mean()
+            nudge = 1.04 if unlabelled else 1 / 1.04  # so that dots of both stay visible
+            axis.plot(own["share"] * nudge, own[metric], linestyle="", alpha=0.5, markersize=5, **style)
+            line = ("-", "--")[unlabelled]
+            axis.plot(means.index * nudge, means, linestyle=line, markersize=8, label=words, **style)
+        axis.axhline(nothing[metric], color="0.4", linestyle=":", linewidth=1.5, label="for nothing")
+        axis.set_xscale("log")
+        axis.set_xticks(shares, [f"{100 * share:g}%" for share in shares])
+        axis.minorticks_off()
+        axis.set_title(SCORE_NAMES[metric], fontsize=11)
+        axis.set_xlabel("faces that keep labels", fontsize=10)
+    _legend(figure, axes[0])
+    figure.suptitle(title)
+    return figure
+
+
+def _legend(figure: Figure, axes: np.ndarray) -> None:
+    """One legend below all panels, each entry once."""
+    entries = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries), fontsize=9
+    )
