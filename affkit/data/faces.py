@@ -118,7 +118,8 @@ class HaarDetector:
         Least score. A score is what the cascade's last stage adds up, less the 53.8 that a hit needs at
         least: about 1 for a doubtful face, 3 for a clear one.
     clear:
-        A person has this score at least once in a clip. On our clips false alarms reach 2.2, people 3 or more.
+        A person has this score at least once in a clip. On our clips false alarms reach 2.2, people 3 or
+        more.
 
     >>> from skimage import data
     >>> [box.w > 80 for box in HaarDetector().detect(data.astronaut())]

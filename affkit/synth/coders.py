@@ -6,9 +6,9 @@ what makes coders differ:
 1. *Seeing.* Each has thresholds of their own. A mark begins above the threshold and ends below a lower one;
    short gaps are bridged.
 2. *Marking.* Weak, short or covered marks are missed, other movements are taken for the unit, expressions are
-   confused with their neighbours, rather where the face itself is unclear: always a whole mark, never a frame.
-   Beginnings are marked late, and beginnings and ends by some frames wrong. Sayette et al. (2001) find coders
-   far apart frame by frame and close within half a second.
+   confused with their neighbours, rather where the face itself is unclear: always a whole mark, never a
+   frame. Beginnings are marked late, and beginnings and ends by some frames wrong. Sayette et al. (2001) find
+   coders far apart frame by frame and close within half a second.
 3. *The second pass.* The coder watches again and puts part of this right (Section III.D).
 
 Numbers without a source are choices, made so that after the second pass two coders have a Cohen's kappa of
@@ -245,8 +245,8 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
 def _look(seed: int, strongest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How unclear a face is, on average 1, and which neighbour it resembles, 0 to 1: ``(T,)`` each.
 
-    Both stay the same while one expression is the strongest, and are the same for all coders. Errors that come
-    from the face and not from the coder are made together, and no agreement removes them.
+    Both stay the same while one expression is the strongest, and are the same for all coders. Errors that
+    come from the face and not from the coder are made together, and no agreement removes them.
     """
     stretch = np.cumsum(np.diff(strongest, prepend=strongest[:1]) != 0)  # (T,)
     unclear, resembled = stream(seed, "look").uniform(size=(2, stretch.max(initial=0) + 1))
