@@ -3,7 +3,10 @@
 import ast
 import io
 import re
+import runpy
 from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import numpy as np
@@ -12,13 +15,22 @@ from notebook_checks import ROOT, code_cells
 from affkit.show.exercises import check
 
 
+def run_as_file(code: str, known: dict) -> dict:
+    """Run Python code as a file that knows these names already; returns all names it knows then."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "code.py"
+        file.write_text(code, encoding="utf-8")
+        return runpy.run_path(str(file), known)
+
+
 def solution_functions(number: str) -> dict:
     """Name to function: all blocks of ``docs/solutions/<number>.md`` that begin with a definition."""
     text = (ROOT / "docs" / "solutions" / f"{number}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    names: dict = {"np": np}
-    exec("\n".join(block for block in blocks if block.startswith("def ")), names)
-    return {name: value for name, value in names.items() if callable(value) and name != "__builtins__"}
+    code = "\n".join(block for block in blocks if block.startswith("def "))
+    defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    names = run_as_file(code, {"np": np})
+    return {name: names[name] for name in defined}
 
 
 def said_by_exercises(number: str, answers: dict) -> list[str]:
@@ -32,5 +44,5 @@ def said_by_exercises(number: str, answers: dict) -> list[str]:
             assert {node.name for node in unwritten} <= set(answers)
             module.body = [node for node in module.body if node not in unwritten]
             with redirect_stdout(printed):
-                exec(compile(module, str(path), "exec"), {"np": np, "check": check} | answers)
+                run_as_file(ast.unparse(module), {"np": np, "check": check} | answers)
     return printed.getvalue().splitlines()
