@@ -50,6 +50,9 @@ def train_gan(
     resume: Resume = False,
     device: Device = "auto",
     precision: Precision = "32-true",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks: needs a C++ compiler.")
+    ] = False,
 ):
     """Train generator and discriminator (Section IV.A)."""
     from affkit.data.store import Store
@@ -60,6 +63,7 @@ def train_gan(
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
     store = Store.open(data)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
+    how["compiled"] = compiled
     run = train.train_gan(store, out, settings, steps, rows=part_rows(store, part), **how)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from affkit.data.store import FrameDataset, Store
@@ -157,7 +159,9 @@ class GanTrainer:
 
     shown = ("discriminator", "generator")
 
-    def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig):
+    def __init__(
+        self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig, compiled: bool = False
+    ):
         self.config, self.fabric = config, fabric
         self.faces = FrameDataset(store, rows)
         self.size = config.net.image_size
@@ -173,15 +177,18 @@ class GanTrainer:
         self.stream = RowStream(len(self.faces), config.batch_size, config.seed)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            generator, discriminator = Generator(config.net), Discriminator(config.net)
+            networks = Generator(config.net), Discriminator(config.net)
+        # a pixel's channels side by side in memory: what the convolutions of CPUs and GPUs are fastest with
+        generator, discriminator = (net.to(memory_format=torch.channels_last) for net in networks)
         self.modules = {"generator": generator, "discriminator": discriminator}
         rates = {"generator": config.lr_generator, "discriminator": config.lr_discriminator}
         self.optimizers = {
-            name: torch.optim.Adam(module.parameters(), lr=rates[name], betas=config.betas)
+            name: torch.optim.Adam(module.parameters(), lr=rates[name], betas=config.betas, fused=True)
             for name, module in self.modules.items()
         }
-        self.generator, self._step_g = fabric.setup(generator, self.optimizers["generator"])
-        self.discriminator, self._step_d = fabric.setup(discriminator, self.optimizers["discriminator"])
+        setup = partial(_setup, fabric, compiled)
+        self.generator, self._step_g = setup(generator, self.optimizers["generator"])
+        self.discriminator, self._step_d = setup(discriminator, self.optimizers["discriminator"])
         if config.average:
             self.modules["average"] = deepcopy(generator).requires_grad_(False)
         self._watch = CollapseWatch(self.faces, self.size) if config.stop_at_collapse else None
@@ -195,23 +202,26 @@ class GanTrainer:
         """Update the discriminator, then the generator, as often as the configuration says."""
         config, random = self.config, step_generator(self.config.seed, number)
         w_r = config.w_r * max(0.0, 1 - number / config.w_r_steps)
-        first = number * (config.discriminator_steps + config.generator_steps)
+        first = number * (config.discriminator_steps + config.generator_steps - 1)
         values: dict[str, Tensor | float] = {}
         for i in range(config.discriminator_steps):
-            values |= self.discriminator_step(*self._batch(first + i, random), random)
+            real, labels, z = self._batch(first + i, random)
+            fake = self.generator(z)  # (B, 3, S, S)
+            values |= self.discriminator_step(real, labels, fake.detach(), random)
         for i in range(config.generator_steps):
-            real, _, z = self._batch(first + config.discriminator_steps + i, random)
-            values["generator"] = self.generator_step(real, z, w_r, random)
+            if i > 0:  # at first the faces that the discriminator has just learned from, as in DCGAN
+                real, _, z = self._batch(first + config.discriminator_steps - 1 + i, random)
+                fake = self.generator(z)  # (B, 3, S, S)
+            values["generator"] = self.generator_step(real, fake, w_r, random)
             self._update_average(number * config.generator_steps + i)
         return values | {"w_r": w_r}
 
     def discriminator_step(
-        self, real: Tensor, labels: dict[str, Tensor], z: Tensor, random: torch.Generator
+        self, real: Tensor, labels: dict[str, Tensor], fake: Tensor, random: torch.Generator
     ) -> dict[str, Tensor]:
         """Minimise R_images + F_images (Eq. 1 and 3); returns the sum, its terms and both x."""
         config = self.config
-        with torch.no_grad():
-            fake = augment(self.generator(z), config.augment, random)  # (B, 3, S, S)
+        fake = augment(fake, config.augment, random)  # (B, 3, S, S)
         real = augment(real, config.augment, random)  # (B, 3, S, S)
         real_output = self.discriminator(real)
         real_terms = real_loss(real_output, labels, config.va_loss)
@@ -226,9 +236,8 @@ class GanTrainer:
         terms |= {name: output.fake.detach().sigmoid().mean() for name, output in outputs.items()}
         return {"discriminator": loss.detach()} | terms
 
-    def generator_step(self, real: Tensor, z: Tensor, w_r: float, random: torch.Generator) -> Tensor:
+    def generator_step(self, real: Tensor, fake: Tensor, w_r: float, random: torch.Generator) -> Tensor:
         """Minimise L_gen (Eq. 2); returns it."""
-        fake = self.generator(z)  # (B, 3, S, S)
         discriminator = self.modules["discriminator"].requires_grad_(False)
         with frozen_statistics(discriminator):
             logit = self.discriminator(augment(fake, self.config.augment, random)).fake  # (B,)
@@ -260,7 +269,10 @@ class GanTrainer:
             flip = torch.rand(len(images), generator=random) < 0.5
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
         z = torch.rand(len(images), Z_SIZE, generator=random) * 2 - 1  # uniform in [-1, 1]
-        return self.fabric.to_device((images, labels, z))
+        batch = images, labels, z
+        if self.fabric.device.type == "cuda":  # from pinned memory the copy does not wait for the device
+            batch = apply_to_collection(batch, Tensor, Tensor.pin_memory)
+        return self.fabric.to_device(batch)
 
     def _descend(self, loss: Tensor, name: str, optimizer) -> None:
         optimizer.zero_grad()
@@ -281,6 +293,11 @@ class GanTrainer:
                 average[name].lerp_(tensor, 1 - decay)
             else:
                 average[name].copy_(tensor)
+
+
+def _setup(fabric, compiled: bool, network: nn.Module, optimizer: torch.optim.Optimizer):
+    """On the device, in its precision, and if asked for compiled."""
+    return fabric.setup(torch.compile(network) if compiled else network, optimizer)
 
 
 @contextmanager

@@ -221,10 +221,13 @@ def _restore(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
             {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         )
     for name, optimizer in trainer.optimizers.items():
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         memories: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             if key.startswith(f"optimizer/{name}/"):
                 index, what = key.split("/")[2:]
+                if tensor.dim():  # in the same order in memory as its weight, which the file does not keep
+                    tensor = torch.empty_like(weights[int(index)], requires_grad=False).copy_(tensor)
                 memories.setdefault(int(index), {})[what] = tensor
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": memories, "param_groups": groups})
