@@ -31,6 +31,9 @@ def train_gan(
     data: Annotated[Path, typer.Option("--data", help="Store of faces.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     part: Part = "",
+    pool: Annotated[
+        Path | None, typer.Option("--pool", help="Folder of faces without labels, half of each batch.")
+    ] = None,
     config: Annotated[
         Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
     ] = Config.ONE,
@@ -55,6 +58,8 @@ def train_gan(
     ] = False,
 ):
     """Train generator and discriminator (Section IV.A)."""
+    from affkit.data.joint import with_pool
+    from affkit.data.pool import pool_store
     from affkit.data.store import Store
     from affkit.learn import train
 
@@ -62,9 +67,12 @@ def train_gan(
     changes |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
     store = Store.open(data)
+    rows = part_rows(store, part)
+    if pool is not None:
+        every = range(len(store)) if rows is None else rows
+        store, rows = with_pool(store, every, pool_store(pool, store.size))
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
-    how["compiled"] = compiled
-    run = train.train_gan(store, out, settings, steps, rows=part_rows(store, part), **how)
+    run = train.train_gan(store, out, settings, steps, rows=rows, compiled=compiled, **how)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 
 

@@ -79,6 +79,25 @@ def join_stores(stores: Sequence[Store]) -> Store:
     return Store(first.path, index.astype({"video": "category"}), images, first.info)
 
 
+def with_pool(
+    store: Store, rows: Sequence[int] | np.ndarray, pool: Store, share: float = 0.5
+) -> tuple[Store, np.ndarray]:
+    """A store and a pool as one store, and the rows of it to train on.
+
+    A corpus has many frames of few people, a pool one of each of many. To be a ``share`` of the rows the faces
+    of the pool come several times, so a batch of training has about that share of them.
+
+    >>> faces = Store(Path("a"), pd.DataFrame({"video": ["a"] * 4}), np.zeros((4, 1, 1, 3), np.uint8), {"size": 1})
+    >>> pool = Store(Path("b"), pd.DataFrame({"video": ["b"] * 2}), np.zeros((2, 1, 1, 3), np.uint8), {"size": 1})
+    >>> with_pool(faces, [0, 1, 2, 3], pool)[1].tolist()
+    [0, 1, 2, 3, 4, 5, 4, 5]
+    """
+    joint, rows = join_stores([store, pool]), np.asarray(rows, np.int64)
+    others = np.arange(len(store), len(joint))
+    times = max(1, round(share / (1 - share) * len(rows) / len(others)))
+    return joint, np.concatenate([rows, np.tile(others, times)])
+
+
 def without_labels(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
     """The same faces, with all labels of ``rows`` taken away; the store that was given keeps its own."""
     gone = np.zeros(len(store), bool)
