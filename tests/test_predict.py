@@ -14,7 +14,7 @@ from affkit.data.store import FrameDataset, SequenceDataset, Store
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
-from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
+from affkit.learn.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.learn.generate import generate, image_grid, pictures, to_pixels, write_picture
@@ -24,6 +24,17 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Checkpoints
+
+
+def test_no_length_of_the_header_makes_a_file_look_like_a_pickle(tmp_path):
+    """A safetensors file begins with that length: 0x80 is also a pickle's first byte."""
+    firsts = set()
+    for length in range(0, 2048, 8):
+        save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors", {"text": "x" * length})
+        tensors, header = read_tensors(tmp_path / "a.safetensors")
+        assert tensors["a"].item() == 1 and len(header["text"]) == length
+        firsts.add((tmp_path / "a.safetensors").read_bytes()[:1])
+    assert len(firsts) == 32 and b"\x80" in firsts and b"P" in firsts
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,6 @@ def train_gan(
     resume: Resume = False,
     device: Device = "auto",
     precision: Precision = "32-true",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the networks: needs a C++ compiler.")
-    ] = False,
 ):
     """Train generator and discriminator (Section IV.A)."""
     from affkit.data.joint import with_pool
@@ -72,7 +69,7 @@ def train_gan(
         every = range(len(store)) if rows is None else rows
         store, rows = with_pool(store, every, pool_store(pool, store.size))
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
-    run = train.train_gan(store, out, settings, steps, rows=rows, compiled=compiled, **how)
+    run = train.train_gan(store, out, settings, steps, rows=rows, **how)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 
 

@@ -68,9 +68,9 @@ def translation(images: Tensor, random: torch.Generator) -> Tensor:
     padded = F.pad(images, (most, most, most, most))  # (B, 3, S + 2 most, S + 2 most)
     line = torch.arange(size, device=images.device) + most
     rows, columns = line - down[:, None], line - right[:, None]  # (B, S)
-    batch = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]  # (B, S, S, 3)
-    return moved.permute(0, 3, 1, 2)  # (B, 3, S, S)
+    rows = rows[:, None, :, None].expand(-1, images.shape[1], -1, padded.shape[3])  # (B, 3, S, S + 2 most)
+    columns = columns[:, None, None, :].expand(-1, images.shape[1], size, -1)  # (B, 3, S, S)
+    return padded.gather(2, rows).gather(3, columns)  # (B, 3, S, S)
 
 
 def cutout(images: Tensor, random: torch.Generator) -> Tensor:

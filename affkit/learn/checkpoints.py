@@ -115,8 +115,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: its tensors and the texts of its header, or :class:`UserError`."""
     path = existing_file(path)
     with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK" or start[:1] == b"\x80":  # zip and pickle: what torch.save writes
+        start = file.read(9)
+    # Zip and pickle are what torch.save writes. A safetensors file begins with a length of 8 bytes, which can
+    # be any, and then a brace.
+    if (start[:2] == b"PK" or start[:1] == b"\x80") and start[8:] != b"{":
         problem = "is a pickle, and opening one can run any program; only safetensors is read"
         raise UserError(path, problem, OTHER_FILE)
     try:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,9 +158,7 @@ class GanTrainer:
 
     shown = ("discriminator", "generator")
 
-    def __init__(
-        self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig, compiled: bool = False
-    ):
+    def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: GanConfig):
         self.config, self.fabric = config, fabric
         self.faces = FrameDataset(store, rows)
         self.size = config.net.image_size
@@ -186,9 +183,8 @@ class GanTrainer:
             name: torch.optim.Adam(module.parameters(), lr=rates[name], betas=config.betas, fused=True)
             for name, module in self.modules.items()
         }
-        setup = partial(_setup, fabric, compiled)
-        self.generator, self._step_g = setup(generator, self.optimizers["generator"])
-        self.discriminator, self._step_d = setup(discriminator, self.optimizers["discriminator"])
+        self.generator, self._step_g = fabric.setup(generator, self.optimizers["generator"])
+        self.discriminator, self._step_d = fabric.setup(discriminator, self.optimizers["discriminator"])
         if config.average:
             self.modules["average"] = deepcopy(generator).requires_grad_(False)
         self._watch = CollapseWatch(self.faces, self.size) if config.stop_at_collapse else None
@@ -293,11 +289,6 @@ class GanTrainer:
                 average[name].lerp_(tensor, 1 - decay)
             else:
                 average[name].copy_(tensor)
-
-
-def _setup(fabric, compiled: bool, network: nn.Module, optimizer: torch.optim.Optimizer):
-    """On the device, in its precision, and if asked for compiled."""
-    return fabric.setup(torch.compile(network) if compiled else network, optimizer)
 
 
 @contextmanager

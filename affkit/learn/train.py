@@ -4,7 +4,6 @@ A run is a folder: the networks as ``*.safetensors``, ``log.csv`` with a row a s
 faces at every save, and ``training.safetensors``, from which the run goes on after a kill.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -17,8 +16,6 @@ from affkit.errors import UserError
 from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.mtl_training import MtlConfig, MtlTrainer
 from affkit.learn.runs import fingerprint, make_fabric, run
-
-COMPILERS = ("g++", "clang++", "cl")
 
 __all__ = ["GanConfig", "GanRun", "MtlConfig", "MtlRun", "train_gan", "train_mtl"]
 
@@ -54,7 +51,6 @@ def train_gan(
     progress: bool = True,
     rows: Sequence[int] | None = None,
     save_every: int = 200,
-    compiled: bool = False,
 ) -> GanRun:
     """Train generator and discriminator on the faces of a store, labelled or not.
 
@@ -81,9 +77,6 @@ def train_gan(
         The rows of the store to train on; all by default.
     save_every:
         Steps from one save to the next.
-    compiled:
-        Let ``torch.compile`` write programs for the two networks; needs a C++ compiler and a minute at the
-        start.
 
     Raises
     ------
@@ -92,9 +85,7 @@ def train_gan(
         ``config.stop_at_collapse`` and the GAN has collapsed.
     """
     config, out = config or GanConfig(), Path(out)
-    if compiled and not any(map(shutil.which, COMPILERS)):
-        raise UserError("compile", f"needs a C++ compiler, {' or '.join(COMPILERS)}", "install one or leave it")
-    trainer = GanTrainer(make_fabric(device, precision), store, rows, config, compiled)
+    trainer = GanTrainer(make_fabric(device, precision), store, rows, config)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress, trainer.trouble)
     return GanRun(out, out / "generator.safetensors", out / "discriminator.safetensors", log)
