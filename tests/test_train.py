@@ -16,6 +16,7 @@ from affkit.learn.gan import Discriminator
 from affkit.learn.gan_training import GanTrainer
 from affkit.learn.generate import generate
 from affkit.learn.predict import evaluate, predict_store
+from affkit.learn.recorded_step import RecordedGanTrainer
 from affkit.learn.train import GanConfig, MtlConfig, train_gan, train_mtl
 
 TINY = {"width": 0.03, "batch_size": 8}
@@ -245,6 +246,42 @@ def test_mirrored_faces_and_the_average_of_weights(tmp_path):
         decay = min(0.999, (1 + number) / (10 + number))
         expected = decay * expected + (1 - decay) * trainer.modules["generator"].layers[0].weight.detach()
     torch.testing.assert_close(trainer.best_generator.layers[0].weight, expected)
+
+
+@pytest.mark.parametrize("recipe", ["kit", "paper-d-more"])
+def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
+    """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
+    store = make_store(tmp_path / "store")
+    config = GanConfig.recipe(recipe, **TINY, w_r=0.0, average=0.9)
+    plain, recorded = (
+        kind(runs.make_fabric("cpu"), store, None, config) for kind in (GanTrainer, RecordedGanTrainer)
+    )
+    batches = config.discriminator_steps + config.generator_steps - 1
+    for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
+        recorded._send(number)
+        random = runs.step_generator(config.seed, number)
+        for i in range(number * batches, (number + 1) * batches):
+            torch.testing.assert_close(plain._batch(i, random), recorded._batch(i, random))
+        assert recorded._decay(number).item() == pytest.approx(plain._decay(number))
+    for number in range(4):
+        values, again = plain.step(number), recorded.step(number)
+        assert {name: float(value) for name, value in values.items()} == pytest.approx(
+            {name: float(value) for name, value in again.items()}, abs=1e-4
+        )
+    for name, tensor in plain.best_generator.state_dict().items():
+        torch.testing.assert_close(tensor, recorded.best_generator.state_dict()[name], atol=1e-4, rtol=1e-3)
+
+
+def test_the_recorded_step_averages_large_faces_down(tmp_path):
+    store = make_store(tmp_path / "store", frames=12, size=96)
+    config = GanConfig.recipe("kit", **TINY)
+    recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
+    recorded._send(0)
+    images, _, _ = recorded._batch(0, runs.step_generator(0, 0))
+    expected, _, _ = GanTrainer(runs.make_fabric("cpu"), store, None, config)._batch(
+        0, runs.step_generator(0, 0)
+    )
+    torch.testing.assert_close(images, expected, atol=1 / 127, rtol=0)  # a byte again after averaging
 
 
 def test_the_gan_draws_at_32_from_faces_of_96(tmp_path):

@@ -84,12 +84,13 @@ def with_pool(
 ) -> tuple[Store, np.ndarray]:
     """A store and a pool as one store, and the rows of it to train on.
 
-    A corpus has many frames of few people, a pool one of each of many. To be a ``share`` of the rows the faces
-    of the pool come several times, so a batch of training has about that share of them.
+    A corpus has many frames of few people, a pool one of each of many. To be a ``share`` of the rows the
+    faces of the pool come several times, so a batch of training has about that share of them.
 
-    >>> faces = Store(Path("a"), pd.DataFrame({"video": ["a"] * 4}), np.zeros((4, 1, 1, 3), np.uint8), {"size": 1})
-    >>> pool = Store(Path("b"), pd.DataFrame({"video": ["b"] * 2}), np.zeros((2, 1, 1, 3), np.uint8), {"size": 1})
-    >>> with_pool(faces, [0, 1, 2, 3], pool)[1].tolist()
+    >>> def faces(n):
+    ...     images = np.zeros((n, 1, 1, 3), np.uint8)
+    ...     return Store(Path("faces"), pd.DataFrame({"video": ["a"] * n}), images, {"size": 1})
+    >>> with_pool(faces(4), [0, 1, 2, 3], faces(2))[1].tolist()
     [0, 1, 2, 3, 4, 5, 4, 5]
     """
     joint, rows = join_stores([store, pool]), np.asarray(rows, np.int64)

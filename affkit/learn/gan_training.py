@@ -260,15 +260,16 @@ class GanTrainer:
     def _batch(self, number: int, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Real faces ``(B, 3, S, S)``, their labels, and z ``(B, 100)``."""
         images, labels = self.faces[self.stream.batch(number)]
-        images = fit_size(images, self.size)
-        if self.config.mirror:
-            flip = torch.rand(len(images), generator=random) < 0.5
-            images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-        z = torch.rand(len(images), Z_SIZE, generator=random) * 2 - 1  # uniform in [-1, 1]
-        batch = images, labels, z
+        flip, z = self._random(len(images), random)
+        batch = mirrored(fit_size(images, self.size), flip), labels, z
         if self.fabric.device.type == "cuda":  # from pinned memory the copy does not wait for the device
             batch = apply_to_collection(batch, Tensor, Tensor.pin_memory)
         return self.fabric.to_device(batch)
+
+    def _random(self, n: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """For ``n`` faces: which are flipped ``(n,)``, and z ``(n, 100)``."""
+        chance = torch.rand(n, generator=random) if self.config.mirror else torch.ones(n)
+        return chance < 0.5, torch.rand(n, Z_SIZE, generator=random) * 2 - 1  # z is uniform in [-1, 1]
 
     def _descend(self, loss: Tensor, name: str, optimizer) -> None:
         optimizer.zero_grad()
@@ -277,18 +278,27 @@ class GanTrainer:
         self.fabric.clip_gradients(module, optimizer, max_norm=self.config.clip, error_if_nonfinite=False)
         optimizer.step()
 
+    def _decay(self, update: int) -> float | Tensor:
+        """Share of the past in the average: less at first, to forget the start."""
+        return min(self.config.average, (1 + update) / (10 + update))
+
     @torch.no_grad()
     def _update_average(self, update: int) -> None:
-        """Exponential average of weights and statistics; shorter at first, to forget the start."""
+        """Exponential average of weights and statistics."""
         if not self.config.average:
             return
-        decay = min(self.config.average, (1 + update) / (10 + update))
+        decay = self._decay(update)
         average = self.modules["average"].state_dict()
         for name, tensor in self.modules["generator"].state_dict().items():
             if tensor.is_floating_point():
                 average[name].lerp_(tensor, 1 - decay)
             else:
                 average[name].copy_(tensor)
+
+
+def mirrored(images: Tensor, flip: Tensor) -> Tensor:
+    """Faces ``(B, 3, S, S)``, those where ``flip`` ``(B,)`` is true left to right."""
+    return torch.where(flip[:, None, None, None], images.flip(-1), images)
 
 
 @contextmanager

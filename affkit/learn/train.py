@@ -15,6 +15,7 @@ from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.mtl_training import MtlConfig, MtlTrainer
+from affkit.learn.recorded_step import RecordedGanTrainer, can_record
 from affkit.learn.runs import fingerprint, make_fabric, run
 
 __all__ = ["GanConfig", "GanRun", "MtlConfig", "MtlRun", "train_gan", "train_mtl"]
@@ -85,7 +86,9 @@ def train_gan(
         ``config.stop_at_collapse`` and the GAN has collapsed.
     """
     config, out = config or GanConfig(), Path(out)
-    trainer = GanTrainer(make_fabric(device, precision), store, rows, config)
+    fabric = make_fabric(device, precision)
+    recorded = precision in (None, "32-true") and can_record(fabric, store, config)
+    trainer = (RecordedGanTrainer if recorded else GanTrainer)(fabric, store, rows, config)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress, trainer.trouble)
     return GanRun(out, out / "generator.safetensors", out / "discriminator.safetensors", log)
