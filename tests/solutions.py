@@ -23,13 +23,16 @@ def run_as_file(code: str, known: dict) -> dict:
         return runpy.run_path(str(file), known)
 
 
-def solution_functions(number: str) -> dict:
-    """Name to function: all blocks of ``docs/solutions/<number>.md`` that begin with a definition."""
+def solution_functions(number: str, **known) -> dict:
+    """Name to function: all blocks of ``docs/solutions/<number>.md`` that begin with a definition.
+
+    ``known`` are names that the notebook has imported.
+    """
     text = (ROOT / "docs" / "solutions" / f"{number}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
     code = "\n".join(block for block in blocks if block.startswith("def "))
     defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
-    names = run_as_file(code, {"np": np})
+    names = run_as_file(code, {"np": np} | known)
     return {name: names[name] for name in defined}
 
 

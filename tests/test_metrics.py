@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, f1_score
+from solutions import solution_functions
 
 from affkit.learn.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
@@ -35,6 +36,15 @@ def test_streaming_ccc_is_close_to_torchmetrics():
     y += x
     theirs = torchmetrics.functional.concordance_corrcoef(torch.from_numpy(x), torch.from_numpy(y)).item()
     assert in_parts(StreamingCCC(), [20_000, 50_000], x, y) == pytest.approx(theirs, rel=1e-5)
+
+
+def test_the_solution_of_notebook_04_compares_a_trace_with_itself_later():
+    shifted_ccc = solution_functions("04", StreamingCCC=StreamingCCC)["shifted_ccc"]
+    values = RNG.normal(size=300).cumsum()
+    for shift in (1, 40):
+        pair = torch.from_numpy(values[shift:]), torch.from_numpy(values[:-shift])
+        theirs = torchmetrics.functional.concordance_corrcoef(*pair).item()
+        assert shifted_ccc(values, shift) == pytest.approx(theirs, rel=2e-2)
 
 
 def test_a_mask_leaves_out_what_is_not_labelled():

@@ -44,7 +44,7 @@ def drawn(number: int, subject: int) -> np.ndarray:
 def main() -> None:
     """Write the picture."""
     faces = np.stack([drawn(*pair) for pair in enumerate(SUBJECTS)])
-    weights = ROOT / "data_samples" / "weights" / "gan_config1_preview.safetensors"
+    weights = ROOT / "data_samples" / "weights" / "gan_2" / "generator.safetensors"
     half = (SIZE // 2, SIZE // 2)
     generated = [
         cv2.resize(face, half, interpolation=cv2.INTER_CUBIC) for face in generate(weights, 4 * COLUMNS)
