@@ -91,10 +91,10 @@ def label_share_curves(
             axis.plot(means.index * nudge, means, linestyle=line, markersize=8, label=words, **style)
         axis.axhline(nothing[metric], color="0.4", linestyle=":", linewidth=1.5, label="for nothing")
         axis.set_xscale("log")
-        axis.set_xticks(shares, [f"{100 * share:g}%" for share in shares])
+        axis.set_xticks(shares, [f"{100 * share:g}" for share in shares])
         axis.minorticks_off()
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
-        axis.set_xlabel("faces that keep labels", fontsize=10)
+        axis.set_xlabel("% of faces that keep labels", fontsize=10)
     _legend(figure, axes[0])
     figure.suptitle(title)
     return figure
