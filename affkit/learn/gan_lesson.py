@@ -23,14 +23,16 @@ from affkit.learn.train import train_gan
 
 CAUSES = ("discriminator too strong", "learning rate too high", "wrong label smoothing")
 HINTS = {
-    CAUSES[0]: "it says 0.9, the most its label lets it say, to every generated face, and goes on saying it",
-    CAUSES[1]: "its losses jump from step to step, far above those of the other runs",
+    CAUSES[
+        0
+    ]: "x of real faces is 0 and x of generated ones 0.9 almost from the start, and nothing moves any more",
+    CAUSES[1]: "the generator's loss jumps up and down from step to step, and its pictures burn out",
     CAUSES[
         2
-    ]: "a ceiling: x of generated faces cannot stay above their label. Is it where the recipe has it?",
+    ]: "both x lie together near the bottom. Which label would an undecided network halve to get there?",
 }
 BROKEN: dict[str, tuple[str, dict]] = {
-    "A": (CAUSES[2], {"fake_label": 0.5}),
+    "A": (CAUSES[2], {"fake_label": 0.1}),
     "B": (CAUSES[0], {"discriminator_steps": 3, "lr_discriminator": 1e-3, "lr_generator": 1e-5}),
     "C": (CAUSES[1], {"lr_generator": 2e-2, "lr_discriminator": 2e-2}),
 }
@@ -72,7 +74,7 @@ class Profile:
 
 
 PROFILES = {
-    "cpu": Profile(0.25, 16, 2400, 200, 100, 6, 500),
+    "cpu": Profile(0.25, 16, 2400, 300, 100, 6, 500),
     "gpu": Profile(1.0, 64, 30_000, 3000, 500, 100, 2000),
     "test": Profile(0.05, 4, 4, 4, 2, 2, 64),
 }
