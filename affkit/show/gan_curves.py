@@ -19,6 +19,7 @@ from affkit.show.plots import line_styles, photograph
 
 LOSSES = {"discriminator": "discriminator (Eq. 3)", "generator": "generator (Eq. 2)"}
 X = {"x_fake": "x of generated faces", "x_real": "x of real faces"}
+QUALITY = 50  # of 100: what a generator draws at first is noise, and noise takes many bytes
 SMOOTH = 10  # steps over which the thick line is averaged
 
 
@@ -53,13 +54,13 @@ class LivePicture:
 
 def run_picture(log: pd.DataFrame, faces: np.ndarray, config: GanConfig, title: str = "") -> Image:
     """Generated faces, ``(n, S, S, 3)`` uint8, and beside them the curves of the run they come from."""
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), width_ratios=(1, 1.25, 1.25))
+    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.5), width_ratios=(1, 1.25, 1.25))
     draw_faces(axes[0], faces, columns=8)
     draw_curves(axes[1], log, LOSSES)
     draw_curves(axes[2], log, X, ceiling=config.fake_label)
     axes[1].set(title="losses")
     axes[2].set(title='what the discriminator says: x, "fake"')
-    return photograph(figure, title)
+    return photograph(figure, title, QUALITY)
 
 
 def runs_beside(runs: Mapping[str, LessonRun], title: str = "", ceiling: bool = True) -> Image:
@@ -68,17 +69,17 @@ def runs_beside(runs: Mapping[str, LessonRun], title: str = "", ceiling: bool = 
     ``ceiling`` draws the label of generated faces into the last row; without it the reader has to find out.
     """
     figure, axes = plt.subplots(
-        3, len(runs), figsize=(11, 9.2), height_ratios=(1.35, 1, 1), sharex="row", squeeze=False
+        3, len(runs), figsize=(9.6, 6.8), height_ratios=(1.35, 1, 1), sharex="row", squeeze=False
     )
     for column, (name, run) in zip(axes.T, runs.items(), strict=True):
-        draw_faces(column[0], run.faces[:36], columns=6)
+        draw_faces(column[0], run.faces[:16], columns=4)
         column[0].set_title(f"{name}, stopped" if run.stopped else name)
         if len(run.log):
             draw_curves(column[1], run.log, LOSSES)
             draw_curves(column[2], run.log, X, ceiling=run.config.fake_label if ceiling else None)
     axes[1, 0].set_ylabel("losses")
     axes[2, 0].set_ylabel("x")
-    return photograph(figure, title)
+    return photograph(figure, title, QUALITY)
 
 
 def faces_over_time(out: str | Path, faces: int = 10, rows: int = 8, title: str = "") -> Image:
@@ -95,14 +96,14 @@ def faces_over_time(out: str | Path, faces: int = 10, rows: int = 8, title: str 
     chosen = [sheets[i] for i in np.unique(np.linspace(0, len(sheets) - 1, rows).round().astype(int))]
     strips = [_first_faces(path, faces) for path in chosen]
     side = strips[0].shape[0]
-    figure, axis = plt.subplots(figsize=(9, 9 * len(strips) / faces + 0.4))
+    figure, axis = plt.subplots(figsize=(9, 8.1 * len(strips) / faces + 0.5))
     axis.imshow(np.concatenate(strips), interpolation="nearest")
     axis.set_yticks(
         side * (np.arange(len(strips)) + 0.5), [f"step {int(path.stem.split('_')[1])}" for path in chosen]
     )
     axis.set_xticks([])
     axis.grid(False)
-    return photograph(figure, title)
+    return photograph(figure, title, QUALITY)
 
 
 def draw_faces(axis: Axes, faces: np.ndarray, columns: int) -> None:
@@ -132,7 +133,7 @@ def draw_curves(
             ceiling, color="0.3", linestyle=(0, (1, 2)), linewidth=1.2, label="label of generated ones"
         )
     axis.set(xlabel="step")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="center right" if set(columns) <= set(X) else "best")
 
 
 def _first_faces(path: Path, faces: int) -> np.ndarray:
