@@ -1,6 +1,6 @@
 """Curves and pictures of the runs of a GAN: live while one trains, and of several beside one another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from affkit.errors import UserError
 from affkit.learn.gan_lesson import LessonRun
@@ -19,7 +20,7 @@ from affkit.show.plots import line_styles, photograph
 
 LOSSES = {"discriminator": "discriminator (Eq. 3)", "generator": "generator (Eq. 2)"}
 X = {"x_fake": "x of generated faces", "x_real": "x of real faces"}
-QUALITY = 50  # of 100: what a generator draws at first is noise, and noise takes many bytes
+QUALITY = 45  # of 100: what a generator draws at first is noise, and noise takes many bytes
 SMOOTH = 10  # steps over which the thick line is averaged
 
 
@@ -54,12 +55,13 @@ class LivePicture:
 
 def run_picture(log: pd.DataFrame, faces: np.ndarray, config: GanConfig, title: str = "") -> Image:
     """Generated faces, ``(n, S, S, 3)`` uint8, and beside them the curves of the run they come from."""
-    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.5), width_ratios=(1, 1.25, 1.25))
+    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.5), width_ratios=(1, 1.25, 1.25), layout="constrained")
     draw_faces(axes[0], faces, columns=8)
     draw_curves(axes[1], log, LOSSES)
     draw_curves(axes[2], log, X, ceiling=config.fake_label)
     axes[1].set(title="losses")
     axes[2].set(title='what the discriminator says: x, "fake"')
+    _legend(figure, axes[1:])
     return photograph(figure, title, QUALITY)
 
 
@@ -69,7 +71,7 @@ def runs_beside(runs: Mapping[str, LessonRun], title: str = "", ceiling: bool = 
     ``ceiling`` draws the label of generated faces into the last row; without it the reader has to find out.
     """
     figure, axes = plt.subplots(
-        3, len(runs), figsize=(9.6, 6.8), height_ratios=(1.35, 1, 1), sharex="row", squeeze=False
+        3, len(runs), figsize=(9.6, 6.8), height_ratios=(1.35, 1, 1), squeeze=False, layout="constrained"
     )
     for column, (name, run) in zip(axes.T, runs.items(), strict=True):
         draw_faces(column[0], run.faces[:16], columns=4)
@@ -79,6 +81,7 @@ def runs_beside(runs: Mapping[str, LessonRun], title: str = "", ceiling: bool = 
             draw_curves(column[2], run.log, X, ceiling=run.config.fake_label if ceiling else None)
     axes[1, 0].set_ylabel("losses")
     axes[2, 0].set_ylabel("x")
+    _legend(figure, axes[1:, np.argmax([len(run.log) for run in runs.values()])])
     return photograph(figure, title, QUALITY)
 
 
@@ -132,8 +135,13 @@ def draw_curves(
         axis.axhline(
             ceiling, color="0.3", linestyle=(0, (1, 2)), linewidth=1.2, label="label of generated ones"
         )
-    axis.set(xlabel="step")
-    axis.legend(fontsize=8, loc="center right" if set(columns) <= set(X) else "best")
+    axis.set_xlabel("step")
+
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for lines that all columns have, below them: inside a panel it would hide a curve."""
+    lines = [line for axis in axes for line in axis.get_legend_handles_labels()[0]]  # they know their names
+    figure.legend(handles=lines, loc="outside lower center", ncols=5, fontsize=8)
 
 
 def _first_faces(path: Path, faces: int) -> np.ndarray:
