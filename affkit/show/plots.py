@@ -72,11 +72,14 @@ def line_picture(figure: Figure, title: str = "") -> Image:
     return Image(file.getvalue(), format="png", alt=title)
 
 
-def photograph(figure: Figure, title: str) -> Image:
-    """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned."""
+def photograph(figure: Figure, title: str, quality: int = 80) -> Image:
+    """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned.
+
+    Noise takes many bytes: a lower ``quality``, of 100, is good enough for it.
+    """
     figure.suptitle(title)
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 80})
+    figure.savefig(file, format="jpeg", pil_kwargs={"quality": quality, "optimize": True})
     plt.close(figure)
     return Image(file.getvalue(), format="jpeg", alt=title)
 
