@@ -13,8 +13,9 @@ from people_store import people_store, write_store
 from skimage import data
 
 from affkit.cli import main
+from affkit.data.pool import SHEET_COLUMNS, write_sheet
 from affkit.data.video import write_video
-from affkit.learn.checkpoints import save_checkpoint
+from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
@@ -181,3 +182,21 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
         assert answer.returncode == 2 and problem in answer.stderr
     answer = affkit(f"{evaluate} -o figures")
     assert answer.returncode == 2 and "evaluation.csv: already exists" in answer.stderr
+
+
+def test_a_gan_learns_from_a_pool_too_and_from_the_mse_of_generated_faces(folder, affkit):
+    write_store(people_store(size=32), folder / "people")
+    (folder / "pool").mkdir()
+    faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), np.uint8)
+    write_sheet(folder / "pool" / "faces_01.webp", faces)
+    line = "train gan --data people --out gan --steps 2 --width 0.1 --va-loss mse"
+    answer = affkit(f"{line} --pool pool")
+    assert answer.returncode == 0, answer.stderr
+    config = load_checkpoint(folder / "gan" / "discriminator.safetensors")[1]["config"]
+    assert config["va_loss"] == config["fake_va_loss"] == "mse"
+    assert (pd.read_csv(folder / "gan" / "log.csv")["fake_va"] != 1).all()  # the CCC with a constant
+    answer = affkit(f"{line} --resume")
+    assert answer.returncode == 2 and "other data" in answer.stderr  # without the pool it is another run
+    answer = affkit("train gan --data people --out other --pool nowhere")
+    assert answer.returncode == 2 and "holds no sheet of faces" in answer.stderr
+    assert not (folder / "other").exists()

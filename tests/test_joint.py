@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_experiment import memory_store
 
-from affkit.data.joint import CropRows, join_stores, select_rows, without_labels, write_store
+from affkit.data.joint import CropRows, join_stores, select_rows, with_pool, without_labels, write_store
 from affkit.data.pool import SHEET_COLUMNS, pool_store, read_pool, write_sheet
 from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
@@ -83,3 +83,15 @@ def test_a_pool_becomes_a_store_without_labels(tmp_path):
         pool_store(tmp_path, 96)
     joint = join_stores([memory_store(), store])
     assert joint.labels[-SHEET_COLUMNS:] == Labels.empty(SHEET_COLUMNS) and isinstance(joint, Store)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
+def test_a_pool_makes_up_its_share_of_the_rows(share):
+    """Each of its faces comes as often as each other one; the chosen rows of the corpus come once."""
+    corpus, pool = memory_store(), without_labels(memory_store(), range(len(memory_store())))
+    chosen = [0, 2, 3]
+    joint, rows = with_pool(corpus, np.tile(chosen, 400), pool, share)
+    own, times = rows < len(corpus), np.bincount(rows[rows >= len(corpus)])[len(corpus) :]
+    assert rows[own].tolist() == chosen * 400 and len(set(times)) == 1 and len(joint) == 2 * len(corpus)
+    assert abs((~own).mean() - share) < 0.02  # a whole number of times each
+    assert not joint.labels.has_va[rows[~own]].any()

@@ -39,7 +39,7 @@ def train_gan(
     ] = Config.ONE,
     recipe: Recipe = "kit",
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
-    va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
+    va_loss: Annotated[str, typer.Option(help="ccc or mse, for real and for generated faces.")] = "ccc",
     augment: Annotated[
         str, typer.Option(help="Change what the discriminator sees: any of color,translation,cutout.")
     ] = "",
@@ -60,7 +60,7 @@ def train_gan(
     from affkit.data.store import Store
     from affkit.learn import train
 
-    changes = {"width": width, "targets": targets, "va_loss": va_loss, "seed": seed}
+    changes = {"width": width, "targets": targets, "va_loss": va_loss, "fake_va_loss": va_loss, "seed": seed}
     changes |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
     settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
     store = Store.open(data)
