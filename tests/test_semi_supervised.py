@@ -126,7 +126,7 @@ def test_the_commands_from_store_to_table_and_figure(affkit, files, tmp_path):
     axis = label_share_curves(results).axes[0]
     means = results.test.query("not unlabelled").groupby("share")["ccc_valence"].mean()
     np.testing.assert_allclose(axis.lines[1].get_ydata(), means)
-    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["20%", "100%"]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["20", "100"]
 
     code, output = affkit(f"table-ix --out ix --json {tiny}")
     assert code == 0 and len(json.loads(output)["claims"]) == 5
