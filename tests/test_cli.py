@@ -185,18 +185,18 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
 
 
 def test_a_gan_learns_from_a_pool_too_and_from_the_mse_of_generated_faces(folder, affkit):
-    write_store(people_store(size=32), folder / "people")
-    (folder / "pool").mkdir()
+    write_store(people_store(size=32), folder / "crowd")
+    (folder / "strangers").mkdir()
     faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), np.uint8)
-    write_sheet(folder / "pool" / "faces_01.webp", faces)
-    line = "train gan --data people --out gan --steps 2 --width 0.1 --va-loss mse"
-    answer = affkit(f"{line} --pool pool")
+    write_sheet(folder / "strangers" / "faces_01.webp", faces)
+    line = "train gan --data crowd --out crowd_gan --steps 2 --width 0.1 --va-loss mse"
+    answer = affkit(f"{line} --pool strangers")
     assert answer.returncode == 0, answer.stderr
-    config = load_checkpoint(folder / "gan" / "discriminator.safetensors")[1]["config"]
+    config = load_checkpoint(folder / "crowd_gan" / "discriminator.safetensors")[1]["config"]
     assert config["va_loss"] == config["fake_va_loss"] == "mse"
-    assert (pd.read_csv(folder / "gan" / "log.csv")["fake_va"] != 1).all()  # the CCC with a constant
+    assert (pd.read_csv(folder / "crowd_gan" / "log.csv")["fake_va"] != 1).all()  # the CCC with a constant
     answer = affkit(f"{line} --resume")
     assert answer.returncode == 2 and "other data" in answer.stderr  # without the pool it is another run
-    answer = affkit("train gan --data people --out other --pool nowhere")
+    answer = affkit("train gan --data crowd --out other --pool nowhere")
     assert answer.returncode == 2 and "holds no sheet of faces" in answer.stderr
     assert not (folder / "other").exists()
