@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from affkit.data.store import FrameDataset, Store
@@ -261,10 +260,11 @@ class GanTrainer:
         """Real faces ``(B, 3, S, S)``, their labels, and z ``(B, 100)``."""
         images, labels = self.faces[self.stream.batch(number)]
         flip, z = self._random(len(images), random)
-        batch = mirrored(fit_size(images, self.size), flip), labels, z
+        images = mirrored(fit_size(images, self.size), flip)
         if self.fabric.device.type == "cuda":  # from pinned memory the copy does not wait for the device
-            batch = apply_to_collection(batch, Tensor, Tensor.pin_memory)
-        return self.fabric.to_device(batch)
+            images, z = images.pin_memory(), z.pin_memory()
+            labels = {name: values.pin_memory() for name, values in labels.items()}
+        return self.fabric.to_device((images, labels, z))
 
     def _random(self, n: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """For ``n`` faces: which are flipped ``(n,)``, and z ``(n, 100)``."""
