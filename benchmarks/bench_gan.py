@@ -16,6 +16,7 @@ from torch import nn
 
 from affkit.data.store import COLUMNS, FORMAT, FrameDataset, Store
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.learn.architecture import layer_costs
 from affkit.learn.gan import CONFIGURATIONS, Z_SIZE, Discriminator, GanNetConfig, Generator, sample_z
 from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.losses import fake_images_loss, generator_loss, real_loss
@@ -91,7 +92,7 @@ def one_image() -> list[dict]:
     """One image of 96 x 96 pixels at the paper's width, and its rate beside that of a product of matrices."""
     generator, z = Generator(GanNetConfig("2")).eval(), sample_z(1, seed=0)
     one = median([seconds(generator, z) for _ in range(12)][2:])
-    rate, best = 2 * multiplications(generator, z) / one / 1e9, product_rate(1024, torch.float32, "cpu") / 1e9
+    rate, best = 2 * multiplications(generator) / one / 1e9, product_rate(1024, torch.float32, "cpu") / 1e9
     what = "one generated face of 96x96, width 1"
     return [
         {"name": what} | NOTHING | {"ours": 1000 * one, "unit": "ms"},
@@ -147,24 +148,9 @@ def noise(size: int, faces: int = 1024) -> Store:
     return Store(Path("noise"), index, crops, {"format": FORMAT, "size": size} | names)
 
 
-def multiplications(net: nn.Module, inputs: torch.Tensor) -> int:
-    """Multiplications with weights in one pass, those for pixels that are cut away included."""
-    total = 0
-
-    def count(module, given, output):
-        nonlocal total
-        per_image = module.weight.numel()
-        if not isinstance(module, nn.Linear):  # a convolution uses its weights at each pixel of one side
-            places = given[0] if isinstance(module, nn.ConvTranspose2d) else output
-            per_image *= places.shape[2] * places.shape[3]
-        total += per_image * len(output)
-
-    layers = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    net(inputs)
-    for hook in hooks:
-        hook.remove()
-    return total
+def multiplications(net: Generator | Discriminator) -> int:
+    """Multiplications with weights for one picture, those for pixels that are cut away included."""
+    return int(layer_costs(net)["multiply-adds"].sum())
 
 
 def step_operations(config: GanConfig) -> int:
@@ -173,12 +159,8 @@ def step_operations(config: GanConfig) -> int:
     The generator goes forward and back; the discriminator forward and back for real and for generated faces,
     and once more for the generator, without its weights' share.
     """
-    z, images = (
-        torch.zeros(config.batch_size, Z_SIZE),
-        torch.zeros(config.batch_size, 3, *[config.net.image_size] * 2),
-    )
-    g, d = multiplications(Generator(config.net), z), multiplications(Discriminator(config.net), images)
-    return 2 * (3 * g + (3 + 3 + 2) * d)
+    g, d = multiplications(Generator(config.net)), multiplications(Discriminator(config.net))
+    return 2 * config.batch_size * (3 * g + (3 + 3 + 2) * d)
 
 
 def product_rate(size: int, dtype: torch.dtype, device: str) -> float:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from meta_networks import meta
 from solutions import said_by_exercises, solution_functions
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -99,12 +100,6 @@ TABLES = {
     ("2-7x7", "generator"): generator_7(7),
     ("2-7x7", "discriminator"): discriminator_8(7),
 }
-
-
-def meta(net_class, *args, **kwargs):
-    """A network without memory for its weights: only their shapes."""
-    with torch.device("meta"):
-        return net_class(GanNetConfig(*args, **kwargs))
 
 
 @pytest.mark.parametrize(("configuration", "part"), TABLES)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from meta_networks import meta
 from torch import nn
 
 from affkit.learn.gan import (
@@ -20,12 +21,6 @@ from affkit.learn.gan import (
 from affkit.learn.gan_training import frozen_statistics
 
 RNG = np.random.default_rng(0)
-
-
-def meta(net_class, *args, **kwargs):
-    """A network without memory for its weights: only their shapes."""
-    with torch.device("meta"):
-        return net_class(GanNetConfig(*args, **kwargs))
 
 
 def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():

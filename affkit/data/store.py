@@ -173,7 +173,12 @@ def to_unit_range(images: np.ndarray) -> torch.Tensor:
     """
     # torch wants memory it may write to: a batch is its own already, a single crop is still the file's
     pixels = torch.from_numpy(np.require(images, requirements="W")).movedim(-1, -3)  # (..., 3, S, S)
-    return pixels.contiguous().float().div_(127.5).sub_(1)
+    return unit_range(pixels.contiguous())
+
+
+def unit_range(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 pixels of any shape to float32 in [-1, 1]: x / 127.5 - 1, in the same order in memory."""
+    return pixels.float().div_(127.5).sub_(1)
 
 
 def _label_tensors(store: Store) -> dict[str, torch.Tensor]:

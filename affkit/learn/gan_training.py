@@ -147,6 +147,11 @@ class GanConfig:
         return cls(**{"configuration": configuration} | values | changes)
 
     @property
+    def batches(self) -> int:
+        """Batches of faces in a step: the generator's first update has those of the discriminator's last."""
+        return self.discriminator_steps + self.generator_steps - 1
+
+    @property
     def net(self) -> GanNetConfig:
         """The part that describes the networks."""
         return GanNetConfig(**{field.name: getattr(self, field.name) for field in fields(GanNetConfig)})
@@ -197,7 +202,7 @@ class GanTrainer:
         """Update the discriminator, then the generator, as often as the configuration says."""
         config, random = self.config, step_generator(self.config.seed, number)
         w_r = config.w_r * max(0.0, 1 - number / config.w_r_steps)
-        first = number * (config.discriminator_steps + config.generator_steps - 1)
+        first = number * config.batches
         values: dict[str, Tensor | float] = {}
         for i in range(config.discriminator_steps):
             real, labels, z = self._batch(first + i, random)

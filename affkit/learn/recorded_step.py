@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affkit.data.store import Store, to_unit_range
+from affkit.data.store import Store, to_unit_range, unit_range
 from affkit.learn.gan import fit_size
 from affkit.learn.gan_training import GanConfig, GanTrainer, mirrored
 from affkit.learn.generate import to_pixels
@@ -92,8 +92,8 @@ class RecordedGanTrainer(GanTrainer):
     def _inputs_of(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows and flips ``(n, B)``, z ``(n, B, 100)`` of the n batches of a step, and a decay an update."""
         config, random = self.config, step_generator(self.config.seed, number)
-        batches = config.discriminator_steps + config.generator_steps - 1
-        rows = [torch.from_numpy(self.stream.batch(number * batches + i)) for i in range(batches)]
+        first = number * config.batches
+        rows = [torch.from_numpy(self.stream.batch(first + i)) for i in range(config.batches)]
         flips, z = zip(*(self._random(len(own), random) for own in rows), strict=True)
         updates = range(number * config.generator_steps, (number + 1) * config.generator_steps)
         decays = torch.tensor([super(RecordedGanTrainer, self)._decay(update) for update in updates])
@@ -103,7 +103,7 @@ class RecordedGanTrainer(GanTrainer):
         rows, flips, z, _ = self._inputs
         i = number % len(rows)
         images = self._images[rows[i]].permute(0, 3, 1, 2)  # (B, 3, S, S)
-        images = mirrored(images.float().div_(127.5).sub_(1), flips[i])  # (B, 3, S, S)
+        images = mirrored(unit_range(images), flips[i])  # (B, 3, S, S)
         return images, {name: values[rows[i]] for name, values in self._labels.items()}, z[i]
 
     def _decay(self, update: int) -> Tensor:
