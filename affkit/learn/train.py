@@ -87,7 +87,7 @@ def train_gan(
     """
     config, out = config or GanConfig(), Path(out)
     fabric = make_fabric(device, precision)
-    recorded = precision in (None, "32-true") and can_record(fabric, store, config)
+    recorded = precision in (None, "32-true", "bf16-mixed") and can_record(fabric, store, config)
     trainer = (RecordedGanTrainer if recorded else GanTrainer)(fabric, store, rows, config)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress, trainer.trouble)
