@@ -1,5 +1,7 @@
 """VGGFACE-GRU-attention: shapes of the paper, attention against a plain loop, and clips in parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,20 +35,17 @@ def test_shapes_at_width_1():
 
 
 def numpy_attention(layer, h, seen):
-    """Additive attention, a frame at a time: for ``(T, H)`` outputs and ``(T,)`` frames with a face."""
-    w, u, bias, v = (
-        layer.key.weight,
-        layer.query.weight,
-        layer.query.bias,
-        layer.score.weight[0],
-    )
-    w, u, bias, v, m, m_bias = (
-        p.detach().numpy().astype(np.float64) for p in (w, u, bias, v, layer.mix.weight, layer.mix.bias)
-    )
+    """Attention, a frame at a time: for ``(T, H)`` outputs and ``(T,)`` frames with a face."""
+    parameters = {name: p.detach().numpy().astype(np.float64) for name, p in layer.named_parameters()}
+    w, u, bias = (parameters[name] for name in ("key.weight", "query.weight", "query.bias"))
+    m, m_bias, v = parameters["mix.weight"], parameters["mix.bias"], parameters.get("score.weight")
     outputs, all_weights = [], []
     for t in range(len(h)):
         frames = [j for j in range(max(0, t - layer.length + 1), t + 1) if seen[j] or j == t]
-        energy = np.array([v @ np.tanh(w @ h[j] + u @ h[t] + bias) for j in frames])
+        if v is None:
+            energy = np.array([(w @ h[j]) @ (u @ h[t] + bias) for j in frames]) / np.sqrt(h.shape[1])
+        else:
+            energy = np.array([v[0] @ np.tanh(w @ h[j] + u @ h[t] + bias) for j in frames])
         weights = np.exp(energy) / np.exp(energy).sum()
         context = sum(a * h[j] for a, j in zip(weights, frames, strict=True))
         outputs.append(m @ np.concatenate([h[t], context]) + m_bias)
@@ -56,10 +55,11 @@ def numpy_attention(layer, h, seen):
     return np.array(outputs), np.array(all_weights)
 
 
+@pytest.mark.parametrize("kind", ["additive", "dot_product"])
 @pytest.mark.parametrize("length", [1, 4, 32])
-def test_attention_is_the_plain_loop(length):
+def test_attention_is_the_plain_loop(length, kind):
     torch.manual_seed(0)
-    layer, (b, t, size) = Attention(6, length), (2, 11, 6)
+    layer, (b, t, size) = Attention(6, length, kind), (2, 11, 6)
     h, seen = torch.randn(b, t, size), torch.rand(b, t) < 0.7
     window, window_seen = torch.zeros(b, length - 1, size), torch.zeros(b, length - 1, dtype=torch.bool)
     mixed, weights = layer(h, seen, window, window_seen)
@@ -138,3 +138,39 @@ def test_sizes_that_cannot_be_are_refused():
     for wrong in ({"image_size": 16}, {"width": 0}, {"attention_length": 0}):
         with pytest.raises(ValueError):
             AffWildNetConfig(**wrong)
+
+
+def test_attention_weights_are_those_the_prediction_uses(net):
+    features, mask = torch.randn(2, 9, net.cnn.fc.out_features), torch.rand(2, 9) < 0.8
+    caught = []
+    net.attention.register_forward_hook(lambda _, __, output: caught.append(output[1]))
+    net.predict(features, mask)
+    weights = net.attention_weights(features, mask)
+    assert torch.equal(weights, caught[0]) and weights.shape == (2, 9, 4)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 9))
+
+
+def test_without_recurrence_a_frame_is_by_itself():
+    torch.manual_seed(0)
+    net = AffWildNet(replace(SMALL, recurrent=False))
+    images, mask = torch.rand(1, 6, 3, 32, 32) * 2 - 1, torch.ones(1, 6, dtype=torch.bool)
+    output, _ = net(images, mask)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    shuffled, _ = net(images[:, order], mask)
+    torch.testing.assert_close(output.va[:, order], shuffled.va)
+    expected = net.cnn(images[0]) @ net.head.weight.T + net.head.bias
+    torch.testing.assert_close(torch.cat([output.va, output.expression], -1)[0], expected)
+    assert not any(name.startswith(("gru", "attention")) for name in net.state_dict())
+
+
+@pytest.mark.parametrize("frames_at_a_time", [1, 4, 100])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(net, frames_at_a_time):
+    images, mask = torch.rand(2, 7, 3, 32, 32) * 2 - 1, torch.rand(2, 7) < 0.8
+    gradients = []
+    for parts in (None, frames_at_a_time):
+        output, _ = net(images, mask, frames_at_a_time=parts)
+        net.zero_grad()
+        (output.va.square().sum() + output.expression.sin().sum()).backward()
+        gradients.append({name: weight.grad.clone() for name, weight in net.named_parameters()})
+    for name, whole in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], whole, rtol=1e-4, atol=1e-5)

@@ -87,6 +87,17 @@ def train_mtl(
     ] = "cross_entropy",
     frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
+    ] = None,
+    attention: Annotated[str, typer.Option(help="additive or dot_product.")] = "additive",
+    recurrent: Annotated[
+        bool, typer.Option("--recurrent/--no-recurrent", help="GRU and attention, or each frame by itself.")
+    ] = True,
+    frames_at_a_time: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames in the CNN together: fewer need less memory."),
+    ] = None,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     width: Width = 0.125,
     seed: Seed = 0,
@@ -99,9 +110,11 @@ def train_mtl(
     from affkit.learn import train
 
     losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
-    config = train.MtlConfig(width=width, lr=lr, frozen=frozen, seed=seed, **losses)
+    net = {"width": width, "attention": attention, "recurrent": recurrent}
+    how = {"lr": lr, "frozen": frozen, "frames_at_a_time": frames_at_a_time, "seed": seed}
+    config = train.MtlConfig(**net, **losses, **how)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
-    run = train.train_mtl(Store.open(data), out, config, steps=steps, weights=weights, **how)
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, weights=weights, cache=cache, **how)
     typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 

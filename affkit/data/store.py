@@ -271,15 +271,19 @@ class SequenceDataset(Dataset):
         return len(self.rows)
 
     def __getitem__(self, items) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        labels, mask = self.targets(items)
+        images = to_unit_range(self.store.images[np.maximum(self.rows[items], 0)])  # (T, 3, S, S), or of B
+        return images * mask[..., None, None, None], labels, mask
+
+    def targets(self, items) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Labels and mask alone, for whoever has the faces in another form: no picture is read."""
         rows = self.rows[items]  # (T,) or (B, T)
         mask = torch.from_numpy(rows >= 0)
-        rows = np.maximum(rows, 0)
-        images = to_unit_range(self.store.images[rows]) * mask[..., None, None, None]
-        labels = {}
+        rows, labels = np.maximum(rows, 0), {}
         for name, tensor in self.labels.items():
             values = tensor[rows]
             labels[name] = values * mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-        return images, labels, mask
+        return labels, mask
 
 
 def _windows(frames: np.ndarray, rows: np.ndarray, length: int, stride: int) -> list[np.ndarray]:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from affkit.data.store import SequenceDataset, Store
 from affkit.errors import UserError
-from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.affwildnet import ATTENTIONS, AffWildNet, AffWildNetConfig, AffWildOutput
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
+from affkit.learn.features import cached_features
 from affkit.learn.losses import EXPRESSION_LOSSES, VA_LOSSES, multitask_loss
 from affkit.learn.runs import RowStream, check_choices
 
@@ -24,6 +25,8 @@ class MtlConfig:
     ----------
     width:
         Of the convolutional half, as a share of VGG-Face's; 1.0 is the paper.
+    hidden, attention_length, attention, recurrent:
+        See :class:`~affkit.learn.affwildnet.AffWildNetConfig`.
     alpha, beta:
         Weights of the two losses in Eq. 6, in [0, 1].
     va_loss:
@@ -35,7 +38,11 @@ class MtlConfig:
     batch_size, sequence_length:
         10 sequences of 80 frames are the paper's batch of 800.
     frozen:
-        Leave the convolutional half as it is, and train the rest.
+        Leave the convolutional half as it is, and train the rest. Its features are then computed once, see
+        :mod:`affkit.learn.features`.
+    frames_at_a_time:
+        How many frames go through the convolutional half together, see
+        :meth:`~affkit.learn.affwildnet.AffWildNet.features`; None: all of a batch.
     seed:
         Of weights and order of the data.
     """
@@ -43,6 +50,8 @@ class MtlConfig:
     width: float = 0.125
     hidden: int = 128
     attention_length: int = 32
+    attention: str = "additive"
+    recurrent: bool = True
     alpha: float = 0.5
     beta: float = 0.5
     va_loss: str = "ccc"
@@ -52,6 +61,7 @@ class MtlConfig:
     batch_size: int = 10
     sequence_length: int = 80
     frozen: bool = False
+    frames_at_a_time: int | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -60,7 +70,10 @@ class MtlConfig:
                 raise UserError(
                     name, f"{getattr(self, name)} is outside [0, 1]", "choose a number from 0 to 1"
                 )
-        check_choices(self, va_loss=VA_LOSSES, expression_loss=EXPRESSION_LOSSES)
+        if self.frames_at_a_time is not None and self.frames_at_a_time < 1:
+            raise UserError("frames_at_a_time", f"{self.frames_at_a_time} is below 1", "choose such as 64")
+        choices = {"va_loss": VA_LOSSES, "expression_loss": EXPRESSION_LOSSES, "attention": ATTENTIONS}
+        check_choices(self, **choices)
 
 
 class MtlTrainer:
@@ -75,6 +88,7 @@ class MtlTrainer:
         rows: Sequence[int] | None,
         config: MtlConfig,
         weights: Path | None = None,
+        cache: Path | None = None,
     ):
         self.config, self.fabric = config, fabric
         self.sequences = SequenceDataset(store, rows, length=config.sequence_length)
@@ -83,7 +97,7 @@ class MtlTrainer:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             sizes = (config.width, store.size, config.hidden, config.attention_length)
-            self.net = AffWildNet(AffWildNetConfig(*sizes))
+            self.net = AffWildNet(AffWildNetConfig(*sizes, config.attention, config.recurrent))
         if weights is not None:
             _take_cnn(self.net, weights)
         self.net.cnn.requires_grad_(not config.frozen)
@@ -91,13 +105,15 @@ class MtlTrainer:
         self.modules = {"net": self.net}
         self.optimizers = {"net": torch.optim.Adam(trained, lr=config.lr, betas=config.betas)}
         self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
+        self._model.mark_forward_method("predict")
+        self.features = None
+        if config.frozen:
+            self.features = cached_features(self.net.cnn, store, cache or store.path, fabric.device)  # (N, F)
 
     def step(self, number: int) -> dict[str, Tensor]:
         """Minimise Eq. 6 on one batch of sequences; returns its two weighted terms."""
         config = self.config
-        batch = self.sequences[self.stream.batch(number)]
-        images, labels, mask = self.fabric.to_device(batch)  # (B, T, 3, S, S), (B, T), (B, T)
-        output, _ = self._model(images, mask)
+        output, labels = self._predict(self.stream.batch(number))
         terms = multitask_loss(
             output, labels, config.alpha, config.beta, config.va_loss, config.expression_loss
         )
@@ -105,6 +121,17 @@ class MtlTrainer:
         self.fabric.backward(sum(terms.values()))
         self._optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
+
+    def _predict(self, items: np.ndarray) -> tuple[AffWildOutput, dict[str, Tensor]]:
+        """What the network says about some sequences, and what is right: from features, if it is frozen."""
+        if self.features is None:
+            images, labels, mask = self.fabric.to_device(self.sequences[items])  # (B, T, 3, S, S), .., (B, T)
+            return self._model(images, mask, None, self.config.frames_at_a_time)[0], labels
+        labels, mask = self.sequences.targets(items)  # (B, T)
+        rows = np.maximum(self.sequences.rows[items], 0)  # (B, T)
+        features = torch.from_numpy(self.features[rows]) * mask.unsqueeze(-1)  # (B, T, F)
+        features, labels, mask = self.fabric.to_device((features, labels, mask))
+        return self._model.predict(features, mask)[0], labels
 
     def save(self, out: Path, steps: int) -> None:
         """The network as ``affwildnet.safetensors``."""

@@ -13,6 +13,7 @@ import pandas as pd
 
 from affkit.data.store import Store
 from affkit.errors import UserError
+from affkit.learn.features import feature_key
 from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.mtl_training import MtlConfig, MtlTrainer
 from affkit.learn.recorded_step import RecordedGanTrainer, can_record
@@ -108,12 +109,13 @@ def train_mtl(
     rows: Sequence[int] | None = None,
     save_every: int = 200,
     weights: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> MtlRun:
     """Train VGGFACE-GRU-attention on sequences of a store with labels.
 
     Give ``num_epochs``, how often each sequence is seen, or ``steps``, a number of batches. ``weights`` is a
-    checkpoint to take the convolutional half from, which is what makes ``config.frozen`` useful. All else is
-    as in :func:`train_gan`.
+    checkpoint to take the convolutional half from, which is what makes ``config.frozen`` useful; its features
+    are kept in the folder ``cache``, by default in that of the store. All else is as in :func:`train_gan`.
 
     Raises
     ------
@@ -123,10 +125,12 @@ def train_mtl(
     if (num_epochs is None) == (steps is None):
         raise UserError("training", "needs num_epochs or steps, one of the two", "give --steps N")
     config, out = config or MtlConfig(), Path(out)
-    weights = None if weights is None else Path(weights)
-    trainer = MtlTrainer(make_fabric(device, precision), store, rows, config, weights)
+    weights, cache = (None if path is None else Path(path) for path in (weights, cache))
+    trainer = MtlTrainer(make_fabric(device, precision), store, rows, config, weights, cache)
     if steps is None:
         steps = ceil(num_epochs * len(trainer.sequences) / trainer.stream.batch_size)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.sequences.rows)}
+    if config.frozen:  # weights that do not come from the run itself
+        identity["features"] = feature_key(trainer.net.cnn, store)
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
     return MtlRun(out, out / "affwildnet.safetensors", log)
