@@ -189,7 +189,6 @@ def _torchvision_layers() -> dict[tuple[str, int], str]:
 
 def _our_layout(tensor: Tensor, what: Name, bgr: bool) -> Tensor:
     """As PyTorch has it: ``(out, in, 3, 3)`` for RGB, ``(out, C * H * W)`` for fc6, ``(out,)`` for a bias."""
-    tensor = tensor.float()
     if what.part == "bias":
         return tensor.flatten()  # MATLAB has no vectors: (1, out)
     if what.matlab and tensor.ndim == 4:
