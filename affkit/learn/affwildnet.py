@@ -82,6 +82,9 @@ class VGGFace(nn.Module):
 
     The convolutions have VGG-Face's shapes. Its fully connected layer reads the 7x7 pixels that are left of
     224; of 96 only 3x3 are left, so here it has 3 * 3 * 512 inputs.
+
+    The published weights (:mod:`affkit.learn.vgg_weights`) want other pixels than [-1, 1]: ``scale`` and
+    ``shift``, of shape ``(3, 1, 1)``, make them. They are saved with the weights, and 1 and 0 at first.
     """
 
     def __init__(self, config: AffWildNetConfig):
@@ -95,6 +98,10 @@ class VGGFace(nn.Module):
                 channels = out
             layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(*layers)
+        # The first convolution could not do this with other weights and biases: its padding is 0 after the
+        # shift, so a pixel at the border would get a share of the shift that the padding does not have.
+        self.register_buffer("scale", torch.ones(3, 1, 1))
+        self.register_buffer("shift", torch.zeros(3, 1, 1))
         side = config.image_size // 2 ** len(VGG_BLOCKS)
         self.fc = nn.Linear(channels * side * side, config.channels(4096))
         for module in self.modules():  # He et al. 2015: without it nothing comes through 13 layers of ReLU
@@ -104,7 +111,8 @@ class VGGFace(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``(N, 3, S, S)`` in [-1, 1] to features ``(N, F)``."""
-        x = self.layers(images)  # (N, C, S / 32, S / 32)
+        x = images * self.scale + self.shift  # (N, 3, S, S)
+        x = self.layers(x)  # (N, C, S / 32, S / 32)
         return self.fc(x.flatten(1)).relu()  # (N, F)
 
 
