@@ -87,6 +87,9 @@ def train_mtl(
     ] = "cross_entropy",
     frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from.")] = None,
+    vgg_weights: Annotated[
+        Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
     ] = None,
@@ -105,17 +108,27 @@ def train_mtl(
     device: Device = "auto",
     precision: Precision = "32-true",
 ):
-    """Train VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.B)."""
+    """Train VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.B).
+
+    Several processes: torchrun --nproc-per-node 2 -m affkit train mtl ...
+    """
     from affkit.data.store import Store
     from affkit.learn import train
+    from affkit.learn.runs import first_process
 
     losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
     net = {"width": width, "attention": attention, "recurrent": recurrent}
     how = {"lr": lr, "frozen": frozen, "frames_at_a_time": frames_at_a_time, "seed": seed}
     config = train.MtlConfig(**net, **losses, **how)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
-    run = train.train_mtl(Store.open(data), out, config, steps=steps, weights=weights, cache=cache, **how)
-    typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
+    start = {"weights": weights, "vgg_weights": vgg_weights, "cache": cache}
+    run = train.train_mtl(Store.open(data), out, config, steps=steps, **start, **how)
+    if first_process():
+        typer.echo(
+            "\n".join(
+                filter(None, [run.loaded and str(run.loaded), f"{run.checkpoint} after {len(run.log)} steps"])
+            )
+        )
 
 
 @train_app.command(

@@ -1,4 +1,8 @@
-"""Training VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.C.2)."""
+"""Training VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.C.2).
+
+Several processes can share a batch. The CCC is of the whole batch and not a mean over its parts, so it is not
+enough to average the gradients of parts: the outputs of all are gathered, and the loss is that of the batch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +19,7 @@ from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.features import cached_features
 from affkit.learn.losses import EXPRESSION_LOSSES, VA_LOSSES, multitask_loss
 from affkit.learn.runs import RowStream, check_choices
+from affkit.learn.vgg_weights import Loaded, load_vgg_face
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class MtlTrainer:
         config: MtlConfig,
         weights: Path | None = None,
         cache: Path | None = None,
+        vgg_weights: Path | None = None,
     ):
         self.config, self.fabric = config, fabric
         self.sequences = SequenceDataset(store, rows, length=config.sequence_length)
@@ -98,8 +104,7 @@ class MtlTrainer:
             torch.manual_seed(config.seed)
             sizes = (config.width, store.size, config.hidden, config.attention_length)
             self.net = AffWildNet(AffWildNetConfig(*sizes, config.attention, config.recurrent))
-        if weights is not None:
-            _take_cnn(self.net, weights)
+        self.loaded = self._start_cnn(weights, vgg_weights)
         self.net.cnn.requires_grad_(not config.frozen)
         trained = [weight for weight in self.net.parameters() if weight.requires_grad]
         self.modules = {"net": self.net}
@@ -108,12 +113,18 @@ class MtlTrainer:
         self._model.mark_forward_method("predict")
         self.features = None
         if config.frozen:
-            self.features = cached_features(self.net.cnn, store, cache or store.path, fabric.device)  # (N, F)
+            with fabric.rank_zero_first():  # one process computes them, the others read them
+                self.features = cached_features(
+                    self.net.cnn, store, cache or store.path, fabric.device
+                )  # (N, F)
 
     def step(self, number: int) -> dict[str, Tensor]:
         """Minimise Eq. 6 on one batch of sequences; returns its two weighted terms."""
-        config = self.config
-        output, labels = self._predict(self.stream.batch(number))
+        config, items = self.config, self.stream.batch(number)
+        labels, _ = self.fabric.to_device(self.sequences.targets(items))  # (B, T)
+        output = self._predict(items[self.fabric.global_rank :: self.fabric.world_size])
+        if self.fabric.world_size > 1:
+            output = self._gathered(output)
         terms = multitask_loss(
             output, labels, config.alpha, config.beta, config.va_loss, config.expression_loss
         )
@@ -122,16 +133,38 @@ class MtlTrainer:
         self._optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def _predict(self, items: np.ndarray) -> tuple[AffWildOutput, dict[str, Tensor]]:
-        """What the network says about some sequences, and what is right: from features, if it is frozen."""
+    def _predict(self, items: np.ndarray) -> AffWildOutput:
+        """What the network says about some sequences: from the features alone, if it is frozen."""
         if self.features is None:
-            images, labels, mask = self.fabric.to_device(self.sequences[items])  # (B, T, 3, S, S), .., (B, T)
-            return self._model(images, mask, None, self.config.frames_at_a_time)[0], labels
-        labels, mask = self.sequences.targets(items)  # (B, T)
+            images, _, mask = self.fabric.to_device(self.sequences[items])  # (B, T, 3, S, S), .., (B, T)
+            return self._model(images, mask, None, self.config.frames_at_a_time)[0]
+        _, mask = self.sequences.targets(items)  # (B, T)
         rows = np.maximum(self.sequences.rows[items], 0)  # (B, T)
         features = torch.from_numpy(self.features[rows]) * mask.unsqueeze(-1)  # (B, T, F)
-        features, labels, mask = self.fabric.to_device((features, labels, mask))
-        return self._model.predict(features, mask)[0], labels
+        return self._model.predict(*self.fabric.to_device((features, mask)))[0]
+
+    def _gathered(self, output: AffWildOutput) -> AffWildOutput:
+        """The outputs of all W processes, in the order of the batch: process r has every W-th from r on.
+
+        Each process takes the gradient of the loss with respect to all outputs. The way back through the
+        gathering sums them over the processes, and averaging the weights' gradients divides by their number.
+        """
+        parts = (self.fabric.all_gather(part, sync_grads=True) for part in output)  # (W, B / W, T, n)
+        return AffWildOutput(*(part.transpose(0, 1).flatten(0, 1) for part in parts))  # (B, T, n)
+
+    def _start_cnn(self, weights: Path | None, vgg_weights: Path | None) -> Loaded | None:
+        """Give the convolutional half the weights it starts from; what was loaded, if they are VGG-Face's."""
+        if weights is not None and vgg_weights is not None:
+            raise UserError(vgg_weights, f"and {weights} are both weights to start from", "give one of them")
+        if weights is not None:
+            _take_cnn(self.net, weights)
+        if vgg_weights is None:
+            return None
+        loaded = load_vgg_face(self.net.cnn, vgg_weights)
+        if self.config.frozen and loaded.left_out:
+            problem = f"leaves a frozen layer as it was initialised: {loaded.left_out[0]}"
+            raise UserError(vgg_weights, problem, "train end to end, or make a store with --size 224")
+        return loaded
 
     def save(self, out: Path, steps: int) -> None:
         """The network as ``affwildnet.safetensors``."""
@@ -143,6 +176,9 @@ class MtlTrainer:
         if len(self.sequences) == 0:
             raise UserError(store.path, "has no faces", "choose another store, or other rows of it")
         rows = np.unique(self.sequences.rows[self.sequences.rows >= 0])
+        if self.config.batch_size % self.fabric.world_size:
+            problem = f"cannot be shared by {self.fabric.world_size} processes"
+            raise UserError(f"a batch of {self.config.batch_size}", problem, "start another number of them")
         needs = {"has_va": self.config.alpha, "has_expression": self.config.beta}
         if not any(self.sequences.labels[mask][rows].any() for mask, weight in needs.items() if weight):
             wanted = " or ".join(mask.removeprefix("has_") for mask, weight in needs.items() if weight)

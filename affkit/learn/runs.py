@@ -6,6 +6,7 @@ a CPU, exactly what it would have computed.
 """
 
 import json
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,18 +71,39 @@ def step_generator(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
-def make_fabric(device: str = "auto", precision: str | None = None):
-    """A Lightning Fabric on one device: it moves networks and data there and knows the precisions.
+def make_fabric(device: str = "auto", precision: str | None = None, shared: bool = False):
+    """A Lightning Fabric: it moves networks and data to a device and knows the precisions.
 
-    ``device`` is ``auto``, ``cpu``, ``cuda`` or ``mps``; ``precision`` for instance ``bf16-mixed``.
+    Parameters
+    ----------
+    device, precision:
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; for instance ``bf16-mixed``.
+    shared:
+        Whether the work can be shared by the processes that ``torchrun`` started, each with a device of its
+        own; else to be one of several is a :class:`UserError`.
     """
     from lightning_fabric import Fabric  # takes seconds to import
 
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1 and not shared:
+        raise UserError("torchrun", f"started {world} processes, and this work is for one", "leave it out")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    several = (
+        {"devices": here, "num_nodes": world // here, "strategy": "ddp"} if world > 1 else {"devices": 1}
+    )
     try:
-        return Fabric(accelerator=device, devices=1, precision=precision or "32-true")
+        fabric = Fabric(accelerator=device, precision=precision or "32-true", **several)
     except (RuntimeError, ValueError) as error:  # not on this machine; no such word
         asked = f"device {device}" if precision is None else f"device {device}, precision {precision}"
         raise UserError(asked, str(error).splitlines()[0], "try --device cpu") from error
+    if world > 1:
+        fabric.launch()
+    return fabric
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes and talks; always, where there is only one."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def check_choices(config, **choices: Sequence[str | None]) -> None:
@@ -135,7 +157,7 @@ def run(
     """
     done, log = _start(trainer, out, identity, resume)
     values = []
-    with tqdm(total=steps, initial=done, unit="step", disable=not progress) as bar:
+    with tqdm(total=steps, initial=done, unit="step", disable=not (progress and first_process())) as bar:
         for number in range(done, steps):
             values.append(trainer.step(number))
             bar.update()
@@ -144,11 +166,12 @@ def run(
                 problem = _no_number(trainer) or (trouble and trouble(log))
                 if problem:
                     raise _diverged(out, f"{problem} at step {number + 1}")
-                _save(trainer, out, identity, number + 1, log)
+                if first_process():
+                    _save(trainer, out, identity, number + 1, log)
                 values = []
                 last = log.iloc[-1].drop("step").to_dict()
                 bar.set_postfix({name: f"{last[name]:.3f}" for name in trainer.shown})
-                if callback is not None:
+                if callback is not None and first_process():
                     callback(number + 1, last, trainer)
     return log
 

@@ -18,6 +18,7 @@ from affkit.learn.gan_training import GanConfig, GanTrainer
 from affkit.learn.mtl_training import MtlConfig, MtlTrainer
 from affkit.learn.recorded_step import RecordedGanTrainer, can_record
 from affkit.learn.runs import fingerprint, make_fabric, run
+from affkit.learn.vgg_weights import Loaded
 
 __all__ = ["GanConfig", "GanRun", "MtlConfig", "MtlRun", "train_gan", "train_mtl"]
 
@@ -34,11 +35,12 @@ class GanRun:
 
 @dataclass(frozen=True)
 class MtlRun:
-    """A finished run: its folder, the checkpoint, and the log, a row a step."""
+    """A finished run: its folder, the checkpoint, the log, a row a step, and what VGG-Face gave, if asked."""
 
     out: Path
     checkpoint: Path
     log: pd.DataFrame
+    loaded: Loaded | None = None
 
 
 def train_gan(
@@ -110,12 +112,15 @@ def train_mtl(
     save_every: int = 200,
     weights: str | Path | None = None,
     cache: str | Path | None = None,
+    vgg_weights: str | Path | None = None,
 ) -> MtlRun:
     """Train VGGFACE-GRU-attention on sequences of a store with labels.
 
     Give ``num_epochs``, how often each sequence is seen, or ``steps``, a number of batches. ``weights`` is a
     checkpoint to take the convolutional half from, which is what makes ``config.frozen`` useful; its features
-    are kept in the folder ``cache``, by default in that of the store. All else is as in :func:`train_gan`.
+    are kept in the folder ``cache``, by default in that of the store. ``vgg_weights`` is a published file,
+    see :func:`~affkit.learn.vgg_weights.load_vgg_face`; what came of it is in the run's ``loaded``. All else
+    is as in :func:`train_gan`. The processes that ``torchrun`` starts share each batch.
 
     Raises
     ------
@@ -125,12 +130,12 @@ def train_mtl(
     if (num_epochs is None) == (steps is None):
         raise UserError("training", "needs num_epochs or steps, one of the two", "give --steps N")
     config, out = config or MtlConfig(), Path(out)
-    weights, cache = (None if path is None else Path(path) for path in (weights, cache))
-    trainer = MtlTrainer(make_fabric(device, precision), store, rows, config, weights, cache)
+    given = (None if path is None else Path(path) for path in (weights, cache, vgg_weights))
+    trainer = MtlTrainer(make_fabric(device, precision, shared=True), store, rows, config, *given)
     if steps is None:
         steps = ceil(num_epochs * len(trainer.sequences) / trainer.stream.batch_size)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.sequences.rows)}
     if config.frozen:  # weights that do not come from the run itself
         identity["features"] = feature_key(trainer.net.cnn, store)
     log = run(trainer, out, identity, steps, resume, save_every, callback, progress)
-    return MtlRun(out, out / "affwildnet.safetensors", log)
+    return MtlRun(out, out / "affwildnet.safetensors", log, trainer.loaded)
