@@ -103,3 +103,37 @@ def test_a_frozen_run_goes_on_with_the_same_weights_only(store, tmp_path):
     with pytest.raises(UserError, match="another configuration or other data"):
         train_mtl(store, tmp_path / "run", config, steps=2, weights=sources[1], resume=True, **QUIET)
     train_mtl(store, tmp_path / "run", config, steps=2, weights=sources[0], resume=True, **QUIET)
+
+
+def published(path, image_size):
+    """A file named as VGG-Face's published ones are, as narrow as the tests' networks."""
+    cnn = VGGFace(AffWildNetConfig(width=0.02, image_size=image_size))
+    convolutions = [layer for layer in cnn.layers if isinstance(layer, nn.Conv2d)]
+    names = [
+        f"conv{block}_{i}" for block, depth in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, depth + 1)
+    ]
+    layers = dict(zip(names, convolutions, strict=True)) | {"fc6": cnn.fc}
+    state = {f"{name}.{key}": t for name, layer in layers.items() for key, t in layer.state_dict().items()}
+    torch.save(state, path)
+    return path, cnn
+
+
+def test_a_run_starts_from_published_weights(store, tmp_path):
+    file, cnn = published(tmp_path / "vgg.pth", 32)
+    run = train_mtl(
+        store, tmp_path / "run", MtlConfig(**TINY, frozen=True), steps=1, vgg_weights=file, **QUIET
+    )
+    net, _ = load_checkpoint(run.checkpoint)
+    assert torch.equal(net.cnn.fc.weight, cnn.fc.weight) and net.cnn.scale.eq(127.5).all()
+    assert str(run.loaded).startswith("14 layers of VGG-Face (conv1_1 to fc6)")
+
+
+def test_weights_that_cannot_be_meant_are_refused(store, tmp_path):
+    file, _ = published(
+        tmp_path / "vgg.pth", 64
+    )  # fc6 is for other faces: it would be frozen as it was drawn
+    with pytest.raises(UserError, match="leaves a frozen layer as it was initialised: fc6"):
+        train_mtl(store, tmp_path / "a", MtlConfig(**TINY, frozen=True), steps=1, vgg_weights=file, **QUIET)
+    with pytest.raises(UserError, match="are both weights to start from; give one of them"):
+        train_mtl(store, tmp_path / "a", MtlConfig(**TINY), steps=1, vgg_weights=file, weights=file, **QUIET)
+    assert not (tmp_path / "a").exists()

@@ -77,6 +77,7 @@ def train_gan(
 def train_mtl(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    part: Part = "",
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
     save_every: SaveEvery = 200,
     alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
@@ -122,7 +123,9 @@ def train_mtl(
     config = train.MtlConfig(**net, **losses, **how)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
     start = {"weights": weights, "vgg_weights": vgg_weights, "cache": cache}
-    run = train.train_mtl(Store.open(data), out, config, steps=steps, **start, **how)
+    store = Store.open(data)
+    rows = part_rows(store, part)
+    run = train.train_mtl(store, out, config, steps=steps, rows=rows, **start, **how)
     if first_process():
         typer.echo(
             "\n".join(
