@@ -16,7 +16,7 @@ from affkit.show.overlay_panels import INK, ORANGE, WHITE, BarPanel, TracePanel,
 SMALLEST_SIDE, LARGEST_SIDE = 360, 1920
 """Pictures are scaled so that the shorter side is at least, and the longer at most, so many pixels."""
 
-SMALLEST_FONT = 17
+SMALLEST_FONT = 18
 """Pixels from line to line: capital letters are 12 high."""
 
 _AROUND = (238, 238, 238)  # beside a picture that is smaller than its place
@@ -53,7 +53,7 @@ class Overlay:
         scale = max(1.0, SMALLEST_SIDE / min(width, height))
         self.scale = min(scale, LARGEST_SIDE / max(width, height))
         self.picture_size = max(1, round(width * self.scale)), max(1, round(height * self.scale))
-        self.font = max(SMALLEST_FONT, round(min(self.picture_size) / 30))
+        self.font = max(SMALLEST_FONT, round(min(self.picture_size) / 28))
         self.boxes = dict(list(predictions[["frame", "person", "x", "y", "w", "h"]].groupby("frame")))
         self.several = predictions["person"].nunique() > 1
         first = predictions[predictions["person"] == 0].set_index("frame")
