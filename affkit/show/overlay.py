@@ -54,7 +54,9 @@ class Overlay:
         self.scale = min(scale, LARGEST_SIDE / max(width, height))
         self.picture_size = max(1, round(width * self.scale)), max(1, round(height * self.scale))
         self.font = max(SMALLEST_FONT, round(min(self.picture_size) / 28))
-        self.boxes = dict(list(predictions[["frame", "person", "x", "y", "w", "h"]].groupby("frame")))
+        self.boxes: dict[int, list[tuple[int, float, float, float, float]]] = {}  # of each frame, from 1
+        for frame, *box in predictions[["frame", "person", "x", "y", "w", "h"]].itertuples(index=False):
+            self.boxes.setdefault(frame, []).append(tuple(box))
         self.several = predictions["person"].nunique() > 1
         first = predictions[predictions["person"] == 0].set_index("frame")
         first = first.reindex(np.arange(1, len(seconds) + 1))  # empty rows where there is no face
@@ -92,8 +94,7 @@ class Overlay:
         (x, y), (width, height) = self.corner, self.picture_size
         place = canvas[y : y + height, x : x + width]
         place[:] = picture if self.scale == 1 else cv2.resize(picture, self.picture_size, interpolation=way)
-        if frame + 1 in self.boxes:
-            self._draw_boxes(place, self.boxes[frame + 1])
+        self._draw_boxes(place, self.boxes.get(frame + 1, []))
         if self.bars:
             values = self.values[frame]
             (x, y), panel = self._bars_at, self.bars
@@ -105,10 +106,10 @@ class Overlay:
             panel.draw(canvas[y : y + panel.height, x : x + panel.width], frame)
         return canvas
 
-    def _draw_boxes(self, place: np.ndarray, faces: pd.DataFrame) -> None:
+    def _draw_boxes(self, place: np.ndarray, faces: list[tuple[int, float, float, float, float]]) -> None:
         """Outlines, bright on dark, to be seen on any picture; that of person 0 lies on top."""
         thick = max(2, self.font // 8)
-        for person, *box in faces[["person", "x", "y", "w", "h"]].iloc[::-1].itertuples(index=False):
+        for person, *box in sorted(faces, reverse=True):
             x, y, w, h = (value * self.scale for value in box)
             corners = (round(x), round(y)), (round(x + w), round(y + h))
             color = ORANGE if person == 0 else _OTHERS

@@ -71,8 +71,8 @@ class BarPanel:
 
     def __init__(self, title: str, names: tuple[str, ...], threshold: float | None, font: int, height: int):
         self.title, self.names, self.threshold, self.font = title, names, threshold, font
-        self.head = round(2.2 * font)
-        self.row = min(max((height - self.head) // len(names), round(2.3 * font)), 4 * font)
+        self.head = round(2.05 * font)
+        self.row = min(max((height - self.head) // len(names), round(2.22 * font)), 4 * font)
         self.height = max(height, self.head + self.row * len(names))
         lines = (*(f"{name} 100%" for name in names), f"{title} {NO_FACE}")
         self.width = round(max(text_picture(line, font).shape[1] for line in lines) + 3 * font)
@@ -89,10 +89,10 @@ class BarPanel:
         ``values`` are ``(N,)`` probabilities, or ``None`` for a frame without a face: all grey.
         """
         left, _, full, _ = self.bar(0)
-        put(canvas, text_picture(self.title, self.font, GREY), left, round(0.5 * self.font))
+        put(canvas, text_picture(self.title, self.font, GREY), left, round(0.4 * self.font))
         if values is None:
             no_face = text_picture(NO_FACE, self.font, INK, PALE)
-            put(canvas, no_face, left + full, round(0.5 * self.font), from_right=True)
+            put(canvas, no_face, left + full, round(0.4 * self.font), from_right=True)
             strong = np.zeros(len(self.names), bool)
         elif self.threshold is None:
             strong = np.arange(len(values)) == values.argmax()
@@ -169,14 +169,17 @@ class TracePanel:
         canvas[:] = self._picture
         x = self.x(self.seconds[frame], page)
         cv2.line(canvas, (round(x), self.top), (round(x), self.bottom), INK, max(1, self.font // 12))
+        marks = []
         for (name, trace), color, left in zip(
             self.traces.items(), (BLUE, ORANGE), self._legend(), strict=True
         ):
             value, shift = trace[frame], text_picture(f"{name} ", self.font).shape[1] + 3 * self.font
-            words = "-" if np.isnan(value) else f"{value:+.2f}"
+            words = "-" if np.isnan(value) else f"{round(value, 2) + 0:+.2f}"  # + 0: no -0.00
             put(canvas, text_picture(words, self.font), left + shift, round(0.5 * self.font))
             if not np.isnan(value):
-                _mark(canvas, x, self.y(value), 0.36 * self.font, color, square=name == "arousal")
+                marks.append((x, self.y(value), color, name == "arousal"))
+        for mark in reversed(marks):  # the small disc over the larger square, so that both are seen
+            _mark(canvas, 0.33 * self.font, *mark)
         if self.right - self._legend()[1] > 17 * self.font:
             count = text_picture(f"frame {frame + 1} of {len(self.seconds)}", self.font, GREY)
             put(canvas, count, self.right, round(0.5 * self.font), from_right=True)
@@ -192,7 +195,7 @@ class TracePanel:
             words = text_picture(f"{value:+d}" if value else "0", self.font, GREY)
             put(canvas, words, self.left - self.font // 2, y - words.shape[0] // 2, from_right=True)
         self._draw_ticks(canvas, page)
-        shown = np.array([self.page(frame) for frame in range(len(self.seconds))]) == page
+        shown = (self.seconds / self.page_seconds + 1e-9).astype(int) == page
         for (name, trace), color, left in zip(
             self.traces.items(), (BLUE, ORANGE), self._legend(), strict=True
         ):
@@ -239,8 +242,9 @@ def _curve(canvas: np.ndarray, points: np.ndarray, color: Color, thick: int, das
     cv2.polylines(canvas, pieces, False, color, thick, cv2.LINE_AA, _SUBPIXEL)
 
 
-def _mark(canvas: np.ndarray, x: float, y: float, radius: float, color: Color, square: bool) -> None:
-    """A disc or a square with a white edge, so that it stands out from the curves."""
+def _mark(canvas: np.ndarray, radius: float, x: float, y: float, color: Color, square: bool) -> None:
+    """A disc or a square, which is larger, with a white edge, so that it stands out from the curves."""
+    radius = radius + 2 if square else radius
     for size, fill in ((radius + 2, WHITE), (radius, color)):
         if square:
             corners = (round(x - size), round(y - size)), (round(x + size), round(y + size))
