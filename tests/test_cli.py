@@ -102,6 +102,10 @@ MISTAKES = {
     "generate --checkpoint generator.safetensors -o taken": "taken: already exists",
     "predict clip.mp4 -o out.csv --checkpoint generator.safetensors": "predicts nothing",
     "predict missing.mp4 -o out.csv --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "predict clip.mp4 -o out --checkpoint generator.safetensors": "predicts nothing",
+    "predict missing.mp4 -o out --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "predict clip.mp4 -o taken --checkpoint discriminator.safetensors": "taken: already exists",
+    "predict clip.mp4 -o . --force --checkpoint discriminator.safetensors": "holds clip.mp4, and would be",
     "notebooks run taken": "holds no notebook",
     "paint clip.mp4": "No such command 'paint'",
 }
@@ -147,10 +151,24 @@ def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
         assert "Traceback" not in answer.stderr
     answer = affkit("train features --data store --out features --steps 1")
     assert answer.returncode == 2 and "does not say who is in its videos" in answer.stderr
+    for options in ("", "--no-video --force"):
+        answer = affkit(f"predict clip.mp4 -o said {options} --checkpoint run/discriminator.safetensors")
+        assert answer.returncode == 0, answer.stderr
+        assert (folder / "said" / "clip.mp4").is_file() == (not options)
+        assert (folder / "said" / "table.csv").read_bytes() == (folder / "table.csv").read_bytes()
     table = pd.read_csv(folder / "table.csv")
     assert table["frame"].tolist() == list(range(1, 13))
     assert table[["valence", "arousal"]].abs().max().max() <= 1
     assert ((table["AU12"] >= 0) & (table["AU12"] <= 1)).all()
+
+
+def test_a_video_without_a_face_is_one_line_and_no_folder(folder, affkit):
+    write_video(folder / "wall.mp4", np.full((12, 240, 320, 3), 120, np.uint8))
+    before = sorted(folder.rglob("*"))
+    answer = affkit("predict wall.mp4 -o nobody --checkpoint discriminator.safetensors")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].startswith("affkit: wall.mp4: no face in any frame; ")
+    assert "Traceback" not in answer.stderr and sorted(folder.rglob("*")) == before
 
 
 def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):

@@ -210,23 +210,37 @@ def generate(
 
 
 @app.command(
-    epilog="Example: affkit predict clip.mp4 -o table.csv --checkpoint run/mtl/affwildnet.safetensors"
+    epilog="Example: affkit predict clip.mp4 -o predicted --checkpoint run/mtl/affwildnet.safetensors"
 )
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table, a CSV file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; or FILE.csv for the table alone.")],
     checkpoint: Annotated[Path, typer.Option(help="affwildnet.safetensors or discriminator.safetensors.")],
     detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
+    with_video: Annotated[
+        bool, typer.Option("--video/--no-video", help="Draw the annotated video into the folder.")
+    ] = True,
     device: Device = "auto",
     force: Force = False,
 ):
-    """What a trained network says about each face in each frame of a video."""
+    """What a trained network says about each face in each frame of a video.
+
+    The folder holds table.csv, openface.csv with the columns of OpenFace and py-feat, label files in the
+    ABAW layout, and an annotated MP4.
+    """
     from affkit.files import refuse_existing
     from affkit.learn.clips import predict_video, write_predictions
 
-    refuse_existing(out, force)
-    predictions = predict_video(video, checkpoint, detector=detector, device=device)
-    write_predictions(out, predictions, force)
+    if out.suffix.lower() == ".csv":
+        refuse_existing(out, force)
+        predictions = predict_video(video, checkpoint, detector=detector, device=device)
+        write_predictions(out, predictions, force)
+    else:
+        from affkit.show.prediction_folder import check_prediction_folder, write_prediction_folder
+
+        check_prediction_folder(out, video, force)
+        predictions = predict_video(video, checkpoint, detector=detector, device=device)
+        write_prediction_folder(out, video, predictions, with_video, force)
     typer.echo(f"{len(predictions)} faces in {out}")
 
 

@@ -165,6 +165,23 @@ def read_frames(
                 yield np.ascontiguousarray(view.turn(picture))
 
 
+def frame_seconds(path: str | Path) -> np.ndarray:
+    """When each frame of a clip that can be decoded is shown: ``(T,)`` float64 seconds from the first.
+
+    Raises :class:`UserError` as :func:`probe` does.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_video(f"{folder}/a.mp4", np.zeros((3, 48, 64, 3), np.uint8), fps=25)
+    ...     frame_seconds(f"{folder}/a.mp4")
+    array([0.  , 0.04, 0.08])
+    """
+    path = existing_file(path)
+    with open_video(path) as (container, stream):
+        times = [time for _, time, _ in decode(path, container, stream)]
+    return np.array([float(time - times[0]) for time in times])
+
+
 def write_video(
     path: str | Path,
     frames: Iterable[np.ndarray],

@@ -40,7 +40,8 @@ def predict_video(
     -------
     DataFrame
         A row for each face in each frame: ``video``, ``frame`` (1-based), ``person``, the face's box
-        ``x, y, w, h`` in pixels of the video, and what :func:`~affkit.learn.predict.predict_store` adds.
+        ``x, y, w, h`` in pixels of the video and the detector's ``score``, empty where the box was filled in,
+        and what :func:`~affkit.learn.predict.predict_store` adds.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def predict_video(
             [video], Path(folder) / "store", size=size, detector=detector, progress=progress
         )
         predictions = predict_store(checkpoint, store, device=device, progress=progress)
-        boxes = store.index[["x", "y", "w", "h"]]
+        boxes = store.index[["x", "y", "w", "h", "score"]]
     keys = ["video", "frame", "person"]
     return pd.concat([predictions[keys], boxes, predictions.drop(columns=keys)], axis=1)
 

@@ -20,6 +20,9 @@ from affkit.learn.runs import make_fabric
 
 VA = ("valence", "arousal")
 
+ACTIVE = 0.5
+"""An action unit counts as predicted from this probability."""
+
 
 def predict_store(
     checkpoint: str | Path,
@@ -148,7 +151,7 @@ def evaluate(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
     labels = labels.with_action_units(ACTION_UNITS)
     if ACTION_UNITS[0] in predictions and labels.has_action_units.any():
         metric = StreamingActionUnitScores(len(ACTION_UNITS))
-        likely = predictions[list(ACTION_UNITS)].to_numpy() >= 0.5
+        likely = predictions[list(ACTION_UNITS)].to_numpy() >= ACTIVE
         metric.update(likely, labels.action_units, labels.has_action_units)
         scores |= {f"au_{name}": score for name, score in metric.compute().items()}
     return scores
