@@ -1,4 +1,4 @@
-"""The paper's criteria (Section IV.D), streaming: CCC, F1 macro and weighted, total accuracy; also MSE, Pearson.
+"""The paper's criteria (Section IV.D), streaming: CCC, F1 macro and weighted, total accuracy; also MSE.
 
 Each class is fed batch by batch with ``update`` and keeps a few numbers, however many frames go by; all
 frames are pooled. Two that were fed apart are added with ``+``, which is the same as feeding one with both.
@@ -68,7 +68,7 @@ class StreamingCCC:
         return self._score("ccc")
 
     def pearson(self) -> float:
-        """Pearson's correlation of all that came in, in [-1, 1]; 0 if a stream is constant, NaN for nothing."""
+        """Pearson's correlation, in [-1, 1]: 0 when a stream is constant, NaN when nothing came in."""
         return self._score("pearson")
 
     def mse(self) -> float:
