@@ -1,7 +1,8 @@
 """Predictions beside labels, matched by video and frame: one video after the other through streaming metrics.
 
 A frame counts where it is labelled. One that is labelled and not predicted is an error, since to leave out
-what is hard would raise any score; one that is predicted and not labelled is ignored, as in the ABAW challenges.
+what is hard would raise any score; one that is predicted and not labelled is ignored, as in the ABAW
+challenges.
 """
 
 from collections.abc import Mapping
@@ -140,7 +141,7 @@ def _compare_video(part: str, given: Labels, wanted: Labels) -> tuple[Metrics, n
 
 
 def _classes(part: str, predictions: Mapping[str, Labels], truth: Mapping[str, Labels], where: str):
-    """The expressions, or the units that are labelled and predicted somewhere; and units that are not predicted."""
+    """The expressions, or the units that both know; and the units that are labelled and not predicted."""
     if part == "expr":
         try:
             return common_expression_names([*truth.values(), *predictions.values()]), ()
