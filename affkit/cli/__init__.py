@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from affkit.cli import corpus, experiments, learning  # noqa: F401  (their commands join the application)
+from affkit.cli import corpus, evaluating, experiments, learning  # noqa: F401  (their commands join the application)
 from affkit.cli.options import app
 from affkit.errors import UserError
 

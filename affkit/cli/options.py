@@ -5,8 +5,34 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from affkit.errors import UserError
+
+
+class WithDefault(TyperGroup):
+    """A group of commands that reads what names none of them as the words of its hidden command."""
+
+    @property
+    def default(self) -> str:
+        """The name of the hidden command."""
+        return next(name for name, command in self.commands.items() if command.hidden)
+
+    def parse_args(self, ctx, args):
+        """``evaluate PRED TRUTH`` is ``evaluate <default> PRED TRUTH``; ``evaluate gan`` stays what it is."""
+        own = (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if args and args[0] in own else [self.default, *args])
+
+    def format_help(self, ctx, formatter):
+        """The help of the hidden command as that of the group, and then the other commands."""
+        command = self.commands[self.default]
+        inner = typer.Context(command, info_name=ctx.info_name, parent=ctx.parent)
+        command.format_usage(inner, formatter)
+        command.format_help_text(inner, formatter)
+        command.format_options(inner, formatter)
+        self.format_commands(ctx, formatter)
+        command.format_epilog(inner, formatter)
+
 
 app = typer.Typer(
     help="From a raw clip to valence-arousal, action units, expressions and generated faces.",
@@ -15,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 train_app = typer.Typer(help="Train a network on a store of faces.")
-evaluate_app = typer.Typer(help="Measure how good a trained learner is.")
+evaluate_app = typer.Typer(help="Measure how good predictions or a trained learner are.", cls=WithDefault)
 experiment_app = typer.Typer(help="Repeat the paper's experiments: every row, several seeds.")
 notebooks_app = typer.Typer(help="Run the course.")
 app.add_typer(train_app, name="train")

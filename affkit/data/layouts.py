@@ -5,7 +5,7 @@ next. :func:`find_layout` knows all of them, and says what it looked for when th
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +109,9 @@ def find_layout(root: str | Path) -> Layout:
     raise UserError(root, f"no annotations in it, only: {_names(root)}", f"looked for {_LOOKED_FOR}")
 
 
-def read_annotations(root: str | Path, split: str | None = None, progress: bool = False) -> dict[str, Labels]:
+def read_annotations(
+    root: str | Path, split: str | None = None, progress: bool = False, task: str | None = None
+) -> dict[str, Labels]:
     """All labels in a folder that :func:`find_layout` knows, by video name.
 
     The name keeps ``_left`` or ``_right``, as in the file. What several files say about one video is
@@ -126,6 +128,9 @@ def read_annotations(root: str | Path, split: str | None = None, progress: bool 
         ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all.
     progress:
         Whether to show a progress bar when reading takes more than two seconds.
+    task:
+        ``"va"``, ``"expr"`` or ``"au"``: only what the folder of that task says, or the multi-task file where
+        there is no such folder. Then no file of another task can be shorter and cut the video.
 
     Raises
     ------
@@ -137,20 +142,64 @@ def read_annotations(root: str | Path, split: str | None = None, progress: bool 
     layout = find_layout(root)
     if split is not None and split not in layout.splits:
         raise UserError(layout.root, f"has no set {split!r}", f"choose from {', '.join(layout.splits)}")
-    sources = {key: path for key, path in layout.sets.items() if split in (None, key[1])}
+    wanted = {key: path for key, path in layout.sets.items() if split in (None, key[1])}
+    sources = {key: path for key, path in wanted.items() if task in (None, key[0]) or key[0] == "mtl"}
     if any(task != "mtl" for task, _ in sources):
         sources = {key: path for key, path in sources.items() if key[0] != "mtl"}
     by_task: dict[str, dict[str, Labels]] = {}
-    for (task, _), path in sources.items():
-        known = by_task.setdefault(task, {})
-        for name, labels in _read_set(task, path, progress):
+    for (kind, _), path in sources.items():
+        known = by_task.setdefault(kind, {})
+        for name, labels in _read_set(kind, path, progress):
             if name in known:
                 raise UserError(path, f"{name} is in another set too", "leave it in one of them")
             known[name] = labels
     try:
-        return _merge_tasks(by_task)
+        return _merge_tasks(by_task) if by_task else {}
     except ValueError as error:  # classes of expressions that differ between files
         raise UserError(layout.root, str(error), "give the files the same header") from error
+
+
+def read_tasks(
+    root: str | Path, tasks: Sequence[str], split: str | None = None, progress: bool = False
+) -> dict[str, dict[str, Labels]]:
+    """The labels of each of ``tasks`` apart, by video: what is needed to score one task, and nothing else.
+
+    Parameters
+    ----------
+    root:
+        As for :func:`read_annotations`. Also what one hands in to a challenge: a folder with a label file for
+        each video and no layout around it, or a single one of these files, whose name is that of the video.
+    tasks:
+        Of ``"va"``, ``"expr"``, ``"au"``.
+    split, progress:
+        As for :func:`read_annotations`; only a layout has sets.
+
+    Raises
+    ------
+    UserError
+        Naming the file and line of the first fault.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise UserError(root, "no such file or folder", "check the spelling")
+    if root.is_dir() and (not _holds_labels(root) or any(_layouts_below(root, depth=3))):
+        return {task: read_annotations(root, split, progress, task) for task in tasks}
+    if split is not None:
+        raise UserError(root, "has no sets of a layout in it", "leave the set out")
+    if root.is_file() and _lists_frames(root):
+        return dict.fromkeys(tasks, read_listing(root))
+    if len(tasks) > 1:
+        mend = "give the folder of a layout, or one file that lists all frames"
+        raise UserError(root, "holds label files of one task", mend)
+    files = _label_files(root) if root.is_dir() else [root]
+    bar = tqdm(files, desc=root.name, unit="file", delay=2, disable=not progress)
+    return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}
+
+
+def _lists_frames(path: Path) -> bool:
+    """Whether the lines of a file name their video and frame, as those of the tables do."""
+    first = read_text(path).partition("\n")[0]
+    return "video" in first or "image" in first or "/" in first
 
 
 def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
