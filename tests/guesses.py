@@ -37,11 +37,6 @@ def labels_and_guesses(num_videos: int = 7, seed: int = 0, noise: float = 0.3):
     return guesses, truth, subjects
 
 
-def pooled(labels: dict[str, Labels], values: str, mask: dict[str, np.ndarray]) -> np.ndarray:
-    """The values of all videos, one after the other, where the mask of the video is true."""
-    return np.concatenate([getattr(labels[name], values)[rows] for name, rows in mask.items()])
-
-
 def plain_ccc(x: np.ndarray, y: np.ndarray) -> float:
     """Eq. 5, from NumPy's covariance matrix."""
     covariance = np.cov(x, y, bias=True)

@@ -19,7 +19,7 @@ from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
-COMMANDS += ["train gan", "train mtl", "train features", "evaluate gan", "generate", "predict"]
+COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += ["experiment table-ix", "experiment semi-supervised", "notebooks run"]
 
 

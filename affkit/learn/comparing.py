@@ -34,8 +34,11 @@ class Comparison:
         Video to its metrics by name: ``valence`` and ``arousal``, or ``expr``, or ``au``.
     frames:
         How many frames were scored.
-    missing_frames:
-        How many labelled frames were left out, wholly or for some action units, of videos with predictions.
+    videos:
+        How many videos are labelled, whether they are predicted or not.
+    gaps:
+        Predicted videos with labelled frames that are not predicted, wholly or for some action units: the
+        number of the first such frame, from 1, and how many there are.
     missing_videos:
         Labelled videos without any prediction.
     missing_units:
@@ -45,12 +48,18 @@ class Comparison:
     """
 
     classes: tuple[str, ...] = ()
+    missing_units: tuple[str, ...] = ()
     metrics: dict[str, Metrics] = field(default_factory=dict)
     frames: int = 0
-    missing_frames: int = 0
-    missing_videos: tuple[str, ...] = ()
-    missing_units: tuple[str, ...] = ()
+    videos: int = 0
+    gaps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    missing_videos: list[str] = field(default_factory=list)
     not_labelled: int = 0
+
+    @property
+    def missing_frames(self) -> int:
+        """How many labelled frames of predicted videos lack (some of) their prediction."""
+        return sum(count for _, count in self.gaps.values())
 
 
 def compare(
@@ -79,34 +88,26 @@ def compare(
     UserError
         Naming the video and the first labelled frame without a prediction, unless ``partial``.
     """
-    classes, missing_units = _classes(part, predictions, truth, where)
-    result = Comparison(classes, missing_units=missing_units)
-    if result.missing_units and not partial:
-        problem = f"has no {', '.join(result.missing_units)}, which the truth has"
-        raise UserError(where, problem, "predict every labelled unit, or leave such units out with --partial")
-    gaps: dict[
-        str, tuple[int, int]
-    ] = {}  # video: the first frame without a prediction, and how many there are
-    absent = []
+    result = Comparison(*_classes(part, predictions, truth, where))
     result.not_labelled = sum(int(labelled_frames(one, part).sum()) for one in predictions.values())
     for name, labels in tqdm(truth.items(), desc=part, unit="video", delay=2, disable=not progress):
-        labels = _in_classes(part, labels, result.classes)
         if not labelled_frames(labels, part).any():
             continue
+        result.videos += 1
         if name not in predictions:
-            absent.append(name)
+            result.missing_videos.append(name)
             continue
         given = _of_length(predictions[name], len(labels))
         result.not_labelled -= int((labelled_frames(given, part) & labelled_frames(labels, part)).sum())
-        metrics, scored, missing = _compare_video(part, _in_classes(part, given, result.classes), labels)
+        given, labels = (_in_classes(part, one, result.classes) for one in (given, labels))
+        metrics, scored, missing = _compare_video(part, given, labels)
         if missing.any():
-            gaps[name] = int(np.argmax(missing)) + 1, int(missing.sum())
+            result.gaps[name] = int(np.argmax(missing)) + 1, int(missing.sum())
         if scored.any():
             result.metrics[name] = metrics
             result.frames += int(scored.sum())
-    result.missing_videos, result.missing_frames = tuple(absent), sum(count for _, count in gaps.values())
     if not partial:
-        _refuse_gaps(part, absent, gaps, where)
+        _refuse_gaps(part, result, where)
     if not result.metrics:
         problem = f"predicts no {PARTS[part]} of any labelled frame"
         raise UserError(where, problem, "compare the names of the videos")
@@ -158,9 +159,8 @@ def _classes(part: str, predictions: Mapping[str, Labels], truth: Mapping[str, L
         )
         for side in (truth, predictions)
     )
-    return tuple(unit for unit in labelled if unit in predicted), tuple(
-        unit for unit in labelled if unit not in predicted
-    )
+    both = tuple(unit for unit in labelled if unit in predicted)
+    return both, tuple(unit for unit in labelled if unit not in predicted)
 
 
 def _in_classes(part: str, labels: Labels, classes: tuple[str, ...]) -> Labels:
@@ -181,12 +181,17 @@ def _of_length(labels: Labels, num_frames: int) -> Labels:
     return replace(longer, **masks, has_action_units=longer.has_action_units & there[:, None])
 
 
-def _refuse_gaps(part: str, absent: list[str], gaps: Mapping[str, tuple[int, int]], where: str) -> None:
-    if absent:
-        problem = f"predicts no {PARTS[part]} of {absent[0]} ({len(absent):,} such videos)"
+def _refuse_gaps(part: str, result: Comparison, where: str) -> None:
+    """The error that names the units, or the first video, or the first frame without a prediction."""
+    if result.missing_units:
+        problem = f"has no {', '.join(result.missing_units)}, which the truth has"
+        raise UserError(where, problem, "predict every labelled unit, or leave such units out with --partial")
+    problem, count = f"predicts no {PARTS[part]} of", len(result.missing_videos)
+    if count:
+        problem += f" {result.missing_videos[0]} ({count:,} of {result.videos:,} labelled videos)"
         raise UserError(where, problem, MEND)
-    if gaps:
-        name, (frame, _) = next(iter(gaps.items()))
-        count = sum(count for _, count in gaps.values())
-        problem = f"predicts no {PARTS[part]} of frame {frame} of {name}"
-        raise UserError(where, f"{problem} ({count:,} such frames in {len(gaps):,} videos)", MEND)
+    if result.gaps:
+        name, (frame, _) = next(iter(result.gaps.items()))
+        count, videos = result.missing_frames, len(result.gaps)
+        problem += f" frame {frame} of {name} ({count:,} such frames in {videos:,} videos)"
+        raise UserError(where, problem, MEND)

@@ -96,7 +96,7 @@ class Evaluation:
         shown = pd.DataFrame({"value": self.table["value"].map("{:.3f}".format)})
         if known.any():
             shown["95% interval"] = pd.Series(intervals, self.table.index).where(known, "-")
-        blocks = [shown.replace("nan", "-").rename_axis("score").reset_index().to_string(index=False)]
+        blocks = [shown.replace("nan", "-").to_string()]
         if self.confusion is not None:
             blocks.append(f"Frames of each expression (rows) by prediction\n{self.confusion.to_string()}")
         return "\n\n".join([*blocks, "\n".join(self.notes)])
@@ -109,7 +109,7 @@ class Evaluation:
                 "frames": one.frames,
                 "videos": len(one.metrics),
                 "left_out_frames": one.missing_frames,
-                "left_out_videos": list(one.missing_videos),
+                "left_out_videos": one.missing_videos,
                 "left_out_units": list(one.missing_units),
                 "predicted_not_labelled": one.not_labelled,
             }
@@ -321,9 +321,9 @@ def _of_challenges(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
     """In words: what was scored, and what was left out."""
     yield (
-        "Means over videos of the score of each."
+        "Mean over videos of the score of each."
         if options.per_video
-        else "The frames of all videos are pooled."
+        else "Pooled over the frames of all videos."
     )
     for part, one in parts.items():
         words = PARTS[part].capitalize()
@@ -332,7 +332,8 @@ def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
             yield f"{words}: left out {one.missing_frames:,} labelled frames, predicted in part or not."
         if one.missing_videos:
             some = ", ".join(one.missing_videos[:3]) + (", ..." if len(one.missing_videos) > 3 else "")
-            yield f"{words}: left out {len(one.missing_videos):,} videos, not predicted: {some}."
+            count = len(one.missing_videos)
+            yield f"{words}: left out {count:,} of {one.videos:,} videos, not predicted: {some}."
         if one.missing_units:
             yield f"{words}: left out {', '.join(one.missing_units)}, which nobody predicted."
         if one.not_labelled:
