@@ -329,7 +329,7 @@ def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
         words = PARTS[part].capitalize()
         yield f"{words}: {one.frames:,} frames of {len(one.metrics):,} videos."
         if one.missing_frames:
-            yield f"{words}: left out {one.missing_frames:,} labelled frames, predicted in part or not."
+            yield f"{words}: left out {one.missing_frames:,} labelled frames, not or only partly predicted."
         if one.missing_videos:
             some = ", ".join(one.missing_videos[:3]) + (", ..." if len(one.missing_videos) > 3 else "")
             count = len(one.missing_videos)
