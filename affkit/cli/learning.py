@@ -119,19 +119,17 @@ def train_mtl(
 
     losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
     net = {"width": width, "attention": attention, "recurrent": recurrent}
-    how = {"lr": lr, "frozen": frozen, "frames_at_a_time": frames_at_a_time, "seed": seed}
-    config = train.MtlConfig(**net, **losses, **how)
+    net |= {"lr": lr, "frozen": frozen, "frames_at_a_time": frames_at_a_time, "seed": seed}
+    config = train.MtlConfig(**net, **losses)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
     start = {"weights": weights, "vgg_weights": vgg_weights, "cache": cache}
     store = Store.open(data)
     rows = part_rows(store, part)
     run = train.train_mtl(store, out, config, steps=steps, rows=rows, **start, **how)
     if first_process():
-        typer.echo(
-            "\n".join(
-                filter(None, [run.loaded and str(run.loaded), f"{run.checkpoint} after {len(run.log)} steps"])
-            )
-        )
+        if run.loaded:
+            typer.echo(str(run.loaded))
+        typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 
 @train_app.command(

@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError
-
-LEVEL = 0.95
+from affkit.learn.claims import LEVEL
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from affkit.data.layouts import read_tasks
 from affkit.errors import UserError
 from affkit.labels import Labels
 from affkit.learn.bootstrap import SubjectSums, bootstrap, percentile_interval
+from affkit.learn.claims import LEVEL
 from affkit.learn.comparing import Comparison, compare, new_metrics
 from affkit.learn.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
@@ -120,7 +121,7 @@ class Evaluation:
         if self.confusion is not None:
             matrix = self.confusion.to_numpy().tolist()
             result["confusion"] = {"classes": list(self.confusion), "truth_by_prediction": matrix}
-        resamples = {"resamples": self.options.num_resamples, "seed": self.options.seed, "level": 0.95}
+        resamples = {"resamples": self.options.num_resamples, "seed": self.options.seed, "level": LEVEL}
         result["subjects"] = len(self.sample.subjects)
         return result | {"bootstrap": resamples, "notes": list(self.notes)}
 

@@ -100,6 +100,11 @@ class MtlTrainer:
         self.sequences = SequenceDataset(store, rows, length=config.sequence_length)
         self._check(store)
         self.stream = RowStream(len(self.sequences), config.batch_size, config.seed)
+        if (
+            batch_size := self.stream.batch_size
+        ) % fabric.world_size:  # smaller where there are fewer sequences
+            problem = f"cannot be shared by {fabric.world_size} processes"
+            raise UserError(f"a batch of {batch_size}", problem, "start another number of them")
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             sizes = (config.width, store.size, config.hidden, config.attention_length)
@@ -138,9 +143,9 @@ class MtlTrainer:
         if self.features is None:
             images, _, mask = self.fabric.to_device(self.sequences[items])  # (B, T, 3, S, S), .., (B, T)
             return self._model(images, mask, None, self.config.frames_at_a_time)[0]
-        _, mask = self.sequences.targets(items)  # (B, T)
-        rows = np.maximum(self.sequences.rows[items], 0)  # (B, T)
-        features = torch.from_numpy(self.features[rows]) * mask.unsqueeze(-1)  # (B, T, F)
+        rows = self.sequences.rows[items]  # (B, T), -1 where there is no face
+        mask = torch.from_numpy(rows >= 0)  # (B, T)
+        features = torch.from_numpy(self.features[np.maximum(rows, 0)]) * mask.unsqueeze(-1)  # (B, T, F)
         return self._model.predict(*self.fabric.to_device((features, mask)))[0]
 
     def _gathered(self, output: AffWildOutput) -> AffWildOutput:
@@ -176,9 +181,6 @@ class MtlTrainer:
         if len(self.sequences) == 0:
             raise UserError(store.path, "has no faces", "choose another store, or other rows of it")
         rows = np.unique(self.sequences.rows[self.sequences.rows >= 0])
-        if self.config.batch_size % self.fabric.world_size:
-            problem = f"cannot be shared by {self.fabric.world_size} processes"
-            raise UserError(f"a batch of {self.config.batch_size}", problem, "start another number of them")
         needs = {"has_va": self.config.alpha, "has_expression": self.config.beta}
         if not any(self.sequences.labels[mask][rows].any() for mask, weight in needs.items() if weight):
             wanted = " or ".join(mask.removeprefix("has_") for mask, weight in needs.items() if weight)
