@@ -15,6 +15,7 @@ from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
 from affkit.learn.checkpoints import load_checkpoint, read_tensors, save_checkpoint
+from affkit.learn.face_net import FaceNet, FaceNetConfig
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.learn.generate import generate, image_grid, pictures, to_pixels, write_picture
@@ -45,6 +46,7 @@ def test_no_length_of_the_header_makes_a_file_look_like_a_pickle(tmp_path):
         Discriminator(GanNetConfig("1", width=0.02, spectral_norm=True)),
         AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=4)),
         FeatureNet(FeatureNetConfig(num_subjects=3, channels=4)),
+        FaceNet(FaceNetConfig(num_subjects=3, width=0.02, image_size=32)),
     ],
     ids=lambda model: model.architecture,
 )

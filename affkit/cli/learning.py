@@ -132,6 +132,29 @@ def train_mtl(
         typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 
+@train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 6000")
+def train_cnn(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    part: Part = "",
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 6000,
+    save_every: SaveEvery = 200,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 3e-4,
+    width: Width = 0.125,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+):
+    """Train the convolutional half that `affkit train mtl --weights` starts from: who it is, action units."""
+    from affkit.data.store import Store
+    from affkit.learn.face_training import CnnConfig, train_faces
+
+    store = Store.open(data)
+    config = CnnConfig(width=width, image_size=store.size, lr=lr, seed=seed)
+    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
+    typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
+
+
 @train_app.command(
     "features", epilog="Example: affkit train features --data store --out run/features --part p.json:test"
 )
@@ -147,12 +170,11 @@ def train_features(
 ):
     """Train the small network that `affkit evaluate gan` looks at generated faces with."""
     from affkit.data.store import Store
-    from affkit.learn.feature_training import FeatureConfig, train_features
+    from affkit.learn.face_training import FeatureConfig, train_faces
 
     store = Store.open(data)
     how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
-    file = train_features(store, out, FeatureConfig(seed=seed), steps, **how)
-    typer.echo(f"{file} after {steps} steps")
+    typer.echo(f"{train_faces(store, out, FeatureConfig(seed=seed), steps, **how)} after {steps} steps")
 
 
 @evaluate_app.command(

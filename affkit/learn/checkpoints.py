@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
 from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
+from affkit.learn.face_net import FaceNet, FaceNetConfig
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
@@ -25,6 +26,7 @@ ARCHITECTURES = {
     "discriminator": (Discriminator, GanNetConfig),
     "affwildnet": (AffWildNet, AffWildNetConfig),
     "featurenet": (FeatureNet, FeatureNetConfig),
+    "facenet": (FaceNet, FaceNetConfig),
 }
 OTHER_FILE = "give a .safetensors file written by `affkit train`"
 
@@ -40,7 +42,8 @@ def save_checkpoint(
         The file, by custom ``*.safetensors``; an existing one is replaced in one go.
     model:
         A :class:`~affkit.learn.gan.Generator`, :class:`~affkit.learn.gan.Discriminator`,
-        :class:`~affkit.learn.affwildnet.AffWildNet` or :class:`~affkit.learn.feature_net.FeatureNet`.
+        :class:`~affkit.learn.affwildnet.AffWildNet`, :class:`~affkit.learn.feature_net.FeatureNet` or
+        :class:`~affkit.learn.face_net.FaceNet`.
     config:
         How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
     half:

@@ -10,9 +10,7 @@ from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
-from affkit.learn.feature_net import FeatureNet
-from affkit.learn.gan import Discriminator
-from affkit.learn.predict import predict_store
+from affkit.learn.predict import FaceReader, predict_store
 
 
 def face_size(checkpoint: str | Path) -> int:
@@ -21,7 +19,7 @@ def face_size(checkpoint: str | Path) -> int:
     Raises :class:`~affkit.errors.UserError` if it reads none.
     """
     model, _ = load_checkpoint(checkpoint)
-    if isinstance(model, AffWildNet | Discriminator | FeatureNet):
+    if isinstance(model, AffWildNet | FaceReader):
         return model.config.image_size
     mend = "give discriminator.safetensors or affwildnet.safetensors"
     raise UserError(checkpoint, f"holds a {model.architecture}, which predicts nothing", mend)

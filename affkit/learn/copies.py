@@ -17,7 +17,7 @@ import torch
 
 from affkit.data.store import Store
 from affkit.errors import UserError
-from affkit.learn.feature_training import subjects_of
+from affkit.learn.face_training import subjects_of
 
 APART = 30  # frames; nearer ones in one video are the same moment
 MOST_ASKING = 2000  # real faces whose next one is looked for

@@ -29,8 +29,8 @@ from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn.checkpoints import load_checkpoint
 from affkit.learn.copies import copy_threshold, nearest, real_distances
 from affkit.learn.divergence import mean_distance
+from affkit.learn.face_training import subjects_of
 from affkit.learn.feature_net import FeatureNet
-from affkit.learn.feature_training import subjects_of
 from affkit.learn.gan import fit_size, sample_z
 from affkit.learn.generate import pictures, to_pixels
 from affkit.learn.predict import VA, evaluate, predict_faces

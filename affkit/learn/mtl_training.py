@@ -16,6 +16,7 @@ from affkit.data.store import SequenceDataset, Store
 from affkit.errors import UserError
 from affkit.learn.affwildnet import ATTENTIONS, AffWildNet, AffWildNetConfig, AffWildOutput
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
+from affkit.learn.face_net import FaceNet
 from affkit.learn.features import cached_features
 from affkit.learn.losses import EXPRESSION_LOSSES, VA_LOSSES, multitask_loss
 from affkit.learn.runs import RowStream, check_choices
@@ -190,9 +191,12 @@ class MtlTrainer:
 
 def _take_cnn(net: AffWildNet, weights: Path) -> None:
     """Start the convolutional half of ``net`` from a checkpoint with the same one."""
-    source, _ = load_checkpoint(weights, "affwildnet")
-    if source.config.width != net.config.width or source.config.image_size != net.config.image_size:
-        there, here = source.config, net.config
+    source, _ = load_checkpoint(weights)
+    if not isinstance(source, AffWildNet | FaceNet):
+        problem = f"holds weights of {source.architecture}, which has no such convolutional half"
+        raise UserError(weights, problem, "give cnn.safetensors or affwildnet.safetensors")
+    there, here = source.config, net.config
+    if (there.width, there.image_size) != (here.width, here.image_size):
         problem = f"has width {there.width} and faces of {there.image_size} pixels"
         raise UserError(weights, problem, f"needed are {here.width} and {here.image_size}")
     net.cnn.load_state_dict(source.cnn.state_dict())

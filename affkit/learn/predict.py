@@ -13,12 +13,16 @@ from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
+from affkit.learn.face_net import FaceNet
 from affkit.learn.feature_net import FeatureNet
 from affkit.learn.gan import Discriminator, fit_size
 from affkit.learn.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit.learn.runs import make_fabric
 
 VA = ("valence", "arousal")
+
+FaceReader = Discriminator | FeatureNet | FaceNet
+"""Networks that read each face by itself."""
 
 ACTIVE = 0.5
 """An action unit counts as predicted from this probability."""
@@ -36,7 +40,7 @@ def predict_store(
     Parameters
     ----------
     checkpoint:
-        An ``affwildnet``, a ``discriminator`` or a ``featurenet``.
+        An ``affwildnet``, a ``discriminator``, a ``featurenet`` or a ``facenet``.
     device:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     length:
@@ -58,7 +62,7 @@ def predict_store(
     model.to(make_fabric(device).device)
     if isinstance(model, AffWildNet):
         columns = _predict_sequences(model, store, length, progress)
-    elif isinstance(model, Discriminator | FeatureNet):
+    elif isinstance(model, FaceReader):
         columns = predict_faces(model, store.images, store.path, progress)
     else:
         problem = f"holds weights of {model.architecture}, which predicts nothing"
@@ -69,7 +73,7 @@ def predict_store(
 
 @torch.no_grad()
 def predict_faces(
-    model: Discriminator | FeatureNet,
+    model: FaceReader,
     images: np.ndarray,
     source: str | Path = "faces",
     progress: bool = False,

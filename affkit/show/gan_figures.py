@@ -9,7 +9,7 @@ from IPython.display import Image
 
 from affkit.data.store import Store
 from affkit.files import refuse_existing, write_beside
-from affkit.learn.feature_training import subjects_of
+from affkit.learn.face_training import subjects_of
 from affkit.learn.gan_evaluation import GanEvaluation
 from affkit.show.plots import photograph, picture_grid, use_style
 

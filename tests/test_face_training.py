@@ -1,4 +1,4 @@
-"""The network that looks at generated faces: what it learns, and what it refuses."""
+"""The networks that are trained on single faces: what they learn, and what they refuse."""
 
 import numpy as np
 import pandas as pd
@@ -7,19 +7,21 @@ import torch
 from people_store import people_store
 from safetensors.torch import load_file
 
+from affkit.data.store import to_unit_range
 from affkit.errors import UserError
 from affkit.learn.checkpoints import load_checkpoint
+from affkit.learn.face_training import CnnConfig, FeatureConfig, train_faces
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
-from affkit.learn.feature_training import FeatureConfig, train_features
 from affkit.learn.gan_evaluation import features_of
 from affkit.learn.predict import evaluate, predict_store
+from affkit.learn.train import MtlConfig, train_mtl
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FeatureConfig(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
 
 
 def train(store, out, steps, **options):
-    return train_features(store, out, TINY, steps, device="cpu", progress=False, **options)
+    return train_faces(store, out, TINY, steps, device="cpu", progress=False, **options)
 
 
 @pytest.mark.parametrize("size", [16, 32, 96])
@@ -48,6 +50,34 @@ def test_it_learns_who_is_who_and_how_they_feel(tmp_path):
     assert people.mean(axis=1).std(axis=0).mean() > 1.5 * within  # people are further apart than moments
 
 
+def test_the_cnn_learns_who_is_who_and_action_units_and_is_what_a_multitask_net_starts_from(tmp_path):
+    store = people_store(moments=24, size=32)
+    rows = np.arange(len(store))
+    seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
+    config = CnnConfig(0.125, 32, dropout=0.0, lr=1e-3, batch_size=24, augment=("translation",))
+    checkpoint = train_faces(store, tmp_path / "run", config, 200, device="cpu", progress=False, rows=seen)
+    predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
+    assert "valence" not in predictions
+    assert evaluate(predictions, store.labels[unseen])["au_f1_macro"] > 0.8
+    net, training = load_checkpoint(checkpoint, "facenet")
+    assert training["steps"] == 200
+    who = net(to_unit_range(store.images[unseen])).subject.argmax(dim=1)
+    people = store.index["subject"].iloc[unseen].str.removeprefix("subject_").astype(int).to_numpy()
+    assert (who.numpy() == people).mean() > 0.8
+    mtl = train_mtl(
+        store, tmp_path / "mtl", MtlConfig(width=0.125, hidden=4, frozen=True), steps=1, device="cpu",
+        progress=False, weights=checkpoint, cache=tmp_path,
+    )  # fmt: skip
+    started, _ = load_checkpoint(mtl.checkpoint, "affwildnet")
+    for name, tensor in net.cnn.state_dict().items():
+        assert torch.equal(started.cnn.state_dict()[name], tensor)
+    with pytest.raises(UserError, match="cnn.safetensors: has width 0.125 and faces of 32 pixels"):
+        train_mtl(store, tmp_path / "other", MtlConfig(width=0.1), steps=1, weights=checkpoint)
+    features = train(store, tmp_path / "features", 1)
+    with pytest.raises(UserError, match="holds weights of featurenet, which has no such"):
+        train_mtl(store, tmp_path / "other", MtlConfig(width=0.125), steps=1, weights=features)
+
+
 def test_killed_and_resumed_is_the_same_network(tmp_path):
     store = people_store()
     whole = load_file(train(store, tmp_path / "whole", 5))
@@ -62,7 +92,7 @@ def test_stores_that_cannot_teach_it_are_refused(tmp_path):
     with pytest.raises(UserError, match="fewer than 2 people"):
         train(store, tmp_path / "one", 1, rows=range(12))
     with pytest.raises(UserError, match="make a store with --size 32"):
-        train_features(store, tmp_path / "small", steps=1, device="cpu")
+        train_faces(store, tmp_path / "small", FeatureConfig(), steps=1, device="cpu")
     del store.index["subject"]
     with pytest.raises(UserError, match="make it with `affkit faces --labels`"):
         train(store, tmp_path / "nobody", 1)

@@ -1,4 +1,9 @@
-"""Training the network that looks at generated faces, :class:`~affkit.learn.feature_net.FeatureNet`."""
+"""Training networks on single faces: who it is, and what the face does.
+
+Two networks are made this way: the one that looks at generated faces,
+:class:`~affkit.learn.feature_net.FeatureNet`, and the convolutional half that the multi-task network starts
+from, :class:`~affkit.learn.face_net.FaceNet`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
 from affkit.learn.augment import augment
 from affkit.learn.checkpoints import save_checkpoint
+from affkit.learn.face_net import FaceNet, FaceNetConfig
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import fit_size
 from affkit.learn.losses import au_loss, va_loss
@@ -21,7 +27,10 @@ from affkit.learn.runs import RowStream, fingerprint, make_fabric, run, step_gen
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """One training run of a :class:`~affkit.learn.feature_net.FeatureNet`; ``lr`` is Adam's."""
+    """One training run of a :class:`~affkit.learn.feature_net.FeatureNet`.
+
+    ``lr`` is Adam's; ``augment`` says how faces are changed at random, see :mod:`affkit.learn.augment`.
+    """
 
     image_size: int = 32
     channels: int = 32
@@ -29,14 +38,40 @@ class FeatureConfig:
     lr: float = 1e-3
     batch_size: int = 64
     seed: int = 0
+    augment: tuple[str, ...] = ("translation",)
+
+    file = "features.safetensors"
+
+    def net(self, num_subjects: int) -> FeatureNet:
+        """The network, with random weights."""
+        return FeatureNet(FeatureNetConfig(num_subjects, self.image_size, self.channels, self.num_features))
 
 
-class FeatureTrainer:
+@dataclass(frozen=True)
+class CnnConfig:
+    """One training run of a :class:`~affkit.learn.face_net.FaceNet`, as :class:`FeatureConfig`."""
+
+    width: float = 0.125
+    image_size: int = 96
+    dropout: float = 0.5
+    lr: float = 3e-4
+    batch_size: int = 64
+    seed: int = 0
+    augment: tuple[str, ...] = ("color", "translation")
+
+    file = "cnn.safetensors"
+
+    def net(self, num_subjects: int) -> FaceNet:
+        """The network, with random weights."""
+        return FaceNet(FaceNetConfig(num_subjects, self.width, self.image_size, self.dropout))
+
+
+class FaceTrainer:
     """The network, its optimizer and the faces; :meth:`step` trains one batch."""
 
-    shown = ("va", "au", "subject")
+    shown = ("au", "subject")
 
-    def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: FeatureConfig):
+    def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: FeatureConfig | CnnConfig):
         self.config, self.fabric = config, fabric
         if store.size < config.image_size:
             problem = f"has faces of {store.size} pixels, the network reads {config.image_size}"
@@ -47,45 +82,44 @@ class FeatureTrainer:
             raise UserError(store.path, "has fewer than 2 people", "take more clips")
         self.subjects = torch.from_numpy(subjects.codes.astype("int64"))  # (N,)
         self.stream = RowStream(len(self.faces), config.batch_size, config.seed)
-        sizes = (len(subjects.categories), config.image_size, config.channels, config.num_features)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            self.net = FeatureNet(FeatureNetConfig(*sizes))
+            self.net: nn.Module = config.net(len(subjects.categories))
         self.modules = {"net": self.net}
         self.optimizers = {"net": torch.optim.Adam(self.net.parameters(), lr=config.lr)}
         self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
 
     def step(self, number: int) -> dict[str, Tensor]:
-        """Minimise the sum of three losses on one batch; faces are moved a little, half of them flipped."""
+        """Minimise the sum of the losses on one batch; faces are changed a little, half of them flipped."""
         random, batch = step_generator(self.config.seed, number), self.stream.batch(number)
         images, labels = self.faces[batch]
         images = fit_size(images, self.config.image_size)
         flip = torch.rand(len(images), generator=random) < 0.5
         images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-        images = augment(images, ("translation",), random)  # (B, 3, S, S)
+        images = augment(images, self.config.augment, random)  # (B, 3, S, S)
         images, labels, subjects = self.fabric.to_device((images, labels, self.subjects[batch]))
         output = self._model(images)
-        target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)  # (B, 2)
-        terms = {
-            "va": va_loss(output.va, target, labels["has_va"]),
-            "au": au_loss(output.action_units, labels["action_units"], labels["has_action_units"]),
-            "subject": F.cross_entropy(output.subject, subjects),
-        }
+        terms = {}
+        if output.va is not None:
+            target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)  # (B, 2)
+            terms["va"] = va_loss(output.va, target, labels["has_va"])
+        terms["au"] = au_loss(output.action_units, labels["action_units"], labels["has_action_units"])
+        terms["subject"] = F.cross_entropy(output.subject, subjects)
         self._optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
         self._optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
     def save(self, out: Path, steps: int) -> None:
-        """The network as ``features.safetensors``."""
+        """The network as ``features.safetensors`` or ``cnn.safetensors``."""
         how = {"config": asdict(self.config), "steps": steps}
-        save_checkpoint(out / "features.safetensors", self.net, how)
+        save_checkpoint(out / self.config.file, self.net, how)
 
 
-def train_features(
+def train_faces(
     store: Store,
     out: str | Path,
-    config: FeatureConfig | None = None,
+    config: FeatureConfig | CnnConfig,
     steps: int = 1000,
     resume: bool = False,
     device: str = "auto",
@@ -93,10 +127,11 @@ def train_features(
     rows: Sequence[int] | None = None,
     save_every: int = 200,
 ) -> Path:
-    """Train a feature net on the faces of a store with labels; returns its checkpoint.
+    """Train the network of ``config`` on the faces of a store with labels; returns its checkpoint.
 
-    ``rows`` best are faces of people whom the GAN was not trained on: a network that has learnt a face by
-    heart sees it everywhere. All else is as in :func:`affkit.learn.train.train_gan`.
+    ``rows`` best are faces of people on whom the other network, the GAN or the recurrent half, is not
+    trained: a network that has learnt a face by heart sees it everywhere. All else is as in
+    :func:`affkit.learn.train.train_gan`.
 
     Raises
     ------
@@ -104,11 +139,11 @@ def train_features(
         If the store does not say who is in it, has fewer than two people or smaller faces, or ``out`` holds
         another run.
     """
-    config, out = config or FeatureConfig(), Path(out)
-    trainer = FeatureTrainer(make_fabric(device), store, rows, config)
+    out = Path(out)
+    trainer = FaceTrainer(make_fabric(device), store, rows, config)
     identity = {"config": asdict(config), "rows": fingerprint(trainer.faces.rows)}
     run(trainer, out, identity, steps, resume, save_every, progress=progress)
-    return out / "features.safetensors"
+    return out / config.file
 
 
 def subjects_of(store: Store):
