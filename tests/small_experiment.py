@@ -22,7 +22,8 @@ def memory_store(frames: int = 10, seed: int = 0) -> Store:
     index[["x", "y", "w", "h", "score"]] = 1.0
     index["subject"] = who
     valence, arousal = rng.uniform(-1, 1, (2, len(who))).round(3)
-    index["valence"], index["arousal"], index["expression"] = valence, arousal, "Neutral"
+    index["valence"], index["arousal"] = valence, arousal
+    index["expression"] = np.where(valence > 0.3, "Happiness", np.where(arousal > 0.3, "Fear", "Neutral"))
     for column, name in enumerate(ACTION_UNITS):
         index[name] = pd.array((valence > column / 8 - 0.5).astype(int), "Int8")
     images = rng.integers(0, 60, (len(who), 32, 32, 3))

@@ -18,8 +18,10 @@ from affkit.data.partition import write_partition
 from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, Labels
-from affkit.learn import experiments
-from affkit.learn.experiments import Plan, Trial, best_for_nothing, for_nothing, run_trial
+from affkit.learn import gan_experiments
+from affkit.learn.experiments import Trial, run_trial
+from affkit.learn.for_nothing import best_for_nothing, for_nothing
+from affkit.learn.gan_experiments import GanPlan
 from affkit.learn.predict import predict_store
 from affkit.learn.results import Results, markdown
 from affkit.learn.table_ix import CLAIMS, PAPER, ROWS, printed, table_ix
@@ -35,7 +37,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(files, tmp_path_factory):
     """A finished experiment: the plan and its results."""
-    plan = Plan(**files, out=tmp_path_factory.mktemp("done"), seeds=(0, 1), **TINY)
+    plan = GanPlan(**files, out=tmp_path_factory.mktemp("done"), seeds=(0, 1), **TINY)
     return plan, table_ix(plan, progress=False)
 
 
@@ -112,9 +114,9 @@ def test_what_is_finished_is_not_trained_again(done, monkeypatch):
     plan, results = done
     before = {path: path.read_bytes() for path in plan.out.glob("*.*")}
     trained = []
-    original = experiments.train_gan
+    original = gan_experiments.train_gan
     monkeypatch.setattr(
-        experiments, "train_gan", lambda *a, **k: trained.append(a[1].name) or original(*a, **k)
+        gan_experiments, "train_gan", lambda *a, **k: trained.append(a[1].name) or original(*a, **k)
     )
     table_ix(plan, progress=False)
     assert not trained and before == {path: path.read_bytes() for path in plan.out.glob("*.*")}
@@ -125,16 +127,17 @@ def test_what_is_finished_is_not_trained_again(done, monkeypatch):
 
 def test_parallel_runs_give_the_same_table(done, files, tmp_path):
     plan, _ = done
-    table_ix(Plan(**files, out=tmp_path / "out", seeds=(0, 1), jobs=2, **TINY), progress=False)
+    table_ix(GanPlan(**files, out=tmp_path / "out", seeds=(0, 1), jobs=2, **TINY), progress=False)
     for name in ("scores.csv", "results.json", "table.md"):
         assert (tmp_path / "out" / name).read_bytes() == (plan.out / name).read_bytes()
 
 
 KILLED = """
 import sys
-from affkit.learn.experiments import Plan
+from affkit.learn.gan_experiments import GanPlan
 from affkit.learn.table_ix import table_ix
-table_ix(Plan(*sys.argv[1:4], seeds=(0,), width=0.03, steps=40, save_every=1, device="cpu"), progress=False)
+how = {"seeds": (0,), "width": 0.03, "steps": 40, "save_every": 1, "device": "cpu"}
+table_ix(GanPlan(*sys.argv[1:4], **how), progress=False)
 """
 
 
@@ -151,8 +154,8 @@ def test_a_grid_that_was_killed_ends_with_the_same_table(files, tmp_path):
     assert (out / "runs" / "va_ccc" / "seed_0" / "scores.json").exists()
     assert not (second / "scores.json").exists() and not (out / "scores.csv").exists()
     options = TINY | {"steps": 40, "seeds": (0,)}
-    table_ix(Plan(**files, out=out, **options), progress=False)
-    table_ix(Plan(**files, out=tmp_path / "whole", **options), progress=False)
+    table_ix(GanPlan(**files, out=out, **options), progress=False)
+    table_ix(GanPlan(**files, out=tmp_path / "whole", **options), progress=False)
     assert len(pd.read_csv(second / "log.csv")) == 40
     for name in ("scores.csv", "results.json", "table.md"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -163,30 +166,30 @@ def test_a_partition_that_leaks_is_refused_before_any_work(files, tmp_path):
     partition.sets["test"]["clip_ann"] = None
     write_partition(tmp_path / "leaks.json", partition)
     with pytest.raises(UserError, match="leaks.json: leaks: subject ann: train"):
-        table_ix(Plan(files["data"], tmp_path / "leaks.json", tmp_path / "out", **TINY), progress=False)
+        table_ix(GanPlan(files["data"], tmp_path / "leaks.json", tmp_path / "out", **TINY), progress=False)
     partition = partition_of()
     partition.sets.pop("test")
     write_partition(tmp_path / "half.json", partition)
     with pytest.raises(UserError, match="has no test faces with valence"):
-        table_ix(Plan(files["data"], tmp_path / "half.json", tmp_path / "out", **TINY), progress=False)
+        table_ix(GanPlan(files["data"], tmp_path / "half.json", tmp_path / "out", **TINY), progress=False)
     assert not (tmp_path / "out").exists()
 
 
 def test_another_experiment_is_not_mixed_in(done, files, tmp_path):
     plan, _ = done
     with pytest.raises(UserError, match="holds another experiment, or other data"):
-        table_ix(Plan(**files, out=plan.out, **TINY | {"steps": 5}), progress=False)
+        table_ix(GanPlan(**files, out=plan.out, **TINY | {"steps": 5}), progress=False)
     store = memory_store()
     store.index.loc[3, "valence"] = 0.123
     write_store(tmp_path / "store", store)
     with pytest.raises(UserError, match="or other data"):
-        table_ix(Plan(tmp_path / "store", plan.partition, plan.out, **TINY), progress=False)
+        table_ix(GanPlan(tmp_path / "store", plan.partition, plan.out, **TINY), progress=False)
     with pytest.raises(UserError, match="one comes twice"):
-        Plan(**files, out=tmp_path, seeds=(1, 1))
+        GanPlan(**files, out=tmp_path, seeds=(1, 1))
 
 
 def weights_after(folder, store, hidden):
-    plan = Plan("", "", folder, **TINY)
+    plan = GanPlan("", "", folder, **TINY)
     trial = Trial("va_au", 0, plan.config(0, targets="va+au", va_loss="mse"), np.arange(40), hidden)
     run_trial(plan, trial, lambda: store, {"test": np.arange(50, 70)})
     return load_file(trial.folder(folder) / "discriminator.safetensors")

@@ -16,7 +16,7 @@ from affkit.data.pool import SHEET_COLUMNS, write_sheet
 from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.learn import semi_supervised as module
-from affkit.learn.experiments import Plan
+from affkit.learn.gan_experiments import GanPlan
 from affkit.learn.results import Results
 from affkit.learn.semi_supervised import label_order, semi_supervised
 from affkit.show.experiment_figures import label_share_curves, table_ix_bars
@@ -63,7 +63,7 @@ def trials(files, tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, "run_trials", stop)
         with pytest.raises(KeyboardInterrupt):
-            plan = Plan(files["data"], files["partition"], tmp_path / "out", seeds=(0, 1))
+            plan = GanPlan(files["data"], files["partition"], tmp_path / "out", seeds=(0, 1))
             semi_supervised(plan, progress=False, **options)
         return seen
 
@@ -168,4 +168,4 @@ def test_a_leak_is_one_line(affkit, tmp_path, command):
 
 def test_a_share_is_not_read_as_a_number_of_faces(files, tmp_path):
     with pytest.raises(UserError, match="share 20: is not above 0 and at most 1"):
-        semi_supervised(Plan(files["data"], files["partition"], tmp_path / "out"), shares=(20,))
+        semi_supervised(GanPlan(files["data"], files["partition"], tmp_path / "out"), shares=(20,))

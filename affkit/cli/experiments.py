@@ -1,11 +1,13 @@
 """Commands that repeat the paper's experiments: every row of a table, with several seeds."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from affkit.cli.options import Config, Device, Recipe, Runs, Width, experiment_app
+from affkit.cli.options import AllFrames, Config, Device, Recipe, Runs, Width, experiment_app
 from affkit.errors import UserError
 
 Data = Annotated[Path, typer.Option("--data", help="Store of faces with labels.")]
@@ -38,14 +40,13 @@ def table_ix(
     The paper's own: a store of Aff-Wild, --recipe paper --config 2 --width 1.
     """
     from affkit.learn import table_ix as experiment
-    from affkit.learn.experiments import Plan
+    from affkit.learn.gan_experiments import GanPlan
     from affkit.show.experiment_figures import table_ix_bars
-    from affkit.show.plots import use_style
 
-    plan = Plan(data, partition, out, _numbers(seeds, int), steps, recipe, config.value, width, device, jobs)
+    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    plan = GanPlan(data, partition, out, _numbers(seeds, int), steps, **how)
     results = experiment.table_ix(plan)
-    use_style()
-    _finish(results, out, experiment.printed(results), table_ix_bars(results), as_json)
+    _finish(results, out, experiment.printed(results), table_ix_bars, as_json)
 
 
 @experiment_app.command(
@@ -71,15 +72,79 @@ def semi_supervised(
 ):
     """What faces without labels are worth when few have them (Section IV.A)."""
     from affkit.learn import semi_supervised as experiment
-    from affkit.learn.experiments import Plan
+    from affkit.learn.gan_experiments import GanPlan
     from affkit.show.experiment_figures import label_share_curves
-    from affkit.show.plots import use_style
 
-    plan = Plan(data, partition, out, _numbers(seeds, int), steps, recipe, config.value, width, device, jobs)
+    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    plan = GanPlan(data, partition, out, _numbers(seeds, int), steps, **how)
     results = experiment.semi_supervised(plan, pool, _numbers(shares, float), by)
-    use_style()
-    figure = label_share_curves(results, title=experiment.TITLE)
+    figure = partial(label_share_curves, title=experiment.TITLE)
     _finish(results, out, experiment.printed(results), figure, as_json)
+
+
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
+VggWeights = Annotated[
+    Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
+]
+Frozen = Annotated[
+    bool, typer.Option("--frozen/--end-to-end", help="Leave the CNN as it is, or train all of the network.")
+]
+
+
+MTL_EXAMPLE = (
+    "Example: affkit experiment {} --data store --partition partition.json "
+    "--weights data_samples/weights/cnn.safetensors --out runs/{}"
+)
+MTL_PAPER = (
+    "\n\nThe paper's own: a store of Aff-Wild of 224 pixels, --width 1 --vgg-weights FILE --listed-frames."
+)
+
+
+@experiment_app.command(
+    "table-x",
+    help="One task or both: alpha and beta of Eq. 6, beside the paper's numbers (Table X)." + MTL_PAPER,
+    epilog=MTL_EXAMPLE.format("table-x", "table-x"),
+)
+@experiment_app.command(
+    "table-xi",
+    help="Losses and learning rates of the multi-task network, beside the paper's (Table XI)." + MTL_PAPER,
+    epilog=MTL_EXAMPLE.format("table-xi", "table-xi"),
+)
+def mtl_table(
+    context: typer.Context,
+    data: Data,
+    partition: PartitionFile,
+    out: Out,
+    weights: Weights = None,
+    vgg_weights: VggWeights = None,
+    frozen: Frozen = True,
+    all_frames: AllFrames = True,
+    seeds: Seeds = "0,1,2",
+    steps: Steps = 400,
+    width: Width = 0.125,
+    cache: Cache = None,
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """Train the multi-task network in all rows of Table X or XI."""
+    from affkit.learn import table_x, table_xi
+    from affkit.learn.mtl_experiments import MtlPlan
+    from affkit.learn.train import MtlConfig
+    from affkit.show.experiment_figures import table_x_bars, table_xi_bars
+
+    how = {"config": MtlConfig(width=width, frozen=frozen), "all_frames": all_frames}
+    how |= {"weights": weights, "vgg_weights": vgg_weights, "cache": cache, "device": device, "jobs": jobs}
+    plan = MtlPlan(data, partition, out, _numbers(seeds, int), steps, **how)
+    if context.info_name == "table-x":
+        results = table_x.table_x(plan)
+        _finish(results, out, table_x.printed(results), table_x_bars, as_json)
+    else:
+        results = table_xi.table_xi(plan)
+        _finish(results, out, table_xi.printed(results), table_xi_bars, as_json)
 
 
 def _numbers(text: str, kind: type) -> list:
@@ -89,14 +154,17 @@ def _numbers(text: str, kind: type) -> list:
         raise UserError(text, "is not numbers with commas between them", "give such as 0,1,2") from error
 
 
-def _finish(results, out: Path, table, figure, as_json: bool) -> None:
-    """Write the figure, and print the table and what became of each claim."""
+def _finish(results, out: Path, table, draw: Callable, as_json: bool) -> None:
+    """Draw the figure of the results, and print the table and what became of each claim."""
     import json
 
     import matplotlib.pyplot as plt
 
     from affkit.files import write_beside
+    from affkit.show.plots import use_style
 
+    use_style()
+    figure = draw(results)
     with write_beside(out / "figure.png") as part:
         figure.savefig(part, dpi=100)
     plt.close(figure)

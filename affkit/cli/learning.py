@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from affkit.cli.options import (
+    AllFrames,
     Config,
     Device,
     Force,
@@ -78,6 +79,7 @@ def train_mtl(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     part: Part = "",
+    all_frames: AllFrames = True,
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
     save_every: SaveEvery = 200,
     alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
@@ -124,7 +126,7 @@ def train_mtl(
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
     start = {"weights": weights, "vgg_weights": vgg_weights, "cache": cache}
     store = Store.open(data)
-    rows = part_rows(store, part)
+    rows = part_rows(store, part, all_frames)
     run = train.train_mtl(store, out, config, steps=steps, rows=rows, **start, **how)
     if first_process():
         if run.loaded:

@@ -67,6 +67,13 @@ Part = Annotated[
     str,
     typer.Option("--part", help="FILE:SET, only the faces in a set of a partition: partition.json:train."),
 ]
+AllFrames = Annotated[
+    bool,
+    typer.Option(
+        "--all-frames/--listed-frames",
+        help="Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
+    ),
+]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Annotations in an Aff-Wild or Aff-Wild2 layout.")
 ]
@@ -101,8 +108,11 @@ class Config(StrEnum):
     TWO_7X7 = "2-7x7"
 
 
-def part_rows(store, part: str):
-    """The rows of a store in ``FILE:SET``, a set of a partition; None, which stands for all, for no text."""
+def part_rows(store, part: str, all_frames: bool = False):
+    """The rows of a store in ``FILE:SET``, a set of a partition; None, which stands for all, for no text.
+
+    With ``all_frames`` also frames that the partition does not list, of the people that it has.
+    """
     from affkit.data.partition import read_partition
 
     if not part:
@@ -110,7 +120,8 @@ def part_rows(store, part: str):
     file, colon, name = part.rpartition(":")
     if not colon:
         raise UserError(f"--part {part}", "names no set", "write FILE:SET, such as partition.json:train")
-    sets = read_partition(file).rows(store.index)
+    partition = read_partition(file)
+    sets = (partition.whole() if all_frames else partition).rows(store.index)
     if name not in sets:
         raise UserError(file, f"has no set {name!r}", f"choose {' or '.join(sets)}")
     return sets[name]

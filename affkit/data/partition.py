@@ -6,6 +6,7 @@ partition is made is in :mod:`affkit.data.splitting`, how one is checked in :mod
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,21 @@ class Partition:
         if ranges is None:
             raise ValueError(f"all frames of {name} are in {subset}; how many there are is not known")
         return np.concatenate([np.arange(0), *(np.arange(first, last + 1) for first, last in ranges)])
+
+    def whole(self) -> "Partition":
+        """The same names with all their frames, also those that were not chosen for the task.
+
+        Raises
+        ------
+        UserError
+            If a name is in two sets: its frames would be in both.
+        """
+        names = [name for own in self.sets.values() for name in own]
+        if twice := sorted(name for name, number in Counter(names).items() if number > 1):
+            mend = "use the frames it lists, or divide by subject with `affkit split`"
+            raise UserError("the partition", f"has frames of {twice[0]} in two sets", mend)
+        sets = {subset: dict.fromkeys(own) for subset, own in self.sets.items()}
+        return Partition(sets, self.subjects, self.task, self.seed)
 
     def rows(self, index: pd.DataFrame) -> dict[str, np.ndarray]:
         """The rows of a store in each set, ``(N,)`` int64, rising.

@@ -275,6 +275,15 @@ class SequenceDataset(Dataset):
         images = to_unit_range(self.store.images[np.maximum(self.rows[items], 0)])  # (T, 3, S, S), or of B
         return images * mask[..., None, None, None], labels, mask
 
+    def of_rows(self, values: np.ndarray, items) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows of something else that is known of each row of the store, ``(len(store), F)``.
+
+        Returns ``(T, F)``, or ``(B, T, F)``, with 0 where there is no face, and the mask.
+        """
+        rows = self.rows[items]  # (T,) or (B, T)
+        mask = torch.from_numpy(rows >= 0)
+        return torch.from_numpy(values[np.maximum(rows, 0)]) * mask.unsqueeze(-1), mask
+
     def targets(self, items) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Labels and mask alone, for whoever has the faces in another form: no picture is read."""
         rows = self.rows[items]  # (T,) or (B, T)

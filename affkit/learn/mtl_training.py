@@ -106,11 +106,7 @@ class MtlTrainer:
         ) % fabric.world_size:  # smaller where there are fewer sequences
             problem = f"cannot be shared by {fabric.world_size} processes"
             raise UserError(f"a batch of {batch_size}", problem, "start another number of them")
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            sizes = (config.width, store.size, config.hidden, config.attention_length)
-            self.net = AffWildNet(AffWildNetConfig(*sizes, config.attention, config.recurrent))
-        self.loaded = self._start_cnn(weights, vgg_weights)
+        self.net, self.loaded = starting_net(config, store.size, weights, vgg_weights)
         self.net.cnn.requires_grad_(not config.frozen)
         trained = [weight for weight in self.net.parameters() if weight.requires_grad]
         self.modules = {"net": self.net}
@@ -144,10 +140,8 @@ class MtlTrainer:
         if self.features is None:
             images, _, mask = self.fabric.to_device(self.sequences[items])  # (B, T, 3, S, S), .., (B, T)
             return self._model(images, mask, None, self.config.frames_at_a_time)[0]
-        rows = self.sequences.rows[items]  # (B, T), -1 where there is no face
-        mask = torch.from_numpy(rows >= 0)  # (B, T)
-        features = torch.from_numpy(self.features[np.maximum(rows, 0)]) * mask.unsqueeze(-1)  # (B, T, F)
-        return self._model.predict(*self.fabric.to_device((features, mask)))[0]
+        known = self.sequences.of_rows(self.features, items)  # (B, T, F), (B, T)
+        return self._model.predict(*self.fabric.to_device(known))[0]
 
     def _gathered(self, output: AffWildOutput) -> AffWildOutput:
         """The outputs of all W processes, in the order of the batch: process r has every W-th from r on.
@@ -157,20 +151,6 @@ class MtlTrainer:
         """
         parts = (self.fabric.all_gather(part, sync_grads=True) for part in output)  # (W, B / W, T, n)
         return AffWildOutput(*(part.transpose(0, 1).flatten(0, 1) for part in parts))  # (B, T, n)
-
-    def _start_cnn(self, weights: Path | None, vgg_weights: Path | None) -> Loaded | None:
-        """Give the convolutional half the weights it starts from; what was loaded, if they are VGG-Face's."""
-        if weights is not None and vgg_weights is not None:
-            raise UserError(vgg_weights, f"and {weights} are both weights to start from", "give one of them")
-        if weights is not None:
-            _take_cnn(self.net, weights)
-        if vgg_weights is None:
-            return None
-        loaded = load_vgg_face(self.net.cnn, vgg_weights)
-        if self.config.frozen and loaded.left_out:
-            problem = f"leaves a frozen layer as it was initialised: {loaded.left_out[0]}"
-            raise UserError(vgg_weights, problem, "train end to end, or make a store with --size 224")
-        return loaded
 
     def save(self, out: Path, steps: int) -> None:
         """The network as ``affwildnet.safetensors``."""
@@ -189,7 +169,37 @@ class MtlTrainer:
             raise UserError(store.path, problem, "make the store with `affkit faces --labels`")
 
 
-def _take_cnn(net: AffWildNet, weights: Path) -> None:
+def starting_net(
+    config: MtlConfig,
+    image_size: int,
+    weights: str | Path | None = None,
+    vgg_weights: str | Path | None = None,
+) -> tuple[AffWildNet, Loaded | None]:
+    """The network before the first step, and what was loaded, if its convolutional half is VGG-Face's.
+
+    Raises
+    ------
+    UserError
+        If both files are given, or one does not fit; if published weights leave a frozen layer untouched.
+    """
+    if weights is not None and vgg_weights is not None:
+        raise UserError(vgg_weights, f"and {weights} are both weights to start from", "give one of them")
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        sizes = (config.width, image_size, config.hidden, config.attention_length)
+        net = AffWildNet(AffWildNetConfig(*sizes, config.attention, config.recurrent))
+    if weights is not None:
+        _take_cnn(net, weights)
+    if vgg_weights is None:
+        return net, None
+    loaded = load_vgg_face(net.cnn, vgg_weights)
+    if config.frozen and loaded.left_out:
+        problem = f"leaves a frozen layer as it was initialised: {loaded.left_out[0]}"
+        raise UserError(vgg_weights, problem, "train end to end, or make a store with --size 224")
+    return net, loaded
+
+
+def _take_cnn(net: AffWildNet, weights: str | Path) -> None:
     """Start the convolutional half of ``net`` from a checkpoint with the same one."""
     source, _ = load_checkpoint(weights)
     if not isinstance(source, AffWildNet | FaceNet):

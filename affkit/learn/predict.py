@@ -34,6 +34,7 @@ def predict_store(
     device: str = "auto",
     progress: bool = True,
     length: int = 80,
+    features: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Predict every face of a store.
 
@@ -45,6 +46,9 @@ def predict_store(
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     length:
         Frames in a sequence, for the former: as in training (80 in the paper), or it starts out of its depth.
+    features:
+        For the former: what its convolutional half says about each face, ``(len(store), F)``, if that is
+        known (see :mod:`affkit.learn.features`); then no picture is looked at.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def predict_store(
     model, _ = load_checkpoint(checkpoint)
     model.to(make_fabric(device).device)
     if isinstance(model, AffWildNet):
-        columns = _predict_sequences(model, store, length, progress)
+        columns = _predict_sequences(model, store, length, progress, features)
     elif isinstance(model, FaceReader):
         columns = predict_faces(model, store.images, store.path, progress)
     else:
@@ -99,7 +103,12 @@ def predict_faces(
 
 @torch.no_grad()
 def _predict_sequences(
-    model: AffWildNet, store: Store, length: int, progress: bool, batch_size: int = 4
+    model: AffWildNet,
+    store: Store,
+    length: int,
+    progress: bool,
+    features: np.ndarray | None = None,
+    batch_size: int = 4,
 ) -> dict[str, np.ndarray]:
     if store.size != model.config.image_size:
         raise UserError(store.path, *_wrong_size(store.size, model.config.image_size))
@@ -109,8 +118,12 @@ def _predict_sequences(
     expression = torch.zeros(len(store), len(EXPRESSIONS))
     for start in tqdm(range(0, len(sequences), batch_size), unit="batch", disable=not progress):
         items = np.arange(start, min(start + batch_size, len(sequences)))
-        images, _, mask = sequences[items]  # (B, T, 3, S, S), (B, T)
-        output, _ = model(images.to(device), mask.to(device))
+        if features is None:
+            images, _, mask = sequences[items]  # (B, T, 3, S, S), (B, T)
+            output, _ = model(images.to(device), mask.to(device))
+        else:
+            seen, mask = sequences.of_rows(features, items)  # (B, T, F), (B, T)
+            output, _ = model.predict(seen.to(device), mask.to(device))
         rows = torch.from_numpy(sequences.rows[items])[mask]  # (N,) for N frames with a face
         va[rows] = output.va.cpu()[mask]
         expression[rows] = output.expression.softmax(dim=-1).cpu()[mask]

@@ -1,7 +1,7 @@
 """What an experiment found: written as CSV, JSON and a table to read, and read again."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,23 @@ from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
 from affkit.learn.claims import Claim, judge
 
+SCORE_NAMES = {
+    "ccc_valence": "CCC-V",
+    "ccc_arousal": "CCC-A",
+    "au_f1_weighted": "F1 weighted",
+    "au_f1_macro": "F1 macro",
+    "au_accuracy": "accuracy",
+    "expression_accuracy": "accuracy",
+    "expression_f1_weighted": "F1 weighted",
+    "expression_f1_macro": "F1 macro",
+    "mse_valence": "MSE-V",
+    "mse_arousal": "MSE-A",
+}
+"""Scores and their names in the tables of the paper, which have no MSE; of an MSE less is better."""
+VA_SCORES = ("ccc_valence", "ccc_arousal")
+AU_SCORES = ("au_f1_weighted", "au_f1_macro", "au_accuracy")
+EXPRESSION_SCORES = ("expression_accuracy", "expression_f1_weighted", "expression_f1_macro")
+MSE_SCORES = ("mse_valence", "mse_arousal")
 CSV, JSON, MARKDOWN = "scores.csv", "results.json", "table.md"
 RULE = (
     "A claim holds if the 95% interval (Student's t over the seeds) of the mean difference between two rows, "
@@ -30,7 +47,7 @@ class Results:
     scores:
         A row a run and set: ``row``, ``seed``, ``set`` and its scores.
     nothing:
-        What :func:`~affkit.learn.experiments.for_nothing` scores on the test set.
+        What an answer without looking (:mod:`affkit.learn.for_nothing`) scores on the test set.
     verdicts:
         A dictionary for each claim, as :meth:`~affkit.learn.claims.Verdict.as_dict` gives it.
     """
@@ -99,6 +116,45 @@ def mean_and_spread(values: pd.Series) -> str:
     if values.empty:
         return "-"
     return f"{values.mean():z.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def beside_paper(
+    results: "Results",
+    rows: Mapping[str, Mapping[str, str]],
+    scores: Sequence[str],
+    paper: Mapping[str, Mapping[str, float]],
+    nothing: Mapping[str, str],
+) -> pd.DataFrame:
+    """A table of the paper as text: mean and standard deviation over the seeds, the paper's number beside it.
+
+    Parameters
+    ----------
+    rows:
+        Row to its first cells, column to text, in the order of the table.
+    scores:
+        The scores to show, names of :data:`SCORE_NAMES`; the paper's number follows where it has any.
+    paper:
+        Row to score to the paper's number.
+    nothing:
+        Rows of ``results.nothing`` and what they are called; they come last.
+    """
+    printed = {score for numbers in paper.values() for score in numbers}
+    lines = []
+    for name, cells in rows.items():
+        own = results.test[results.test["row"] == name]
+        line = dict(cells) | {"seeds": str(len(own))}
+        for score in scores:
+            line[SCORE_NAMES[score]] = mean_and_spread(own.get(score, pd.Series(dtype=float)))
+            if score in printed:
+                number = paper[name].get(score)
+                line[f"{SCORE_NAMES[score]}, paper"] = "-" if number is None else f"{number:.3f}"
+        lines.append(line)
+    heads = list(next(iter(rows.values())))
+    for name, words in nothing.items():
+        line = dict.fromkeys(heads, "-") | {heads[0]: "for nothing", heads[-1]: words}
+        line |= {SCORE_NAMES[score]: f"{results.nothing.at[name, score]:.3f}" for score in scores}
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("-")
 
 
 def markdown(table: pd.DataFrame) -> str:

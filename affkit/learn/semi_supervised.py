@@ -17,17 +17,18 @@ from affkit.data.pool import pool_store
 from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.learn.claims import Claim
-from affkit.learn.experiments import (
-    NOTHING_WORDS,
+from affkit.learn.experiments import Trial, begin, held_out, run_trials
+from affkit.learn.for_nothing import AU_WORDS, for_nothing
+from affkit.learn.gan_experiments import GanPlan
+from affkit.learn.results import (
+    AU_SCORES,
+    MSE_SCORES,
     SCORE_NAMES,
-    Plan,
-    Trial,
-    begin,
-    for_nothing,
-    held_out,
-    run_trials,
+    VA_SCORES,
+    Results,
+    conclude,
+    mean_and_spread,
 )
-from affkit.learn.results import Results, conclude, mean_and_spread
 
 TITLE = "Scores against the share of training faces that keep their labels"
 SHARES = (0.02, 0.1, 0.5, 1.0)
@@ -35,11 +36,12 @@ WAYS = ("frame", "subject")
 ARMS = {False: "labelled faces alone", True: "and faces without labels"}
 # Both tasks, because both gain or lose; the MSE, because the CCC of a few faces of a batch says little.
 TASKS = {"targets": "va+au", "va_loss": "mse", "fake_va_loss": "mse"}
+SCORES = VA_SCORES + AU_SCORES + MSE_SCORES
 CLAIMED = {"CCC": ("ccc_valence", "ccc_arousal"), "F1": ("au_f1_weighted", "au_f1_macro")}
 
 
 def semi_supervised(
-    plan: Plan,
+    plan: GanPlan,
     pool: str | Path | None = None,
     shares: Sequence[float] = SHARES,
     by: str = "frame",
@@ -125,7 +127,7 @@ def label_order(subjects: np.ndarray, seed: int, by: str = "frame") -> np.ndarra
 
 
 def _pair(
-    plan: Plan, train: np.ndarray, extra: np.ndarray, order: np.ndarray, share: float, seed: int
+    plan: GanPlan, train: np.ndarray, extra: np.ndarray, order: np.ndarray, share: float, seed: int
 ) -> Iterator[Trial]:
     """The run with the labelled faces alone, and the one with the others, if there are others."""
     number = max(2, round(share * len(train)))
@@ -137,7 +139,7 @@ def _pair(
 
 
 def _trial(
-    plan: Plan,
+    plan: GanPlan,
     unlabelled: bool,
     share: float,
     seed: int,
@@ -183,9 +185,9 @@ def printed(results: Results) -> pd.DataFrame:
         line["labelled"], line["unlabelled"] = (
             f"{own[name].mean():,.0f}" for name in ("labelled_faces", "unlabelled_faces")
         )
-        lines.append(line | {words: mean_and_spread(own[name]) for name, words in SCORE_NAMES.items()})
-    for name, units in NOTHING_WORDS.items():
+        lines.append(line | {SCORE_NAMES[name]: mean_and_spread(own[name]) for name in SCORES})
+    for name, units in AU_WORDS.items():
         line = {"labels": "for nothing", "trained on": units}
-        scores = {words: f"{results.nothing.at[name, score]:.3f}" for score, words in SCORE_NAMES.items()}
+        scores = {SCORE_NAMES[score]: f"{results.nothing.at[name, score]:.3f}" for score in SCORES}
         lines.append(line | scores)
     return pd.DataFrame(lines).fillna("-")

@@ -7,21 +7,13 @@ import pandas as pd
 
 from affkit.data.store import Store
 from affkit.learn.claims import Claim, paper_difference
-from affkit.learn.experiments import (
-    NOTHING_WORDS,
-    SCORE_NAMES,
-    Plan,
-    Trial,
-    begin,
-    for_nothing,
-    held_out,
-    run_trials,
-)
+from affkit.learn.experiments import Trial, begin, held_out, run_trials
+from affkit.learn.for_nothing import AU_WORDS, for_nothing
+from affkit.learn.gan_experiments import GanPlan
 from affkit.learn.gan_training import GanConfig
-from affkit.learn.results import Results, conclude, mean_and_spread
+from affkit.learn.results import AU_SCORES, MSE_SCORES, VA_SCORES, Results, beside_paper, conclude
 
 TITLE = "Table IX: the discriminator as a regressor, a classifier, or both"
-VA_SCORES, AU_SCORES = ("ccc_valence", "ccc_arousal"), ("au_f1_weighted", "au_f1_macro", "au_accuracy")
 
 
 class Row(NamedTuple):
@@ -68,10 +60,10 @@ CLAIMS = (
 CCC, of the action units about both F1 and the accuracy."""
 
 
-def table_ix(plan: Plan, progress: bool = True) -> Results:
+def table_ix(plan: GanPlan, progress: bool = True) -> Results:
     """Train the five rows with every seed of the plan, test them, and write the results to ``plan.out``.
 
-    What is finished is not trained again. ``Plan(..., recipe="paper", configuration="2")`` on a store of
+    What is finished is not trained again. ``GanPlan(..., recipe="paper", configuration="2")`` on a store of
     Aff-Wild is the paper's experiment.
 
     Raises
@@ -94,24 +86,11 @@ def table_ix(plan: Plan, progress: bool = True) -> Results:
     return results
 
 
-def _config(plan: Plan, row: Row, seed: int) -> GanConfig:
+def _config(plan: GanPlan, row: Row, seed: int) -> GanConfig:
     return plan.config(seed, targets=row.targets, va_loss=row.va_loss, fake_va_loss=row.va_loss)
 
 
 def printed(results: Results) -> pd.DataFrame:
-    """Table IX as text: mean and standard deviation over the seeds, and the paper's number beside it."""
-    lines = []
-    for name, row in ROWS.items():
-        own = results.test[results.test["row"] == name]
-        line = {"tells": row.tells, "loss": row.loss, "seeds": str(len(own))}
-        for score, words in SCORE_NAMES.items():
-            line[words] = mean_and_spread(own.get(score, pd.Series(dtype=float)))
-            if not score.startswith("mse"):
-                number = PAPER[name].get(score)
-                line[f"{words}, paper"] = "-" if number is None else f"{number:.3f}"
-        lines.append(line)
-    for name, units in NOTHING_WORDS.items():
-        line = {"tells": "for nothing", "loss": units, "seeds": "-"}
-        line |= {words: f"{results.nothing.at[name, score]:.3f}" for score, words in SCORE_NAMES.items()}
-        lines.append(line)
-    return pd.DataFrame(lines).fillna("-")
+    """Table IX as text, see :func:`~affkit.learn.results.beside_paper`."""
+    rows = {name: {"tells": row.tells, "loss": row.loss} for name, row in ROWS.items()}
+    return beside_paper(results, rows, VA_SCORES + AU_SCORES + MSE_SCORES, PAPER, AU_WORDS)

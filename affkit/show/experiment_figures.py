@@ -7,21 +7,39 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affkit.learn.experiments import SCORE_NAMES, best_for_nothing
-from affkit.learn.results import Results
+from affkit.learn import table_ix, table_x, table_xi
+from affkit.learn.for_nothing import best_for_nothing
+from affkit.learn.results import AU_SCORES, EXPRESSION_SCORES, SCORE_NAMES, VA_SCORES, Results
 from affkit.learn.semi_supervised import ARMS
-from affkit.learn.table_ix import AU_SCORES, PAPER, ROWS, VA_SCORES
 from affkit.show.plots import PALETTE
 
 
 def table_ix_bars(results: Results, title: str = "Table IX") -> Figure:
     """A panel a score: a bar as long as the mean, a dot a seed, a diamond for the paper's number."""
     names = {
-        name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}" for name, row in ROWS.items()
+        name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}"
+        for name, row in table_ix.ROWS.items()
     }
-    return scores_as_bars(
-        results.test, names, VA_SCORES + AU_SCORES, PAPER, best_for_nothing(results.nothing), title
-    )
+    nothing = best_for_nothing(results.nothing)
+    return scores_as_bars(results.test, names, VA_SCORES + AU_SCORES, table_ix.PAPER, nothing, title)
+
+
+def table_x_bars(results: Results, title: str = "Table X") -> Figure:
+    """As :func:`table_ix_bars`."""
+    only = {"only_expression": "only expressions", "only_va": "only VA"}
+    names = {name: only.get(name, f"({alpha:g}, {beta:g})") for name, (alpha, beta) in table_x.ROWS.items()}
+    nothing = best_for_nothing(results.nothing)
+    return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_x.PAPER, nothing, title)
+
+
+def table_xi_bars(results: Results, title: str = "Table XI") -> Figure:
+    """As :func:`table_ix_bars`."""
+    names = {
+        name: f"{row.va_loss.upper()} + {table_xi.SHORT_WORDS[row.expression_loss]}, {row.lr:g}"
+        for name, row in table_xi.ROWS.items()
+    }
+    nothing = best_for_nothing(results.nothing)
+    return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_xi.PAPER, nothing, title)
 
 
 def scores_as_bars(
