@@ -42,7 +42,7 @@ def train_gan(
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse, for real and for generated faces.")] = "ccc",
     augment: Annotated[
-        str, typer.Option(help="Change what the discriminator sees: any of color,translation,cutout.")
+        str, typer.Option(help="Change what the discriminator sees: any of flip,color,translation,cutout.")
     ] = "",
     spectral_norm: Annotated[
         bool, typer.Option("--spectral-norm", help="In the discriminator, for batch normalisation.")

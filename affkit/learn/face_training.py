@@ -38,7 +38,7 @@ class FeatureConfig:
     lr: float = 1e-3
     batch_size: int = 64
     seed: int = 0
-    augment: tuple[str, ...] = ("translation",)
+    augment: tuple[str, ...] = ("flip", "translation")
 
     file = "features.safetensors"
 
@@ -57,7 +57,7 @@ class CnnConfig:
     lr: float = 3e-4
     batch_size: int = 64
     seed: int = 0
-    augment: tuple[str, ...] = ("color", "translation")
+    augment: tuple[str, ...] = ("flip", "color", "translation")
 
     file = "cnn.safetensors"
 
@@ -90,12 +90,10 @@ class FaceTrainer:
         self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
 
     def step(self, number: int) -> dict[str, Tensor]:
-        """Minimise the sum of the losses on one batch; faces are changed a little, half of them flipped."""
+        """Minimise the sum of the losses on one batch; each face is changed a little."""
         random, batch = step_generator(self.config.seed, number), self.stream.batch(number)
         images, labels = self.faces[batch]
         images = fit_size(images, self.config.image_size)
-        flip = torch.rand(len(images), generator=random) < 0.5
-        images = torch.where(flip[:, None, None, None], images.flip(-1), images)
         images = augment(images, self.config.augment, random)  # (B, 3, S, S)
         images, labels, subjects = self.fabric.to_device((images, labels, self.subjects[batch]))
         output = self._model(images)
