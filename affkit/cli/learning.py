@@ -141,7 +141,7 @@ def train_cnn(
     part: Part = "",
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 6000,
     save_every: SaveEvery = 200,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 3e-4,
+    lr: Annotated[float, typer.Option(help="Learning rate of the first step; falls to 0.")] = 2e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -152,7 +152,7 @@ def train_cnn(
     from affkit.learn.face_training import CnnConfig, train_faces
 
     store = Store.open(data)
-    config = CnnConfig(width=width, image_size=store.size, lr=lr, seed=seed)
+    config = CnnConfig(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
     how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
     typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
 
