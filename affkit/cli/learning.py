@@ -134,12 +134,12 @@ def train_mtl(
         typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 
-@train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 6000")
+@train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     part: Part = "",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 6000,
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 4000,
     save_every: SaveEvery = 200,
     lr: Annotated[float, typer.Option(help="Learning rate of the first step; falls to 0.")] = 2e-3,
     width: Width = 0.125,

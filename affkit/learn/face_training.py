@@ -80,7 +80,7 @@ class CnnConfig:
     batch_size: int = 64
     subject_weight: float = 0.1
     seed: int = 0
-    augment: tuple[str, ...] = ("flip", "color", "translation")
+    augment: tuple[str, ...] = ("flip", "translation")
 
     file: ClassVar = "cnn.safetensors"
 
