@@ -34,9 +34,9 @@ def predictions(store: Store, partition: Path) -> pd.DataFrame:
         part = select_rows(store, partition.rows(store.index)[subset])
         said = predict_store(WEIGHTS / "affwildnet.safetensors", part)
         units = predict_store(WEIGHTS / "cnn.safetensors", part)[list(ACTION_UNITS)]
-        who = part.index["subject"]
-        said = pd.concat([said.drop(columns="person"), units], axis=1).assign(subject=who, set=subset)
-        parts.append(said.assign(name=who.map(name_of)))
+        names = part.index["subject"].map(lambda who: name_of.get(who, who))  # without subjects.csv: the name
+        said = pd.concat([said.drop(columns="person"), units], axis=1).assign(name=names, set=subset)
+        parts.append(said.assign(subject=names.map(partition.subjects)))
     heads = ["name", "video", "frame", "subject", "set"]
     table = pd.concat(parts).astype({"video": str})
     return table[heads + [name for name in table if name not in heads]].sort_values(["name", "frame"])
