@@ -78,8 +78,8 @@ def test_every_frame_has_its_own_label_and_truth(said, frames, corpus):
     [
         (lambda table: table.drop(columns="AU6"), "has no column AU6"),
         (lambda table: table.assign(name="clip_99"), "predicts clip_99"),
-        (lambda table: table.assign(frame=table["frame"] - 5), "see frame"),
-        (lambda table: table.assign(frame=table["frame"] + 9000), "clip_14 has"),
+        (lambda table: table.assign(frame=table["frame"] - 5), "predicts frame -3 of clip_14"),
+        (lambda table: table.assign(frame=table["frame"] + 9000), "predicts frame 9002 of clip_14"),
     ],
 )
 def test_a_file_of_something_else(change, words, said, corpus, tmp_path):

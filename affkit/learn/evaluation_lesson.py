@@ -59,8 +59,10 @@ def read_predictions(path: str | Path, corpus: Corpus) -> pd.DataFrame:
         if name not in corpus.labels:
             raise UserError(path, f"predicts {name}, which the corpus has not", "give the corpus it is of")
         labels = corpus.labels[name]
-        if not own["frame"].between(1, len(labels)).all():
-            raise UserError(path, f"{name} has {len(labels)} frames, not {own['frame'].max()}", "see frame")
+        outside = own.loc[~own["frame"].between(1, len(labels)), "frame"]
+        if len(outside):
+            problem = f"predicts frame {outside.iloc[0]} of {name}, which has {len(labels)}"
+            raise UserError(path, problem, "count the frames from 1, and give the corpus it is of")
         truth = true_labels(read_truth(corpus.root / TRUTH_FOLDER / f"{name}.csv"))
         beside = {"label_": labels, "true_": truth}
         for prefix, known in beside.items():
