@@ -6,8 +6,10 @@ import nbformat
 import numpy as np
 import pytest
 from browser import browse, jupyterlab, pixels, pixels_after, run_all
+from guesses import plain_ccc
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, sandbox
+from playwright.sync_api import expect
 
 from affkit.course import run_course
 
@@ -20,6 +22,13 @@ import numpy as np
 from affkit.show.widgets import frame_player
 
 display(frame_player(lambda i: np.full((24, 32, 3), 20 * i, np.uint8), num_frames=10))
+"""
+SCORES = """\
+import numpy as np
+from affkit.show.score_widget import score_explorer
+
+label = np.sin(np.arange(300) / 20) / 2
+display(score_explorer(label, label))
 """
 BROKEN = """\
 from IPython.display import Javascript, display
@@ -62,6 +71,39 @@ def test_slider_shows_the_frame_of_its_number(lab, tmp_path):
     moved = np.frombuffer(pixels_after(page, PICTURE, first), np.uint8).reshape(24, 32, 4)
     assert np.frombuffer(first, np.uint8).reshape(24, 32, 4)[..., :3].max() == 0
     assert np.unique(moved[..., :3]).tolist() == [20]
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, SCORES))
+    page, image = watched.page, "img.affkit-score-image"
+    changed = page.locator(".affkit-score-table tr").last  # CCC, Pearson, MSE
+    label = np.sin(np.arange(300) / 20) / 2
+
+    def scores():
+        return [float(number) for number in changed.locator("td").all_inner_texts()]
+
+    page.wait_for_selector(image)
+    first = pixels(page, image)
+    assert scores() == [1, 1, 0]
+    page.locator(".affkit-score-shift .noUi-handle").focus()
+    for _ in range(4):  # by 0.05
+        page.keyboard.press("ArrowRight")
+    expect(changed).to_contain_text("0.040")
+    assert scores() == [pytest.approx(2 * label.var() / (2 * label.var() + 0.2**2), abs=5e-4), 1, 0.04]
+    higher = pixels_after(page, image, first)
+    page.get_by_role("button", name="as predicted").click()
+    expect(changed).to_contain_text("0.000")
+    assert scores() == [1, 1, 0]
+    slider = page.locator(".affkit-score-lag .noUi-target").bounding_box()
+    page.mouse.click(slider["x"] + 0.9 * slider["width"], slider["y"] + slider["height"] / 2)
+    expect(changed).not_to_contain_text("1.000")
+    lag = int(page.locator(".affkit-score-lag .widget-readout").inner_text())
+    late = label[np.clip(np.arange(300) - lag, 0, None)]
+    wanted = plain_ccc(late, label), np.corrcoef(late, label)[0, 1], ((late - label) ** 2).mean()
+    assert 40 < lag < 60 and scores() == pytest.approx(wanted, abs=5e-4)
+    assert len({first, higher, pixels(page, image)}) == 3
+    page.screenshot(path=tmp_path / "scores.png")
     assert watched.errors == [] and watched.outside == []
 
 

@@ -6,7 +6,7 @@ the features are computed once for all runs.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -114,6 +114,7 @@ def train_table(
     rows: Mapping[str, Mapping[str, object]],
     claims: Iterable[Claim],
     progress: bool = True,
+    only: Collection[str] | None = None,
 ) -> Results:
     """Train every row with every seed, test it, and hold the claims against the scores.
 
@@ -123,12 +124,20 @@ def train_table(
         What the experiment is called in its folder.
     rows:
         Row to the fields of :class:`~affkit.learn.mtl_training.MtlConfig` that it changes.
+    only:
+        The rows to train; all by default. Claims about others are left out.
 
     Raises
     ------
     UserError
-        As :func:`~affkit.learn.table_ix.table_ix`.
+        If there is no such row, and as :func:`~affkit.learn.table_ix.table_ix`.
     """
+    only = set(rows) if only is None else set(only)
+    if not only or only - set(rows):
+        wrong = ", ".join(sorted(only - set(rows))) or "nothing"
+        raise UserError(wrong, f"is no row of {kind}", f"choose from {', '.join(rows)}")
+    rows = {name: changes for name, changes in rows.items() if name in only}
+    claims = [claim for claim in claims if {claim.better, claim.worse} <= set(rows)]
     store = Store.open(plan.data)
     sets = plan.rows(store)
     trials = [

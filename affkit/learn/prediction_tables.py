@@ -86,12 +86,22 @@ def abaw_labels(predictions: pd.DataFrame, num_frames: int, width: int) -> dict[
     known = {f"{video}_left", f"{video}_right"} if 1 in centers else {video}
     names = names_of_people(known, video, centers, width)
     return {
-        name: _labels(predictions[predictions["person"] == person], num_frames)
+        name: face_labels(predictions[predictions["person"] == person], num_frames)
         for person, name in sorted(names.items())
     }
 
 
-def _labels(faces: pd.DataFrame, num_frames: int) -> Labels:
+def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series = ACTIVE) -> Labels:
+    """Predictions of one face as labels of ``num_frames`` frames; a frame that is not there is masked.
+
+    Parameters
+    ----------
+    faces:
+        A row a frame: ``frame`` (1-based), and of ``valence`` and ``arousal``, the seven expressions, and the
+        eight action units those that were predicted.
+    active:
+        From which probability an action unit is 1: one for all, or by unit.
+    """
     labels, rows = Labels.empty(num_frames), faces["frame"].to_numpy() - 1
     if VA[0] in faces:
         labels.valence[rows], labels.arousal[rows] = (faces[name].round(4) for name in VA)
@@ -100,6 +110,6 @@ def _labels(faces: pd.DataFrame, num_frames: int) -> Labels:
         labels.expression[rows] = faces[list(EXPRESSIONS)].to_numpy().argmax(axis=1)
         labels.has_expression[rows] = True
     if ACTION_UNITS[0] in faces:
-        labels.action_units[rows] = faces[list(ACTION_UNITS)] >= ACTIVE
+        labels.action_units[rows] = faces[list(ACTION_UNITS)] >= active
         labels.has_action_units[rows] = True
     return labels

@@ -63,6 +63,12 @@ class Results:
         return self.scores[self.scores["set"] == "test"].drop(columns="set").reset_index(drop=True)
 
     @property
+    def about(self) -> str:
+        """How much was run, in a line."""
+        rows, seeds = self.scores["row"].nunique(), self.scores["seed"].nunique()
+        return f"{rows} rows, {seeds} seeds, {self.settings['steps']} steps a run"
+
+    @property
     def sentences(self) -> list[str]:
         """What became of each claim."""
         return [verdict["sentence"] for verdict in self.verdicts]
@@ -104,6 +110,28 @@ def conclude(settings: dict, scores: pd.DataFrame, nothing: pd.DataFrame, claims
     verdicts = [judge(test, claim).as_dict() for claim in claims]
     # through JSON, so that they are the same whether just found or read from a file
     return Results(settings, scores, nothing, json.loads(json.dumps(verdicts)))
+
+
+def votes(results: Results) -> pd.DataFrame:
+    """What each single seed would have said of each claim, beside what all of them say.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
+        ``in favour``, the seeds whose own difference is above 0; ``verdict``.
+    """
+    rows = []
+    for verdict in results.verdicts:
+        own = verdict["differences"]
+        row = {
+            "claim": verdict["claim"]["words"],
+            "paper": verdict["claim"]["paper"],
+            "here": verdict["mean"],
+        }
+        favour = f"{sum(difference > 0 for difference in own)} of {len(own)}"
+        rows.append(row | {"in favour": favour, "verdict": verdict["verdict"]})
+    return pd.DataFrame(rows)
 
 
 def mean_and_spread(values: pd.Series) -> str:

@@ -1,11 +1,20 @@
 """Table X: one task or both, and how much each weighs: alpha and beta of Eq. 6 (Section V.B)."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from affkit.learn.claims import Claim, paper_difference
 from affkit.learn.for_nothing import EXPRESSION_WORDS
 from affkit.learn.mtl_experiments import MtlPlan, train_table
-from affkit.learn.results import EXPRESSION_SCORES, MSE_SCORES, VA_SCORES, Results, beside_paper
+from affkit.learn.results import (
+    EXPRESSION_SCORES,
+    MSE_SCORES,
+    SCORE_NAMES,
+    VA_SCORES,
+    Results,
+    beside_paper,
+)
 
 TITLE = "Table X: alpha and beta of Eq. 6"
 ROWS = {
@@ -29,6 +38,9 @@ PAPER = {
 }
 """Table X as printed."""
 
+SAME_RUN = ("0.5_0.5", "0.75_0.75", "1_1")
+"""Rows that differ by a factor of the whole loss, which Adam divides away: see :func:`table_x`."""
+
 
 def _claim(words: str, worse: str, scores: tuple[str, ...]) -> Claim:
     words = f"(0.5, 0.5) is better {words}"
@@ -43,11 +55,13 @@ CLAIMS = (
         for worse in ("0.25_0.75", "0.75_0.25", "0.75_0.75", "1_1")
     ),
 )
-"""What Section V.B says of Table X. The last two compare what nearly is one run: see :func:`table_x`."""
+"""What Section V.B says of Table X. The last two compare what nearly is one run: :data:`SAME_RUN`."""
 
 
-def table_x(plan: MtlPlan, progress: bool = True) -> Results:
+def table_x(plan: MtlPlan, progress: bool = True, rows: Collection[str] | None = None) -> Results:
     """Train the seven rows with every seed of the plan, test them, and write the results to ``plan.out``.
+
+    With ``rows``, names of :data:`ROWS`, only these, and only the claims about them are judged.
 
     Losses and learning rate are those of ``plan.config``; the paper's are the best of Table XI. Mind the
     optimizer: Adam divides each gradient by its own size, so (0.5, 0.5), (0.75, 0.75) and (1, 1), which
@@ -57,19 +71,41 @@ def table_x(plan: MtlPlan, progress: bool = True) -> Results:
     Raises
     ------
     UserError
-        If the partition leaks or leaves a set without labels, or ``plan.out`` holds another experiment.
+        If there is no such row, the partition leaks or leaves a set without labels, or ``plan.out`` holds
+        another experiment.
     """
     changes = {name: {"alpha": alpha, "beta": beta} for name, (alpha, beta) in ROWS.items()}
-    results = train_table(plan, "table-x", changes, CLAIMS, progress)
+    results = train_table(plan, "table-x", changes, CLAIMS, progress, rows)
     results.write(plan.out, TITLE, printed(results))
     return results
 
 
+def noise(results: Results) -> pd.DataFrame:
+    """How far scores move when nothing of importance changes, as standard deviations (n - 1).
+
+    Returns
+    -------
+    DataFrame
+        A row a score, by its name in the tables. ``paper, same run``: of the three rows of
+        :data:`SAME_RUN` in the paper. ``here, same run``: of those of the three that were trained, with one
+        seed, mean over the seeds. ``here, other seeds``: of the seeds of one row, mean over these rows.
+    """
+    scores = list(VA_SCORES + EXPRESSION_SCORES)
+    own = results.test[results.test["row"].isin(SAME_RUN)]
+    columns = {
+        "paper, same run": pd.DataFrame([PAPER[row] for row in SAME_RUN])[scores].std(),
+        "here, same run": own.groupby("seed")[scores].std().mean(),
+        "here, other seeds": own.groupby("row")[scores].std().mean(),
+    }
+    return pd.DataFrame(columns).rename(index=SCORE_NAMES)
+
+
 def printed(results: Results) -> pd.DataFrame:
-    """Table X as text, see :func:`~affkit.learn.results.beside_paper`."""
+    """Table X as text, the rows that were trained, see :func:`~affkit.learn.results.beside_paper`."""
     only = {"only_expression": "only expressions", "only_va": "only VA"}
     rows = {
         name: {"alpha": f"{alpha:g}", "beta": f"{beta:g}", "learns": only.get(name, "both")}
         for name, (alpha, beta) in ROWS.items()
+        if name in set(results.test["row"])
     }
     return beside_paper(results, rows, VA_SCORES + EXPRESSION_SCORES + MSE_SCORES, PAPER, EXPRESSION_WORDS)

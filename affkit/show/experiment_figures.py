@@ -28,6 +28,7 @@ def table_x_bars(results: Results, title: str = "Table X") -> Figure:
     """As :func:`table_ix_bars`."""
     only = {"only_expression": "only expressions", "only_va": "only VA"}
     names = {name: only.get(name, f"({alpha:g}, {beta:g})") for name, (alpha, beta) in table_x.ROWS.items()}
+    names = _trained(results, names)
     nothing = best_for_nothing(results.nothing)
     return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_x.PAPER, nothing, title)
 
@@ -38,6 +39,7 @@ def table_xi_bars(results: Results, title: str = "Table XI") -> Figure:
         name: f"{row.va_loss.upper()} + {table_xi.SHORT_WORDS[row.expression_loss]}, {row.lr:g}"
         for name, row in table_xi.ROWS.items()
     }
+    names = _trained(results, names)
     nothing = best_for_nothing(results.nothing)
     return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_xi.PAPER, nothing, title)
 
@@ -65,13 +67,13 @@ def scores_as_bars(
     nothing:
         Score to what one gets without looking; drawn as a dashed line.
     """
-    figure, axes = plt.subplots(
-        1, len(metrics), figsize=(11, 1.6 + 0.55 * len(rows)), sharey=True, squeeze=False
-    )
+    a_row = 0.55 if len(rows) < 9 else 0.46  # inches: a long table would not fit on a screen
+    size = (11, 1.6 + a_row * len(rows))
+    figure, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         axis.use_sticky_edges = False  # room for a dot at 0
         for place, row in enumerate(rows):
-            values = scores.loc[scores["row"] == row, metric].dropna().to_numpy()
+            values = scores[scores["row"] == row].get(metric, pd.Series(dtype=float)).dropna().to_numpy()
             if len(values):
                 axis.barh(place, values.mean(), height=0.6, color=PALETTE[0], alpha=0.35)
                 beside = place + (np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(1))
@@ -116,6 +118,11 @@ def label_share_curves(
     _legend(figure, axes[0])
     figure.suptitle(title)
     return figure
+
+
+def _trained(results: Results, names: Mapping[str, str]) -> dict[str, str]:
+    """The rows of a table that were trained."""
+    return {name: words for name, words in names.items() if name in set(results.test["row"])}
 
 
 def _legend(figure: Figure, axes: np.ndarray) -> None:

@@ -54,8 +54,10 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
     return photograph(figure, title)
 
 
-def line_picture(figure: Figure, title: str = "") -> Image:
+def line_picture(figure: Figure, title: str = "", colors: int = 64) -> Image:
     """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
+
+    Beside shades, as of a heat map, a thin line needs more ``colors``, up to 256, to keep its own.
 
     >>> figure, axis = plt.subplots(figsize=(2, 1))
     >>> picture = line_picture(figure, "Nothing yet")
@@ -66,7 +68,7 @@ def line_picture(figure: Figure, title: str = "") -> Image:
     figure.savefig(file, format="png")
     plt.close(figure)
     with PIL.Image.open(file) as picture:
-        few = picture.convert("RGB").quantize(64)
+        few = picture.convert("RGB").quantize(colors)
     file = io.BytesIO()
     few.save(file, "png", optimize=True)
     return Image(file.getvalue(), format="png", alt=title)
