@@ -56,6 +56,14 @@ def test_translation_is_a_shift_of_at_most_an_eighth_with_grey_coming_in(seed, s
         assert len(shifts) == 1
 
 
+def test_half_of_the_pictures_are_mirrored():
+    images = faces(400)
+    changed = augment(images, ("flip",), random())
+    mirrored = (changed == torch.from_numpy(images.numpy()[..., ::-1].copy())).flatten(1).all(dim=1)
+    same = (changed == images).flatten(1).all(dim=1)
+    assert (mirrored ^ same).all() and 160 < mirrored.sum() < 240
+
+
 def test_every_shift_happens():
     image = torch.zeros(2000, 3, 16, 16)
     image[:, :, 8, 8] = 1
@@ -102,6 +110,6 @@ def test_each_picture_is_changed_by_itself():
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(
-        UserError, match="augment: 'blur' is not known; choose from color, translation, cutout"
+        UserError, match="augment: 'blur' is not known; choose from flip, color, translation, cutout"
     ):
         GanConfig(augment=("color", "blur"))

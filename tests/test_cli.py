@@ -92,7 +92,7 @@ MISTAKES = {
     "train gan --data nowhere --out out": "nowhere",
     "train mtl --data nowhere --out out": "nowhere",
     "train gan --data taken --out out --recipe good": "good",
-    "train gan --data nowhere --out out --augment blur": "'blur' is not known; choose from color",
+    "train gan --data nowhere --out out --augment blur": "'blur' is not known; choose from flip, color",
     "train gan --data nowhere --out out --recipe kit --save-every 0": "Invalid value for '--save-every'",
     "train features --data nowhere --out out": "nowhere",
     "evaluate gan --run taken --data nowhere --features words.mp4": "nowhere",

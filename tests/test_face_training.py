@@ -54,7 +54,7 @@ def test_the_cnn_learns_who_is_who_and_action_units_and_is_what_a_multitask_net_
     store = people_store(moments=24, size=32)
     rows = np.arange(len(store))
     seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
-    config = CnnConfig(0.125, 32, dropout=0.0, lr=1e-3, batch_size=24, augment=("translation",))
+    config = CnnConfig(0.125, 32, 0.0, 1e-3, batch_size=24, subject_weight=1.0, augment=("flip",))
     checkpoint = train_faces(store, tmp_path / "run", config, 200, device="cpu", progress=False, rows=seen)
     predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
     assert "valence" not in predictions

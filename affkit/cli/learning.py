@@ -42,7 +42,7 @@ def train_gan(
     targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
     va_loss: Annotated[str, typer.Option(help="ccc or mse, for real and for generated faces.")] = "ccc",
     augment: Annotated[
-        str, typer.Option(help="Change what the discriminator sees: any of color,translation,cutout.")
+        str, typer.Option(help="Change what the discriminator sees: any of flip,color,translation,cutout.")
     ] = "",
     spectral_norm: Annotated[
         bool, typer.Option("--spectral-norm", help="In the discriminator, for batch normalisation.")
@@ -134,14 +134,14 @@ def train_mtl(
         typer.echo(f"{run.checkpoint} after {len(run.log)} steps")
 
 
-@train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 6000")
+@train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     part: Part = "",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 6000,
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 4000,
     save_every: SaveEvery = 200,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 3e-4,
+    lr: Annotated[float, typer.Option(help="Learning rate of the first step; falls to 0.")] = 2e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -152,7 +152,7 @@ def train_cnn(
     from affkit.learn.face_training import CnnConfig, train_faces
 
     store = Store.open(data)
-    config = CnnConfig(width=width, image_size=store.size, lr=lr, seed=seed)
+    config = CnnConfig(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
     how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
     typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
 

@@ -25,7 +25,7 @@ def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> 
     images:
         ``(B, 3, S, S)`` in [-1, 1]; what comes out can leave that range.
     kinds:
-        Any of ``"color"``, ``"translation"``, ``"cutout"``.
+        Any of ``"flip"``, ``"color"``, ``"translation"``, ``"cutout"``.
     random:
         A generator on the CPU.
 
@@ -86,7 +86,13 @@ def cutout(images: Tensor, random: torch.Generator) -> Tensor:
     return images * ~hole
 
 
-AUGMENTATIONS = {"color": color, "translation": translation, "cutout": cutout}
+def flip(images: Tensor, random: torch.Generator) -> Tensor:
+    """Half of the pictures mirrored left to right; nearly all faces can be either way."""
+    mirrored = torch.rand(len(images), generator=random) < 0.5  # (B,)
+    return torch.where(mirrored[:, None, None, None].to(images.device), images.flip(-1), images)
+
+
+AUGMENTATIONS = {"flip": flip, "color": color, "translation": translation, "cutout": cutout}
 
 
 def _uniform(images: Tensor, random: torch.Generator) -> Tensor:

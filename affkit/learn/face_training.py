@@ -7,7 +7,9 @@ from, :class:`~affkit.learn.face_net.FaceNet`.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import cos, pi
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -18,7 +20,7 @@ from affkit.data.store import FrameDataset, Store
 from affkit.errors import UserError
 from affkit.learn.augment import augment
 from affkit.learn.checkpoints import save_checkpoint
-from affkit.learn.face_net import FaceNet, FaceNetConfig
+from affkit.learn.face_net import FaceNet, FaceNetConfig, folded
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import fit_size
 from affkit.learn.losses import au_loss, va_loss
@@ -38,32 +40,57 @@ class FeatureConfig:
     lr: float = 1e-3
     batch_size: int = 64
     seed: int = 0
-    augment: tuple[str, ...] = ("translation",)
+    augment: tuple[str, ...] = ("flip", "translation")
 
-    file = "features.safetensors"
+    lr_steps: ClassVar = None
+    subject_weight: ClassVar = 1.0
+    file: ClassVar = "features.safetensors"
 
     def net(self, num_subjects: int) -> FeatureNet:
         """The network, with random weights."""
         return FeatureNet(FeatureNetConfig(num_subjects, self.image_size, self.channels, self.num_features))
 
+    def finished(self, net: FeatureNet) -> FeatureNet:
+        """The network to save."""
+        return net
+
 
 @dataclass(frozen=True)
 class CnnConfig:
-    """One training run of a :class:`~affkit.learn.face_net.FaceNet`, as :class:`FeatureConfig`."""
+    """One training run of a :class:`~affkit.learn.face_net.FaceNet`.
+
+    Attributes
+    ----------
+    width, image_size, dropout:
+        Of the network, see :class:`~affkit.learn.face_net.FaceNetConfig`.
+    lr, lr_steps:
+        Of Adam; the rate falls along half a cosine from ``lr`` to 0 at step ``lr_steps``.
+    subject_weight:
+        Of who it is, where action units have 1. Who it is is soon learned, with large gradients: with a
+        weight of 1 action units are not learned beside it.
+    augment:
+        How faces are changed at random, see :mod:`affkit.learn.augment`.
+    """
 
     width: float = 0.125
     image_size: int = 96
     dropout: float = 0.5
-    lr: float = 3e-4
+    lr: float = 2e-3
+    lr_steps: int | None = None
     batch_size: int = 64
+    subject_weight: float = 0.1
     seed: int = 0
-    augment: tuple[str, ...] = ("color", "translation")
+    augment: tuple[str, ...] = ("flip", "translation")
 
-    file = "cnn.safetensors"
+    file: ClassVar = "cnn.safetensors"
 
     def net(self, num_subjects: int) -> FaceNet:
         """The network, with random weights."""
-        return FaceNet(FaceNetConfig(num_subjects, self.width, self.image_size, self.dropout))
+        return FaceNet(FaceNetConfig(num_subjects, self.width, self.image_size, self.dropout, True))
+
+    def finished(self, net: FaceNet) -> FaceNet:
+        """The network to save."""
+        return folded(net)
 
 
 class FaceTrainer:
@@ -90,21 +117,20 @@ class FaceTrainer:
         self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
 
     def step(self, number: int) -> dict[str, Tensor]:
-        """Minimise the sum of the losses on one batch; faces are changed a little, half of them flipped."""
+        """Minimise the sum of the losses on one batch; each face is changed a little."""
         random, batch = step_generator(self.config.seed, number), self.stream.batch(number)
-        images, labels = self.faces[batch]
+        images, labels, subjects = self.fabric.to_device((*self.faces[batch], self.subjects[batch]))
         images = fit_size(images, self.config.image_size)
-        flip = torch.rand(len(images), generator=random) < 0.5
-        images = torch.where(flip[:, None, None, None], images.flip(-1), images)
         images = augment(images, self.config.augment, random)  # (B, 3, S, S)
-        images, labels, subjects = self.fabric.to_device((images, labels, self.subjects[batch]))
         output = self._model(images)
         terms = {}
         if output.va is not None:
             target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)  # (B, 2)
             terms["va"] = va_loss(output.va, target, labels["has_va"])
         terms["au"] = au_loss(output.action_units, labels["action_units"], labels["has_action_units"])
-        terms["subject"] = F.cross_entropy(output.subject, subjects)
+        terms["subject"] = self.config.subject_weight * F.cross_entropy(output.subject, subjects)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.config.lr * cosine_share(number, self.config.lr_steps)
         self._optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
         self._optimizer.step()
@@ -113,7 +139,16 @@ class FaceTrainer:
     def save(self, out: Path, steps: int) -> None:
         """The network as ``features.safetensors`` or ``cnn.safetensors``."""
         how = {"config": asdict(self.config), "steps": steps}
-        save_checkpoint(out / self.config.file, self.net, how)
+        save_checkpoint(out / self.config.file, self.config.finished(self.net), how)
+
+
+def cosine_share(number: int, steps: int | None) -> float:
+    """What is left of a learning rate at step ``number``: from 1 to 0 in ``steps`` steps; None: always 1.
+
+    >>> [round(cosine_share(number, 4), 3) for number in (0, 1, 2, 4, 9)], cosine_share(5, None)
+    ([1.0, 0.854, 0.5, 0.0, 0.0], 1.0)
+    """
+    return 1.0 if steps is None else (1 + cos(pi * min(number / steps, 1))) / 2
 
 
 def train_faces(

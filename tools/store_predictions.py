@@ -1,0 +1,64 @@
+"""Write the predictions that notebook 10 judges: what the shipped networks say about people they never saw.
+
+    python tools/store_predictions.py --data STORE --partition PARTITION -o data_samples/results/predictions
+
+STORE holds the faces of ``data_samples/corpus`` in 96 pixels, made with its labels; PARTITION is that of the
+expressions (``affkit split --sizes 30,10,15 --task expr``). Valence, arousal and expressions are those of
+``affwildnet.safetensors``, action units those of ``cnn.safetensors``. Labels are not written: the corpus has
+them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from affkit.data.joint import select_rows
+from affkit.data.partition import read_partition
+from affkit.data.store import Store
+from affkit.errors import UserError
+from affkit.files import write_beside
+from affkit.labels import ACTION_UNITS
+from affkit.learn.predict import predict_store
+
+WEIGHTS = Path(__file__).parent.parent / "data_samples" / "weights"
+
+
+def predictions(store: Store, partition: Path) -> pd.DataFrame:
+    """A row for each face of the people in the validation and in the test set, by name and frame."""
+    partition = read_partition(partition).whole()
+    name_of = {who: name for name, who in partition.subjects.items()}
+    parts = []
+    for subset in ("validation", "test"):
+        part = select_rows(store, partition.rows(store.index)[subset])
+        said = predict_store(WEIGHTS / "affwildnet.safetensors", part)
+        units = predict_store(WEIGHTS / "cnn.safetensors", part)[list(ACTION_UNITS)]
+        who = part.index["subject"]
+        said = pd.concat([said.drop(columns="person"), units], axis=1).assign(subject=who, set=subset)
+        parts.append(said.assign(name=who.map(name_of)))
+    heads = ["name", "video", "frame", "subject", "set"]
+    table = pd.concat(parts).astype({"video": str})
+    return table[heads + [name for name in table if name not in heads]].sort_values(["name", "frame"])
+
+
+def main() -> None:
+    """Write ``mtl.csv.gz``."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--partition", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    options = parser.parse_args()
+    try:
+        table = predictions(Store.open(options.data), options.partition)
+    except UserError as error:
+        print(f"affkit: {error}", file=sys.stderr)
+        sys.exit(2)
+    with write_beside(options.out / "mtl.csv.gz") as part:
+        how = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
+        table.to_csv(part, index=False, float_format="%.3f", compression=how, lineterminator="\n")
+    print(f"{len(table)} faces in {options.out / 'mtl.csv.gz'}")
+
+
+if __name__ == "__main__":
+    main()
