@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 from sklearn.dummy import DummyClassifier
@@ -164,16 +165,16 @@ def test_some_rows_are_those_of_the_whole_table_and_only_their_claims_are_judged
     part = MtlPlan(**files, out=tmp_path / "x", seeds=(0, 1), **TINY)
     found = table_x.table_x(part, progress=False, rows=some)
     wanted = results.test[results.test["row"].isin(some)].reset_index(drop=True)
-    assert found.test.equals(wanted)
+    pd.testing.assert_frame_equal(found.test, wanted, check_like=True)
     assert [verdict["claim"]["worse"] for verdict in found.verdicts] == ["only_va"]
     assert table_x.printed(found)["learns"].tolist()[:2] == ["only VA", "both"]
     pairs = [table_xi.row_name(loss, "cross_entropy", 1e-3) for loss in ("ccc", "mse")]
     part = MtlPlan(**files, out=tmp_path / "xi", seeds=(0,), **TINY)
     found = table_xi.table_xi(part, progress=False, rows=pairs)
     assert found.test["row"].tolist() == pairs and len(found.sentences) == 1
-    assert found.about == "2 rows, 1 seeds, 4 steps a run"
+    assert found.about == "rows: 2; seeds: 0; steps of each run: 4"
     for wrong, named in ((["0.5_0.5", "0.9_0.9"], "0.9_0.9"), ([], "nothing")):
-        with pytest.raises(UserError, match=f"{named}: is no row of table-x: choose from only_expression"):
+        with pytest.raises(UserError, match=f"{named}: is no row of table-x; choose from only_expression"):
             table_x.table_x(part, progress=False, rows=wrong)
 
 

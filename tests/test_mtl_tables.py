@@ -126,7 +126,7 @@ def test_one_row_without_a_score_has_a_panel_without_dots():
 
 def test_what_was_run_in_a_line_and_read_again(tmp_path):
     results = made_up(["a", "b"], seeds=range(4), claims=[Claim("a beats b", "a", "b", VA_SCORES)])
-    assert results.about == "2 rows, 4 seeds, 9 steps a run"
+    assert results.about == "rows: 2; seeds: 0, 1, 2, 3; steps of each run: 9"
     results.write(tmp_path, "title", pd.DataFrame({"a": ["b"]}))
     again = Results.read(tmp_path)
     assert votes(again).equals(votes(results)) and again.about == results.about

@@ -65,8 +65,9 @@ class Results:
     @property
     def about(self) -> str:
         """How much was run, in a line."""
-        rows, seeds = self.scores["row"].nunique(), self.scores["seed"].nunique()
-        return f"{rows} rows, {seeds} seeds, {self.settings['steps']} steps a run"
+        seeds = ", ".join(map(str, sorted(self.scores["seed"].unique())))
+        rows, steps = self.scores["row"].nunique(), self.settings["steps"]
+        return f"rows: {rows}; seeds: {seeds}; steps of each run: {steps}"
 
     @property
     def sentences(self) -> list[str]:
@@ -118,19 +119,16 @@ def votes(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a claim: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
+        Text, a row a claim: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
         ``in favour``, the seeds whose own difference is above 0; ``verdict``.
     """
     rows = []
     for verdict in results.verdicts:
-        own = verdict["differences"]
-        row = {
-            "claim": verdict["claim"]["words"],
-            "paper": verdict["claim"]["paper"],
-            "here": verdict["mean"],
-        }
-        favour = f"{sum(difference > 0 for difference in own)} of {len(own)}"
-        rows.append(row | {"in favour": favour, "verdict": verdict["verdict"]})
+        own, row = verdict["differences"], {"claim": verdict["claim"]["words"]}
+        for name, number in {"paper": verdict["claim"]["paper"], "here": verdict["mean"]}.items():
+            row[name] = "-" if number is None else f"{number:+z.3f}"
+        row["in favour"] = f"{sum(difference > 0 for difference in own)} of {len(own)}"
+        rows.append(row | {"verdict": verdict["verdict"]})
     return pd.DataFrame(rows)
 
 
