@@ -59,7 +59,9 @@ class Found:
     strays:
         Label files that are in no set, where there is a layout.
     faults:
-        What kept a folder from being read.
+        What kept a folder from being read; then it is not known where its layout is.
+    closed:
+        Text files that may not be opened.
     """
 
     used: list[Annotations] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Found:
     misnamed: list[Path] = field(default_factory=list)
     strays: list[Path] = field(default_factory=list)
     faults: list[UserError] = field(default_factory=list)
+    closed: list[UserError] = field(default_factory=list)
 
 
 def find_annotations(survey: Survey) -> Found:
@@ -80,15 +83,17 @@ def find_annotations(survey: Survey) -> Found:
     homes = sorted({one.home for one in found.used})
     if len(homes) > 1:
         return Found(corpora=homes, faults=found.faults)
+    if found.faults:  # where the layout is cannot be said before they are mended
+        return found
     for folder in sorted(survey.texts):
         inside = next((one.root for one in found.used if folder.is_relative_to(one.root)), None)
         if folder in sets or any(folder.is_relative_to(root) for root in found.coders):
             continue
-        kinds = _kinds(survey, folder)
+        kinds = _kinds(survey, folder, found)
         if kinds.keys() - {"table"} and folder != survey.root and _is_misnamed(folder):
             found.misnamed.append(folder)
         elif not layout:
-            found.used += _without_layout(folder, kinds)
+            found.used += _without_layout(survey, folder, kinds)
         elif inside is None or folder == inside or task_of_folder(folder.name):
             for kind in kinds.keys() - {"table"}:
                 found.strays += kinds[kind]
@@ -114,8 +119,8 @@ def _search(survey: Survey, folder: Path, found: Found) -> None:
             _search(survey, child, found)
 
 
-def _cannot_be_opened(folder: Path, error: OSError) -> UserError:
-    return UserError(folder, f"cannot be opened ({error.strerror})", "change its permissions")
+def _cannot_be_opened(path: Path, error: OSError) -> UserError:
+    return UserError(path, f"cannot be opened ({error.strerror})", "change its permissions")
 
 
 def _layout_roots(survey: Survey, folder: Path) -> Iterator[Path]:
@@ -128,15 +133,20 @@ def _layout_roots(survey: Survey, folder: Path) -> Iterator[Path]:
             yield from _layout_roots(survey, child)
 
 
-def _kinds(survey: Survey, folder: Path) -> dict[str, list[Path]]:
+def _kinds(survey: Survey, folder: Path, found: Found) -> dict[str, list[Path]]:
     """What the text files of a folder are, as far as their first lines tell."""
     kinds: dict[str, list[Path]] = {}
     if (folder / STORE_FILE).is_file():
         return kinds
     files = [path for path in survey.texts[folder] if not path.name.endswith(TEST_LIST)]
     for path in files[:_LOOKED_AT]:
-        if kind := kind_of(first_line(path)):
-            kinds.setdefault(kind, []).append(path)
+        try:
+            kind = kind_of(first_line(path))
+        except OSError as error:
+            found.closed.append(_cannot_be_opened(path, error))
+        else:
+            if kind:
+                kinds.setdefault(kind, []).append(path)
     rest = files[_LOOKED_AT:]
     if len(kinds) == 1 and rest:  # the others will be of the same kind; reading tells
         next(iter(kinds.values())).extend(path for path in rest if path.suffix.lower() == ".txt")
@@ -148,13 +158,14 @@ def _is_misnamed(folder: Path) -> bool:
     return bool(task_of_folder(folder.parent.name)) != bool(set_of_folder(folder.name))
 
 
-def _without_layout(folder: Path, kinds: Mapping[str, list[Path]]) -> Iterator[Annotations]:
+def _without_layout(survey: Survey, folder: Path, kinds: Mapping[str, list[Path]]) -> Iterator[Annotations]:
     for kind, files in kinds.items():
         if kind == "table":
             for path in files:
                 yield Annotations(path, path, {("mtl", "all"): path})
         else:
-            yield Annotations(folder, folder, {(kind, "all"): folder})
+            where = folder if survey.root.is_dir() else survey.root
+            yield Annotations(where, where, {(kind, "all"): where})
 
 
 def first_line(path: Path) -> str:

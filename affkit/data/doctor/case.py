@@ -1,9 +1,10 @@
 """All that was found out about a folder: what the checks look at, and what they share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from affkit.data.corpus import SUBJECTS_FILE, read_subjects
 from affkit.data.doctor.annotations import TEST_LIST, Annotations, Found, find_annotations
@@ -62,22 +63,28 @@ class Case:
         return case
 
     def _read_subjects(self) -> None:
-        folders = {self.survey.root, *(folder for one in self.found.used for folder in (one.home, one.root))}
+        folders = {self.survey.root, *(path for one in self.found.used for path in (one.home, one.root))}
         files = [path for folder in sorted(folders) for path in self.survey.texts.get(folder, [])]
         for path in files:
-            if path.name == SUBJECTS_FILE:
-                try:
-                    self.subjects = {**(self.subjects or {}), **read_subjects(path)["subject"]}
-                except UserError as error:
-                    self.faults.append(error)
+            if path.name == SUBJECTS_FILE and (table := self._try(read_subjects, path)) is not None:
+                self.subjects = {**(self.subjects or {}), **table["subject"]}
 
     def _read_lists(self) -> None:
         for path in (path for paths in self.survey.texts.values() for path in paths):
-            if path.name.endswith(TEST_LIST):
-                try:
-                    self.test_lists[path.name.removesuffix(TEST_LIST)] = read_video_list(path)
-                except UserError as error:
-                    self.faults.append(error)
+            if path.name.endswith(TEST_LIST) and (names := self._try(read_video_list, path)) is not None:
+                self.test_lists[path.name.removesuffix(TEST_LIST)] = names
+
+    def _try(self, read: Callable[[Path], Any], path: Path) -> Any:
+        """What ``read`` makes of a file; ``None`` and one more of ``faults`` if it cannot be read."""
+        try:
+            return read(path)
+        except UserError as error:
+            self.faults.append(error)
+        except OSError as error:
+            self.faults.append(
+                UserError(path, f"cannot be opened ({error.strerror})", "change its permissions")
+            )
+        return None
 
     @property
     def pairs(self) -> Iterator[tuple[Annotations, Contents]]:

@@ -38,7 +38,7 @@ def check_anything(case: Case) -> Iterator[Finding]:
 
 def check_faults(case: Case) -> Iterator[Finding]:
     """Files that say which videos there are or who is in them, and stores, that cannot be read."""
-    faults = {fault.problem: fault for fault in (*case.found.faults, *case.faults)}.values()
+    faults = {str(fault): fault for fault in (*case.found.faults, *case.found.closed, *case.faults)}.values()
     lines = [f"{case.survey.shown(Path(fault.path))}: {fault.problem}" for fault in faults]
     yield from found("cannot-read", lines, mend=next((fault.mend for fault in faults), ""))
     for error in case.damaged:

@@ -51,6 +51,19 @@ def check_lengths(case: Case) -> Iterator[Finding]:
         yield from found(code, (f"{pair}{_at_rate(pair)}" for pair in own), all=every)
 
 
+def check_tasks(case: Case) -> Iterator[Finding]:
+    """The lines of one task beside those of another, where there is no video to say who is right."""
+    lines: dict[str, dict[str, int]] = {}
+    for one in case.counted:
+        if not one.listed and case.film(one.name) is None:
+            lines.setdefault(one.name, {})[one.task] = len(one)
+    different = {name: own for name, own in lines.items() if len(set(own.values())) > 1}
+    words = (
+        f"{name}: {', '.join(f'{task} {n:,}' for task, n in own.items())}" for name, own in different.items()
+    )
+    yield from found("tasks-differ", words)
+
+
 def _pairs(case: Case) -> list[Pair]:
     """All label files whose video is whole; a broken video has a finding of its own."""
     pairs = []
@@ -74,9 +87,9 @@ def why_different(pair: Pair) -> str:
     """
     if abs(pair.more) <= 1:
         return {0: "", 1: "one-line-more", -1: "one-line-less"}[pair.more]
-    if rate_of_lines(pair):
-        return "other-rate"
-    return "few-lines-differ" if nearly_as_long(pair.lines, pair.film.num_frames) else "lines-far-off"
+    if nearly_as_long(pair.lines, pair.film.num_frames):
+        return "few-lines-differ"
+    return "other-rate" if rate_of_lines(pair) else "lines-far-off"
 
 
 def rate_of_lines(pair: Pair) -> int:

@@ -26,7 +26,7 @@ def next_commands(case: Case) -> list[str]:
     if case.found.corpora:
         return [f"affkit doctor --data {quoted(folder)}" for folder in case.found.corpora]
     used = case.found.used
-    flat = [one for one in used if one.layout is None and one.root.is_dir()]
+    flat = [one for one in used if one.layout is None and ("mtl", "all") not in one.sources]
     labels = (
         Path(unused("labels")) if flat else used[0].home if len(used) == 1 else used[0].root if used else None
     )
@@ -62,7 +62,8 @@ def _into_a_layout(annotations: Annotations, labels: Path) -> list[str]:
     """Copy label files that have no layout around them into one."""
     (task, _), folder = next(iter(annotations.sources.items()))
     target = quoted(labels / _FLAT[task] / "Train_Set")
-    return [f"mkdir -p {target} && cp {quoted(folder)}/*.txt {target}"]
+    files = f"{quoted(folder)}/*.txt" if folder.is_dir() else quoted(folder)
+    return [f"mkdir -p {target} && cp {files} {target}"]
 
 
 def _split(case: Case, labels: Path) -> Iterator[str]:

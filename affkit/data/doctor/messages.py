@@ -210,6 +210,11 @@ MESSAGES = {
         "A few lines more or fewer than the video has frames{all}. The shorter counts, nothing is shifted.",
         "nothing, if the last frames do not matter",
     ),
+    "tasks-differ": (
+        "warning",
+        "Files of one person with different numbers of lines for different tasks: the shortest counts.",
+        "copy the shorter files again, or compare with the frames of the video",
+    ),
     "crops-one-more": (
         "warning",
         "The last crop is one beyond the last line: crops may count from 2, as after a header that was "

@@ -29,6 +29,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     check_labels.check_subjects,
     check_frames.check_crops,
     check_frames.check_lengths,
+    check_frames.check_tasks,
     check_frames.check_listed,
     check_videos.check_pairing,
     check_videos.check_twice,
@@ -124,7 +125,7 @@ def _titles(case: Case) -> list[str]:
 
 def _title(case: Case, annotations: Annotations, contents: Contents) -> str:
     if annotations.layout is None:
-        listed = annotations.root.is_file()
+        listed = ("mtl", "all") in annotations.sources
         return "a table of labels" if listed else "label files without a layout, as handed in to a challenge"
     above = [annotations.root, *annotations.root.parents]
     above = [folder.resolve() for folder in above if folder.is_relative_to(case.survey.root)]
@@ -147,7 +148,7 @@ def _facts(case: Case) -> Iterator[tuple[str, str]]:
             yield f"{task} columns", f"{len(lists[0])}: {', '.join(lists[0])}"
     if case.found.coders:
         parents = Counter(shown(folder.parent) for folder in case.found.coders)
-        yield "annotators", ", ".join(f"{number} in {parent}" for parent, number in sorted(parents.items()))
+        yield "more labels", ", ".join(f"{number} in {parent}" for parent, number in sorted(parents.items()))
     for task, names in case.test_lists.items():
         yield "test list", f"{task}: {plural(len(names), 'video')}"
     yield from _pictures(case)
@@ -186,7 +187,11 @@ def _pictures(case: Case) -> Iterator[tuple[str, str]]:
     if lying.crops:
         number = sum(len(crops.numbers) for crops in lying.crops.values())
         places = _places(case, [folder.parent if folder != lying.root else folder for folder in lying.crops])
-        yield "crops", f"{plural(number, 'picture')} of {plural(len(lying.crops), 'person')} in {places}"
+        words = "" if lying.videos else "; affkit cuts its own from the videos, which are not here"
+        yield (
+            "crops",
+            f"{plural(number, 'picture')} of {plural(len(lying.crops), 'person')} in {places}{words}",
+        )
 
 
 def _places(case: Case, folders: list[Path]) -> str:

@@ -125,7 +125,8 @@ def survey(root: str | Path, progress: bool = False) -> Survey:
         return found
     os.scandir(found.root).close()
     todo, links, seen = [found.root], [], set()
-    with tqdm(desc="names", unit="name", unit_scale=True, delay=2, disable=not progress) as bar:
+    how = {"unit": "name", "unit_scale": True, "delay": 2, "leave": False, "disable": not progress}
+    with tqdm(desc="names", **how) as bar:
         while todo or links:
             folder = todo.pop() if todo else links.pop(0)  # links last: what has two paths gets its own
             place = folder.stat()
