@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from people_store import people_store, write_store
 from test_doctor import ABAW5, VA
@@ -65,8 +66,11 @@ def faulty_year(root: Path) -> Path:
     return root
 
 
-def test_the_commands_for_a_faulty_year_run(affkit, tmp_path):
+@pytest.mark.parametrize("subjects", [False, True])
+def test_the_commands_for_a_faulty_year_run(affkit, tmp_path, subjects):
     root = faulty_year(tmp_path / "it's Aff-Wild2")
+    if subjects:
+        write(root / "subjects.csv", ["video,subject", "interview,Ada", "webcam_avi,Ben"])
     code, out, _ = affkit(f"affkit doctor --data {quoted(root)}")
     assert code == 0 and "Aff-Wild2, ABAW5 (2023)" in out and "[few-lines-differ]" in out
     commands = out.partition("Next:\n")[2].splitlines()
@@ -75,6 +79,8 @@ def test_the_commands_for_a_faulty_year_run(affkit, tmp_path):
         code, out, err = affkit(line.strip())
         assert code == 0, err
     assert "a store of faces" in out and ", 0 with va" not in out
+    people = set(pd.read_csv("store/index.csv")["subject"])
+    assert people == ({"Ada", "Ben"} if subjects else {"interview", "webcam_avi"})
 
 
 def test_the_commands_for_label_files_without_a_layout_run(affkit, tmp_path):
@@ -134,6 +140,7 @@ def test_json_has_all_of_it(affkit, tmp_path):
     assert code == 0 and err == ""
     assert found["counts"] == {"error": 0, "warning": 0, "note": 1}
     assert len(found["findings"][0]["where"]) == 9 and found["findings"][0]["code"] == "video-without-labels"
+    assert found["facts"]["crops"] == [f"{4 * FRAMES} pictures of 4 people in cropped_aligned"]
     assert found["frames"][0]["usable"] == 3 * (FRAMES - 1) and found["next"] == examine(root).commands
 
 

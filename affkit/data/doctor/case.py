@@ -56,7 +56,8 @@ class Case:
         lying = survey(root, progress)
         found = find_annotations(lying)
         read = [read_contents(annotations, progress) for annotations in found.used]
-        case = cls(lying, found, read, watch(lying.videos, progress))
+        videos = [] if found.corpora else lying.videos  # those of several corpora are looked at one by one
+        case = cls(lying, found, read, watch(videos, progress))
         case.stores, case.damaged = open_stores(lying.stores)
         case._read_subjects()
         case._read_lists()

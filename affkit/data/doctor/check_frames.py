@@ -22,9 +22,10 @@ _RATES = (24, 25, 30, 50, 60)
 
 @dataclass(frozen=True)
 class Pair:
-    """The label lines of one task of one person, and the video."""
+    """The label lines of one person for one or several tasks, and the video."""
 
-    label: str
+    name: str
+    tasks: tuple[str, ...]
     lines: int
     film: Film
     listed: bool
@@ -36,7 +37,8 @@ class Pair:
         return max(more, 0) if self.listed else more
 
     def __str__(self) -> str:
-        return f"{self.label}: {plural(self.lines, 'line')}, {plural(self.film.num_frames, 'frame')}"
+        counts = f"{plural(self.lines, 'line')}, {plural(self.film.num_frames, 'frame')}"
+        return f"{self.name} ({', '.join(self.tasks)}): {counts}"
 
 
 def check_lengths(case: Case) -> Iterator[Finding]:
@@ -47,7 +49,7 @@ def check_lengths(case: Case) -> Iterator[Finding]:
         grouped.setdefault(why_different(pair), []).append(pair)
     for code in sorted(grouped.keys() - {""}):
         own = grouped[code]
-        every = f", in all {len(own)} files compared" if len(own) == len(pairs) > 2 else ""
+        every = f", for all {len(own)} people" if len(own) == len(pairs) > 2 else ""
         yield from found(code, (f"{pair}{_at_rate(pair)}" for pair in own), all=every)
 
 
@@ -65,16 +67,15 @@ def check_tasks(case: Case) -> Iterator[Finding]:
 
 
 def _pairs(case: Case) -> list[Pair]:
-    """All label files whose video is whole; a broken video has a finding of its own."""
-    pairs = []
+    """The labels of all whose video is whole; a broken video has a finding of its own."""
+    tasks: dict[tuple[str, int, bool], dict[str, None]] = {}
     for one in case.counted:
         film = case.film(one.name)
         if film and not film.cut and one.task != "mtl":
-            label = (
-                f"{case.survey.shown(one.path)}, {one.name}" if one.listed else case.survey.shown(one.path)
-            )
-            pairs.append(Pair(label, len(one), film, one.listed))
-    return list({pair.label: pair for pair in pairs}.values())
+            tasks.setdefault((one.name, len(one), one.listed), {})[one.task] = None
+    return [
+        Pair(name, tuple(own), lines, case.film(name), listed) for (name, lines, listed), own in tasks.items()
+    ]
 
 
 def why_different(pair: Pair) -> str:
@@ -82,7 +83,7 @@ def why_different(pair: Pair) -> str:
 
     >>> from types import SimpleNamespace as Some
     >>> film = Some(num_frames=250, info=Some(duration=10.0, fps=25), variable=False)
-    >>> [why_different(Pair("a.txt", lines, film, False)) for lines in (250, 251, 249, 300, 253, 100)]
+    >>> [why_different(Pair("a", ("va",), lines, film, False)) for lines in (250, 251, 249, 300, 253, 100)]
     ['', 'one-line-more', 'one-line-less', 'other-rate', 'few-lines-differ', 'lines-far-off']
     """
     if abs(pair.more) <= 1:

@@ -52,7 +52,7 @@ def _table(rows: list[Row]) -> Iterator[str]:
     optional = {"with video": [row.with_video for row in rows], "with crop": [row.with_crop for row in rows]}
     shown = [name for name, numbers in optional.items() if any(number is not None for number in numbers)]
     several = len({row.source for row in rows}) > 1
-    table = [["frames", "set", "files", "lines", "not labelled", "labelled", *shown, "usable"]]
+    table = [["task", "set", "files", "lines", "not labelled", "labelled", *shown, "usable"]]
     for row in rows:
         marked = f"{row.marked:,}" + (f" ({MARKS[row.task]})" if row.task in MARKS else "")
         cells = [row.task, row.subset, f"{row.files:,}", f"{row.lines:,}", marked, f"{row.labelled:,}"]

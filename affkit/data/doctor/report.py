@@ -72,10 +72,13 @@ class Report:
 
     def as_dict(self) -> dict:
         """All of it in plain lists, numbers and text, to be written as JSON."""
+        facts: dict[str, list[str]] = {}
+        for name, words in self.facts:
+            facts.setdefault(name, []).append(words)
         return {
             "root": str(self.root),
             "title": self.title,
-            "facts": dict(self.facts),
+            "facts": facts,
             "frames": [row.as_dict() for row in self.rows],
             "counts": {severity: len(self.with_severity(severity)) for severity in SEVERITIES},
             "findings": [asdict(finding) for finding in self.findings],
