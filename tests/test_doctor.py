@@ -201,6 +201,7 @@ FAULTS: list[tuple[str, str, Callable[[Path], None]]] = [
         removed(VA, *every("VA_Estimation_Challenge")[1:]),
         text(f"{ABAW5}/VA_Estimation_Challenge/Train_Set/readme.md", ""),
     )),
+    ("cannot-read", "ABAW5", both(copied(ABAW5, "coders/A1"), text("coders/A1/VA_test_set_release.txt", ""))),
     ("several-annotations", "ABAW5", copied(ABAW5, "3rd ABAW Annotations")),
     ("years-mixed", "ABAW5", move(ABAW5, "6th ABAW Annotations")),
     ("years-mixed", "ABAW5", move(f"{ABAW5}/VA_Estimation_Challenge", f"{ABAW5}/VA_Set")),
@@ -288,6 +289,13 @@ def test_each_fault_has_its_own_finding_and_no_other(tmp_path, code, year, plant
 
 
 # ---- faults that take more to plant
+
+
+def test_a_name_that_another_one_has_is_not_almost_the_same(tmp_path):
+    split = {"train": ("1-1", "11"), "validation": ("gamma",)}
+    make_year(tmp_path, "ABAW5", split=split)
+    (tmp_path / "videos" / "1-1.mp4").unlink()
+    assert codes(tmp_path) == ["labels-without-video"]
 
 
 def test_a_folder_with_nothing_usable(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from people_store import people_store, write_store
 from test_doctor import ABAW5, VA
 from typer.main import get_command
-from year_folders import FRAMES, SETS, add_crops, add_video, make_year, write
+from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
 
 from affkit.cli import app, main
 from affkit.data.doctor.commands import quoted
@@ -176,6 +176,13 @@ def test_a_table_alone(affkit, tmp_path):
     assert rows["mtl"] == (3, 0, 0)
     code, _, err = affkit(report.commands[0])
     assert code == 0, err
+
+
+def test_a_list_of_frames_without_a_header_alone(tmp_path):
+    write(tmp_path / "labels.txt", listed_lines(("alpha",), 9, 2)[1:])
+    report = examine(tmp_path)
+    assert report.title == "a table of labels"
+    assert {row.task: (row.lines, row.labelled) for row in report.rows}["mtl"] == (9, 7)
 
 
 def test_one_label_file_alone(tmp_path):

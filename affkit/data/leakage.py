@@ -287,10 +287,12 @@ def task_partitions(
 def task_of_list(listed: str) -> str | None:
     """The task of a list of test videos, whose name differs from year to year.
 
-    >>> [task_of_list(name) for name in ("VA", "Valence_Arousal_Estimation", "Expression_Recognition")]
-    ['va', 'va', 'expr']
+    Those of the third and fourth challenge are named in av-savchenko/face-emotion-recognition, ``src/ABAW``.
+
+    >>> [task_of_list(name) for name in ("VA", "Valence_Arousal_Estimation_Challenge", "MTL_Challenge")]
+    ['va', 'va', 'mtl']
     """
-    starts = {"va": "va", "expr": "expr", "au": "au", "action": "au", "mtl": "mtl"}
+    starts = {"va": "va", "expr": "expr", "au": "au", "action": "au", "mtl": "mtl", "multi": "mtl"}
     return next((task for start, task in starts.items() if listed.lower().startswith(start)), None)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from affkit.data import formats
 from affkit.data.doctor.survey import STORE_FILE, Survey
 from affkit.data.layouts import Layout, layouts_below, set_of_folder, task_of_folder
-from affkit.data.tables import AFFWILD_CSV_COLUMNS
+from affkit.data.tables import AFFWILD_CSV_COLUMNS, MTL_COLUMNS
 from affkit.errors import UserError
 from affkit.labels import EXPRESSIONS
 
 TEST_LIST = "_test_set_release.txt"
-"""How the name of a list of test videos ends; in some years they come in a folder of their own."""
+"""How the name of a list of test videos ends; in some years they come outside of the layout."""
 
 _LOOKED_AT = 20  # text files of one folder whose first line is read, where no layout says what they are
 
@@ -107,13 +107,14 @@ def _search(survey: Survey, folder: Path, found: Found) -> None:
         return
     try:
         layouts = list(layouts_below(folder))
+        every = list(_layout_roots(survey, folder)) if layouts else []
     except (UserError, OSError) as error:
         found.faults.append(error if isinstance(error, UserError) else _cannot_be_opened(folder, error))
         return
     if layouts:
         roots = {layout.root for layout in layouts}
         found.used += [Annotations(one.root, folder, dict(one.sets), one) for one in layouts]
-        found.coders += [path for path in _layout_roots(survey, folder) if path not in roots]
+        found.coders += [path for path in every if path not in roots]
     else:
         for child in inner:
             _search(survey, child, found)
@@ -189,7 +190,6 @@ def kind_of(line: str) -> str | None:
         return "au"
     if set(EXPRESSIONS) <= set(cells) and cells[0] in EXPRESSIONS:
         return "expr"
-    listed = cells[0] in ("image", "image_location", AFFWILD_CSV_COLUMNS[0]) or {"video", "frame"} <= set(
-        cells
-    )
-    return "table" if listed else None
+    by_image = cells[0] in ("image", "image_location", AFFWILD_CSV_COLUMNS[0])
+    without_header = len(cells) == len(MTL_COLUMNS) + len(formats.ABAW_ACTION_UNITS) and "/" in cells[0]
+    return "table" if by_image or without_header or {"video", "frame"} <= set(cells) else None

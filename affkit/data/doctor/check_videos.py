@@ -42,7 +42,9 @@ def check_pairing(case: Case) -> Iterator[Finding]:
     videos, crops = case.videos_by_stem, case.crops_by_name
     no_video = [name for name in case.names if videos and case.video(name) is None]
     no_crops = [name for name in case.names if crops and name not in crops]
-    almost = _almost_same(no_video, videos) | _almost_same(no_crops, crops)
+    taken = {case.video(name).stem for name in case.names if case.video(name)}
+    almost = _almost_same(no_video, videos.keys() - taken)
+    almost |= _almost_same(no_crops, crops.keys() - set(case.names))
     pairs = (f"{name}: the other is called {other}" for name, other in sorted(almost.items()))
     yield from found("almost-same-name", pairs)
     yield from found("labels-without-video", (name for name in no_video if name not in almost))

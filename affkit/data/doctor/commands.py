@@ -27,9 +27,11 @@ def next_commands(case: Case) -> list[str]:
         return [f"affkit doctor --data {quoted(folder)}" for folder in case.found.corpora]
     used = case.found.used
     flat = [one for one in used if one.layout is None and ("mtl", "all") not in one.sources]
-    labels = (
-        Path(unused("labels")) if flat else used[0].home if len(used) == 1 else used[0].root if used else None
-    )
+    labels = None
+    if used:
+        labels = used[0].home if len(used) == 1 else used[0].root
+    if flat:
+        labels = Path(unused("labels"))
     commands = [command for one in flat for command in _into_a_layout(one, labels)]
     if any(one.labelled.any() for one in case.counted):
         commands += [f"affkit stats --data {quoted(labels)}", *_split(case, labels)]
@@ -68,15 +70,14 @@ def _into_a_layout(annotations: Annotations, labels: Path) -> list[str]:
 
 def _split(case: Case, labels: Path) -> Iterator[str]:
     """Divide what is not divided; check what is."""
-    sets = {one.subset for one in case.counted}
+    sets = {(one.task, one.subset) for one in case.counted}
     names = {one.name for one in case.counted if one.labelled.any()}
     subjects = case.subjects or {}
-    groups = min(
-        len({subjects.get(name, name) for name in names}), len({video_of(name)[0] for name in names})
-    )
-    if len(sets) == 1 and groups >= 3:
+    people = {subjects.get(name, name) for name in names}
+    groups = min(len(people), len({video_of(name)[0] for name in names}))
+    if len({subset for _, subset in sets}) == 1 and groups >= 3:
         yield f"affkit split --data {quoted(labels)} --sizes {_SHARES} -o {quoted(unused('partition.json'))}"
-    elif len(sets) > 1:
+    elif len({task for task, _ in sets}) < len(sets):
         yield f"affkit split --check {quoted(labels)}"
 
 
@@ -106,9 +107,8 @@ def _faces(case: Case, labels: Path | None) -> Iterator[str]:
     listed = any(one.listed and one.task != "mtl" for one in case.counted)
     constant = all(is_constant(film, FPS) and not film.variable for film in films.values())
     if not constant and not listed:  # lines of a list cannot be re-timed; its frames are those of the file
-        inputs = (
-            [case.survey.root] if not case.survey.root.is_dir() else sorted({path.parent for path in films})
-        )
+        folders = sorted({path.parent for path in films})
+        inputs = folders if case.survey.root.is_dir() else [case.survey.root]
         known, option = _converted_labels(case, labels, clips, list(films)) if labels else (None, "")
         yield f"affkit convert {' '.join(map(quoted, inputs))} -o {quoted(clips)}{option}"
         videos = f"{quoted(clips)}/*.mp4"
@@ -130,9 +130,8 @@ def _globs(case: Case, films: Sequence[Path]) -> str:
     """Patterns for all the videos of these folders."""
     if not case.survey.root.is_dir():
         return quoted(case.survey.root)
-    return " ".join(
-        f"{quoted(folder)}/*{suffix}" for folder, suffix in sorted({(p.parent, p.suffix) for p in films})
-    )
+    kinds = sorted({(path.parent, path.suffix) for path in films})
+    return " ".join(f"{quoted(folder)}/*{suffix}" for folder, suffix in kinds)
 
 
 def _train(store: Held) -> Iterator[str]:

@@ -61,8 +61,10 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _is_numbers(line: str) -> bool:
+    """Whether a line is of a frame: numbers, perhaps behind the name of a picture, such as clip/00001.jpg."""
+    cells = line.split(",")
     try:
-        return bool([float(cell) for cell in line.split(",")])
+        return bool([float(cell) for cell in cells[1 if "/" in cells[0] else 0 :]])
     except ValueError:
         return False
 

@@ -162,26 +162,22 @@ def _facts(case: Case) -> Iterator[tuple[str, str]]:
         yield "who is who", people
     for held in case.stores:
         labels = ", ".join(f"{number:,} with {task}" for task, number in held.labelled.items())
-        words = (
-            f"{held.faces:,} faces of {held.size} x {held.size} pixels from {plural(held.videos, 'video')}"
-        )
+        words = f"{held.faces:,} faces of {held.size} pixels from {plural(held.videos, 'video')}"
         yield "store", f"{shown(held.path)}: {words}; {labels}"
     for folder, number in sorted(lying.pools.items()):
         yield "pool", f"{shown(folder)}: {plural(number, 'sheet')} of faces, for affkit train gan --pool"
     if lying.others:
-        most = ", ".join(
-            f"{number:,} {suffix or 'without suffix'}" for suffix, number in lying.others.most_common(5)
-        )
-        yield "other files", most
+        kinds = lying.others.most_common(5)
+        words = (f"{number:,} {suffix or 'without suffix'}" for suffix, number in kinds)
+        yield "other files", ", ".join(words)
 
 
 def _pictures(case: Case) -> Iterator[tuple[str, str]]:
     """The videos, and the crops."""
     lying, films = case.survey, list(case.films.values())
     if lying.videos:
-        words = (
-            f"{plural(len(lying.videos), 'video')} in {_places(case, [path.parent for path in lying.videos])}"
-        )
+        places = _places(case, [path.parent for path in lying.videos])
+        words = f"{plural(len(lying.videos), 'video')} in {places}"
         if films:
             seconds = sum(film.info.duration for film in films)
             frames = sum(film.num_frames for film in films)
@@ -190,11 +186,10 @@ def _pictures(case: Case) -> Iterator[tuple[str, str]]:
     if lying.crops:
         number = sum(len(crops.numbers) for crops in lying.crops.values())
         places = _places(case, [folder.parent if folder != lying.root else folder for folder in lying.crops])
-        words = "" if lying.videos else "; affkit cuts its own from the videos, which are not here"
-        yield (
-            "crops",
-            f"{plural(number, 'picture')} of {plural(len(lying.crops), 'person')} in {places}{words}",
-        )
+        words = f"{plural(number, 'picture')} of {plural(len(lying.crops), 'person')} in {places}"
+        if not lying.videos:
+            words += "; affkit cuts its own from the videos, which are not here"
+        yield "crops", words
 
 
 def _places(case: Case, folders: list[Path]) -> str:
@@ -211,11 +206,5 @@ def _range(films: list) -> str:
     widths = sorted((film.info.width, film.info.height) for film in films)
     sizes = " to ".join(f"{width} x {height}" for width, height in dict.fromkeys((widths[0], widths[-1])))
     rates = sorted({round(float(film.info.fps), 2) for film in films if not film.variable})
-    words = (
-        f"{rates[0]:g} to {rates[-1]:g} a second"
-        if len(rates) > 1
-        else f"{rates[0]:g} a second"
-        if rates
-        else ""
-    )
-    return ", ".join(filter(None, [sizes, words]))
+    words = " to ".join(f"{rate:g}" for rate in dict.fromkeys(rates[:1] + rates[-1:]))
+    return ", ".join([sizes] + ([f"{words} a second"] if words else []))

@@ -9,11 +9,15 @@ from affkit.data.layouts import Layout
 CHALLENGES = {1: "2020", 2: "2021", 3: "2022", 4: "2022", 5: "2023", 6: "2024", 7: "2024", 8: "2025"}
 """The ABAW challenges on Aff-Wild2 and their years; the 4th and 7th were held with ECCV, multi-task only."""
 
-# What the folders of each are called, as public loaders of them have it:
-_ABAW1_2 = {1, 2}  # VA_Set, AU_Set, EXPR_Set: wtomin/MIMAMO-Net, ryanhe312/ABAW2-FPNMAA
-_CLASSIFICATION = {3, 5}  # EXPR_Classification_Challenge: coder-xinxiaohai/Aff-Wild2_Processing, av-savchenko
-_RECOGNITION = {6, 8}  # EXPR_Recognition_Challenge: av-savchenko/face-emotion-recognition
-_MTL_FILES = {"train_set": {3}, "training_set_annotations": {4, 7}}  # th2l/Affwild2-ABAW3; av-savchenko
+# What the folders of each are called, as public loaders of them have it; where no other is named, these are
+# the notebooks in src/ABAW of av-savchenko/face-emotion-recognition.
+_SETS = {1, 2}  # VA_Set, AU_Set, EXPR_Set: wtomin/MIMAMO-Net, kuhnkeF/ABAW2020TNT; ryanhe312/ABAW2-FPNMAA
+_CLASSIFICATION = {3, 5}  # EXPR_Classification_Challenge: abaw3_train, abaw5_expr_va_au_train
+_RECOGNITION = {6, 8}  # EXPR_Recognition_Challenge: ABAW6/abaw6_affwild2
+_MTL_FILES = {  # abaw3_train; abaw4_mtl_train, ABAW7/mtl
+    "train_set": {3},
+    "training_set_annotations": {4, 7},
+}
 
 _WORDS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 _ORDINAL = re.compile(
@@ -43,7 +47,7 @@ def challenges_by_folders(layout: Layout) -> set[int]:
             if stem in _MTL_FILES and all(kind == "mtl" for kind, _ in layout.sets):
                 fitting &= _MTL_FILES[stem]
         elif folder.endswith("_set"):
-            fitting &= _ABAW1_2
+            fitting &= _SETS
         elif "classification" in folder:
             fitting &= _CLASSIFICATION
         elif "recognition" in folder:
@@ -68,8 +72,8 @@ def title(layout: Layout, above: Collection[Path], num_action_units: int | None)
     if any((path / "valence").is_dir() for path in layout.sets.values()):
         return "Aff-Wild (2017)"
     fitting = challenges_by_folders(layout)
-    if fitting == _ABAW1_2 and num_action_units is not None:
-        fitting = {1} if num_action_units == 8 else {2}  # wtomin (2020); ryanhe312/ABAW2-FPNMAA (2021)
+    if fitting == _SETS and num_action_units is not None:  # twelve units in ryanhe312/ABAW2-FPNMAA
+        fitting = {1} if num_action_units == 8 else {2}
     named = next((number for number in map(challenge_in_name, above) if number), None)
     if named is not None:
         year = f" ({CHALLENGES[named]})" if named in CHALLENGES else ""
