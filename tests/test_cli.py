@@ -18,7 +18,7 @@ from affkit.data.video import write_video
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
-COMMANDS = ["convert", "faces", "render", "stats", "agree", "split", "annotate"]
+COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += ["experiment table-ix", "experiment semi-supervised", "notebooks run"]
 
@@ -81,6 +81,7 @@ MISTAKES = {
     "faces clip.mp4 -o out --detector yunet:missing.onnx": "missing.onnx: no such file",
     "render -o out --scale huge": "'huge' is no size",
     "render -o out --pool 5": "give a multiple of 32",
+    "doctor --data missing": "missing: no such file or folder",
     "stats --data taken": "taken: no annotations in it",
     "agree taken -o out": "taken",
     "agree taken nowhere -o out": "taken",

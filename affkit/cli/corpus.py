@@ -82,6 +82,25 @@ def render(
         typer.echo(f"{subjects} clips with their labels in {out}")
 
 
+@app.command(epilog="Example: affkit doctor --data Aff-Wild2")
+def doctor(
+    data: Annotated[Path, typer.Option("--data", help="Any folder of videos, annotations or crops.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+):
+    """What a folder is, what is missing or wrong in it, and the next commands. Writes nothing.
+
+    Lines are compared with frames and with crops, -5 and -1 are counted, people in two sets are named. The
+    exit code is 0 whatever is found.
+    """
+    import json
+
+    from affkit.data.doctor.page import page
+    from affkit.data.doctor.report import examine
+
+    report = examine(data, progress=True)
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else page(report))
+
+
 @app.command(epilog="Example: affkit stats --data data_samples/corpus -o figures")
 def stats(
     data: Annotated[Path, typer.Option("--data", help="A corpus, or annotations of Aff-Wild or Aff-Wild2.")],

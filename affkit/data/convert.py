@@ -177,12 +177,17 @@ def _copy_subjects(clips: list[Clip], out: Path, folder: Path) -> None:
             shutil.copyfile(source, part)
 
 
+def nearly_as_long(num_lines: int, num_frames: int) -> bool:
+    """Whether labels can be of a clip of ``num_frames``: they may differ by 5 frames or by 1%."""
+    return abs(num_lines - num_frames) <= max(5, 0.01 * num_frames)
+
+
 def _check_lengths(clip: Clip, files: list[Path]) -> None:
     """Warn once about labels that are a little longer or shorter than their clip; refuse others."""
     counts = {file: len(split_lines(read_text(file))[1]) for file in files}
     wrong = {file: count for file, count in counts.items() if count != clip.num_frames}
     for file, count in wrong.items():
-        if abs(count - clip.num_frames) > max(5, 0.01 * clip.num_frames):
+        if not nearly_as_long(count, clip.num_frames):
             problem = f"labels {count} frames, but {clip.source} has {clip.num_frames}"
             raise UserError(file, problem, "give the labels of this very clip")
     if wrong:

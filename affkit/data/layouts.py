@@ -96,7 +96,7 @@ def find_layout(root: str | Path) -> Layout:
     root = Path(root)
     if not root.is_dir():
         raise UserError(root, "no such folder", "give the folder that holds the annotations")
-    found = list(_layouts_below(root, depth=3))
+    found = list(layouts_below(root))
     if len(found) > 1:
         names = ", ".join(str(layout.root.relative_to(root)) for layout in found)
         raise UserError(root, f"holds several sets of annotations: {names}", "give one of these folders")
@@ -182,7 +182,7 @@ def read_tasks(
     root = Path(root)
     if not root.exists():
         raise UserError(root, "no such file or folder", "check the spelling")
-    if root.is_dir() and (not _holds_labels(root) or any(_layouts_below(root, depth=3))):
+    if root.is_dir() and (not _holds_labels(root) or any(layouts_below(root))):
         return {task: read_annotations(root, split, progress, task) for task in tasks}
     if split is not None:
         raise UserError(root, "has no sets of a layout in it", "leave the set out")
@@ -191,7 +191,7 @@ def read_tasks(
     if len(tasks) > 1:
         mend = "give the folder of a layout, or one file that lists all frames"
         raise UserError(root, "holds label files of one task", mend)
-    files = _label_files(root) if root.is_dir() else [root]
+    files = label_files(root) if root.is_dir() else [root]
     bar = tqdm(files, desc=root.name, unit="file", delay=2, disable=not progress)
     return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}
 
@@ -223,15 +223,16 @@ def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labe
     if task == "mtl":
         yield from read_mtl(path).items()
         return
-    affwild = (path / "valence").is_dir()
-    files = _label_files(path / "valence" if affwild else path)
-    for file in tqdm(
-        files, desc=f"{path.parent.name}/{path.name}", unit="file", delay=2, disable=not progress
-    ):
-        yield (
-            file.stem,
-            formats.read_affwild(file, path / "arousal" / file.name) if affwild else _READERS[task](file),
-        )
+    files, name = label_files(path), f"{path.parent.name}/{path.name}"
+    for file in tqdm(files, desc=name, unit="file", delay=2, disable=not progress):
+        yield file.stem, read_label_file(task, file)
+
+
+def read_label_file(task: str, path: Path) -> Labels:
+    """The labels in one of :func:`label_files` of a task, ``"va"``, ``"expr"`` or ``"au"``."""
+    if path.parent.name == "valence":  # Aff-Wild has a second file for arousal
+        return formats.read_affwild(path, path.parent.parent / "arousal" / path.name)
+    return _READERS[task](path)
 
 
 def write_annotations(
@@ -316,15 +317,15 @@ def find_video(folder: str | Path, name: str) -> Path | None:
     return None
 
 
-def _layouts_below(folder: Path, depth: int) -> Iterator[Layout]:
-    """The layout in ``folder``, or else those in the folders below it that are worth opening."""
+def layouts_below(folder: Path, depth: int = 3) -> Iterator[Layout]:
+    """The layout in ``folder``, or else those below it, by folders that are called like annotations."""
     layout = _layout_in(folder)
     if layout.sets:
         yield layout
     elif depth:
         for child in _folders(folder):
             if _WORTH_OPENING.search(child.name):
-                yield from _layouts_below(child, depth - 1)
+                yield from layouts_below(child, depth - 1)
 
 
 def _layout_in(folder: Path) -> Layout:
@@ -351,6 +352,16 @@ def _named_sets(task_folder: Path) -> Iterator[tuple[str, Path]]:
                 yield name, child
 
 
+def task_of_folder(name: str) -> str | None:
+    """The task a folder of this name is for, whatever the year: ``task_of_folder("VA_Set")`` is ``"va"``."""
+    return next((task for task, pattern in _TASK_FOLDERS.items() if pattern.fullmatch(name)), None)
+
+
+def set_of_folder(name: str) -> str | None:
+    """The set a folder of this name holds: ``set_of_folder("Training_Set")`` is ``"train"``."""
+    return next((subset for subset, pattern in _SETS.items() if pattern.fullmatch(name)), None)
+
+
 def _mtl_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.glob("*.txt")):
         match = _MTL_FILE.fullmatch(path.name)
@@ -367,7 +378,9 @@ def _holds_labels(folder: Path) -> bool:
     return any(not path.name.endswith(_TEST_LIST) for path in folder.glob("[!.]*.txt"))
 
 
-def _label_files(folder: Path) -> list[Path]:
+def label_files(folder: Path) -> list[Path]:
+    """The files in the folder of a set, one a video, for Aff-Wild those of valence. Raises if none is."""
+    folder = folder / "valence" if (folder / "valence").is_dir() else folder
     files = sorted(folder.glob("[!.]*.txt"))  # archives made on a Mac hold a ._name.txt for each name.txt
     if not files:
         raise UserError(folder, "holds no label files", "unpack the .txt files of the videos into it")

@@ -263,18 +263,42 @@ def read_folder(root: str | Path) -> dict[str, Partition]:
         If there are no annotations in it, or of one set only.
     """
     layout = find_layout(root)
-    sets: dict[str, dict[str, dict[str, None]]] = {}
-    for (task, subset), path in sorted(layout.sets.items()):
-        if path.is_file():
-            names = list(read_mtl(path))
-        else:
-            folder = path / "valence" if (path / "valence").is_dir() else path
-            names = sorted(file.stem for file in folder.glob("[!.]*.txt"))
-        sets.setdefault(task, {})[subset] = dict.fromkeys(names)
-    for listed, names in layout.test_lists.items():
-        if listed.lower() in sets and "test" not in sets[listed.lower()]:
-            sets[listed.lower()]["test"] = dict.fromkeys(names)
-    if all(len(own) < 2 for own in sets.values()):
-        only = ", ".join(sorted({subset for own in sets.values() for subset in own}))
+    names = {key: _set_names(path) for key, path in layout.sets.items()}
+    partitions = task_partitions(names, layout.test_lists)
+    if all(len(own.sets) < 2 for own in partitions.values()):
+        only = ", ".join(sorted({subset for own in partitions.values() for subset in own.sets}))
         raise UserError(layout.root, f"has only one set: {only}", "give a folder with two sets or more")
+    return partitions
+
+
+def task_partitions(
+    names: Mapping[tuple[str, str], Iterable[str]], test_lists: Mapping[str, Iterable[str]]
+) -> dict[str, Partition]:
+    """The partition of each task, from the names in each ``(task, set)`` and in the lists of test videos."""
+    sets: dict[str, dict[str, dict[str, None]]] = {}
+    for (task, subset), own in sorted(names.items()):
+        sets.setdefault(task, {})[subset] = dict.fromkeys(own)
+    for listed, own in test_lists.items():
+        if (task := task_of_list(listed)) in sets:
+            sets[task].setdefault("test", dict.fromkeys(own))
     return {task: Partition(own, task=task) for task, own in sets.items()}
+
+
+def task_of_list(listed: str) -> str | None:
+    """The task of a list of test videos, whose name differs from year to year.
+
+    Those of the third and fourth challenge are named in av-savchenko/face-emotion-recognition, ``src/ABAW``.
+
+    >>> [task_of_list(name) for name in ("VA", "Valence_Arousal_Estimation_Challenge", "MTL_Challenge")]
+    ['va', 'va', 'mtl']
+    """
+    starts = {"va": "va", "expr": "expr", "au": "au", "action": "au", "mtl": "mtl", "multi": "mtl"}
+    return next((task for start, task in starts.items() if listed.lower().startswith(start)), None)
+
+
+def _set_names(path: Path) -> list[str]:
+    """The names in one of the values of :attr:`~affkit.data.layouts.Layout.sets`."""
+    if path.is_file():
+        return list(read_mtl(path))
+    folder = path / "valence" if (path / "valence").is_dir() else path
+    return sorted(file.stem for file in folder.glob("[!.]*.txt"))
