@@ -171,8 +171,8 @@ def learned_directions(
     inputs = z.double().numpy()
     readings = readings.loc[:, readings.std() > 0].astype(np.float64)
     values, ridge = readings.to_numpy(), RidgeCV(RIDGES, alpha_per_target=True)
-    expected = cross_val_predict(ridge, inputs, values, cv=KFold(FOLDS))  # (N, K)
-    weights = ridge.fit(inputs, values).coef_  # (K, 100)
+    expected = cross_val_predict(ridge, inputs, values, cv=KFold(FOLDS)).reshape(values.shape)  # (N, K)
+    weights = ridge.fit(inputs, values).coef_.reshape(-1, Z_SIZE)  # (K, 100)
     rest = weights if apart_from is None else project_off(weights, apart_from.vectors)
     vectors = rest / np.linalg.norm(rest, axis=1, keepdims=True)
     table = {

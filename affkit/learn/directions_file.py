@@ -1,6 +1,6 @@
 """Directions in a file, so that a page need not learn them each time it is opened."""
 
-import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ MEND = "delete it: it is made again"
 
 def write_directions(path: str | Path, directions: Directions, key: str) -> Path:
     """Write directions of the generator with this :func:`~affkit.learn.checkpoints.model_key`."""
-    header = {"kind": KIND, "checkpoint": key, "table": directions.table.to_json(orient="split")}
+    columns = {name: values.tolist() for name, values in directions.table.items()}
+    header = {"kind": KIND, "checkpoint": key, "table": json.dumps([directions.names, columns])}
     write_tensors(path, {"vectors": torch.from_numpy(directions.vectors)}, header)
     return Path(path)
 
@@ -37,7 +38,8 @@ def read_directions(path: str | Path, key: str) -> Directions:
     if header.get("checkpoint") != key:
         raise UserError(path, f"holds directions of another generator, not of {key}", MEND)
     try:
-        table = pd.read_json(io.StringIO(header["table"]), orient="split")
+        names, columns = json.loads(header["table"])
+        table = pd.DataFrame(columns, index=names)
         vectors = tensors["vectors"].double().numpy()
         if vectors.shape != (len(table), Z_SIZE) or not np.isfinite(vectors).all():
             raise ValueError(vectors.shape)
