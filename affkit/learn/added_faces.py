@@ -51,8 +51,8 @@ class Confidence:
     """
 
     fake: float = 0.5
-    action_unit: float = 0.9
-    va_gap: float = 0.1
+    action_unit: float = 0.8
+    va_gap: float = 0.2
 
     def __post_init__(self):
         if not (0 <= self.fake <= 1 and 0.5 < self.action_unit <= 1 and self.va_gap >= 0):

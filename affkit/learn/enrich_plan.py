@@ -86,7 +86,7 @@ class EnrichPlan(Plan):
     generator: str | Path = field(kw_only=True)
     discriminator: str | Path = field(kw_only=True)
     config: ReaderConfig = field(default_factory=ReaderConfig, kw_only=True)
-    shares: Sequence[float] = field(default=(0.05, 0.25, 1.0), kw_only=True)
+    shares: Sequence[float] = field(default=(0.25, 0.5, 1.0), kw_only=True)
     by: str = field(default="subject", kw_only=True)
     amounts: Sequence[float] = field(default=(1.0, 4.0), kw_only=True)
     most: int = field(default=10_000, kw_only=True)

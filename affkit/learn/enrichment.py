@@ -40,6 +40,9 @@ ARMS = {
     "teacher": "and generated ones, labelled by the teacher",
 }
 SCORES = VA_SCORES + AU_SCORES
+COUNTED = {"people": "people", "real": "labelled_faces", "added": "added_faces"}
+GIVEN = {"V-A given": "va", "AUs given": "au", "active": "active"}
+"""Columns of the table: of how many faces, and what share of the labels of those that are added."""
 CLAIMED = {"CCC": VA_SCORES, "F1": ("au_f1_weighted", "au_f1_macro")}
 
 
@@ -71,16 +74,11 @@ def enrich(plan: EnrichPlan, progress: bool = True) -> Results:
 
 def _teachers(plan: EnrichPlan, store: Store, train: np.ndarray) -> Iterator[Trial]:
     """The runs on real faces alone."""
-    subjects = store.index["subject"].iloc[train].to_numpy()
+    subjects = store.index["subject"].to_numpy()
     for share in plan.shares:
         for seed in plan.seeds:
-            kept, _ = divided(train, label_order(subjects, seed, plan.by), share)
-            notes = {
-                "share": share,
-                "arm": "real",
-                "amount": 0.0,
-                "people": len(set(store.index["subject"][kept])),
-            }
+            kept, _ = divided(train, label_order(subjects[train], seed, plan.by), share)
+            notes = {"share": share, "arm": "real", "amount": 0.0, "people": len(set(subjects[kept]))}
             notes |= {"labelled_faces": len(kept), "added_faces": 0}
             arm = Arm(replace(plan.config, seed=seed), "real")
             yield Trial(row_name(share, "real"), seed, arm, kept, notes=notes)
@@ -137,6 +135,21 @@ def _claims(plan: EnrichPlan) -> Iterator[Claim]:
                 yield Claim(against, rows[kind], rows["classic"], both)
 
 
+def gains(results: Results) -> pd.DataFrame:
+    """What added faces change on the test set, seed by seed: a row a run, ``share``, ``arm``, ``amount``,
+    ``seed``, and the differences from real faces alone in ``CCC`` and ``F1``, means of what they are claimed
+    about."""
+    runs = results.test.dropna(subset=["share"])
+    scores = pd.DataFrame({name: runs[list(columns)].mean(axis=1) for name, columns in CLAIMED.items()})
+    keys = ["share", "seed"]
+    alone = runs["arm"] == "real"
+    start = runs.loc[alone, keys].join(scores[alone])
+    found = runs.loc[~alone, [*keys, "arm", "amount"]].merge(start, on=keys, validate="many_to_one")
+    found[list(CLAIMED)] = scores[~alone].to_numpy() - found[list(CLAIMED)].to_numpy()
+    order = pd.Categorical(found["arm"], list(ARMS))
+    return found.assign(arm=order).sort_values(["share", "arm", "amount", "seed"], ignore_index=True)
+
+
 def printed(results: Results) -> pd.DataFrame:
     """The scores as text: a row for each share and arm; what the labels of each labeller are worth on people
     it has not seen; and what one gets for nothing."""
@@ -146,8 +159,7 @@ def printed(results: Results) -> pd.DataFrame:
     for (share, kind, amount), own in runs.groupby(["share", "arm", "amount"], observed=True):
         words = ARMS[kind] + (f", {amount:g} x" if amount else "")
         line = {"labels": f"{100 * share:g}%", "trained on": words, "seeds": str(len(own))}
-        for column, name in {"people": "people", "real": "labelled_faces", "added": "added_faces"}.items():
-            line[column] = f"{own[name].mean():,.0f}"
+        line |= {words: f"{own[name].mean():,.0f}" for words, name in COUNTED.items()}
         if kind != "real":
             line |= _labelled(own, "added_") | {"extra work": f"+{100 * own['extra_work'].mean():.0f}%"}
         lines.append(line | _means(own, SCORES))
@@ -160,7 +172,8 @@ def printed(results: Results) -> pd.DataFrame:
     for name, units in AU_WORDS.items():
         scores = {SCORE_NAMES[score]: f"{results.nothing.at[name, score]:.3f}" for score in SCORES}
         lines.append({"labels": "for nothing", "trained on": units} | scores)
-    return pd.DataFrame(lines).fillna("-")
+    heads = ["labels", "trained on", "seeds", *COUNTED, *GIVEN, "extra work"]
+    return pd.DataFrame(lines)[[*heads, *(SCORE_NAMES[name] for name in SCORES)]].fillna("-")
 
 
 def _sure(own: pd.DataFrame) -> dict[str, str]:
@@ -170,8 +183,7 @@ def _sure(own: pd.DataFrame) -> dict[str, str]:
 
 def _labelled(own: pd.DataFrame, prefix: str) -> dict[str, str]:
     """The cells that say how much of the added faces, or of faces to be labelled, has labels."""
-    names = {"V-A given": "va", "AUs given": "au", "active": "active"}
-    means = {words: own[prefix + name].mean() for words, name in names.items() if prefix + name in own}
+    means = {words: own[prefix + name].mean() for words, name in GIVEN.items() if prefix + name in own}
     return {words: f"{100 * mean:.0f}%" for words, mean in means.items() if not np.isnan(mean)}
 
 

@@ -122,55 +122,39 @@ def label_share_curves(
 def enrichment_gains(results: Results, title: str = "") -> Figure:
     """What added faces change: a column a share of labels, CCC above F1, 0 is real faces alone.
 
-    A small dot a seed, a large one the mean, a line its 95% interval, as in the claims. ``results`` are those
+    A small dot a seed, a diamond their mean, a line its 95% interval, as in the claims. ``results`` are those
     of :func:`affkit.learn.enrichment.enrich`.
     """
-    scores = results.test.dropna(subset=["share"])
-    arms = scores.loc[scores["arm"] != "real", ["arm", "amount"]].drop_duplicates()
-    arms = sorted(
-        arms.itertuples(index=False), key=lambda arm: (list(enrichment.ARMS).index(arm.arm), arm.amount)
-    )
-    shares = sorted(scores["share"].unique())
-    figure, axes = plt.subplots(
-        len(enrichment.CLAIMED),
-        len(shares),
-        figsize=(11, 1.6 + 0.7 * len(arms)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    for (words, names), line in zip(enrichment.CLAIMED.items(), axes, strict=True):
-        means = scores.assign(mean=scores[list(names)].mean(axis=1)).pivot_table("mean", "seed", "row")
+    table, by = enrichment.gains(results), ["arm", "amount"]
+    shares, arms = sorted(table["share"].unique()), list(table.groupby(by, observed=True).groups)
+    size = {"figsize": (11, 1.6 + 0.7 * len(arms)), "sharex": True, "sharey": True}
+    figure, axes = plt.subplots(len(enrichment.CLAIMED), len(shares), squeeze=False, **size)
+    for score, line in zip(enrichment.CLAIMED, axes, strict=True):
         for share, axis in zip(shares, line, strict=True):
             axis.axvline(0, color="0.4", linestyle="--", linewidth=1.2, label="real faces alone")
-            for place, (kind, amount) in enumerate(arms):
-                if (row := enrichment.row_name(share, kind, amount)) in means:
-                    color = PALETTE[list(enrichment.ARMS).index(kind)]
-                    _gain(
-                        axis, (means[row] - means[enrichment.row_name(share, "real")]).dropna(), place, color
-                    )
+            for arm, own in table[table["share"] == share].groupby(by, observed=True):
+                _gain(axis, own[score].to_numpy(), arms.index(arm))
             axis.set_title(f"{100 * share:g}% of the labels", fontsize=11)
-            axis.set_xlabel(f"change of {words}", fontsize=10)
+            axis.set_xlabel(f"change of {score}", fontsize=10)
             axis.tick_params(labelbottom=True)
             axis.grid(axis="y", visible=False)
     words = {"classic": "changed real", "discriminator": "labelled by D", "teacher": "labelled by teacher"}
-    axes[0, 0].set_yticks(
-        range(len(arms)), [f"{words[arm.arm]}, {arm.amount:g} x" for arm in arms], fontsize=9
-    )
+    names = [f"{words[kind]}, {amount:g} x" for kind, amount in arms]
+    axes[0, 0].set_yticks(range(len(arms)), names, fontsize=9)
     axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
     _legend(figure, axes[0])
     figure.suptitle(title)
     return figure
 
 
-def _gain(axis, differences: pd.Series, place: int, color) -> None:
-    """The differences of the seeds, their mean and its interval, on one line."""
-    mean, low, high = interval(differences.to_numpy())
-    beside = place + 0.25 + np.zeros(len(differences))
-    axis.plot(differences, beside, "o", color=color, markersize=4, alpha=0.5, label="a seed")
-    axis.plot(mean, place, "D", color=color, markersize=6, label="mean")
+def _gain(axis, differences: np.ndarray, place: int) -> None:
+    """The differences of the seeds ``(N,)``, their mean and its interval, on one line."""
+    mean, low, high = interval(differences)
+    below = np.full(len(differences), place + 0.25)
+    axis.plot(differences, below, "o", color=PALETTE[0], markersize=4, alpha=0.5, label="a seed")
+    axis.plot(mean, place, "D", color=PALETTE[1], markersize=6, label="mean")
     if np.isfinite(low):
-        axis.plot([low, high], [place, place], color=color, linewidth=2, label="95% interval")
+        axis.plot([low, high], [place, place], color=PALETTE[1], linewidth=2, label="95% interval")
 
 
 def _legend(figure: Figure, axes: np.ndarray) -> None:
