@@ -140,7 +140,9 @@ def enrichment_gains(results: Results, title: str = "") -> Figure:
             axis.grid(axis="y", visible=False)
     words = {"classic": "changed real", "discriminator": "labelled by D", "teacher": "labelled by teacher"}
     names = [f"{words[kind]}, {amount:g} x" for kind, amount in arms]
-    axes[0, 0].set_yticks(range(len(arms)), names, fontsize=9)
+    axes[0, 0].set_yticks(range(len(arms)), names)
+    for axis in axes[:, 0]:
+        axis.tick_params(axis="y", labelsize=9)
     axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
     _legend(figure, axes[0])
     figure.suptitle(title)
