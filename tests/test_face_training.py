@@ -6,14 +6,16 @@ import pytest
 import torch
 from people_store import people_store
 from safetensors.torch import load_file
+from sklearn.metrics import mean_squared_error
 
 from affkit.data.store import to_unit_range
 from affkit.errors import UserError
 from affkit.learn.checkpoints import load_checkpoint
-from affkit.learn.face_training import CnnConfig, FeatureConfig, train_faces
+from affkit.learn.face_training import CnnConfig, FeatureConfig, ReaderConfig, train_faces
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan_evaluation import features_of
 from affkit.learn.predict import evaluate, predict_store
+from affkit.learn.runs import RowStream
 from affkit.learn.train import MtlConfig, train_mtl
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -96,3 +98,37 @@ def test_stores_that_cannot_teach_it_are_refused(tmp_path):
     del store.index["subject"]
     with pytest.raises(UserError, match="make it with `affkit faces --labels`"):
         train(store, tmp_path / "nobody", 1)
+
+
+def test_a_reader_needs_nobodys_name_and_learns_what_faces_do(tmp_path):
+    store = people_store(moments=24, size=32)
+    del store.index["subject"]
+    rows = np.arange(len(store))
+    seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
+    for loss in ("ccc", "mse"):
+        config, told = ReaderConfig(width=0.1, batch_size=24, va_loss=loss), []
+        checkpoint = train_faces(
+            store, tmp_path / loss, config, 120, device="cpu", progress=False, rows=seen, save_every=60,
+            callback=lambda steps, values, trainer, told=told: told.append((steps, values)),
+        )  # fmt: skip
+        net, training = load_checkpoint(checkpoint, "discriminator")
+        assert training["config"]["va_loss"] == loss and [steps for steps, _ in told] == [60, 120]
+        assert set(told[0][1]) == {"va", "au"}  # nothing about who it is, nor about fake faces
+        predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
+        scores = evaluate(predictions, store.labels[unseen])
+        assert scores["ccc_valence"] > 0.7 and scores["au_f1_macro"] > 0.8
+    logs = {loss: pd.read_csv(tmp_path / loss / "log.csv")["va"] for loss in ("ccc", "mse")}
+    # the same weights and faces at first, and the losses as scikit-learn and a CCC by hand have them
+    torch.manual_seed(0)
+    net = ReaderConfig(width=0.1).net()
+    batch = seen[RowStream(len(seen), 24, 0).batch(0)]
+    said = net(to_unit_range(store.images[batch])).va.detach().numpy()
+    truth = store.index.iloc[batch][["valence", "arousal"]].to_numpy()
+    assert logs["mse"][0] == pytest.approx(mean_squared_error(truth, said), rel=1e-4)
+    cccs = [
+        2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+        for x, y in zip(said.T, truth.T, strict=True)
+    ]
+    assert logs["ccc"][0] == pytest.approx(1 - np.mean(cccs), rel=1e-4)
+    with pytest.raises(UserError, match="'huber' is not known"):
+        ReaderConfig(va_loss="huber")

@@ -82,6 +82,48 @@ def semi_supervised(
     _finish(results, out, experiment.printed(results), figure, as_json)
 
 
+@experiment_app.command(
+    "enrich",
+    epilog="Example: affkit experiment enrich --data store --partition partition.json "
+    "--generator data_samples/weights/gan_1/generator.safetensors "
+    "--discriminator data_samples/weights/gan_1/discriminator.safetensors --out runs/enrich",
+)
+def enrich(
+    data: Data,
+    partition: PartitionFile,
+    generator: Annotated[Path, typer.Option("--generator", help="generator.safetensors of a GAN.")],
+    discriminator: Annotated[Path, typer.Option("--discriminator", help="discriminator.safetensors of it.")],
+    out: Out,
+    shares: Annotated[str, typer.Option(help="Shares of the faces that keep labels.")] = "0.25,0.5,1",
+    by: Annotated[str, typer.Option("--by", help="What keeps labels: frame or subject.")] = "subject",
+    amounts: Annotated[str, typer.Option(help="Faces to add for each one that keeps its labels.")] = "1,4",
+    most: Annotated[int, typer.Option(min=1, help="Leave out what would need more added faces.")] = 10_000,
+    seeds: Seeds = "0,1,2,3,4",
+    steps: Steps = 300,
+    width: Width = 1.0,
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """Does it help to add generated faces to the training set? (Section VI)
+
+    The GAN must have been trained on the training set of the same partition, and on nobody else with labels.
+    The GANs in data_samples/weights were: on that of `affkit split --data data_samples/corpus --sizes 38,8,18
+    --task au`. Their discriminators know all labels of that training set, also those that a share leaves out.
+    """
+    from affkit.learn import enrichment as experiment
+    from affkit.learn.enrich_plan import EnrichPlan
+    from affkit.learn.face_training import ReaderConfig
+    from affkit.show.experiment_figures import enrichment_gains
+
+    how = {"generator": generator, "discriminator": discriminator, "config": ReaderConfig(width)}
+    how |= {"shares": _numbers(shares, float), "by": by, "amounts": _numbers(amounts, float), "most": most}
+    plan = EnrichPlan(data, partition, out, _numbers(seeds, int), steps, device=device, jobs=jobs, **how)
+    results = experiment.enrich(plan)
+    figure = partial(enrichment_gains, title=experiment.TITLE)
+    _finish(results, out, experiment.printed(results), figure, as_json)
+
+
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
 VggWeights = Annotated[
     Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")

@@ -63,9 +63,18 @@ def pool_store(folder: str | Path, size: int) -> Store:
         raise UserError(folder, problem, f"draw a larger pool, or take a store of {faces.shape[1]} pixels")
     if faces.shape[1] > size:
         faces = np.stack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces])
+    return bare_store(folder, faces, "pool")
+
+
+def bare_store(path: str | Path, faces: np.ndarray, video: str) -> Store:
+    """Crops ``(N, S, S, 3)`` uint8 as a store, in memory, without labels, as if they were frames of a video.
+
+    >>> bare_store("pool", np.zeros((2, 32, 32, 3), np.uint8), "pool")
+    <Store pool: 2 crops of 32x32>
+    """
     index = pd.DataFrame({name: 0.0 for name in COLUMNS}, index=range(len(faces)))
-    index = index.assign(video="pool", frame=np.arange(1, len(faces) + 1), person=0)
-    return Store(Path(folder), index, faces, {"format": FORMAT, "size": size})
+    index = index.assign(video=video, frame=np.arange(1, len(faces) + 1), person=0)
+    return Store(Path(path), index, faces, {"format": FORMAT, "size": faces.shape[1]})
 
 
 def _read_sheet(path: Path) -> np.ndarray:

@@ -37,7 +37,7 @@ from affkit.data.leakage import leaks
 from affkit.data.partition import Partition, read_partition
 from affkit.data.store import Store
 from affkit.errors import UserError
-from affkit.files import write_beside
+from affkit.files import existing_file, write_beside
 from affkit.labels import Labels
 from affkit.learn.predict import VA, evaluate
 from affkit.learn.runs import STATE, fingerprint
@@ -96,6 +96,10 @@ class Plan(ABC):
     @abstractmethod
     def predict(self, checkpoint: Path, store: Store, rows: np.ndarray) -> pd.DataFrame:
         """What the network in ``checkpoint`` says about some rows of a store."""
+
+    def notes(self, trial: "Trial", checkpoint: Path, store: Store, rows: np.ndarray) -> Mapping:
+        """What goes with the scores on ``rows`` beside the trial's own notes; nothing by default."""
+        return {}
 
     def prepare(self, store: Store) -> None:  # noqa: B027, most plans have nothing to prepare
         """Work that all runs share, done once before the first of them."""
@@ -168,8 +172,13 @@ def begin(plan: Plan, kind: str, store: Store, rows: Mapping[str, np.ndarray], *
     if path.exists() and json.loads(path.read_text()) != identity:
         mend = "repeat its options, or choose another folder"
         raise UserError(plan.out, "holds another experiment, or other data", mend)
-    _write_json(path, identity)
+    write_json(path, identity)
     return identity
+
+
+def checksum(path: str | Path) -> str:
+    """A short text that tells the content of a file from another; :class:`UserError` if there is no file."""
+    return f"{zlib.crc32(existing_file(path).read_bytes()):08x}"
 
 
 def run_trials(
@@ -230,8 +239,9 @@ def run_trial(
         records = []
         for subset, rows in tested.items():
             scores = score(plan.predict(checkpoint, store, rows), store.labels[rows])
-            records.append({"row": trial.row, "seed": trial.seed, "set": subset, **trial.notes, **scores})
-    _write_json(folder / SCORES, records)
+            notes = {**trial.notes, **plan.notes(trial, checkpoint, store, rows)}
+            records.append({"row": trial.row, "seed": trial.seed, "set": subset, **notes, **scores})
+    write_json(folder / SCORES, records)
     (folder / STATE).unlink()  # nobody goes on from here, and it is most of what the run has on disk
 
 
@@ -256,6 +266,6 @@ def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
     return scores
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
     with write_beside(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")

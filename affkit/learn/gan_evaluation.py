@@ -32,7 +32,7 @@ from affkit.learn.divergence import mean_distance
 from affkit.learn.face_training import subjects_of
 from affkit.learn.feature_net import FeatureNet
 from affkit.learn.gan import fit_size, sample_z
-from affkit.learn.generate import pictures, to_pixels
+from affkit.learn.generate import made_smaller, pictures
 from affkit.learn.predict import VA, evaluate, predict_faces
 
 MEASURES = {
@@ -115,7 +115,7 @@ def evaluate_gan(
     subjects = subjects_of(store)[rows]
     with tqdm(total=5, unit="part", delay=2, disable=not progress) as bar:
         fake = pictures(g, sample_z(n, seed))  # (n, S, S, 3)
-        real = _resized(store.batch(rows), fake.shape[1], store.path)  # (N, S, S, 3)
+        real = made_smaller(store.batch(rows), fake.shape[1], store.path)  # (N, S, S, 3)
         bar.update()
         table = agreement(d, net, fake, real)
         bar.update()
@@ -277,14 +277,3 @@ def _as_labels(predictions: pd.DataFrame, units: np.ndarray) -> Labels:
     valence, arousal = (predictions[name].to_numpy(np.float32) for name in VA)
     masks = {"has_va": ~empty.has_va, "has_action_units": ~empty.has_action_units}
     return replace(empty, valence=valence, arousal=arousal, action_units=units.astype(np.float32), **masks)
-
-
-def _resized(images: np.ndarray, size: int, source: str | Path = "faces") -> np.ndarray:
-    """Faces ``(N, S, S, 3)`` uint8, averaged down to ``size`` pixels."""
-    if images.shape[1] < size:
-        problem = f"has faces of {images.shape[1]} pixels, needed are {size}"
-        raise UserError(source, problem, f"make a store with --size {size}")
-    if images.shape[1] == size:
-        return images
-    batches = np.array_split(images, -(-len(images) // 256))
-    return np.concatenate([to_pixels(fit_size(to_unit_range(batch), size)) for batch in batches])

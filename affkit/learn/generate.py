@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from affkit.data.store import to_unit_range
+from affkit.errors import UserError
 from affkit.files import write_beside
 from affkit.learn.checkpoints import load_checkpoint
-from affkit.learn.gan import Generator, sample_z
+from affkit.learn.gan import Generator, fit_size, sample_z
 
 
 def generate(checkpoint: str | Path, n: int = 64, seed: int = 0) -> np.ndarray:
@@ -42,6 +44,20 @@ def to_pixels(images: Tensor) -> np.ndarray:
     array([[[  0, 128, 255]]], dtype=uint8)
     """
     return images.movedim(-3, -1).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def made_smaller(images: np.ndarray, size: int, source: str | Path = "faces") -> np.ndarray:
+    """Faces ``(N, S, S, 3)`` uint8, averaged down to ``size`` pixels.
+
+    ``source`` is where they came from, for the :class:`~affkit.errors.UserError` when they are too small.
+    """
+    if images.shape[1] < size:
+        problem = f"has faces of {images.shape[1]} pixels, needed are {size}"
+        raise UserError(source, problem, f"make a store with --size {size}")
+    if images.shape[1] == size:
+        return images
+    batches = np.array_split(images, -(-len(images) // 256))
+    return np.concatenate([to_pixels(fit_size(to_unit_range(batch), size)) for batch in batches])
 
 
 def image_grid(images: np.ndarray, columns: int = 8) -> np.ndarray:

@@ -5,7 +5,6 @@ rate (Table XI), or the weights alpha and beta of the two tasks (Table X). With 
 the features are computed once for all runs.
 """
 
-import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,12 +18,11 @@ from affkit.data.joint import select_rows
 from affkit.data.partition import Partition
 from affkit.data.store import Store
 from affkit.errors import UserError
-from affkit.files import existing_file
 from affkit.labels import EXPRESSIONS
 from affkit.learn.affwildnet import VGGFace
 from affkit.learn.checkpoints import load_checkpoint
 from affkit.learn.claims import Claim
-from affkit.learn.experiments import Plan, Trial, begin, held_out, run_trials
+from affkit.learn.experiments import Plan, Trial, begin, checksum, held_out, run_trials
 from affkit.learn.features import cached_features
 from affkit.learn.for_nothing import expressions_for_nothing
 from affkit.learn.mtl_training import MtlConfig, starting_net
@@ -68,11 +66,7 @@ class MtlPlan(Plan):
         """All of the configuration but what rows and seeds change, and which weights it starts from."""
         config = {name: value for name, value in asdict(self.config).items() if name not in ("seed", "betas")}
         files = {"weights": self.weights, "vgg_weights": self.vgg_weights}
-        sums = {
-            name: f"{zlib.crc32(existing_file(path).read_bytes()):08x}"
-            for name, path in files.items()
-            if path is not None
-        }
+        sums = {name: checksum(path) for name, path in files.items() if path is not None}
         return {"config": config, "all_frames": self.all_frames} | sums
 
     def chosen(self, partition: Partition) -> Partition:

@@ -66,11 +66,7 @@ def semi_supervised(
         As :func:`~affkit.learn.table_ix.table_ix`, or if a share is out of range or the pool's faces are
         too small.
     """
-    if by not in WAYS:
-        raise UserError(f"by {by}", "is no way to choose", f"choose {' or '.join(WAYS)}")
-    for share in shares:
-        if not 0 < share <= 1:
-            raise UserError(f"share {share:g}", "is not above 0 and at most 1", "choose such as 0.02,0.1,1")
+    check_shares(shares, by)
     store = Store.open(plan.data)
     rows = plan.rows(store)
     joint = joint_store(plan.data, pool)
@@ -126,12 +122,26 @@ def label_order(subjects: np.ndarray, seed: int, by: str = "frame") -> np.ndarra
     return np.argsort(rng.permutation(len(names))[codes], kind="stable")
 
 
+def check_shares(shares: Sequence[float], by: str) -> None:
+    """Raise :class:`UserError` for a share that is none, or a way that is not known."""
+    if by not in WAYS:
+        raise UserError(f"by {by}", "is no way to choose", f"choose {' or '.join(WAYS)}")
+    for share in shares:
+        if not 0 < share <= 1:
+            raise UserError(f"share {share:g}", "is not above 0 and at most 1", "choose such as 0.02,0.1,1")
+
+
+def divided(train: np.ndarray, order: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of ``train`` that keep labels, two at least, and those that lose them; rising."""
+    number = max(2, round(share * len(train)))
+    return np.sort(train[order[:number]]), np.sort(train[order[number:]])
+
+
 def _pair(
     plan: GanPlan, train: np.ndarray, extra: np.ndarray, order: np.ndarray, share: float, seed: int
 ) -> Iterator[Trial]:
     """The run with the labelled faces alone, and the one with the others, if there are others."""
-    number = max(2, round(share * len(train)))
-    kept, hidden = np.sort(train[order[:number]]), np.sort(train[order[number:]])
+    kept, hidden = divided(train, order, share)
     others = np.concatenate([hidden, extra])
     yield _trial(plan, False, share, seed, kept, hidden, others[:0])
     if len(others):

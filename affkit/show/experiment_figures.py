@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affkit.learn import table_ix, table_x, table_xi
+from affkit.learn import enrichment, table_ix, table_x, table_xi
+from affkit.learn.claims import interval
 from affkit.learn.for_nothing import best_for_nothing
 from affkit.learn.results import AU_SCORES, EXPRESSION_SCORES, SCORE_NAMES, VA_SCORES, Results
 from affkit.learn.semi_supervised import ARMS
@@ -123,6 +124,46 @@ def label_share_curves(
 def _trained(results: Results, names: Mapping[str, str]) -> dict[str, str]:
     """The rows of a table that were trained."""
     return {name: words for name, words in names.items() if name in set(results.test["row"])}
+
+
+def enrichment_gains(results: Results, title: str = "") -> Figure:
+    """What added faces change: a column a share of labels, CCC above F1, 0 is real faces alone.
+
+    A small dot a seed, a diamond their mean, a line its 95% interval, as in the claims. ``results`` are those
+    of :func:`affkit.learn.enrichment.enrich`.
+    """
+    table, by = enrichment.gains(results), ["arm", "amount"]
+    shares, arms = sorted(table["share"].unique()), list(table.groupby(by, observed=True).groups)
+    size = {"figsize": (11, 1.6 + 0.7 * len(arms)), "sharex": True, "sharey": True}
+    figure, axes = plt.subplots(len(enrichment.CLAIMED), len(shares), squeeze=False, **size)
+    for score, line in zip(enrichment.CLAIMED, axes, strict=True):
+        for share, axis in zip(shares, line, strict=True):
+            axis.axvline(0, color="0.4", linestyle="--", linewidth=1.2, label="real faces alone")
+            for arm, own in table[table["share"] == share].groupby(by, observed=True):
+                _gain(axis, own[score].to_numpy(), arms.index(arm))
+            axis.set_title(f"{100 * share:g}% of the labels", fontsize=11)
+            axis.set_xlabel(f"change of {score}", fontsize=10)
+            axis.tick_params(labelbottom=True)
+            axis.grid(axis="y", visible=False)
+    words = {"classic": "changed real", "discriminator": "labelled by D", "teacher": "labelled by teacher"}
+    names = [f"{words[kind]}, {amount:g} x" for kind, amount in arms]
+    axes[0, 0].set_yticks(range(len(arms)), names)
+    for axis in axes[:, 0]:
+        axis.tick_params(axis="y", labelsize=9)
+    axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
+    _legend(figure, axes[0])
+    figure.suptitle(title)
+    return figure
+
+
+def _gain(axis, differences: np.ndarray, place: int) -> None:
+    """The differences of the seeds ``(N,)``, their mean and its interval, on one line."""
+    mean, low, high = interval(differences)
+    below = np.full(len(differences), place + 0.25)
+    axis.plot(differences, below, "o", color=PALETTE[0], markersize=4, alpha=0.5, label="a seed")
+    axis.plot(mean, place, "D", color=PALETTE[1], markersize=6, label="mean")
+    if np.isfinite(low):
+        axis.plot([low, high], [place, place], color=PALETTE[1], linewidth=2, label="95% interval")
 
 
 def _legend(figure: Figure, axes: np.ndarray) -> None:
