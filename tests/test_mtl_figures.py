@@ -1,14 +1,17 @@
 """The figures of the multi-task network show what they were given, with names beside colours."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 from small_corpus import labels_of
 
 from affkit.labels import EXPRESSIONS
 from affkit.learn.mtl_lesson import STATES
-from affkit.show import mtl_figures
+from affkit.show import mtl_figures, plots
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +106,14 @@ def test_gaps_keep_their_values_on_a_logarithmic_axis():
     assert axis.lines[0].get_xydata().tolist() == [[2, 1e-9], [3, 1e-3]]
     assert axis.lines[1].get_xydata().tolist() == [[1, 1e-8], [2, 1e-7]]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["seed 0", "seed 1"]
+
+
+@pytest.mark.parametrize("keep_rare", [False, True])
+def test_a_thin_line_keeps_its_colour_beside_a_heat_map(keep_rare):
+    figure, (line, heat) = plt.subplots(2, 1, figsize=(6, 4))
+    line.axhline(0.5, color=(1, 0.5, 0), linewidth=1)
+    heat.imshow(np.linspace(0, 1, 10_000).reshape(100, 100), cmap="viridis")
+    picture = plots.line_picture(figure, "both", colors=16, keep_rare=keep_rare)
+    shown = np.asarray(PIL.Image.open(io.BytesIO(picture.data)).convert("RGB")).reshape(-1, 3).astype(int)
+    orange = (np.abs(shown - (255, 127, 0)) < 40).all(axis=1).any()
+    assert orange == keep_rare and len(np.unique(shown, axis=0)) <= 16

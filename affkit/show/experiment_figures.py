@@ -14,6 +14,9 @@ from affkit.learn.results import AU_SCORES, EXPRESSION_SCORES, SCORE_NAMES, VA_S
 from affkit.learn.semi_supervised import ARMS
 from affkit.show.plots import PALETTE
 
+HOLLOW = {"color": PALETTE[1], "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
+"""A mark through which the dots behind it can be seen."""
+
 
 def table_ix_bars(results: Results, title: str = "Table IX") -> Figure:
     """A panel a score: a bar as long as the mean, a dot a seed, a diamond for the paper's number."""
@@ -80,7 +83,7 @@ def scores_as_bars(
                 beside = place + (np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(1))
                 axis.plot(values, beside, "o", color=PALETTE[0], markersize=5, label="a seed")
             if metric in paper.get(row, {}):
-                axis.plot(paper[row][metric], place, "D", color=PALETTE[1], markersize=7, label="the paper")
+                axis.plot(paper[row][metric], place, "D", label="the paper", **HOLLOW)
         axis.axvline(nothing[metric], color="0.4", linestyle="--", linewidth=1.2, label="for nothing")
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.grid(axis="y", visible=False)

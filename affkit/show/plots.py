@@ -54,10 +54,11 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
     return photograph(figure, title)
 
 
-def line_picture(figure: Figure, title: str = "", colors: int = 64) -> Image:
+def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> Image:
     """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
 
-    Beside shades, as of a heat map, a thin line needs more ``colors``, up to 256, to keep its own.
+    Beside a heat map a thin line would lose its colour to the shades of the map: ``keep_rare`` keeps it, and
+    has fewer shades.
 
     >>> figure, axis = plt.subplots(figsize=(2, 1))
     >>> picture = line_picture(figure, "Nothing yet")
@@ -67,8 +68,9 @@ def line_picture(figure: Figure, title: str = "", colors: int = 64) -> Image:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     plt.close(figure)
+    method = PIL.Image.Quantize.MAXCOVERAGE if keep_rare else PIL.Image.Quantize.MEDIANCUT
     with PIL.Image.open(file) as picture:
-        few = picture.convert("RGB").quantize(colors)
+        few = picture.convert("RGB").quantize(colors, method)
     file = io.BytesIO()
     few.save(file, "png", optimize=True)
     return Image(file.getvalue(), format="png", alt=title)
