@@ -110,7 +110,7 @@ def enrich(
     The GAN must have been trained on the training set of the same partition, and on nobody else with labels.
     The GANs in data_samples/weights were: on that of `affkit split --data data_samples/corpus --sizes 38,8,18
     --task au`. Their discriminators know all labels of that training set, also those that a share leaves out.
-    With few steps real faces alone are ahead only because they are learned faster.
+    With few steps real faces alone are ahead in F1, since more faces take longer to learn.
     """
     from affkit.learn import enrichment as experiment
     from affkit.learn.enrich_plan import EnrichPlan
