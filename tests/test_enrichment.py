@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from guesses import plain_ccc
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 from small_experiment import memory_store, partition_of, write_files
@@ -57,10 +58,6 @@ def done(files, tmp_path_factory):
     return plan, enrich(plan, progress=False)
 
 
-def ccc(x, y):
-    return 2 * np.cov(x, y, bias=True)[0, 1] / (np.var(x) + np.var(y) + (np.mean(x) - np.mean(y)) ** 2)
-
-
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
     plan, results = done
     store = Store.open(plan.data)
@@ -71,7 +68,9 @@ def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
         answers = predict_store(network, select_rows(store, rows), "cpu", progress=False)
         found = results.test.query("row == @row and seed == 1").iloc[0]
         for column in ("valence", "arousal"):
-            assert found[f"ccc_{column}"] == pytest.approx(ccc(table[column], answers[column]), abs=1e-5)
+            assert found[f"ccc_{column}"] == pytest.approx(
+                plain_ccc(table[column], answers[column]), abs=1e-5
+            )
             error = mean_squared_error(table[column], answers[column])
             assert found[f"mse_{column}"] == pytest.approx(error, abs=1e-5)
         truth, said = table[list(ACTION_UNITS)], answers[list(ACTION_UNITS)] >= 0.5
@@ -102,7 +101,7 @@ def test_what_labels_are_worth_is_what_is_right_of_what_is_sure(done):
             given = said["valence"].notna()
             assert 0 < given.mean() == pytest.approx(found["label_va"])
             assert found["label_ccc_valence"] == pytest.approx(
-                ccc(table["valence"][given], said["valence"][given]), abs=1e-5
+                plain_ccc(table["valence"][given], said["valence"][given]), abs=1e-5
             )
             units = said[list(ACTION_UNITS)].to_numpy(float, na_value=np.nan).ravel()
             truth = table[list(ACTION_UNITS)].to_numpy(int).ravel()

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from affkit.cli.options import AllFrames, Config, Device, Recipe, Runs, Width, experiment_app
+from affkit.cli.options import (
+    AllFrames,
+    Cache,
+    Config,
+    Device,
+    Recipe,
+    Runs,
+    VggWeights,
+    Weights,
+    Width,
+    experiment_app,
+)
 from affkit.errors import UserError
 
 Data = Annotated[Path, typer.Option("--data", help="Store of faces with labels.")]
@@ -125,13 +136,6 @@ def enrich(
     _finish(results, out, experiment.printed(results), figure, as_json)
 
 
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
-VggWeights = Annotated[
-    Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
-]
-Cache = Annotated[
-    Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
-]
 Frozen = Annotated[
     bool, typer.Option("--frozen/--end-to-end", help="Leave the CNN as it is, or train all of the network.")
 ]

@@ -7,6 +7,7 @@ import typer
 
 from affkit.cli.options import (
     AllFrames,
+    Cache,
     Config,
     Device,
     Force,
@@ -16,6 +17,8 @@ from affkit.cli.options import (
     Resume,
     SaveEvery,
     Seed,
+    VggWeights,
+    Weights,
     Width,
     app,
     evaluate_app,
@@ -89,13 +92,9 @@ def train_mtl(
         str, typer.Option(help="cross_entropy, mse_before_softmax or mse_after_softmax.")
     ] = "cross_entropy",
     frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from.")] = None,
-    vgg_weights: Annotated[
-        Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
-    ] = None,
+    weights: Weights = None,
+    vgg_weights: VggWeights = None,
+    cache: Cache = None,
     attention: Annotated[str, typer.Option(help="additive or dot_product.")] = "additive",
     recurrent: Annotated[
         bool, typer.Option("--recurrent/--no-recurrent", help="GRU and attention, or each frame by itself.")

@@ -74,6 +74,13 @@ AllFrames = Annotated[
         help="Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
     ),
 ]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
+VggWeights = Annotated[
+    Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
+]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Annotations in an Aff-Wild or Aff-Wild2 layout.")
 ]

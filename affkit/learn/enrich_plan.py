@@ -145,9 +145,9 @@ class EnrichPlan(Plan):
         """Where the generated faces of a seed are: a store without labels."""
         return Path(self.out) / "generated" / f"seed_{seed}"
 
-    def prepare(self, store: Store) -> None:
+    def prepare(self, load: Callable[[], Store]) -> None:
         """Draw the generated faces of each seed."""
-        number, networks = self.added(len(self.rows(store)["train"])), self.networks()
+        number, networks = self.added(len(self.rows(load())["train"])), self.networks()
         for seed in self.seeds:
             if not self.generated(seed).exists():
                 with one_thread():

@@ -101,8 +101,8 @@ class Plan(ABC):
         """What goes with the scores on ``rows`` beside the trial's own notes; nothing by default."""
         return {}
 
-    def prepare(self, store: Store) -> None:  # noqa: B027, most plans have nothing to prepare
-        """Work that all runs share, done once before the first of them."""
+    def prepare(self, load: Callable[[], Store]) -> None:  # noqa: B027, most plans have nothing to prepare
+        """Work that all runs share, done once before the first of them; ``load`` gives the store."""
 
     def chosen(self, partition: Partition) -> Partition:
         """The frames to use, of a partition that does not leak."""
@@ -204,7 +204,7 @@ def run_trials(
     """
     missing = [trial for trial in trials if not (trial.folder(plan.out) / SCORES).is_file()]
     if missing:
-        plan.prepare(load())
+        plan.prepare(load)
     total, left = len(trials) * plan.steps, len(missing) * plan.steps
     bar = tqdm(total=total, initial=total - left, unit="step", desc="runs", delay=2, disable=not progress)
     tick = bar.update if plan.jobs == 1 else None

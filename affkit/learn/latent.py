@@ -7,6 +7,7 @@ ends inside that cube again, see :func:`clip_z`.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from affkit.learn.gan import Z_SIZE
 
@@ -149,6 +150,4 @@ def project_off(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
 
 def smooth(path: np.ndarray, sigma: float) -> np.ndarray:
     """A path of z, ``(T, 100)``, by a Gaussian of ``sigma`` frames along time; the ends are held."""
-    from scipy.ndimage import gaussian_filter1d
-
     return gaussian_filter1d(path, sigma, axis=0, mode="nearest") if sigma > 0 else np.array(path)

@@ -90,9 +90,10 @@ class MtlPlan(Plan):
         ]
         return said.drop(columns=untaught)
 
-    def prepare(self, store: Store) -> None:
+    def prepare(self, load: Callable[[], Store]) -> None:
         """Compute the features of a frozen network, so that not each process does."""
         if self.config.frozen:
+            store = load()
             net, _ = starting_net(self.config, store.size, self.weights, self.vgg_weights)
             self._features(net.cnn, store)
 

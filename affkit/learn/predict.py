@@ -82,23 +82,27 @@ def predict_faces(
     source: str | Path = "faces",
     progress: bool = False,
     batch_size: int = 256,
+    with_fake: bool = False,
 ) -> dict[str, np.ndarray]:
     """Predict single faces, ``(N, S, S, 3)`` uint8: the columns of :func:`predict_store`, ``(N,)`` each.
 
-    ``source`` is where the faces came from, for the :class:`UserError` when they are too small.
+    ``source`` is where the faces came from, for the :class:`UserError` when they are too small. With
+    ``with_fake``, of a discriminator, there is also ``fake``, its probability that a face is generated.
     """
     size = model.config.image_size
     if images.shape[1] < size:
         raise UserError(source, *_wrong_size(images.shape[1], size))
     device = next(model.parameters()).device
-    va, units = [], []
+    va, units, fake = [], [], []
     for start in tqdm(range(0, len(images), batch_size), unit="batch", disable=not progress):
         batch = to_unit_range(images[start : start + batch_size])
         output = model(fit_size(batch.to(device), size))
         va += [] if output.va is None else [output.va.cpu()]  # (B, 2)
         units += [] if output.action_units is None else [output.action_units.sigmoid().cpu()]  # (B, 8)
+        fake += [output.fake.sigmoid().cpu()] if with_fake else []  # (B,)
     columns = _va_columns(torch.cat(va)) if va else {}
-    return columns | (dict(zip(ACTION_UNITS, torch.cat(units).numpy().T, strict=True)) if units else {})
+    columns |= dict(zip(ACTION_UNITS, torch.cat(units).numpy().T, strict=True)) if units else {}
+    return columns | ({"fake": torch.cat(fake).numpy()} if fake else {})
 
 
 @torch.no_grad()

@@ -17,9 +17,8 @@ from affkit.errors import UserError
 from affkit.labels import EXPRESSIONS
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
-from affkit.learn.feature_net import FeatureNet
 from affkit.learn.gan import Discriminator, fit_size
-from affkit.learn.predict import VA, predict_faces
+from affkit.learn.predict import VA, FaceReader, predict_faces
 
 Reader = Callable[[np.ndarray], pd.DataFrame]
 SUREST = 1e-6  # a probability nearer to 0 or 1 than this is taken to be so near
@@ -51,7 +50,7 @@ class NetworkReader:
         self.source: str | Path = getattr(model, "architecture", "faces")
         if isinstance(model, str | Path):
             self.source, (model, _) = model, load_checkpoint(model)
-        if not isinstance(model, AffWildNet | Discriminator | FeatureNet):
+        if not isinstance(model, AffWildNet | FaceReader):
             problem = f"holds weights of {model.architecture}, which reads no faces"
             raise UserError(self.source, problem, "give discriminator.safetensors or affwildnet.safetensors")
         self.model, self.enlarge = model, enlarge
@@ -62,10 +61,8 @@ class NetworkReader:
             faces = np.stack([cv2.resize(face, (size, size)) for face in faces])
         if isinstance(self.model, AffWildNet):
             return pd.DataFrame(_read_frames(self.model, faces, self.source))
-        columns = predict_faces(self.model, faces, self.source)
-        if isinstance(self.model, Discriminator):
-            columns["fake"] = _read_fake(self.model, faces)
-        return pd.DataFrame(columns)
+        with_fake = isinstance(self.model, Discriminator)
+        return pd.DataFrame(predict_faces(self.model, faces, self.source, with_fake=with_fake))
 
 
 def log_odds(reader: Reader) -> Reader:
@@ -84,13 +81,6 @@ def log_odds(reader: Reader) -> Reader:
         return pd.DataFrame(values, columns=table.columns, index=table.index)
 
     return read
-
-
-@torch.no_grad()
-def _read_fake(model: Discriminator, faces: np.ndarray, batch_size: int = 256) -> np.ndarray:
-    parts = [faces[start : start + batch_size] for start in range(0, len(faces), batch_size)]
-    images = (fit_size(to_unit_range(part), model.config.image_size) for part in parts)
-    return torch.cat([model(batch).fake.sigmoid() for batch in images]).numpy()  # (N,)
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ SCORE_NAMES = {
 VA_SCORES = ("ccc_valence", "ccc_arousal")
 AU_SCORES = ("au_f1_weighted", "au_f1_macro", "au_accuracy")
 EXPRESSION_SCORES = ("expression_accuracy", "expression_f1_weighted", "expression_f1_macro")
+MTL_SCORES = VA_SCORES + EXPRESSION_SCORES
 MSE_SCORES = ("mse_valence", "mse_arousal")
 CSV, JSON, MARKDOWN = "scores.csv", "results.json", "table.md"
 RULE = (

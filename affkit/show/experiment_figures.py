@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from affkit.learn import enrichment, table_ix, table_x, table_xi
 from affkit.learn.claims import interval
 from affkit.learn.for_nothing import best_for_nothing
-from affkit.learn.results import AU_SCORES, EXPRESSION_SCORES, SCORE_NAMES, VA_SCORES, Results
+from affkit.learn.results import AU_SCORES, MTL_SCORES, SCORE_NAMES, VA_SCORES, Results
 from affkit.learn.semi_supervised import ARMS
 from affkit.show.plots import PALETTE
 
@@ -24,17 +24,13 @@ def table_ix_bars(results: Results, title: str = "Table IX") -> Figure:
         name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}"
         for name, row in table_ix.ROWS.items()
     }
-    nothing = best_for_nothing(results.nothing)
-    return scores_as_bars(results.test, names, VA_SCORES + AU_SCORES, table_ix.PAPER, nothing, title)
+    return _bars_beside_paper(results, names, VA_SCORES + AU_SCORES, table_ix.PAPER, title)
 
 
 def table_x_bars(results: Results, title: str = "Table X") -> Figure:
     """As :func:`table_ix_bars`."""
-    only = {"only_expression": "only expressions", "only_va": "only VA"}
-    names = {name: only.get(name, f"({alpha:g}, {beta:g})") for name, (alpha, beta) in table_x.ROWS.items()}
-    names = _trained(results, names)
-    nothing = best_for_nothing(results.nothing)
-    return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_x.PAPER, nothing, title)
+    weights = {name: f"({alpha:g}, {beta:g})" for name, (alpha, beta) in table_x.ROWS.items()}
+    return _bars_beside_paper(results, weights | table_x.ALONE, MTL_SCORES, table_x.PAPER, title)
 
 
 def table_xi_bars(results: Results, title: str = "Table XI") -> Figure:
@@ -43,9 +39,20 @@ def table_xi_bars(results: Results, title: str = "Table XI") -> Figure:
         name: f"{row.va_loss.upper()} + {table_xi.SHORT_WORDS[row.expression_loss]}, {row.lr:g}"
         for name, row in table_xi.ROWS.items()
     }
-    names = _trained(results, names)
+    return _bars_beside_paper(results, names, MTL_SCORES, table_xi.PAPER, title)
+
+
+def _bars_beside_paper(
+    results: Results,
+    names: Mapping[str, str],
+    metrics: tuple[str, ...],
+    paper: Mapping[str, Mapping[str, float]],
+    title: str,
+) -> Figure:
+    """The bars of those rows of a table that were trained."""
+    trained = {name: words for name, words in names.items() if name in set(results.test["row"])}
     nothing = best_for_nothing(results.nothing)
-    return scores_as_bars(results.test, names, VA_SCORES + EXPRESSION_SCORES, table_xi.PAPER, nothing, title)
+    return scores_as_bars(results.test, trained, metrics, paper, nothing, title)
 
 
 def scores_as_bars(
@@ -122,11 +129,6 @@ def label_share_curves(
     _legend(figure, axes[0])
     figure.suptitle(title)
     return figure
-
-
-def _trained(results: Results, names: Mapping[str, str]) -> dict[str, str]:
-    """The rows of a table that were trained."""
-    return {name: words for name, words in names.items() if name in set(results.test["row"])}
 
 
 def enrichment_gains(results: Results, title: str = "") -> Figure:
