@@ -186,7 +186,7 @@ def test_the_extra_work_is_counted(done):
 
 def test_claims_are_about_the_first_amount_and_the_same_seeds(done):
     plan, results = done
-    assert len(results.sentences) == 2 * (3 * 2 + 2)
+    assert len(results.sentences) == 2 * (3 * 3 + 2)  # three scores, and two against changed faces
     test = results.test.set_index(["row", "seed"])
     differences = [
         test.loc[("share_1_teacher_1", seed), ["ccc_valence", "ccc_arousal"]].mean()

@@ -226,3 +226,22 @@ def test_what_one_gets_for_nothing():
     assert best["au_accuracy"] == nothing["au_accuracy"].max()
     assert best["mse_arousal"] == nothing["mse_arousal"].min()
     assert for_nothing(Labels.empty(3), test).at["majority", "au_accuracy"] == pytest.approx(1 - truth.mean())
+
+
+def test_average_precision_is_the_mean_precision_at_each_active_frame():
+    rng = np.random.default_rng(0)
+    units = (rng.random((200, 8)) < 0.3).astype(np.float32)
+    units[:, 3] = 0  # never active: does not count
+    known = rng.random((200, 8)) < 0.8
+    likely = rng.random((200, 8))
+    labels = replace(Labels.empty(200), action_units=units * known, has_action_units=known)
+    wanted = []
+    for unit in (0, 1, 2, 4, 5, 6, 7):
+        hits, precisions = 0, []
+        for rank, frame in enumerate(sorted(np.flatnonzero(known[:, unit]), key=lambda i: -likely[i, unit]), 1):
+            if units[frame, unit]:
+                hits += 1
+                precisions.append(hits / rank)
+        wanted.append(np.mean(precisions))
+    found = score(pd.DataFrame(likely, columns=ACTION_UNITS), labels)
+    assert found["au_average_precision"] == pytest.approx(np.mean(wanted))

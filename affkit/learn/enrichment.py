@@ -42,11 +42,12 @@ ARMS = {
     "discriminator": "and generated ones, labelled by the discriminator",
     "teacher": "and generated ones, labelled by the teacher",
 }
-SCORES = VA_SCORES + AU_SCORES
+AP = "au_average_precision"
+SCORES = (*VA_SCORES, *AU_SCORES, AP)
 COUNTED = {"people": "people", "real": "labelled_faces", "added": "added_faces"}
 GIVEN = {"V-A given": "va", "AUs given": "au", "active": "active"}
 """Columns of the table: of how many faces, and what share of the labels of those that are added."""
-CLAIMED = {"CCC": VA_SCORES, "F1": ("au_f1_weighted", "au_f1_macro")}
+CLAIMED = {"CCC": VA_SCORES, "F1": ("au_f1_weighted", "au_f1_macro"), "AP": (AP,)}
 
 
 def enrich(plan: EnrichPlan, progress: bool = True) -> Results:
@@ -140,8 +141,8 @@ def _claims(plan: EnrichPlan) -> Iterator[Claim]:
 
 def gains(results: Results) -> pd.DataFrame:
     """What added faces change on the test set, seed by seed: a row a run, ``share``, ``arm``, ``amount``,
-    ``seed``, and the differences from real faces alone in ``CCC`` and ``F1``, means of what they are claimed
-    about."""
+    ``seed``, and the differences from real faces alone in ``CCC``, ``F1`` and ``AP``: each the mean of
+    the scores in :data:`CLAIMED`."""
     runs = results.test.dropna(subset=["share"])
     scores = pd.DataFrame({name: runs[list(columns)].mean(axis=1) for name, columns in CLAIMED.items()})
     keys = ["share", "seed"]

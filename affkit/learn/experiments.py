@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
-from sklearn.metrics import mean_squared_error
+from sklearn.metrics import average_precision_score, mean_squared_error
 from tqdm import tqdm
 
 from affkit.data.joint import without_labels
@@ -38,7 +38,7 @@ from affkit.data.partition import Partition, read_partition
 from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
-from affkit.labels import Labels
+from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn.predict import VA, evaluate
 from affkit.learn.runs import STATE, fingerprint
 
@@ -257,12 +257,27 @@ def one_thread() -> Iterator[None]:
 
 
 def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
-    """What :func:`~affkit.learn.predict.evaluate` gives, and ``mse_valence`` and ``mse_arousal``."""
+    """What :func:`~affkit.learn.predict.evaluate` gives, ``mse_valence``, ``mse_arousal``, and
+    ``au_average_precision``.
+
+    The last one is the mean over the action units of the area under precision against recall. Unlike F1 it
+    needs no threshold, so a network that ranks faces well but is never sure is not taken for one that has
+    learned nothing. Units without an active frame in ``labels`` do not count.
+    """
     scores = evaluate(predictions, labels)
     for name in VA:
         if f"ccc_{name}" in scores:
             pairs = getattr(labels, name)[labels.has_va], predictions[name].to_numpy()[labels.has_va]
             scores[f"mse_{name}"] = float(mean_squared_error(*pairs))
+    labels = labels.with_action_units(ACTION_UNITS)
+    active = (labels.action_units == 1) & labels.has_action_units  # (N, 8)
+    if ACTION_UNITS[0] in predictions and active.any():
+        areas = []
+        for unit in np.flatnonzero(active.any(axis=0)):
+            seen = labels.has_action_units[:, unit]
+            likely = predictions[ACTION_UNITS[unit]].to_numpy()[seen]
+            areas.append(average_precision_score(active[seen, unit], likely))
+        scores["au_average_precision"] = float(np.mean(areas))
     return scores
 
 

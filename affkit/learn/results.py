@@ -18,13 +18,14 @@ SCORE_NAMES = {
     "au_f1_weighted": "F1 weighted",
     "au_f1_macro": "F1 macro",
     "au_accuracy": "accuracy",
+    "au_average_precision": "AP",
     "expression_accuracy": "accuracy",
     "expression_f1_weighted": "F1 weighted",
     "expression_f1_macro": "F1 macro",
     "mse_valence": "MSE-V",
     "mse_arousal": "MSE-A",
 }
-"""Scores and their names in the tables of the paper, which have no MSE; of an MSE less is better."""
+"""Scores and their names in the tables; the paper has no MSE and no AP. Of an MSE less is better."""
 VA_SCORES = ("ccc_valence", "ccc_arousal")
 AU_SCORES = ("au_f1_weighted", "au_f1_macro", "au_accuracy")
 EXPRESSION_SCORES = ("expression_accuracy", "expression_f1_weighted", "expression_f1_macro")

@@ -132,14 +132,14 @@ def label_share_curves(
 
 
 def enrichment_gains(results: Results, title: str = "") -> Figure:
-    """What added faces change: a column a share of labels, CCC above F1, 0 is real faces alone.
+    """What added faces change: a column a share of labels, a row a score, 0 is real faces alone.
 
     A small dot a seed, a diamond their mean, a line its 95% interval, as in the claims. ``results`` are those
     of :func:`affkit.learn.enrichment.enrich`.
     """
     table, by = enrichment.gains(results), ["arm", "amount"]
     shares, arms = sorted(table["share"].unique()), list(table.groupby(by, observed=True).groups)
-    size = {"figsize": (11, 1.6 + 0.7 * len(arms)), "sharex": True, "sharey": True}
+    size = {"figsize": (11, 1.6 + 1.0 * len(arms)), "sharex": True, "sharey": True}
     figure, axes = plt.subplots(len(enrichment.CLAIMED), len(shares), squeeze=False, **size)
     for score, line in zip(enrichment.CLAIMED, axes, strict=True):
         for share, axis in zip(shares, line, strict=True):
