@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from affkit.data.store import Store
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn import gan_experiments
-from affkit.learn.experiments import Trial, run_trial
+from affkit.learn.experiments import Trial, run_trial, score
 from affkit.learn.for_nothing import best_for_nothing, for_nothing
 from affkit.learn.gan_experiments import GanPlan
 from affkit.learn.predict import predict_store
@@ -238,7 +239,8 @@ def test_average_precision_is_the_mean_precision_at_each_active_frame():
     wanted = []
     for unit in (0, 1, 2, 4, 5, 6, 7):
         hits, precisions = 0, []
-        for rank, frame in enumerate(sorted(np.flatnonzero(known[:, unit]), key=lambda i: -likely[i, unit]), 1):
+        seen = np.flatnonzero(known[:, unit])
+        for rank, frame in enumerate(seen[np.argsort(-likely[seen, unit])], 1):
             if units[frame, unit]:
                 hits += 1
                 precisions.append(hits / rank)
