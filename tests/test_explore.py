@@ -312,7 +312,7 @@ def test_what_it_cannot_open_is_told_in_one_line(folder):
     with pytest.raises(UserError, match="holds weights of discriminator, needed are those of generator"):
         Explorer.open(folder / "discriminator.safetensors")
     with pytest.raises(UserError, match="generator, which reads no faces"):
-        Explorer.open(generator, reader=generator)
+        Explorer.open(generator, readers=[generator])
     torch.save({"a": torch.zeros(1)}, folder / "old.pt")
     with pytest.raises(UserError, match="is a pickle"):
         Explorer.open(folder / "old.pt")
@@ -327,7 +327,7 @@ def test_what_it_cannot_open_is_told_in_one_line(folder):
 def test_a_larger_reader_reads_enlarged_faces(folder):
     torch.manual_seed(0)
     save_checkpoint(folder / "f.safetensors", FeatureNet(FeatureNetConfig(2, image_size=48, channels=2)))
-    browser = Explorer.open(folder / "generator.safetensors", reader=folder / "f.safetensors")
+    browser = Explorer.open(folder / "generator.safetensors", readers=[folder / "f.safetensors"])
     assert browser.readings()["f"].index[0] == "valence"
 
 

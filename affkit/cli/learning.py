@@ -265,6 +265,37 @@ def predict(
     typer.echo(f"{len(predictions)} faces in {out}")
 
 
+@app.command(epilog="Example: affkit browse --checkpoint data_samples/weights/gan_2/generator.safetensors")
+def browse(
+    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
+    reader: Annotated[
+        list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
+    ] = None,
+    directions: Annotated[
+        Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
+    ] = None,
+    favourites: Annotated[
+        Path, typer.Option(help="File of faces to come back to; films go beside it.")
+    ] = Path("favourites.json"),
+    data: Annotated[Path | None, typer.Option("--data", help="Training faces: a store or a pool.")] = None,
+    features: Annotated[Path | None, typer.Option(help="features.safetensors, for likeness.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="A corpus whose clips can be played.")] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+):
+    """Browse generated faces in the browser: sliders, locks, the V-A plane, films, favourites, photographs.
+
+    Networks beside the generator or one folder up are used without being named: discriminator.safetensors,
+    cnn.safetensors, affwildnet.safetensors and features.safetensors.
+    """
+    from affkit.show.standalone import serve_latent
+
+    files = {"favourites": favourites, "data": data, "features": features, "labels": labels}
+    serve_latent(checkpoint, reader or (), directions, port, browser, **files)
+
+
 @notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),

@@ -92,10 +92,15 @@ def face_in(picture: np.ndarray, size: int, detector: Detector | None = None, so
 
 def read_photograph(path: str | Path) -> np.ndarray:
     """A photograph, ``(H, W, 3)`` uint8 RGB, turned as it was held; UserError if OpenCV cannot read it."""
-    data = np.frombuffer(existing_file(path).read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return decode_photograph(existing_file(path).read_bytes(), path)
+
+
+def decode_photograph(data: bytes, source: str | Path = "picture") -> np.ndarray:
+    """The bytes of a photograph, as :func:`read_photograph`."""
+    values = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(values, cv2.IMREAD_COLOR) if values.size else None
     if picture is None:
-        raise UserError(path, "is not a picture that can be read", "give a JPEG or PNG file")
+        raise UserError(source, "is not a picture that can be read", "give a JPEG or PNG file")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 

@@ -4,7 +4,7 @@ A reader is a function of faces ``(N, S, S, 3)`` uint8 that returns a table of N
 such as ``valence`` or ``AU12``. Which network is behind it, or whether there is one, does not matter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -63,6 +63,39 @@ class NetworkReader:
             return pd.DataFrame(_read_frames(self.model, faces, self.source))
         with_fake = isinstance(self.model, Discriminator)
         return pd.DataFrame(predict_faces(self.model, faces, self.source, with_fake=with_fake))
+
+
+class JoinedReader:
+    """Several readers as one: a column that two of them have is the first one's.
+
+    Parameters
+    ----------
+    readers:
+        The readers, those to be believed most first.
+    faces:
+        Some faces ``(N, S, S, 3)`` uint8, such as will be read: they show which reader has which columns.
+    """
+
+    def __init__(self, readers: Sequence[Reader], faces: np.ndarray):
+        self._parts: list[tuple[Reader, list[str]]] = []
+        for reader in readers:
+            columns = [name for name in reader(faces[:1]).columns if name not in self.columns]
+            self._parts.append((reader, columns))
+
+    @property
+    def columns(self) -> list[str]:
+        """All that is read."""
+        return [name for _, columns in self._parts for name in columns]
+
+    def only(self, columns: Sequence[str]) -> "JoinedReader":
+        """A reader of some of the columns, which does not ask readers that have none of them."""
+        some = JoinedReader([], np.empty(0))
+        wanted = [(reader, [name for name in own if name in columns]) for reader, own in self._parts]
+        some._parts = [(reader, own) for reader, own in wanted if own]
+        return some
+
+    def __call__(self, faces: np.ndarray) -> pd.DataFrame:
+        return pd.concat([reader(faces)[columns] for reader, columns in self._parts], axis=1)
 
 
 def log_odds(reader: Reader) -> Reader:

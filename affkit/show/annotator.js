@@ -1,4 +1,4 @@
-// Part 4 of the page: the tool itself. annotator.py puts the parts together and answers what the page asks.
+// Part 5 of the annotation tool: the tool itself. annotator.py puts the parts together and answers what the page asks.
 // Frames are 0-based and ranges half open, as in Python; what people read is 1-based and inclusive.
 
 const POLL_MS = 2000;

@@ -35,7 +35,7 @@ JPEG_QUALITY = 80
 EXPORTS = {"abaw": "ABAW text", "table": "table (CSV)", "eaf": "ELAN", "boris": "BORIS"}
 """Format of :mod:`affkit.data.exchange` to its name in the menu."""
 
-_PARTS = ("annotator_player.js", "annotator_timeline.js", "annotator_layout.js", "annotator.js")
+_PARTS = ("page.js", "annotator_player.js", "annotator_timeline.js", "annotator_layout.js", "annotator.js")
 PAGE = [Path(__file__).with_name(name) for name in _PARTS]
 """The parts of the page, in the order in which they are put together."""
 
@@ -192,7 +192,7 @@ class AnnotationTool(anywidget.AnyWidget):
         the tool, at the latest when Python exits.
     """
 
-    # One module of four parts, without a build step: a browser has no way to import files from here.
+    # One module of five parts, without a build step: a browser has no way to import files from here.
     _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
     _css = Path(__file__).with_name("annotator.css")
 

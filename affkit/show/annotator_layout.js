@@ -1,4 +1,4 @@
-// Part 3 of the page: its elements. What they do is said in part 4.
+// Part 4 of the annotation tool: its elements. What they do is said in part 5.
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 
@@ -52,31 +52,6 @@ const HELP = [
   ["C", "it needs a change"],
   ["?", "this card"],
 ];
-
-/** A new element: `text` only ever becomes text, `title` is also what a screen reader says, `on` are listeners. */
-function element(tag, options = {}, ...children) {
-  const { text, title, on = {}, ...attributes } = options;
-  const node = document.createElement(tag);
-  if (text !== undefined) node.textContent = text;
-  if (title) retitle(node, title);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  for (const [name, listener] of Object.entries(on)) node.addEventListener(name, listener);
-  node.append(...children);
-  return node;
-}
-
-function retitle(node, title) {
-  node.title = title;
-  node.setAttribute("aria-label", title);
-}
-
-const block = (name, ...children) => element("div", { class: name }, ...children);
-
-function choice(title, options, onChoice = () => {}) {
-  const node = element("select", { title }, ...options.map(([value, text]) => element("option", { value, text })));
-  node.addEventListener("change", () => onChoice(node.value));
-  return node;
-}
 
 /** Makes all elements of the tool, puts them into its root, and returns those that change. */
 function layOut(root, facts, actions, timeline, { onLane, onSpeed }) {

@@ -1,46 +1,4 @@
-// Part 1 of the page: questions to the kernel, and where we are in the clip.
-
-const ANSWER_MS = 3000; // a kernel that says nothing for so long is taken for gone, until it answers
-const NOT_CONNECTED = "not connected: your last saved change is kept";
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-/** Questions to the kernel and their answers, told apart by tokens: several pages may share one kernel. */
-class Link {
-  constructor(model, onConnected, onLate) {
-    Object.assign(this, { model, onConnected, onLate });
-    this.page = Math.random().toString(36).slice(2);
-    this.asked = 0;
-    this.waiting = new Map();
-    this.listener = (reply, buffers) => this.receive(reply, buffers);
-    model.on("msg:custom", this.listener);
-  }
-
-  /** Resolves to {reply, buffers}; rejects when no answer came in time. */
-  ask(message) {
-    const token = `${this.page}:${this.asked++}`;
-    return new Promise((resolve, reject) => {
-      const late = () => { this.waiting.delete(token); this.onConnected(false); reject(new Error(NOT_CONNECTED)); };
-      this.waiting.set(token, { resolve, timer: setTimeout(late, ANSWER_MS) });
-      try { this.model.send({ ...message, token }); } catch { /* the channel is closed: the timer tells */ }
-    });
-  }
-
-  receive(reply, buffers) {
-    if (!String(reply.token).startsWith(`${this.page}:`)) return;
-    this.onConnected(true);
-    const asked = this.waiting.get(reply.token);
-    if (!asked) { this.onLate(reply); return; }
-    clearTimeout(asked.timer);
-    this.waiting.delete(reply.token);
-    asked.resolve({ reply, buffers });
-  }
-
-  close() {
-    this.model.off("msg:custom", this.listener);
-    for (const { timer } of this.waiting.values()) clearTimeout(timer);
-  }
-}
+// Part 2 of the annotation tool: where we are in the clip.
 
 /** Where we are in the clip. Asks for one picture at a time, always the newest that is wanted. */
 class Player {

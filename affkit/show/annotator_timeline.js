@@ -1,4 +1,4 @@
-// Part 2 of the page: the time line under the picture.
+// Part 3 of the page: the time line under the picture.
 
 // Heights and the left margin in pixels; the colours are those of annotator.css.
 const GUTTER = 104, RULER = 20, TRACES = 60, LANE = 22, SCROLL = 14, MARGIN = 8;

@@ -22,7 +22,7 @@ from affkit.learn.gan import Z_SIZE, Generator, sample_z
 from affkit.learn.latent import along, clip_z, neighbours, project_off, truncate
 from affkit.learn.predict import VA
 from affkit.learn.reach import Found, Seeker
-from affkit.learn.readers import NetworkReader, Reader, log_odds
+from affkit.learn.readers import JoinedReader, NetworkReader, Reader, log_odds
 
 LOOKS = 10  # first principal directions, which change who it is: the learned ones are kept apart from them
 LEAST_LEFT = 0.05  # of a direction's length, after the locked ones are taken out; with less it stands still
@@ -76,22 +76,20 @@ class Explorer:
     directions:
         Those that have sliders.
     readers:
-        Name to what reads the face that is shown, the first one in log odds being the reader that locks and
-        :meth:`seek` go by.
+        Name to what reads the face that is shown. Locks and :meth:`seek` go by the first one that has the
+        reading in question.
 
     Attributes
     ----------
     state:
         What is shown now.
-    reader:
-        The first of the readers, in log odds.
     """
 
     def __init__(
         self, generator: Generator, directions: Directions, readers: Mapping[str, Reader], seed: int = 0
     ):
         self.generator, self.directions, self.readers = generator, directions, dict(readers)
-        self.reader = log_odds(next(iter(self.readers.values())))
+        self._joined = JoinedReader(list(self.readers.values()), faces_at(generator, np.zeros((1, Z_SIZE))))
         self.key = model_key(generator)
         self.state = State(_base(seed), np.zeros(Z_SIZE), seed, 1.0, {}, {})
         self._done: list[State] = []
@@ -103,7 +101,7 @@ class Explorer:
     def open(
         cls,
         checkpoint: str | Path,
-        reader: str | Path | None = None,
+        readers: Sequence[str | Path] = (),
         directions: str | Path | None = None,
         seed: int = 0,
         progress: bool = False,
@@ -112,12 +110,13 @@ class Explorer:
 
         Parameters
         ----------
-        reader:
-            Checkpoint of the network whose readings give the directions; by default the
-            ``discriminator.safetensors`` beside the generator.
+        readers:
+            Checkpoints of networks whose readings give the directions; of a reading that two of them have,
+            the first one's counts. The ``discriminator.safetensors`` beside the generator comes last, if it
+            is there.
         directions:
             A file to keep the directions in: read if it is there, else learned, which takes up to a minute,
-            and written.
+            and written. By default the ``directions.safetensors`` beside the generator, if it is there.
 
         Raises
         ------
@@ -125,15 +124,27 @@ class Explorer:
             If a file is missing or is not what it should be.
         """
         generator, _ = load_checkpoint(checkpoint, "generator")
-        path = Path(reader or Path(checkpoint).with_name("discriminator.safetensors"))
-        network = NetworkReader(path, enlarge=True)
+        beside, shipped = (
+            Path(checkpoint).with_name(f"{name}.safetensors") for name in ("discriminator", "directions")
+        )
+        paths = [Path(path) for path in readers]
+        if not paths or (beside.exists() and beside not in paths):
+            paths.append(beside)
+        networks = {path.stem: NetworkReader(path, enlarge=True) for path in paths}
+        if directions is None and shipped.exists():
+            directions = shipped
         if directions is not None and Path(directions).exists():
             found = read_directions(directions, model_key(generator))
         else:
-            found = browser_directions(generator, network, progress)
+            joined = JoinedReader(list(networks.values()), faces_at(generator, np.zeros((1, Z_SIZE))))
+            found = browser_directions(generator, joined, progress)
             if directions is not None:
                 write_directions(directions, found, model_key(generator))
-        return cls(generator, found, {path.stem: network}, seed)
+        return cls(generator, found, networks, seed)
+
+    def reader_of(self, columns: Sequence[str]) -> Reader:
+        """What reads some columns, in log odds: of each column the first reader that has it."""
+        return log_odds(self._joined.only(columns))
 
     # What is shown
 
@@ -175,13 +186,14 @@ class Explorer:
         """The faces of ``z`` ``(N, 100)``: ``(N, S, S, 3)`` uint8."""
         return faces_at(self.generator, z)
 
-    def leaks(self, name: str, num_faces: int = 50) -> pd.DataFrame:
+    def leaks(self, name: str, num_faces: int = 50, locked: Sequence[str] | None = None) -> pd.DataFrame:
         """What moving ``name`` does to locked readings of other faces, before and after it is projected off.
 
-        See :func:`~affkit.learn.direction_quality.leak_table`.
+        See :func:`~affkit.learn.direction_quality.leak_table`. ``locked`` are by default those that are now.
         """
-        locked = [lock for lock in self.state.locks if lock != name]
-        return leak_table(self.generator, self.reader, self.directions, name, locked, num_faces=num_faces)
+        locked = [lock for lock in self.state.locks if lock != name] if locked is None else locked
+        reader = self.reader_of([name, *locked])
+        return leak_table(self.generator, reader, self.directions, name, locked, num_faces=num_faces)
 
     # What can be done
 
@@ -244,7 +256,8 @@ class Explorer:
         if not held:
             return pd.DataFrame(columns=["held", "before", "after"])
         basis = self.directions.some(list(held)).vectors
-        seeker = Seeker(self.generator, self.reader, self.state.place, basis, list(held), SETTLE_SURVEY)
+        reader = self.reader_of(list(held))
+        seeker = Seeker(self.generator, reader, self.state.place, basis, list(held), SETTLE_SURVEY)
         found = seeker.seek(list(held.values()), SETTLE_ROUNDS)
         table = {"held": found.wanted, "before": seeker.readings[0], "after": found.reading}
         self.state = replace(self.state, edit=self.state.edit + found.place @ basis)
@@ -262,7 +275,8 @@ class Explorer:
                 if name in self.state.locks:
                     raise UserError(name, "is locked", "unlock it to move it")
             ways = np.stack([self.way(name) for name in VA])
-            self._seeker = self.state, Seeker(self.generator, self.reader, self.state.place, ways, VA)
+            reader = self.reader_of(VA)
+            self._seeker = self.state, Seeker(self.generator, reader, self.state.place, ways, VA)
         start, seeker = self._seeker
         found = seeker.seek((valence, arousal), rounds)
         sliders = {name: start.sliders.get(name, 0.0) + found.place[i] for i, name in enumerate(VA)}
@@ -322,8 +336,9 @@ class Explorer:
         self.finish()
 
     def _reading(self, name: str) -> float | None:
-        table = self.reader(self.picture()[None])
-        return float(table[name].iloc[0]) if name in table else None
+        if name not in self._joined.columns:
+            return None
+        return float(self.reader_of([name])(self.picture()[None])[name].iloc[0])
 
     def _check(self, name: str) -> None:
         if name not in self.directions:

@@ -1,4 +1,4 @@
-"""The annotation tool as a page of its own, for people who want no notebook around it.
+"""The annotation tool and the latent browser as pages of their own, with no notebook around them.
 
 Voila runs a notebook of one cell and shows what comes out. It answers this machine only, asks for a token
 that is made anew each time, and its page fetches nothing from elsewhere (``voila/templates/affkit``).
@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from affkit.errors import UserError
 from affkit.show.annotator import AnnotationDesk
 
 TEMPLATES = Path(__file__).parent / "voila"
-CELL = "from affkit.show.annotator import annotator\n\nannotator(**{arguments!r})"
+CELL = "from affkit.show.{module} import {name}\n\n{name}(**{arguments!r})"
 # What the page needs: anything else that is installed for JupyterLab stays out.
 EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
 
@@ -51,16 +52,60 @@ def serve(
     AnnotationDesk.open(video, Path(project), annotator_name, task).close()
     video, project = str(Path(video).absolute()), str(Path(project).absolute())
     arguments = {"video": video, "project": project, "annotator_name": annotator_name, "task": task}
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = new_notebook(cells=[new_code_cell(CELL.format(arguments=arguments))])
-    notebook.metadata = {"kernelspec": kernel, "title": "Annotation tool"}
+    cell = CELL.format(module="annotator", name="annotator", arguments=arguments)
+    _serve(cell, "Annotation tool", "every change is saved at once; Ctrl+C ends the tool", port, browser)
+
+
+def serve_latent(
+    checkpoint: str | Path,
+    readers: Sequence[str | Path] = (),
+    directions: str | Path | None = None,
+    port: int = 0,
+    browser: bool = True,
+    **files: str | Path | None,
+) -> None:
+    """Show :func:`~affkit.show.latent_browser.latent_browser` as a page on 127.0.0.1 until Ctrl+C.
+
+    Directions that are in no file yet are learned first, with a bar, and kept until the end of the page.
+
+    Parameters
+    ----------
+    checkpoint, readers, directions, files:
+        As there.
+    port, browser:
+        As for :func:`serve`.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or is not what it should be, or the port is taken.
+    """
+    from affkit.show.latent_browser import open_desk
+
+    _free_port(port)
     with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
-        path = Path(folder) / "annotation tool.ipynb"
+        if directions is None and not Path(checkpoint).with_name("directions.safetensors").exists():
+            directions = Path(folder) / "directions.safetensors"
+        open_desk(checkpoint, readers, directions, progress=True, **files)
+        arguments = {"checkpoint": checkpoint, "directions": directions, **files}
+        arguments = {name: str(Path(path).absolute()) for name, path in arguments.items() if path is not None}
+        arguments["readers"] = [str(Path(path).absolute()) for path in readers]
+        cell = CELL.format(module="latent_browser", name="latent_browser", arguments=arguments)
+        _serve(cell, "Latent browser", "Ctrl+C ends it", port, browser)
+
+
+def _serve(cell: str, title: str, words: str, port: int, browser: bool) -> None:
+    """Show what one cell gives, until Ctrl+C; ``words`` are printed below the address."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=[new_code_cell(cell)])
+    notebook.metadata = {"kernelspec": kernel, "title": title}
+    with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
+        path = Path(folder) / f"{title.lower()}.ipynb"
         nbformat.write(notebook, path)
-        _run_voila(path, _free_port(port), browser)
+        _run_voila(path, _free_port(port), browser, words)
 
 
-def _run_voila(notebook: Path, port: int, browser: bool) -> None:
+def _run_voila(notebook: Path, port: int, browser: bool, words: str) -> None:
     from tornado.ioloop import IOLoop
     from traitlets.config import Config
     from voila.app import Voila
@@ -70,7 +115,7 @@ def _run_voila(notebook: Path, port: int, browser: bool) -> None:
         """Its first page finds a kernel that is at work already; none waits for a second one."""
 
         def init_settings(self) -> dict:
-            settings = super().init_settings()  # starts the kernel, which opens the clip
+            settings = super().init_settings()  # starts the kernel, which opens the files
             self.kernel_manager.kernel_pools_config = {"default": {"pool_size": 0}}
             return settings
 
@@ -91,9 +136,9 @@ def _run_voila(notebook: Path, port: int, browser: bool) -> None:
     config.VoilaConfiguration = Config(template="affkit", extension_allowlist=EXTENSIONS, preheat_kernel=True)
     app = OnePage(config=config)
     app.initialize([str(notebook)])
-    address = f"annotation tool: http://127.0.0.1:{port}/?token={token}"
+    address = f"{notebook.stem}: http://127.0.0.1:{port}/?token={token}"
     # Said by the loop of the server, which turns only when the page can be asked for.
-    say = partial(print, address, "every change is saved at once; Ctrl+C ends the tool", sep="\n", flush=True)
+    say = partial(print, address, words, sep="\n", flush=True)
     IOLoop.current().add_callback(say)
     app.start()
 
