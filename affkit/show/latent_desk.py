@@ -5,7 +5,7 @@ while a slider is dragged. Pictures go as raw bytes, ``(N, S, S, 3)`` uint8: fac
 them would take longer than sending them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from affkit.labels import ACTION_UNIT_NAMES
 from affkit.learn.directions import faces_at
 from affkit.learn.generate import write_picture
 from affkit.learn.latent import walk
+from affkit.learn.predict import VA
 from affkit.show.explore import Explorer
 from affkit.show.favourites import Favourites
 from affkit.show.film_strip import film_strip, write_film
@@ -109,8 +110,8 @@ class LatentDesk:
         facts = {
             "size": explorer.generator.config.image_size,
             "limit": SLIDER_LIMIT,
-            "directions": [self._describe(name) for name in explorer.directions.names],
-            "seeks": all(name in explorer.directions for name in ("valence", "arousal")),
+            "directions": [self._describe(name) for name in va_first(explorer.directions.names)],
+            "seeks": all(name in explorer.directions for name in VA),
             "near": shelf.training is not None,
             "projects": shelf.feature_net is not None,
             "clips": list(shelf.clips),
@@ -167,7 +168,9 @@ class LatentDesk:
 
     def _read(self, ask: dict, buffers: list) -> Reply:
         readings = self.explorer.readings()
-        plain = {name: [[key, float(value)] for key, value in row.items()] for name, row in readings.items()}
+        plain = {
+            name: [[key, float(row[key])] for key in va_first(row.index)] for name, row in readings.items()
+        }
         return {"readings": plain, "revision": self.revision}, []
 
     # Other faces
@@ -257,3 +260,12 @@ class LatentDesk:
         if self.job is not None:
             self.job.stop()
         return {}, []
+
+
+def va_first(names: Iterable[str]) -> list[str]:
+    """Valence and arousal, then the others as they come.
+
+    >>> va_first(["AU1", "valence", "fake", "arousal"])
+    ['valence', 'arousal', 'AU1', 'fake']
+    """
+    return sorted(names, key=lambda name: VA.index(name) if name in VA else len(VA))

@@ -83,12 +83,12 @@ function layOut(root, facts, actions) {
       block("afl-group", element("span", { text: "seed" }), parts.seed, button("random")),
       block("afl-group afl-right", ...["undo", "redo", "reset", "help"].map(button))),
     block("afl-top",
-      block("afl-left", block("afl-stage", parts.face), parts.truncation.node, block("afl-row", parts.name, keep)),
+      block("afl-left", block("afl-stage", parts.face), parts.truncation.node, block("afl-row", parts.name, keep),
+        block("afl-said", parts.message, parts.offline)),
       block("afl-middle", parts.sets, parts.sliders),
       block("afl-aside", facts.seeks ? actions.plane.canvas : "", parts.readings)),
     element("div", { class: "afl-tabs", role: "tablist", "aria-label": "More" }, ...tabs),
     ...Object.values(parts.panels),
-    block("afl-foot", parts.message, parts.offline),
     parts.help,
   );
   return parts;
@@ -105,7 +105,8 @@ function helpOver(onClose) {
 
 /** What the networks read: a row a reading, a column a network. */
 function fillReadings(table, readings) {
-  const readers = Object.keys(readings), rows = [...new Set(readers.flatMap((name) => readings[name].map(([key]) => key)))];
+  const readers = Object.keys(readings), keys = new Set(readers.flatMap((name) => readings[name].map(([key]) => key)));
+  const first = ["valence", "arousal"].filter((key) => keys.has(key)), rows = [...new Set([...first, ...keys])];
   const head = element("tr", {}, element("th", {}), ...readers.map((name) => element("th", { scope: "col", text: name, title: name })));
   const body = rows.map((key) => element("tr", {}, element("th", { scope: "row", text: key }), ...readers.map((name) => {
     const found = readings[name].find(([own]) => own === key);
