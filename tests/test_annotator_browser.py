@@ -5,13 +5,13 @@ import select
 import signal
 import subprocess
 import sys
-from base64 import b64encode
 from contextlib import contextmanager
 from uuid import uuid4
 
 import nbformat
 import numpy as np
 import pytest
+from bare import show_bare
 from browser import browse, jupyterlab, run_all
 from nbformat.v4 import new_code_cell, new_notebook
 from videos import read_number, write_numbered
@@ -216,38 +216,14 @@ def test_playing_keeps_time_and_loops(chromium, tmp_path):
         assert watched.errors == [] and watched.outside == []
 
 
-# The page alone; its kernel is the function `answer` of the test. While `held` is a list, answers wait.
-BARE = """async source => {
-    const address = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-    const { default: widget } = await import(address);
-    const listeners = new Set();
-    const send = async message => {
-        const [reply, buffers] = await window.answer(message);
-        const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-        const views = buffers.map(text => new DataView(bytes(text).buffer));
-        const deliver = () => listeners.forEach(listener => listener(reply, views));
-        window.held ? window.held.push(deliver) : deliver();
-    };
-    const model = { on: (_, f) => listeners.add(f), off: (_, f) => listeners.delete(f), send };
-    window.held = [];
-    window.release = () => { window.held.forEach(deliver => deliver()); window.held = null; };
-    window.remove = widget.render({ model, el: document.body });
-}"""
-
-
 def test_a_kernel_that_answers_late(chromium, tmp_path):
     write_numbered(tmp_path / "clip.mp4", FRAMES)
     desk = AnnotationDesk.open(tmp_path / "clip.mp4", tmp_path / "faces.affkit", "Ada", "au")
 
-    def answer(message):
-        reply, buffers = desk.handle(message)
-        return [reply, [b64encode(buffer).decode() for buffer in buffers]]
-
     with browse(chromium, tmp_path / "profile") as watched:
         page = watched.page
         page.clock.install()
-        page.expose_function("answer", answer)
-        page.evaluate(BARE, AnnotationTool._esm)
+        show_bare(page, AnnotationTool, lambda message, _: desk.handle(message), held=True)
         page.clock.run_for(4000)
         assert page.inner_text(".afk") == "not connected: your last saved change is kept"
         page.evaluate("release()")  # too late for the first question, in time for the second
