@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -186,3 +189,26 @@ def pixels_after(page: Page, selector: str, before: bytes, seconds: float = 20) 
             return now
         page.wait_for_timeout(50)
     raise AssertionError(f"{selector}: the picture did not change in {seconds} s")
+
+
+# Tests that run in the background of a shell are deaf to Ctrl+C, and so would be what they start.
+WITH_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from affkit.cli import main; main()"
+)
+
+
+@contextmanager
+def standalone(folder: Path, *words: str) -> Iterator[str]:
+    """A command of affkit that serves a page, started in ``folder``; yields the address that it says."""
+    command = [sys.executable, "-c", WITH_CTRL_C, *words]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert select.select([server.stdout], [], [], 120)[0], "no address in two minutes"
+        yield re.search(r"http://127\.0\.0\.1:\d+/\S*", server.stdout.readline()).group()
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(20)
+        finally:
+            server.kill()

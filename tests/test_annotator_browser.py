@@ -1,10 +1,6 @@
 """The annotation tool in a real browser: in JupyterLab, and as a page of its own."""
 
 import re
-import select
-import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -12,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 from bare import show_bare
-from browser import browse, jupyterlab, run_all
+from browser import browse, jupyterlab, run_all, standalone
 from nbformat.v4 import new_code_cell, new_notebook
 from videos import read_number, write_numbered
 
@@ -21,6 +17,7 @@ from affkit.show.annotator import AnnotationDesk, AnnotationTool
 
 pytestmark = pytest.mark.browser
 FRAMES = 90
+ALONE = ("annotate", "clip.mp4", "--project", "faces.affkit", "--no-browser")
 CELL = """\
 from affkit.show.annotator import annotator
 
@@ -243,41 +240,10 @@ def test_a_kernel_that_answers_late(chromium, tmp_path):
     desk.close()
 
 
-# Tests that run in the background of a shell are deaf to Ctrl+C, and so would be what they start.
-WITH_CTRL_C = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from affkit.cli import main; main()"
-)
-
-
-@contextmanager
-def standalone(folder, *options):
-    command = [
-        sys.executable,
-        "-c",
-        WITH_CTRL_C,
-        "annotate",
-        "clip.mp4",
-        "--project",
-        "faces.affkit",
-        "--no-browser",
-    ]
-    server = subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE, text=True)
-    try:
-        assert select.select([server.stdout], [], [], 120)[0], "no address in two minutes"
-        yield re.search(r"http://127\.0\.0\.1:\d+/\S*", server.stdout.readline()).group()
-    finally:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(20)
-        finally:
-            server.kill()
-
-
 def test_a_page_of_its_own(chromium, tmp_path):
     write_numbered(tmp_path / "clip.mp4", FRAMES)
     with (
-        standalone(tmp_path, "--annotator", "Ada") as address,
+        standalone(tmp_path, *ALONE, "--annotator", "Ada") as address,
         browse(chromium, tmp_path / "profile") as watched,
     ):
         watched.page.goto(address)
@@ -292,7 +258,7 @@ def test_a_page_of_its_own(chromium, tmp_path):
 
 def test_a_page_of_its_own_wants_its_token(chromium, tmp_path):
     write_numbered(tmp_path / "clip.mp4", 5)
-    with standalone(tmp_path) as address, browse(chromium, tmp_path / "profile") as watched:
+    with standalone(tmp_path, *ALONE) as address, browse(chromium, tmp_path / "profile") as watched:
         watched.page.goto(address.split("?")[0])
         assert "/login" in watched.page.url
         assert watched.page.locator(".afk").count() == 0

@@ -8,8 +8,9 @@ const SETS = { reading: "readings", pca: "principal", z: "numbers of z" };
 
 /** Sends one change at a time. Of several that wait with the same key only the newest is sent: no slider lags. */
 class Newest {
-  constructor(link, onAnswer, onRest) {
-    Object.assign(this, { link, onAnswer, onRest, waiting: new Map(), running: false });
+  constructor(link, root, onAnswer, onRest) {
+    root.setAttribute("aria-busy", "false");
+    Object.assign(this, { link, root, onAnswer, onRest, waiting: new Map(), running: false });
   }
 
   put(key, message, time) {
@@ -20,6 +21,7 @@ class Newest {
   async run() {
     if (this.running) return;
     this.running = true;
+    this.root.setAttribute("aria-busy", "true");
     try {
       while (this.waiting.size) {
         const [[key, { message, time }]] = this.waiting;
@@ -30,13 +32,14 @@ class Newest {
       }
     } catch { this.waiting.clear(); /* nobody answered, and the link has said so */ }
     this.running = false;
+    this.root.setAttribute("aria-busy", "false");
   }
 }
 
 class Browser {
   constructor(link, root, { facts, state }, buffers) {
     Object.assign(this, { link, root, facts, state, set: "reading", count: 0, lastRead: 0, onceOnly: 0 });
-    this.newest = new Newest(link, (...answer) => this.answered(...answer), (rests) => this.readAgain(rests));
+    this.newest = new Newest(link, root, (...answer) => this.answered(...answer), (rests) => this.readAgain(rests));
     const seek = ([valence, arousal], time) => this.change("seek", { kind: "seek", valence, arousal }, time);
     this.plane = new Plane(seek);
     this.plane.onPoint = seek;
@@ -132,15 +135,16 @@ class Browser {
     const { state, parts } = this;
     if (!parts) return;
     for (const [name, { node, range, set, lock }] of this.lines) {
-      if (typeof name === "number") { set(state.z[name]); continue; }
+      const ahead = this.newest.waiting.has(typeof name === "number" ? `z ${name}` : `move ${name}`);
+      if (typeof name === "number") { if (!ahead) set(state.z[name]); continue; }
       const locked = name in state.locks, still = state.still.includes(name);
-      set(state.sliders[name] ?? 0);
+      if (!ahead) set(state.sliders[name] ?? 0); // else the slider is further than this answer
       range.disabled = locked;
       lock.setAttribute("aria-pressed", String(locked));
       lock.textContent = locked ? "locked" : "lock";
       node.classList.toggle("afl-still", still); // next to nothing of it is left beside what is locked
     }
-    parts.truncation.set(state.truncation);
+    if (!this.newest.waiting.has("truncation")) parts.truncation.set(state.truncation);
     if (document.activeElement !== parts.seed) parts.seed.value = state.seed ?? "";
     parts.buttons.undo.disabled = !state.can_undo;
     parts.buttons.redo.disabled = !state.can_redo;
