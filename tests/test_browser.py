@@ -107,6 +107,70 @@ def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
     assert watched.errors == [] and watched.outside == []
 
 
+def drawn_frame(page):
+    """Which frame of the toy is seen: its grey level says so."""
+    picture = np.frombuffer(pixels(page, PICTURE), np.uint8).reshape(24, 32, 4)
+    (level,) = np.unique(picture[..., :3])
+    return level / 20
+
+
+def test_a_hundred_events_in_two_seconds_end_on_the_right_frame(lab, tmp_path):
+    page = lab(write_toy(tmp_path, TOY)).page
+    page.wait_for_selector(PICTURE)
+    handle, track = page.locator(HANDLE), page.locator(".affkit-frame-slider .noUi-target").bounding_box()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    for number in range(100):
+        page.mouse.move(track["x"] + (number * 37 % 100) / 100 * track["width"], middle)
+        page.wait_for_timeout(10)
+    page.mouse.move(track["x"] + 0.67 * track["width"], middle)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
+    assert shown == 6 and drawn_frame(page) == shown
+
+
+def test_a_kernel_that_dies_under_a_slider_is_told(lab, tmp_path):
+    page = lab(write_toy(tmp_path, TOY)).page
+    page.wait_for_selector(PICTURE)
+    kernel = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    page.evaluate(f"{kernel}.requestExecute({{code: {kill!r}}}); 0")
+    page.get_by_role("dialog").filter(has_text="Kernel").wait_for()
+
+
+PLAYER = """\
+from affkit.data.extract import extract_faces
+from affkit.data.store import Store
+from affkit.show.widgets import clip_player
+
+video = {video!r}
+extract_faces([video], "store", 32, progress=False)
+display(clip_player(video, Store.open("store").index, every=10))
+"""
+
+
+def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
+    video = str(ROOT / "data_samples" / "corpus" / "videos" / "clip_01.mp4")
+    watched = lab(write_toy(tmp_path, PLAYER.format(video=video)))
+    page = watched.page
+    page.wait_for_selector(PICTURE)
+    first = pixels(page, PICTURE)
+    yellow = np.all(np.frombuffer(first, np.uint8).reshape(-1, 4)[:, :3] == (255, 200, 0), axis=1)
+    assert yellow.sum() > 100  # the box of person 0
+    page.locator(HANDLE).focus()
+    page.keyboard.press("End")
+    last = pixels_after(page, PICTURE, first)
+    page.keyboard.press("Home")
+    assert pixels_after(page, PICTURE, last) == first
+    for width in (1200, 800):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.screenshot(path=tmp_path / f"player_{width}.png")
+    assert watched.errors == [] and watched.outside == []
+
+
 def test_a_fault_on_the_page_is_seen(lab, tmp_path):
     watched = lab(write_toy(tmp_path, BROKEN))
     watched.page.wait_for_timeout(1000)

@@ -63,7 +63,7 @@ function layOut(root, facts, actions) {
   parts.seed = element("input", { type: "number", min: "0", max: "4294967295", step: "1", value: "0", title: "Seed of the face" });
   parts.seed.addEventListener("change", () => actions.seed());
   parts.face = element("canvas", { class: "afl-face", role: "img", "aria-label": "The generated face" });
-  parts.truncation = sliderLine("truncation", { hint: "towards the middle of all faces", min: 0, max: 1, step: 0.05, value: 1, show: (v) => v.toFixed(2) },
+  parts.truncation = sliderLine("truncation", { hint: "draws z towards 0, where faces are more alike", min: 0, max: 1, step: 0.05, value: 1, show: (v) => v.toFixed(2) },
     (value, time) => actions.truncation(value, time));
   parts.name = element("input", { type: "text", maxlength: "60", placeholder: "name of this face", title: "Name of a favourite" });
   const keep = element("button", { type: "button", text: "keep", title: "Keep this face under this name (K)", on: { click: () => actions.keep() } });
