@@ -168,6 +168,8 @@ def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
     for width in (1200, 800):
         page.set_viewport_size({"width": width, "height": 1000})
         page.screenshot(path=tmp_path / f"player_{width}.png")
+        box, cell = (page.locator(name).bounding_box() for name in (".affkit-frame-slider", ".jp-OutputArea"))
+        assert box["x"] + box["width"] <= cell["x"] + cell["width"] + 1, f"cut at {width} pixels"
     assert watched.errors == [] and watched.outside == []
 
 

@@ -106,7 +106,8 @@ def score_explorer(
     back.on_click(put_back)
     show()
     controls = widgets.VBox([*sliders.values(), back])
-    return widgets.VBox([widgets.HBox([controls, table]), image])
+    wrapped = widgets.Layout(flex_flow="row wrap")
+    return widgets.VBox([widgets.HBox([controls, table], layout=wrapped), image])
 
 
 def _score_table(rows: dict[str, dict[str, float]]) -> str:

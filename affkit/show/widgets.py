@@ -44,7 +44,7 @@ def frame_player(
     image = widgets.Image(value=encode_picture(first), format="png", layout=size)
     image.add_class("affkit-frame-image")
     slider = widgets.IntSlider(
-        0, 0, num_frames - 1, description="frame", layout=widgets.Layout(width="420px")
+        0, 0, num_frames - 1, description="frame", layout=widgets.Layout(width="420px", max_width="100%")
     )
     slider.add_class("affkit-frame-slider")
     play = widgets.Play(min=0, max=num_frames - 1, interval=round(1000 / fps))
@@ -56,8 +56,10 @@ def frame_player(
         text.value = caption(change["new"]) if caption else ""
 
     slider.observe(show, names="value")
+    wrapped = widgets.Layout(flex_flow="row wrap", width="100%")  # on a narrow page the slider goes below
     return widgets.VBox(
-        [image, text, widgets.HBox([play, slider])], layout=widgets.Layout(align_items="flex-start")
+        [image, text, widgets.HBox([play, slider], layout=wrapped)],
+        layout=widgets.Layout(align_items="flex-start"),
     )
 
 
