@@ -19,8 +19,8 @@ def transposed_sizes(layers: Sequence[tuple[int, int]], padding: str, side: int 
     layers:
         Filter side and stride of each.
     padding:
-        ``"valid"`` keeps all that the filters paint, ``"same"`` cuts it to the stride times the side that came
-        in, as TensorFlow does.
+        ``"valid"`` keeps all that the filters paint, ``"same"`` cuts it to the stride times the side of the
+        input, as TensorFlow does.
     side:
         Of the input; z is one pixel.
 
@@ -82,7 +82,7 @@ def printed_ccc(x: np.ndarray, y: np.ndarray) -> float:
 def hours(frames: int, fps: float = 30.0) -> float:
     """How long so many frames last.
 
-    >>> hours(1_180_000)
-    10.925925925925926
+    >>> round(hours(1_180_000), 1)
+    10.9
     """
     return frames / fps / 3600
