@@ -9,6 +9,7 @@ import torch
 from people_store import people_store
 from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
 
+from affkit.cli import main
 from affkit.data.pool import write_sheet
 from affkit.errors import UserError
 from affkit.labels import Labels
@@ -288,3 +289,34 @@ def test_shipped_directions_belong_to_the_shipped_generators():
         assert {"r2", "in_spreads", "identity", "explained"} <= set(table.columns)
         generator, _ = load_checkpoint(f"data_samples/weights/{name}/generator.safetensors", "generator")
         assert explorer.picture().shape == (generator.config.image_size,) * 2 + (3,)
+
+
+def test_what_the_command_cannot_open_is_one_line_and_exit_code_2(tmp_path, capfd, monkeypatch):
+    torch.manual_seed(0)
+    config = GanNetConfig("1", width=0.02)
+    for network in (Generator(config), Discriminator(config)):
+        save_checkpoint(tmp_path / f"{network.architecture}.safetensors", network)
+    generator = tmp_path / "generator.safetensors"
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "old.pt")
+    (tmp_path / "cut.safetensors").write_bytes(generator.read_bytes()[:500])
+    (tmp_path / "favourites.json").write_text('{"format": 1, "checkpoint": "another", "favourites": []}')
+    mistakes = {
+        ("--checkpoint", "old.pt"): "is a pickle",
+        ("--checkpoint", "cut.safetensors"): "damaged",
+        ("--checkpoint", "discriminator.safetensors"): "needed are those of generator",
+        ("--checkpoint", "nothing.safetensors"): "no such file",
+        ("--checkpoint", "generator.safetensors", "--data", "nowhere"): "nowhere",
+        ("--checkpoint", "generator.safetensors", "--labels", "nowhere"): "nowhere",
+        ("--checkpoint", "generator.safetensors", "--favourites", "favourites.json"): "another generator",
+    }
+    files = set(tmp_path.iterdir())
+    for words, said in mistakes.items():
+        words = [str(tmp_path / word) if word[0] != "-" else word for word in words]
+        if "--favourites" not in words:
+            words += ["--favourites", str(tmp_path / "new.json")]
+        with pytest.raises(SystemExit) as stopped:
+            monkeypatch.setattr("sys.argv", ["affkit", "browse", "--no-browser", *words])
+            main()
+        error = capfd.readouterr().err.strip().splitlines()[-1]
+        assert stopped.value.code == 2 and said in error, error
+    assert set(tmp_path.iterdir()) == files

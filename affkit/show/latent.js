@@ -259,6 +259,7 @@ function render({ model, el }) {
     ending.abort();
     clearInterval(timer);
     browser?.panels.film.pause();
+    clearTimeout(browser?.panels.later);
     link.close();
   };
 }

@@ -9,7 +9,8 @@ import anywidget
 from affkit.data.corpus import Corpus, part_names
 from affkit.data.pool import pool_store
 from affkit.data.store import Store
-from affkit.learn.checkpoints import load_checkpoint
+from affkit.errors import UserError
+from affkit.learn.checkpoints import load_checkpoint, model_key
 from affkit.learn.training_faces import TrainingFaces
 from affkit.show.explore import Explorer
 from affkit.show.favourites import Favourites
@@ -94,20 +95,24 @@ def open_desk(
     progress: bool = False,
 ) -> LatentDesk:
     """What answers the page; the parameters are those of :func:`latent_browser`."""
-    readers = readers or companions(checkpoint, "cnn", "affwildnet")
-    explorer = Explorer.open(checkpoint, readers, directions, seed, progress)
-    features = features or next(iter(companions(checkpoint, "features")), None)
-    net = None if features is None else load_checkpoint(features, "featurenet")[0]
-    shelf = Shelf(feature_net=net)
-    if data is not None and net is not None:
-        store = open_faces(data, explorer.generator.config.image_size)
+    # What can be wrong is looked at before directions are learned, which takes a while.
+    generator, _ = load_checkpoint(checkpoint, "generator")
+    path = Path(favourites)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = Favourites(path, model_key(generator))
+    shelf = Shelf()
+    if features := features or next(iter(companions(checkpoint, "features")), None):
+        shelf.feature_net, _ = load_checkpoint(features, "featurenet")
+    if data is not None:
+        store, net = open_faces(data, generator.config.image_size), shelf.feature_net
+        if net is None:
+            raise UserError(data, "needs a network that says how like faces are", "give --features FILE")
         shelf.training = lambda: TrainingFaces(store, net)
     if labels is not None:
         corpus = Corpus.open(labels)
         shelf.clips = {name: corpus.labels[name] for name in part_names(corpus, "va")}
-    path = Path(favourites)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return LatentDesk(explorer, Favourites(path, explorer.key), shelf)
+    readers = readers or companions(checkpoint, "cnn", "affwildnet")
+    return LatentDesk(Explorer.open(checkpoint, readers, directions, seed, progress), kept, shelf)
 
 
 def companions(checkpoint: str | Path, *names: str) -> list[Path]:

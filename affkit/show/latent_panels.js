@@ -1,6 +1,7 @@
 // Part 4 of the latent browser: the panels below the face.
 
 const POLL_WORK_MS = 250;
+const NEIGHBOURS_MS = 300; // how long a face must rest before its neighbours are drawn
 
 /** One at a time: asks for work that takes long, says how far it is, shows what came out. */
 class Panels {
@@ -73,8 +74,11 @@ class Panels {
     if (name === "favourites") this.list({ kind: "favourites" });
   }
 
-  /** Called when the face has changed. */
-  changed() { if (this.shown === "neighbours") this.neighbours(); }
+  /** Called when the face has changed; a slider that is still moved must not wait for nine other faces. */
+  changed() {
+    clearTimeout(this.later);
+    if (this.shown === "neighbours") this.later = setTimeout(() => this.neighbours(), NEIGHBOURS_MS);
+  }
 
   /** Ask, and show an error; null if there was one. */
   async ask(message, options) {
