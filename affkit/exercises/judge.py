@@ -32,7 +32,8 @@ def judge(notebook: Path, exercise: Exercise) -> Verdict:
             names = runpy.run_path(str(file))
         except (Exception, SystemExit) as error:  # whatever a reader's code may raise
             return Verdict(False, f"defining {exercise.name} stopped with {type(error).__name__}: {error}")
-    return exercise.verdict(names[exercise.name])
+    verdict = exercise.verdict(names[exercise.name])
+    return Verdict(False, complaint) if complaint and not verdict.passed else verdict
 
 
 def limit(memory: int) -> None:

@@ -44,10 +44,11 @@ def notebook_number(path: Path, cells: list[str]) -> str:
 def definitions(cells: list[str], name: str) -> tuple[str, str]:
     """The code that defines a function, and a complaint about a cell that cannot be read.
 
-    A statement is kept when it defines the function, or something that a kept one uses: the helpers, imports
-    and numbers of the person who wrote it. So nothing is trained for a check.
+    A statement is kept when it defines the function, or something that a kept one uses: the helpers,
+    imports and numbers of whoever wrote it. So nothing is trained for a check.
 
-    >>> cells = ["import math, time", "time.sleep(9)", "two = 2", "def area(r):\\n    return math.pi * r**two"]
+    >>> cells = ["import math, time", "time.sleep(9)\\ntwo = 2"]
+    >>> cells += ["def area(r):\\n    return math.pi * r**two"]
     >>> print(definitions(cells, "area")[0])
     import math, time
     two = 2
@@ -74,9 +75,8 @@ def definitions(cells: list[str], name: str) -> tuple[str, str]:
 def _names(statement: ast.stmt) -> tuple[set[str], set[str]]:
     """The global names that a statement gives a value, and those it reads, now or when it is called."""
     table = symtable.symtable(ast.unparse(statement), "statement", "exec")
-    bound = {
-        symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
-    }
+    own = table.get_symbols()
+    bound = {symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported()}
     read, tables = {symbol.get_name() for symbol in own if symbol.is_referenced()}, [table]
     while tables:
         tables += (inner := tables.pop()).get_children()
