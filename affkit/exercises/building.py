@@ -17,6 +17,7 @@ from affkit.show.exercises import Checks, Exercise
 HEADING = "## Exercises"
 OLD_IMPORT = "from affkit.show.exercises import check\n"
 MAX_LINES = 25  # of a cell
+WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def build(notebooks: Path, solutions: Path) -> list[Path]:
@@ -98,11 +99,11 @@ def statements(checks: Checks) -> str:
     lines = []
     for i, exercise in enumerate(checks, start=1):
         text = f"{i}. **{exercise.title}** ({exercise.grade}). {exercise.statement.strip()}"
-        lines.append(text.replace("\n", "\n   "))
+        lines.append(textwrap.fill(text, 110, subsequent_indent="   ", **WHOLE_WORDS))
     hint = f"`check.{checks.checked[0].name}.hint()` gives the next of three hints"
     if len(checks.checked) < len(checks.exercises):
         number = next(i for i, e in enumerate(checks, start=1) if not isinstance(e, Exercise))
-        hint += f", and so does `check.hint({number})` for an exercise without code"
+        hint += f", `check.hint({number})` the next for number {number}"
     end = f"{hint}. Solutions are in `docs/solutions/{checks.notebook}.md`."
     return "\n\n".join([HEADING, "\n".join(lines), textwrap.fill(end, 110)])
 
