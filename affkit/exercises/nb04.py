@@ -82,7 +82,7 @@ passes in a window somewhat too large, which is why they vanish between 0.55 and
 long, and brings more false alarms.""",
     hints=(
         "smallest is a share of the shorter side of the picture. How many pixels is 0.5 of 360?",
-        "The picture is reduced until a face of that size is 20 pixels wide; a smaller one is then too small.",
+        "The picture is reduced until a face of that size is 20 pixels wide; what is smaller is then lost.",
         "Try 1/12, 0.3, 0.5, 0.55 and 0.6 with find_people, and count the frames of each person.",
     ),
 )
@@ -90,14 +90,6 @@ long, and brings more false alarms.""",
 
 def to_unit(pixels):
     return np.asarray(pixels, float) / 127.5 - 1
-
-
-def unit_by_loop(pixels):
-    return [2 * int(pixel) / 255 - 1 for pixel in pixels]
-
-
-def unit_by_interp(pixels):
-    return np.interp(pixels, [0, 255], [-1, 1])
 
 
 def pixels_of(*values):
@@ -140,7 +132,10 @@ ends at 1, is told that true white is a fake. And whole numbers of eight bits do
             lambda pixels: 2.0 * (pixels - pixels.min()) / np.ptp(pixels) - 1
         ),
     },
-    right=(unit_by_loop, unit_by_interp),
+    right=(
+        lambda pixels: [2 * int(pixel) / 255 - 1 for pixel in pixels],
+        lambda pixels: np.interp(pixels, [0, 255], [-1, 1]),
+    ),
 )
 
 
@@ -217,15 +212,6 @@ instead shows half of them too early.""",
         ),
         "You begin at k = 1; the first frame is at 0.": frames_with(shown_at, start=1),
         "You count the frames of the old clip from 1.": frames_with(lambda times, t: shown_at(times, t) + 1),
-        "You keep all frames as they are: then the clip has another length.": (
-            lambda times, fps: list(range(len(times)))
-        ),
-        "You spread the frames evenly, as if the old rate were constant.": lambda times, fps: [
-            int(k / fps / times[-1] * (len(times) - 1)) for k in range(int(times[-1] * fps) + 1)
-        ],
-        "You give the times; asked are the numbers of frames.": (
-            frames_with(lambda times, t: times[shown_at(times, t)])
-        ),
     },
     right=(
         frames_by_loop,
@@ -257,11 +243,6 @@ def overlap(a, b):
 
 def area(box):
     return box[2] * box[3]
-
-
-def iou_of_corners(a, b):
-    a, b = ((x, y, right - x, below - y) for x, y, right, below in (a, b))
-    return iou(a, b)
 
 
 def iou_unclipped(a, b):
@@ -299,7 +280,9 @@ counted twice. Dividing by the smaller area instead gives 1 to a small false ala
         (((0, 0, 2, 2), (2, 0, 2, 2)), 0.0, "they touch, and share nothing"),
     ],
     wrong={
-        "You read the boxes as corners; the last two numbers are width and height.": iou_of_corners,
+        "You read the boxes as corners; the last two numbers are width and height.": (
+            lambda a, b: iou(*((x, y, right - x, below - y) for x, y, right, below in (a, b)))
+        ),
         "Boxes that lie apart have a shared area of minus times minus: not below 0.": iou_unclipped,
         "You divide by both areas added up; what they share is counted twice in that.": (
             lambda a, b: overlap(a, b) / (area(a) + area(b))
@@ -311,10 +294,6 @@ counted twice. Dividing by the smaller area instead gives 1 to a small false ala
             lambda a, b: overlap(a, b) / area(a)
         ),
         "This is the shared area in pixels; divide it by what they cover together.": overlap,
-        "This is Dice, twice what they share over both areas.": (
-            lambda a, b: 2 * overlap(a, b) / (area(a) + area(b))
-        ),
-        "You say only whether they overlap.": lambda a, b: overlap(a, b) > 0,
     },
     right=(iou_by_pixels, lambda a, b: overlap(a, b) / (area(a) + area(b) - overlap(a, b))),
 )
@@ -359,11 +338,9 @@ def fill_by_walking(places, longest, between=lambda a, b, k, n: a + (b - a) * k 
 
 
 def hold_ends(places, longest):
-    filled = fill_gaps(places, longest)
-    known = [i for i, place in enumerate(places) if place is not None]
-    filled[: known[0]] = [places[known[0]]] * known[0]
-    filled[known[-1] + 1 :] = [places[known[-1]]] * (len(places) - known[-1] - 1)
-    return filled
+    first, *_, last = (i for i, place in enumerate(places) if place is not None)
+    ends = {i: places[min(max(i, first), last)] for i in range(len(places)) if not first <= i <= last}
+    return [ends.get(i, place) for i, place in enumerate(fill_gaps(places, longest))]
 
 
 FILL_GAPS = Exercise(
