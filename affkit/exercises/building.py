@@ -52,7 +52,7 @@ def notebook_path(folder: Path, number: str) -> Path:
 
 def solutions_page(checks: Checks) -> str:
     """All solutions of a notebook as Markdown, with the mistakes that its checks know."""
-    parts = [f"# Solutions to {checks.notebook}"]
+    parts = [f"# Solutions to {checks.notebook}\n\nThe code knows NumPy as `np`."]
     for i, exercise in enumerate(checks, start=1):
         parts.append(f"## {i} {exercise.title} ({exercise.grade})")
         if isinstance(exercise, Exercise):

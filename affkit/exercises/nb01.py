@@ -149,7 +149,7 @@ their brows; "Neutral" has units, too.""",
 
 
 def on_the_wheel(valence, arousal):
-    return math.hypot(valence, arousal), math.degrees(math.atan2(arousal, valence)) % 360
+    return np.hypot(valence, arousal), np.degrees(np.arctan2(arousal, valence)) % 360
 
 
 def wheel_by_complex(valence, arousal):
@@ -178,14 +178,14 @@ Write `on_the_wheel`: valence and arousal in; how strong the emotion is, its dis
 its direction out, in degrees from 0 up to but not including 360. Pleased is 0, aroused is 90.""",
     explanation="""
 The wheel of section 1 is a circle in the plane: its radius is the intensity, its angle the kind of
-emotion. `atan2` knows the quadrant. `atan(arousal / valence)` does not: fear and contentment, opposite on the
-wheel, get one angle, and at a valence of 0 there is nothing to divide by. The angle of a weak emotion
-means little: near the middle, a tremble of 0.01 turns it by 90 degrees. So do not average angles, and do
-not train on them.""",
+emotion. `arctan2` knows the quadrant. `arctan(arousal / valence)` does not: fear and contentment,
+opposite on the wheel, get one angle, and at a valence of 0 there is nothing to divide by. The angle of a
+weak emotion means little: near the middle, a tremble of 0.01 turns it by 90 degrees. So do not average
+angles, and do not train on them.""",
     hints=(
         "Draw the point, valence to the right, arousal up. Which length and which angle are asked?",
-        "The length is that of Pythagoras; math.atan2(arousal, valence) gives the angle in radians.",
-        "math.degrees(...) % 360 turns radians into degrees, and -90 into 270.",
+        "The length is that of Pythagoras; np.arctan2(arousal, valence) gives the angle in radians.",
+        "np.degrees(...) % 360 turns radians into degrees, and -90 into 270.",
     ),
     examples=[
         ((0.6, 0.8), (1.0, 53.13010235415598), "3, 4, 5; and the angle whose tangent is 4/3"),
@@ -195,14 +195,14 @@ not train on them.""",
         ((0, 0), (0.0, 0.0), "neutral has a length of 0"),
     ],
     wrong={
-        "Valence and arousal have changed places in the angle: atan2 takes what points up first.": (
+        "Valence and arousal have changed places in the angle: arctan2 takes what points up first.": (
             lambda v, a: (math.hypot(v, a), degrees_of(v, a) % 360)
         ),
         "Your angle is in radians.": lambda v, a: (math.hypot(v, a), math.atan2(a, v) % (2 * math.pi)),
         "Your angle is negative below the axis; count on from 180 to 360: % 360.": (
             lambda v, a: (math.hypot(v, a), degrees_of(a, v))
         ),
-        "atan cannot tell a quadrant from the opposite one, and divides by a valence of 0: use atan2.": (
+        "arctan cannot tell a quadrant from its opposite, and divides by a valence of 0: use arctan2.": (
             lambda v, a: (math.hypot(v, a), math.degrees(math.atan(a / v)) % 360)
         ),
         "The length is missing its square root.": lambda v, a: (v * v + a * a, degrees_of(a, v) % 360),

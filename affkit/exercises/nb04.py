@@ -140,8 +140,8 @@ ends at 1, is told that true white is a fake. And whole numbers of eight bits do
 
 
 def source_frames(times, fps):
-    count = int(times[-1] * fps) + 1
-    return [bisect_right(times, k / fps) - 1 for k in range(count)]
+    ticks = np.arange(int(times[-1] * fps) + 1) / fps
+    return np.searchsorted(times, ticks, side="right") - 1
 
 
 def frames_by_loop(times, fps):
@@ -184,7 +184,7 @@ instead shows half of them too early.""",
     hints=(
         "Which frame does a viewer see at 0.3 seconds when frames appear at 0, 0.25 and 0.5?",
         "The last frame whose time is not after k / fps.",
-        "bisect_right(times, k / fps) - 1, for k from 0 to int(times[-1] * fps).",
+        "np.searchsorted(times, k / fps, side='right') - 1, for k from 0 to int(times[-1] * fps).",
     ),
     examples=[
         (([0, 0.25, 0.5, 0.75], 4), [0, 1, 2, 3], "it had this rate already"),
@@ -215,7 +215,7 @@ instead shows half of them too early.""",
     },
     right=(
         frames_by_loop,
-        lambda times, fps: np.searchsorted(times, np.arange(int(times[-1] * fps) + 1) / fps, "right") - 1,
+        lambda times, fps: [bisect_right(times, k / fps) - 1 for k in range(int(times[-1] * fps) + 1)],
     ),
 )
 
