@@ -235,7 +235,7 @@ The mean of $n$ differences varies by $s / \\sqrt{n}$ from one set of seeds to t
 estimated from the same differences, which costs one: $n - 1$. With two seeds t is 12.7 for 95%, so two
 seeds decide only what is glaring; with five it is 2.8. The notebook takes differences *within* a seed,
 since both rows of one seed share the luck of the draw; the interval of two separate means would be wider.
-`affkit.learn.claims.interval` does the same.""",
+`affkit.learn.claims.interval` looks up t itself.""",
     hints=(
         "By how much does a mean of n numbers vary, when each varies by s?",
         "s / sqrt(n), and s divides the squares by n - 1, since the mean is estimated, too.",
