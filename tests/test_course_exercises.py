@@ -55,6 +55,48 @@ def test_each_mistake_is_seen_and_gets_its_own_sentence(name, sentence):
     assert not verdict.passed and verdict.said.endswith(sentence), verdict.said
 
 
+def ccc_without_a_guard(x, y):
+    """Two mistakes: n - 1, and nothing about constants."""
+    cov = np.cov(x, y)
+    return 2 * cov[0, 1] / (cov[0, 0] + cov[1, 1] + (np.mean(x) - np.mean(y)) ** 2)
+
+
+def ccc_of_deviations(x, y):
+    sx, sy, r = np.std(x), np.std(y), np.corrcoef(x, y)[0, 1]
+    return 2 * r * sx * sy / (sx + sy + (np.mean(x) - np.mean(y)) ** 2) if sx > 1e-9 and sy > 1e-9 else 0
+
+
+def mse_of_everything(predicted, target, labelled):
+    error = np.array(predicted) - np.array(target)
+    return np.nansum(error**2 * labelled) / len(labelled)
+
+
+def kappa_of_ones(first, second):
+    p = np.mean([a == b for a, b in zip(first, second, strict=True)])
+    e = np.mean(first) * np.mean(second)
+    return (p - e) / (1 - e)
+
+
+def means_by_convolution(values, width):
+    return np.convolve(values, np.ones(width) / width)[: len(values)]
+
+
+READERS = {
+    "05 ccc": (ccc_without_a_guard, "Your moments divide by n - 1"),
+    "05 ccc ": (ccc_of_deviations, "You divide by the standard deviations, not the variances"),
+    "05 masked_mse": (mse_of_everything, "You divide by all frames, not by the labelled ones."),
+    "02 kappa": (kappa_of_ones, "Your p_e counts agreement on 1 only"),
+    "10 causal_mean": (means_by_convolution, "You divide by the width also at the start"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_a_reader_may_write_gets_the_right_diagnosis(name):
+    """Written apart from the wrong functions of the exercises, some with a second mistake."""
+    answer, wanted = READERS[name]
+    assert wanted in CHECKED[name.strip()].verdict(answer).said
+
+
 @each_exercise
 def test_there_are_enough_mistakes_and_examples(name):
     exercise = CHECKED[name]

@@ -77,7 +77,7 @@ EIGHTHS = st.integers(-8, 8).map(lambda number: number / 8)  # exact, as are the
 @given(arrays(float, (2, 30), elements=EIGHTHS), st.sampled_from([1, 2, 4, 8]))
 def test_the_plane_is_that_of_scipy(pair, bins):
     edges = np.linspace(-1, 1, bins + 1)
-    wanted = stats.binned_statistic_2d(*pair, None, "count", edges).statistic
+    wanted = stats.binned_statistic_2d(*pair, None, "count", [edges, edges]).statistic
     hidden = ([*pair[0], -5, 0.3], [*pair[1], 0.3, -5])
     assert np.array_equal(nb03.count_plane(*hidden, bins), wanted)
 

@@ -1,7 +1,7 @@
 """Checks of exercises: they say what is wrong in the reader's terms, and never stop a notebook.
 
 An :class:`Exercise` knows the right function and wrong ones that people write, each with the sentence that
-tells them what they did. A wrong answer that does the same as one of these on all examples gets its sentence,
+tells them what they did. A wrong answer that does the same as one of these on the examples gets its sentence,
 another one the first example that fails. A notebook of the course imports its exercises as ``check``:
 ``check.ccc(ccc)`` looks at an answer, ``check.ccc.hint()`` gives the next of three hints.
 """
@@ -138,17 +138,24 @@ class Exercise(OpenExercise):
             return Verdict(True, _right(self.name, len(outcomes)))
         arguments, wanted, hint = self.examples[failed[0]]
         what = _failure(self.name, arguments, outcomes[failed[0]], wanted)
-        return Verdict(False, f"{what} {self._misconception(outcomes) or f'Hint: {hint}'}")
+        return Verdict(False, f"{what} {self._misconception(outcomes, failed) or f'Hint: {hint}'}")
 
-    def _misconception(self, outcomes: Sequence[tuple]) -> str:
-        """The sentence for the first wrong function that does the same on all examples, or none."""
+    def _misconception(self, outcomes: Sequence[tuple], failed: Sequence[int]) -> str:
+        """The sentence for the wrong function that does the same, or none.
+
+        On all examples; else on all but one, with two wrong results in common: people make two mistakes.
+        """
+        nearly = ""
         for sentence, function in self.wrong.items():
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                theirs = (_outcome(function, arguments) for arguments, *_ in self.examples)
-                if all(map(_same_outcome, outcomes, theirs)):
-                    return sentence
-        return ""
+                theirs = [_outcome(function, arguments) for arguments, *_ in self.examples]
+            same = list(map(_same_outcome, outcomes, theirs))
+            if all(same):
+                return sentence
+            if same.count(False) == 1 and sum(same[i] for i in failed) >= 2:
+                nearly = nearly or sentence
+        return nearly
 
 
 class Checks:
