@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from meta_networks import meta
-from solutions import said_by_exercises, solution_functions
+from solutions import solution_functions
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -223,13 +223,6 @@ def test_untrained_pixels_with_more_taps_vary_more():
 
 
 # The exercises of notebook 06
-
-
-def test_the_exercises_accept_the_solutions_and_nothing_unwritten():
-    said = said_by_exercises("06", ANSWERS)
-    assert len(said) == 4 and all("right on all examples" in line for line in said), said
-    wrong = said_by_exercises("06", dict.fromkeys(ANSWERS, lambda *arguments: 0))
-    assert len(wrong) == 4 and all("Hint" in line for line in wrong), wrong
 
 
 @given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 3))

@@ -20,13 +20,8 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 
 COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
-COMMANDS += [
-    "browse",
-    "experiment table-ix",
-    "experiment semi-supervised",
-    "experiment enrich",
-    "notebooks run",
-]
+COMMANDS += ["browse", "experiment table-ix", "experiment semi-supervised", "experiment enrich"]
+COMMANDS += ["notebooks run", "notebooks grade"]
 
 
 Answer = namedtuple("Answer", "returncode stdout stderr")

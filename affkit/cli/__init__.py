@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from affkit.cli import corpus, evaluating, experiments, learning  # noqa: F401  (their commands join the application)
+from affkit.cli import corpus, evaluating, experiments, learning, notebooks  # noqa: F401  (commands join the app)
 from affkit.cli.options import app
 from affkit.errors import UserError
 

@@ -22,7 +22,6 @@ from affkit.cli.options import (
     Width,
     app,
     evaluate_app,
-    notebooks_app,
     part_rows,
     train_app,
 )
@@ -294,18 +293,3 @@ def browse(
 
     files = {"favourites": favourites, "data": data, "features": features, "labels": labels}
     serve_latent(checkpoint, reader or (), directions, port, browser, **files)
-
-
-@notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
-def notebooks_run(
-    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
-        "runs/course"
-    ),
-    only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
-    profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
-):
-    """Execute the notebooks in order; exit code 1 when one of them failed."""
-    from affkit.course import main as run
-
-    raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))

@@ -43,7 +43,7 @@ app = typer.Typer(
 train_app = typer.Typer(help="Train a network on a store of faces.")
 evaluate_app = typer.Typer(help="Measure how good predictions or a trained learner are.", cls=WithDefault)
 experiment_app = typer.Typer(help="Repeat the paper's experiments: every row, several seeds.")
-notebooks_app = typer.Typer(help="Run the course.")
+notebooks_app = typer.Typer(help="Run the course, and check what students hand in.")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(experiment_app, name="experiment")

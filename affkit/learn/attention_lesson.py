@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from affkit.data.store import SequenceDataset, Store
-from affkit.learn.affwildnet import Attention
 from affkit.learn.checkpoints import load_checkpoint
 
 
@@ -53,37 +51,3 @@ def attention_reach(weights: np.ndarray) -> pd.DataFrame:
         entropy = -(own * np.log(np.where(own > 0, own, 1))).sum(axis=1)
         rows[name] = {"mean lag, frames": (own @ lags).mean(), "spread, frames": np.exp(entropy).mean()}
     return pd.DataFrame(rows).T
-
-
-def attention_examples() -> list[tuple[tuple[np.ndarray, ...], np.ndarray, str]]:
-    """Examples for :func:`affkit.show.exercises.check`: the additive attention of one step.
-
-    The arguments are ``h`` ``(n, H)``, the last n outputs of the recurrent network with the present one last,
-    and the weights ``W``, ``U`` ``(H, H)``, ``b`` and ``v`` ``(H,)``; the answer is that of the live module.
-    """
-    hints = {
-        1: "one frame alone gets all the weight",
-        4: "the energy of frame j is v . tanh(W h_j + U h_t + b), and t is the last row of h",
-        6: "a softmax over all rows: the exponentials, divided by their sum",
-    }
-    examples, size = [], 3
-    for n, hint in hints.items():
-        layer, (h, window, *masks) = _small_attention(n, size)
-        _, weights = layer(h, masks[0], window, masks[1])
-        own = [p.numpy() for p in (layer.key.weight, layer.query.weight, layer.query.bias)]
-        arguments = (torch.cat([window, h], dim=1)[0].numpy(), *own, layer.score.weight[0].numpy())
-        examples.append((arguments, weights[0, 0].numpy(), hint))
-    return examples
-
-
-def _small_attention(n: int, size: int) -> tuple[Attention, tuple[Tensor, ...]]:
-    """A layer that looks at ``n`` frames, in double precision, and what it takes for one step."""
-    random = torch.Generator().manual_seed(n)
-    with torch.random.fork_rng():
-        torch.manual_seed(n)
-        layer = Attention(size, n).double().requires_grad_(False)
-    for weight in layer.parameters():
-        weight *= 3  # as drawn they give nearly even attention, and then no mistake shows
-    h = torch.rand(1, n, size, generator=random, dtype=torch.float64) * 2 - 1  # (1, n, H)
-    seen = torch.ones(1, n, dtype=torch.bool)
-    return layer, (h[:, -1:], h[:, :-1], seen[:, -1:], seen[:, :-1])

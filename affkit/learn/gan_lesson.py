@@ -22,15 +22,6 @@ from affkit.learn.runs import LOG
 from affkit.learn.train import train_gan
 
 CAUSES = ("discriminator too strong", "learning rate too high", "wrong label smoothing")
-HINTS = {
-    CAUSES[
-        0
-    ]: "x of real faces is 0 and x of generated ones 0.9 almost from the start, and nothing moves any more",
-    CAUSES[1]: "the generator's loss jumps up and down from step to step, and its pictures burn out",
-    CAUSES[
-        2
-    ]: "both x lie together near the bottom. Which label would an undecided network halve to get there?",
-}
 BROKEN: dict[str, tuple[str, dict]] = {
     "A": (CAUSES[2], {"fake_label": 0.1}),
     "B": (CAUSES[0], {"discriminator_steps": 3, "lr_discriminator": 1e-3, "lr_generator": 1e-5}),
@@ -158,11 +149,6 @@ def broken_configs(**changes) -> dict[str, GanConfig]:
     ['A', 'B', 'C']
     """
     return {name: GanConfig.recipe("kit", **changes | broken) for name, (_, broken) in BROKEN.items()}
-
-
-def diagnoses() -> list[tuple[tuple[str], str, str]]:
-    """The examples for :func:`affkit.show.exercises.check`: a letter, the right cause, and a hint."""
-    return [((name,), cause, HINTS[cause]) for name, (cause, _) in BROKEN.items()]
 
 
 def diversity_of(runs: Mapping[str, LessonRun], store: Store, rows: Sequence[int] | None = None) -> pd.Series:

@@ -1,49 +1,270 @@
-"""Checks of exercises: they say which example went wrong and why, and never stop a notebook."""
+"""Checks of exercises: they say what is wrong in the reader's terms, and never stop a notebook.
 
-from collections.abc import Callable
+An :class:`Exercise` knows the right function and wrong ones that people write, each with the sentence that
+tells them what they did. A wrong answer that does the same as one of these on the examples gets its sentence,
+another one the first example that fails. A notebook of the course imports its exercises as ``check``:
+``check.ccc(ccc)`` looks at an answer, ``check.ccc.hint()`` gives the next of three hints.
+"""
+
+import ast
+import copy
+import inspect
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+GRADES = ("warm-up", "standard", "hard")
+STUB = "    return ...  # replace the three dots"
+Example = tuple[tuple, object, str]
 
-def check(answer: Callable, *examples: tuple[tuple, object, str]) -> None:
-    """Try the reader's function and print what is wrong with the first example that fails.
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and the line that says why not."""
+
+    passed: bool
+    said: str
+
+
+@dataclass(kw_only=True)
+class OpenExercise:
+    """Something to try and to explain; no function could check it.
 
     Parameters
     ----------
-    answer:
-        The function. As long as it returns ``...`` it counts as not written.
+    title:
+        A few words.
+    grade:
+        One of :data:`GRADES`.
+    statement, explanation:
+        The task and its solution, Markdown.
+    hints:
+        Three, each telling more than the one before.
+    """
+
+    title: str
+    grade: str
+    statement: str
+    explanation: str
+    hints: tuple[str, str, str]
+    _given: int = field(default=0, init=False, repr=False)
+
+    def hint(self) -> None:
+        """Print the next hint; after the third, where the solution is."""
+        if self._given < len(self.hints):
+            self._given += 1
+            print(f"Hint {self._given} of {len(self.hints)}: {self.hints[self._given - 1]}")
+        else:
+            print("That was the last hint. The solution is in docs/solutions.")
+
+
+@dataclass(kw_only=True)
+class Exercise(OpenExercise):
+    """An exercise whose answer is a function of plain arguments.
+
+    Parameters
+    ----------
+    solution:
+        The right function. Its name is that of the exercise, its first line begins the reader's cell, and its
+        source is printed as the solution.
     examples:
-        Each the arguments, the right result, and a hint. Numbers are compared to nine digits, arrays and
-        lists value by value.
+        Each the arguments, the right result written down by hand, and a hint.
+    wrong:
+        From what to say to a function that does what the reader may have done.
+    right:
+        Other right answers. Only the tests run them.
 
     >>> def double(x):
-    ...     return x + 2
-    >>> check(double, ((2,), 4, "twice two"), ((3,), 6, "adding two is not doubling"))
-    double(3) gave 5, expected 6. Hint: adding two is not doubling
+    ...     return 2 * x
+    >>> exercise = Exercise(
+    ...     solution=double, title="Twice", grade="warm-up", statement="Write `double`.", explanation="",
+    ...     hints=("Twice two is four.", "Multiply.", "2 * x"), right=(lambda x: x + x,),
+    ...     examples=[((2,), 4, "twice two"), ((3,), 6, "twice three")],
+    ...     wrong={"You square: right for 2 only.": lambda x: x * x},
+    ... )
+    >>> exercise(lambda number: number**2)
+    double(3) gave 9, expected 6. You square: right for 2 only.
+    >>> exercise(lambda x: 4)
+    double(3) gave 4, expected 6. Hint: twice three
+    >>> exercise(double)
+    double: right on all examples (2).
+    >>> exercise.hint()
+    Hint 1 of 3: Twice two is four.
+    """
+
+    solution: Callable
+    examples: Sequence[Example]
+    wrong: Mapping[str, Callable]
+    right: Sequence[Callable]
+
+    @property
+    def name(self) -> str:
+        return self.solution.__name__
+
+    @property
+    def source(self) -> str:
+        """The solution as text."""
+        return textwrap.dedent(inspect.getsource(self.solution)).rstrip()
+
+    @property
+    def stub(self) -> str:
+        """What the reader starts from: the first line of the solution, and three dots."""
+        head = ast.parse(self.source).body[0]
+        first = head.body[0].lineno - 1
+        return "\n".join([*self.source.splitlines()[:first], STUB])
+
+    def __call__(self, answer: Callable) -> None:
+        """Print what :meth:`verdict` says."""
+        print(self.verdict(answer).said)
+
+    def verdict(self, answer: Callable) -> Verdict:
+        """Try the reader's function on all examples. It may raise whatever it likes."""
+        outcomes = []
+        for i, (arguments, *_) in enumerate(self.examples):
+            outcomes.append(_outcome(answer, arguments))
+            if outcomes[i][1] is ...:
+                return Verdict(
+                    False, f"{self.name} is not written yet: check.{self.name}.hint() gives a hint."
+                )
+        failed = [
+            i
+            for i, (example, outcome) in enumerate(zip(self.examples, outcomes, strict=True))
+            if not _same_outcome(outcome, (None, example[1]))
+        ]
+        if not failed:
+            return Verdict(True, _right(self.name, len(outcomes)))
+        arguments, wanted, hint = self.examples[failed[0]]
+        what = _failure(self.name, arguments, outcomes[failed[0]], wanted)
+        return Verdict(False, f"{what} {self._misconception(outcomes, failed) or f'Hint: {hint}'}")
+
+    def _misconception(self, outcomes: Sequence[tuple], failed: Sequence[int]) -> str:
+        """The sentence for the wrong function that does the same, or none.
+
+        On all examples; else on all but one, with two wrong results in common: people make two mistakes.
+        """
+        nearly = ""
+        for sentence, function in self.wrong.items():
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                theirs = [_outcome(function, arguments) for arguments, *_ in self.examples]
+            same = list(map(_same_outcome, outcomes, theirs))
+            if all(same):
+                return sentence
+            if same.count(False) == 1 and sum(same[i] for i in failed) >= 2:
+                nearly = nearly or sentence
+        return nearly
+
+
+class Checks:
+    """The exercises of one notebook, each an attribute by the name of its function.
+
+    Parameters
+    ----------
+    notebook:
+        Its number, such as ``"05"``.
+    exercises:
+        In the order of the list in the notebook, which counts from 1.
+    """
+
+    def __init__(self, notebook: str, *exercises: OpenExercise):
+        self.notebook, self.exercises = notebook, exercises
+        self.__dict__ |= {exercise.name: exercise for exercise in self.checked}
+
+    @property
+    def checked(self) -> list[Exercise]:
+        """Those whose answer is a function."""
+        return [exercise for exercise in self.exercises if isinstance(exercise, Exercise)]
+
+    def __iter__(self) -> Iterator[OpenExercise]:
+        return iter(self.exercises)
+
+    def __getattr__(self, name: str):
+        names = ", ".join(exercise.name for exercise in self.checked) if "exercises" in vars(self) else ""
+        raise AttributeError(f"notebook {self.notebook} has no exercise {name}; it has {names}")
+
+    def hint(self, number: int) -> None:
+        """Print the next hint for the exercise with this number in the list."""
+        if not 1 <= number <= len(self.exercises):
+            print(f"The exercises of this notebook are 1 to {len(self.exercises)}.")
+        else:
+            self.exercises[number - 1].hint()
+
+
+def check(answer: Callable, *examples: Example) -> None:
+    """Try a function on examples alone, and print what is wrong with the first that fails.
+
     >>> check(max, ((1, 2), 2, ""))
     max: right on all examples (1).
     """
     for arguments, wanted, hint in examples:
-        call = f"{answer.__name__}({', '.join(map(repr, arguments))})"
-        try:
-            got = answer(*arguments)
-        except Exception as error:  # whatever a reader's code may raise
-            print(f"{call} stopped with {type(error).__name__}: {error}. Hint: {hint}")
-            return
-        if got is ...:
+        outcome = _outcome(answer, arguments)
+        if outcome[1] is ...:
             print(f"{answer.__name__} is not written yet: replace the three dots.")
             return
-        if not _same(got, wanted):
-            print(f"{call} gave {got!r}, expected {wanted!r}. Hint: {hint}")
+        if not _same_outcome(outcome, (None, wanted)):
+            print(f"{_failure(answer.__name__, arguments, outcome, wanted)} Hint: {hint}")
             return
-    print(f"{answer.__name__}: right on all examples ({len(examples)}).")
+    print(_right(answer.__name__, len(examples)))
+
+
+def _outcome(function: Callable, arguments: tuple) -> tuple:
+    """The error and the result of a call, one of them None. The function gets copies of the arguments."""
+    try:
+        return None, function(*copy.deepcopy(arguments))
+    except (Exception, SystemExit) as error:  # whatever a reader's code may raise
+        return error, None
+
+
+def _same_outcome(one: tuple, other: tuple) -> bool:
+    if one[0] or other[0]:
+        return type(one[0]) is type(other[0])
+    return _same(one[1], other[1])
+
+
+def _right(name: str, number: int) -> str:
+    return f"{name}: right on all examples ({number})."
+
+
+def _failure(name: str, arguments: tuple, outcome: tuple, wanted: object) -> str:
+    """What a call gave instead of what was wanted, on one line."""
+    call = f"{name}({', '.join(map(_short, arguments))})"
+    error, got = outcome
+    if error:
+        return f"{call} stopped with {type(error).__name__}{f': {error}' if str(error) else ''}."
+    return f"{call} gave {_short(got)}, expected {_short(wanted)}."
+
+
+def _short(value: object, most: int = 80) -> str:
+    """A value as it would be typed, on one line, the middle of a long one left out."""
+    try:
+        text = " ".join(repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value).split())
+    except Exception as error:  # an object of the reader's that cannot even be printed
+        return f"<{type(value).__name__}, its repr stopped with {type(error).__name__}>"
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
 
 
 def _same(got: object, wanted: object) -> bool:
-    if wanted is None or got is None or isinstance(wanted, str | set | dict):
-        return type(got) is type(wanted) and got == wanted
+    """Equal to nine digits: numbers, sequences of them, or whatever else knows when it is equal."""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        return got.keys() == wanted.keys() and all(_same(got[key], wanted[key]) for key in wanted)
+    if wanted is None or got is None or isinstance(wanted, str | set) or isinstance(got, str | set):
+        return isinstance(got, type(wanted)) and bool(got == wanted)
     try:
+        if any(np.asarray(value).dtype.kind == "U" for value in (got, wanted)):  # "1" is not 1
+            return _equal(got, wanted)
         got, wanted = np.asarray(got, float), np.asarray(wanted, float)
-    except (TypeError, ValueError):  # not numbers
-        return bool(got == wanted)
+    except Exception:  # no numbers
+        return _equal(got, wanted)
     return got.shape == wanted.shape and np.allclose(got, wanted, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def _equal(got: object, wanted: object) -> bool:
+    if isinstance(got, list | tuple) and isinstance(wanted, list | tuple):
+        return len(got) == len(wanted) and all(map(_same, got, wanted))
+    try:
+        return bool(got == wanted)
+    except Exception:  # such as a table, of which nobody knows whether it is true
+        return False

@@ -1,0 +1,51 @@
+"""The commands for the course: run it, and check what students hand in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affkit.cli.options import Force, notebooks_app
+
+
+@notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
+def notebooks_run(
+    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
+        "runs/course"
+    ),
+    only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
+    profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
+):
+    """Execute the notebooks in order; exit code 1 when one of them failed."""
+    from affkit.course import main as run
+
+    raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))
+
+
+@notebooks_app.command("grade", epilog="Example: affkit notebooks grade submissions -o grades.csv --jobs 2")
+def notebooks_grade(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Notebooks, or a folder for each student.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table, CSV.")],
+    seconds: Annotated[float, typer.Option(min=1, help="Time for each exercise.")] = 10,
+    memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; not on Windows.")] = 4,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Exercises at the same time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, for programs.")] = False,
+    force: Force = False,
+):
+    """Check the exercises of submitted notebooks: who, which, right or not, and what the check said.
+
+    Each exercise runs alone, in a process with limits. Code that means harm needs a container around this.
+    """
+    import json
+    from dataclasses import asdict
+
+    from affkit.exercises.grading import Limits, as_text, grade_folder, write_grades
+    from affkit.files import refuse_existing
+
+    refuse_existing(out, force)
+    rows = grade_folder(folder, Limits(seconds, int(memory * 2**30)), jobs)
+    write_grades(out, rows)
+    typer.echo(
+        json.dumps([asdict(row) for row in rows], indent=2) if as_json else f"{as_text(rows)}\nin {out}"
+    )

@@ -1,0 +1,54 @@
+"""Judge one exercise of one submission, as a program of its own: what it runs may hang, exit, or eat memory.
+
+    python -m affkit.exercises.judge NOTEBOOK NUMBER NAME VERDICT MEMORY
+
+writes ``{"passed": ..., "said": ...}`` to the file VERDICT, and takes at most MEMORY bytes.
+"""
+
+import contextlib
+import json
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+
+from affkit.exercises import load
+from affkit.exercises.submission import definitions, read_code
+from affkit.files import write_beside
+from affkit.show.exercises import Exercise, Verdict
+
+MOST_WRITTEN = 100_000_000  # bytes a submission may write to one file
+
+
+def judge(notebook: Path, exercise: Exercise) -> Verdict:
+    """Run the definitions of a submission and try them."""
+    code, complaint = definitions(read_code(notebook), exercise.name)
+    if not code:
+        return Verdict(False, complaint or f"{exercise.name} is not in the notebook")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "submission.py"
+        file.write_text(code, encoding="utf-8")
+        try:
+            names = runpy.run_path(str(file))
+        except (Exception, SystemExit) as error:  # whatever a reader's code may raise
+            return Verdict(False, f"defining {exercise.name} stopped with {type(error).__name__}: {error}")
+    verdict = exercise.verdict(names[exercise.name])
+    return Verdict(False, complaint) if complaint and not verdict.passed else verdict
+
+
+def limit(memory: int) -> None:
+    """Let this process have no more than ``memory`` bytes. Windows knows no such limit."""
+    with contextlib.suppress(ModuleNotFoundError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+
+
+if __name__ == "__main__":
+    notebook, number, name, verdict_file, memory = sys.argv[1:]
+    exercise = getattr(load(number), name)
+    limit(int(memory))
+    verdict = judge(Path(notebook), exercise)
+    with write_beside(verdict_file) as part:
+        part.write_text(json.dumps(vars(verdict)), encoding="utf-8")
