@@ -17,7 +17,7 @@ from affkit.errors import UserError
 from affkit.exercises import load, numbers
 from affkit.exercises.building import build, notebook_path, solutions_page, with_exercises
 from affkit.learn import table_x
-from affkit.show.exercises import GRADES, Exercise
+from affkit.show.exercises import GRADES, Checks, Exercise
 
 each_notebook = pytest.mark.parametrize("number", numbers())
 CHECKED = {f"{number} {one.name}": one for number in numbers() for one in load(number).checked}
@@ -116,7 +116,7 @@ def test_every_exercise_has_all_its_parts(number):
         assert exercise.title and exercise.statement.strip() and len(exercise.explanation.strip()) > 50
         if isinstance(exercise, Exercise):
             assert f"`{exercise.name}`" in exercise.statement
-            assert hasattr(checks, exercise.name) and getattr(checks, exercise.name) is exercise
+            assert getattr(checks, exercise.name) is exercise and not hasattr(Checks, exercise.name)
 
 
 @each_notebook

@@ -142,6 +142,8 @@ class Unprintable:
         (lambda values: (_ for _ in ()).throw(MemoryError), "stopped with MemoryError. Hint: add up"),
         (lambda values: Unprintable(), "gave <Unprintable, its repr stopped with RuntimeError>, expected 3"),
         (lambda values: "x" * 500, "xxx ... xxx"),
+        (lambda values: [np.float64(0.5), np.int64(2), 1 / 3], "gave [0.5, 2, 0.3333333333], expected 3"),
+        (lambda values: 1e-7 / 3, "gave 3.333333333e-08, expected 3"),
         (lambda values: pd.Series(values), "expected 3. Hint: add up"),
         (3, "stopped with TypeError: 'int' object is not callable"),
     ],

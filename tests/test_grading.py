@@ -60,6 +60,12 @@ def test_the_notebook_of_somebody_who_did_nothing(tmp_path):
     assert not any(passed for passed, _ in found.values())
 
 
+def test_exercises_that_somebody_has_deleted(tmp_path):
+    submit(tmp_path / "a.ipynb", IMPORT, load("05").ccc.source)
+    found = said(tmp_path)
+    assert found["ccc"][0] and found["mean_ccc"] == (False, "mean_ccc is not in the notebook")
+
+
 def test_wrong_answers_with_magics_helpers_and_a_cell_that_is_no_python(tmp_path):
     ccc = "def ccc(x, y):\n    return 2 * moment(x, y) / (moment(x, x) + moment(y, y) + gap(x, y))"
     submit(
@@ -71,13 +77,14 @@ def test_wrong_answers_with_magics_helpers_and_a_cell_that_is_no_python(tmp_path
         ccc,
         "def cross_entropy(p, label)\n    return 0",
         "def masked_mse(p, t, labelled):\n    return undefined",
+        "from affkit.exercises.nb05 import mean_ccc",
         "len?",
     )
     found = said(tmp_path)
-    assert found["ccc"][1].endswith("Hint: divide the moments by n, and square the gap of the means")
+    assert "Your moments divide by n - 1" in found["ccc"][1]
     assert found["cross_entropy"][1].startswith("the cell stopped with SyntaxError: expected ':'")
     assert "stopped with NameError: name 'undefined' is not defined" in found["masked_mse"][1]
-    assert found["mean_ccc"] == (False, "mean_ccc is not in the notebook")
+    assert found["mean_ccc"] == (False, "mean_ccc is imported from the solutions")
 
 
 def test_answers_that_hang_exit_crash_or_eat_memory_stop_nobody_else(tmp_path):

@@ -28,7 +28,7 @@ def notebooks_grade(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Notebooks, or a folder for each student.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The table, CSV.")],
     seconds: Annotated[float, typer.Option(min=1, help="Time for each exercise.")] = 10,
-    memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; not on Windows.")] = 4,
+    memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; on Linux.")] = 4,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Exercises at the same time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, for programs.")] = False,
     force: Force = False,

@@ -5,7 +5,6 @@
 writes ``{"passed": ..., "said": ...}`` to the file VERDICT, and takes at most MEMORY bytes.
 """
 
-import contextlib
 import json
 import runpy
 import sys
@@ -32,17 +31,22 @@ def judge(notebook: Path, exercise: Exercise) -> Verdict:
             names = runpy.run_path(str(file))
         except (Exception, SystemExit) as error:  # whatever a reader's code may raise
             return Verdict(False, f"defining {exercise.name} stopped with {type(error).__name__}: {error}")
-    verdict = exercise.verdict(names[exercise.name])
+    answer = names[exercise.name]
+    if str(getattr(answer, "__module__", "")).startswith("affkit.exercises"):
+        return Verdict(False, f"{exercise.name} is imported from the solutions")
+    verdict = exercise.verdict(answer)
     return Verdict(False, complaint) if complaint and not verdict.passed else verdict
 
 
 def limit(memory: int) -> None:
-    """Let this process have no more than ``memory`` bytes. Windows knows no such limit."""
-    with contextlib.suppress(ModuleNotFoundError):
+    """Let this process have no more than ``memory`` bytes, on Linux; elsewhere such a limit is not kept."""
+    if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+        for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, MOST_WRITTEN)):
+            _, hard = resource.getrlimit(what)
+            own = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (own, own))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ another one the first example that fails. A notebook of the course imports its e
 import ast
 import copy
 import inspect
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -243,6 +244,8 @@ def _short(value: object, most: int = 80) -> str:
         text = " ".join(repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value).split())
     except Exception as error:  # an object of the reader's that cannot even be printed
         return f"<{type(value).__name__}, its repr stopped with {type(error).__name__}>"
+    text = re.sub(r"np\.\w+\(([^()]*)\)", r"\1", text)  # np.float64(0.5) is 0.5 to a reader
+    text = re.sub(r"\d+\.\d{11,}(e-?\d+)?", lambda number: f"{float(number[0]):.10g}", text)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
 
 
