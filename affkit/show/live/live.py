@@ -20,6 +20,7 @@ from affkit.learn.directions import Directions, principal_directions
 from affkit.learn.gan import Generator, sample_z
 from affkit.learn.generate import pictures, to_pixels
 from affkit.learn.predict import VA
+from affkit.show.explore import LOOKS
 from affkit.show.live.folding import FoldedLayer, draw, fold
 
 FOLDER = Path(__file__).parent
@@ -32,8 +33,8 @@ HALF_LIMIT = 1
 """Steps of 255 that float16 weights may change a pixel; otherwise they are written as float32."""
 
 GROUPS = {"Valence and arousal": VA, "Action units": tuple(ACTION_UNIT_NAMES), "Expressions": EXPRESSIONS}
-PRINCIPAL = "Principal directions: what changes most"
-OTHER = "More"
+PRINCIPAL, MORE_PRINCIPAL, OTHER = "Principal directions, by share of variance", "More principal directions", "Others"
+ORDER = [*GROUPS, OTHER, PRINCIPAL, MORE_PRINCIPAL]
 
 
 def write_live_page(
@@ -74,6 +75,7 @@ def write_live_page(
         "size": generator.config.image_size,
         "net": {"bits": bits, "layers": [_layer_facts(layer) for layer in layers]},
         "directions": direction_facts(directions),
+        "folded": [MORE_PRINCIPAL],
     }
     texts = {
         "title": title,
@@ -109,33 +111,23 @@ def half_is_enough(generator: Generator, layers: list[FoldedLayer], num_faces: i
 
 def direction_facts(directions: Directions) -> list[dict]:
     """Name, title, group, note and vector of each direction, in the order of the page."""
-    group_of = {name: group for group, names in GROUPS.items() for name in names}
-    facts = []
-    for name, row in directions.table.iterrows():
-        group = PRINCIPAL if name.startswith("PCA ") else group_of.get(name, OTHER)
-        vector = [round(float(value), 7) for value in directions[name]]
-        title = ACTION_UNIT_NAMES.get(name, _share(row.get("explained")))
-        facts.append({"name": name, "title": title, "group": group, "note": _note(row), "vector": vector})
-    order = [*GROUPS, PRINCIPAL, OTHER]
+    facts = [_direction(name, row, directions[name]) for name, row in directions.table.iterrows()]
+    ranks = {name: rank for rank, name in enumerate(name for names in GROUPS.values() for name in names)}
     facts = [fact for fact in facts if fact["name"] != "fake"]
-    return sorted(facts, key=lambda fact: (order.index(fact["group"]), _rank(fact["name"])))
+    return sorted(facts, key=lambda fact: (ORDER.index(fact["group"]), ranks.get(fact["name"], 0)))
 
 
-def _rank(name: str) -> int:
-    """Places within a group are those of the labels; principal directions keep theirs."""
-    names = [name for names in GROUPS.values() for name in names]
-    return names.index(name) if name in names else 0
-
-
-def _share(explained: float | None) -> str:
-    return "" if explained is None or pd.isna(explained) else f"{explained:.0%} of the variance"
-
-
-def _note(row: pd.Series) -> str:
-    found = row.get("correlation")
-    if found is None or pd.isna(found):
-        return ""
-    return f"found by regression; correlation with the reading {found:.2f} on faces it was not found from"
+def _direction(name: str, row: pd.Series, vector: np.ndarray) -> dict:
+    measured = row.dropna()
+    title, note = ACTION_UNIT_NAMES.get(name, ""), ""
+    group = next((group for group, names in GROUPS.items() if name in names), OTHER)
+    if "explained" in measured:
+        number = int(name.removeprefix("PCA "))
+        title, group = f"{measured['explained']:.1%}", PRINCIPAL if number <= LOOKS else MORE_PRINCIPAL
+    if "correlation" in measured:
+        note = f"Correlation with the reading, on faces it was not learned from: {measured['correlation']:.2f}"
+    numbers = [round(float(value), 7) for value in vector]
+    return {"name": name, "title": title, "group": group, "note": note, "vector": numbers}
 
 
 def _layer_facts(layer: FoldedLayer) -> dict:

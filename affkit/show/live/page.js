@@ -3,6 +3,7 @@
 const LIMIT = 4; // of a direction's slider, either way
 const STEPS = [-3, -2, -1, 0, 1, 2, 3]; // the neighbours
 const SEEDS = 4294967296;
+const FIRST = 27, SECOND = 31; // with both generators of the kit a face that looks at us, and another one
 const BARS = { bar: "#7d8fa3", cut: "#b84300" };
 
 const one = (selector) => document.querySelector(selector);
@@ -11,9 +12,9 @@ class LivePage {
   constructor(facts, painter) {
     Object.assign(this, { facts, painter, player: new Player(), lines: {}, rows: [], pixels: new Map() });
     this.vectors = Object.fromEntries(facts.directions.map(({ name, vector }) => [name, vector]));
-    this.state = { base: sampleZ(0), seed: 0, truncation: 1, amounts: {} };
+    this.state = { base: sampleZ(FIRST), seed: FIRST, truncation: 1, amounts: {} };
     this.chosen = facts.directions[0].name;
-    this.kept = [sampleZ(0), sampleZ(1)];
+    this.kept = [sampleZ(FIRST), sampleZ(SECOND)];
     this.buildSliders();
     this.buildNeighbours();
     this.listen();
@@ -24,19 +25,23 @@ class LivePage {
   // What is on the page
 
   buildSliders() {
-    const groups = Map.groupBy
-      ? Map.groupBy(this.facts.directions, ({ group }) => group)
-      : this.facts.directions.reduce((all, d) => all.set(d.group, [...(all.get(d.group) ?? []), d]), new Map());
-    for (const [group, directions] of groups) {
-      const box = element("div", { class: "lines" });
-      for (const direction of directions) {
-        const { name } = direction;
-        const onMove = (value) => { this.player.stop(); this.move(name, value); };
-        this.lines[name] = directionLine(direction, LIMIT, onMove, () => this.choose(name));
-        box.append(this.lines[name].node);
-      }
-      one("#sliders").append(element("fieldset", {}, element("legend", { text: group }), box));
+    const boxes = new Map();
+    for (const direction of this.facts.directions) {
+      const { name, group } = direction;
+      if (!boxes.has(group)) boxes.set(group, this.groupBox(group));
+      const onMove = (value) => { this.player.stop(); this.move(name, value); };
+      this.lines[name] = directionLine(direction, LIMIT, onMove, () => this.choose(name));
+      boxes.get(group).append(this.lines[name].node);
     }
+  }
+
+  /** Room for the sliders of a group on the page; those of a group that few will want are folded away. */
+  groupBox(group) {
+    const box = element("div", { class: "lines" });
+    const set = element("fieldset", {}, element("legend", { text: group }), box);
+    const folded = this.facts.folded.includes(group);
+    one("#sliders").append(folded ? element("details", {}, element("summary", { text: group }), set) : set);
+    return box;
   }
 
   buildNeighbours() {
@@ -51,7 +56,7 @@ class LivePage {
 
   listen() {
     const on = (selector, kind, listener) => one(selector).addEventListener(kind, listener);
-    on("#new", "click", () => this.newFace(Math.floor(Math.random() * SEEDS)));
+    on("#new", "click", () => this.newFace(Math.floor(Math.random() * 1_000_000)));
     on("#seed", "change", (event) => this.newFace(event.target.valueAsNumber));
     on("#reset", "click", () => this.reset());
     on("#truncation", "input", (event) => { this.player.stop(); this.state.truncation = event.target.valueAsNumber; this.changed(); });
@@ -135,6 +140,8 @@ class LivePage {
     for (const [name, line] of Object.entries(this.lines)) line.set(amounts[name] ?? 0);
     one("#seed").value = seed ?? "";
     one("#truncation").value = truncation;
+    fill(one("#truncation"), 0);
+    fill(one("#morph"), 0);
     one("#truncation-value").textContent = truncation.toFixed(2);
     one("#morph-value").textContent = seed === null ? `${Math.round(100 * one("#morph").valueAsNumber)} %` : "–";
     one("#face").setAttribute("aria-label", seed === null ? "Generated face, between A and B" : `Generated face of seed ${seed}`);

@@ -59,12 +59,20 @@ function element(tag, { text, on = {}, ...attributes } = {}, ...children) {
 
 const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(1);
 
+/** Colour a slider from its resting place to where it is. */
+function fill(range, rest) {
+  const share = (value) => (value - range.min) / (range.max - range.min);
+  const ends = [share(rest), share(range.valueAsNumber)];
+  range.style.setProperty("--low", Math.min(...ends));
+  range.style.setProperty("--high", Math.max(...ends));
+}
+
 /** The slider of a direction; `onMove(value)` when somebody moved it, `onChoose()` when it gets the focus. */
 function directionLine({ name, title, note }, limit, onMove, onChoose) {
   const id = `slide-${name.replace(/\W/g, "-")}`, output = element("output", { for: id, text: "0.0" });
   const range = element("input", { id, type: "range", min: -limit, max: limit, step: 0.1, value: 0, "data-name": name });
   if (note) { range.title = note; range.setAttribute("aria-description", note); }
-  const set = (value) => { range.value = value; output.textContent = signed(range.valueAsNumber); };
+  const set = (value) => { range.value = value; fill(range, 0); output.textContent = signed(range.valueAsNumber); };
   const moved = () => { set(range.valueAsNumber); onMove(range.valueAsNumber); };
   range.addEventListener("input", moved);
   range.addEventListener("focus", onChoose);
