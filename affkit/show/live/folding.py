@@ -55,7 +55,9 @@ def draw(layers: list[FoldedLayer], z: Tensor) -> Tensor:
     for layer in layers:
         end = layer.out_size(x.shape[2]) + layer.before
         x = F.conv_transpose2d(x, layer.weight, layer.bias, layer.stride)
-        x = getattr(torch, layer.activation)(x[:, :, layer.before : end, layer.before : end])  # (B, out, S, S)
+        x = getattr(torch, layer.activation)(
+            x[:, :, layer.before : end, layer.before : end]
+        )  # (B, out, S, S)
     return x
 
 

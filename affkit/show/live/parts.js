@@ -67,9 +67,11 @@ function fill(range, rest) {
   range.style.setProperty("--high", Math.max(...ends));
 }
 
+let lines = 0;
+
 /** The slider of a direction; `onMove(value)` when somebody moved it, `onChoose()` when it gets the focus. */
 function directionLine({ name, title, note }, limit, onMove, onChoose) {
-  const id = `slide-${name.replace(/\W/g, "-")}`, output = element("output", { for: id, text: "0.0" });
+  const id = `direction-${++lines}`, output = element("output", { for: id, text: "0.0" });
   const range = element("input", { id, type: "range", min: -limit, max: limit, step: 0.1, value: 0, "data-name": name });
   if (note) { range.title = note; range.setAttribute("aria-description", note); }
   const set = (value) => { range.value = value; fill(range, 0); output.textContent = signed(range.valueAsNumber); };
