@@ -51,6 +51,9 @@ class LivePage:
     def slider(self, name: str):
         return self.page.locator(f'input[data-name="{name}"]')
 
+    def seed(self):
+        return self.page.get_by_role("spinbutton", name="Seed")
+
     def press(self, *keys: str):
         for key in keys:
             self.page.keyboard.press(key)
