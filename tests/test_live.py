@@ -464,6 +464,18 @@ def test_names_that_look_like_html_are_text(chromium, tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("part, found", [("weights", "The faces cannot be drawn"), ("facts", "JSON")])
+def test_a_damaged_page_says_so(part, found, shipped, chromium, tmp_path):
+    path, _, _ = shipped
+    text, start = path.read_text(), f'id="{part}">'
+    at = text.index(start) + len(start)
+    (tmp_path / "damaged.html").write_text(f"{text[:at]}?{text[at:]}")
+    with browse(chromium, tmp_path / "profile") as watched:
+        watched.page.goto((tmp_path / "damaged.html").as_uri())
+        watched.page.get_by_role("alert").filter(has_text=found).wait_for()
+
+
+@pytest.mark.browser
 def test_faces_of_many_seeds_are_uniform_in_the_cube(live):
     z = np.array(live.page.evaluate("[...Array(300).keys()].map(seed => [...sampleZ(seed)])"))
     assert z.shape == (300, 100) and np.abs(z).max() <= 1
