@@ -185,6 +185,13 @@ def test_three_hints_and_then_the_solution(capsys):
     ]
 
 
+def test_who_looks_at_an_exercise_sees_no_solution():
+    assert repr(make_exercise()) == "The mean (warm-up)"
+    assert (
+        repr(Checks("99", make_exercise(), make_exercise())) == "1. The mean (warm-up)\n2. The mean (warm-up)"
+    )
+
+
 def test_a_misspelt_exercise_names_the_others():
     with pytest.raises(AttributeError, match="notebook 99 has no exercise maen; it has mean"):
         Checks("99", make_exercise()).maen  # noqa: B018

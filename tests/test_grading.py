@@ -93,7 +93,7 @@ def test_answers_that_hang_exit_crash_or_eat_memory_stop_nobody_else(tmp_path):
         IMPORT,
         "def cross_entropy(p, label):\n    while True:\n        try: 1 / 0\n        except: pass",
         "def ccc(x, y):\n    exit()",
-        "def masked_mse(p, t, labelled):\n    return [bytearray(2**24) for _ in range(9999)]",
+        "def masked_mse(p, t, labelled):\n    return bytearray(3 * 2**29)",
         "import os\ndef mean_ccc(p, t, size):\n    os._exit(3)",
     )
     submit(
@@ -188,6 +188,14 @@ def test_only_what_the_answer_needs_is_run():
     assert "time.sleep" not in code.replace("table = time.sleep(99)", "")
     assert "time.sleep" not in code, "a local name of a function is not the global one"
     assert definitions(cells, "missing") == ("", "")
+
+
+@pytest.mark.parametrize("broken", ["x = (", "'\\x0", "def f(a, a): pass", "(" * 9999])
+def test_a_cell_that_is_no_python_spoils_only_itself(broken):
+    good = "def ccc(x, y):\n    return 0"
+    assert definitions([broken, good], "ccc") == (good, "")
+    code, complaint = definitions([f"{broken}  # ccc", good.replace("ccc", "mse")], "ccc")
+    assert code == "" and complaint.startswith("the cell stopped with ")
 
 
 def test_no_folder_and_nothing_in_it(tmp_path):
