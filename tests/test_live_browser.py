@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from browser import browse
 from live_generators import CONFIGS, large_generator, random_generator, some_directions, some_z
-from live_pages import LivePage, mulberry
+from live_pages import WATCH, LivePage, mulberry
 
 from affkit.learn.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.learn.directions import faces_at
@@ -153,14 +153,6 @@ def test_100_moves_by_keyboard(live, shipped, looks_like):
     p50, p95 = np.percentile(steps, [50, 95])
     print(f"key to painted picture: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
     looks_like(rule(mulberry(27), v=(2.0, directions["AU12"])))
-
-
-WATCH = """() => {
-    window.steps = [];
-    window.addEventListener('keydown', event => { window.pressed = event.timeStamp; }, { capture: true });
-    const painted = () => window.steps.push(performance.now() - window.pressed);
-    document.querySelector('#face').addEventListener('drawn', () => requestAnimationFrame(painted));
-}"""
 
 
 def test_neighbours_lie_along_the_slider_that_was_used_last(live, shipped, looks_like):
