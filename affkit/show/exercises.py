@@ -200,23 +200,6 @@ class Checks:
             self.exercises[number - 1].hint()
 
 
-def check(answer: Callable, *examples: Example) -> None:
-    """Try a function on examples alone, and print what is wrong with the first that fails.
-
-    >>> check(max, ((1, 2), 2, ""))
-    max: right on all examples (1).
-    """
-    for arguments, wanted, hint in examples:
-        outcome = _outcome(answer, arguments)
-        if outcome[1] is ...:
-            print(f"{answer.__name__} is not written yet: replace the three dots.")
-            return
-        if not _same_outcome(outcome, (None, wanted)):
-            print(f"{_failure(answer.__name__, arguments, outcome, wanted)} Hint: {hint}")
-            return
-    print(_right(answer.__name__, len(examples)))
-
-
 def _outcome(function: Callable, arguments: tuple) -> tuple:
     """The error and the result of a call, one of them None. The function gets copies of the arguments."""
     try:
