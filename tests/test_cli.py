@@ -22,6 +22,7 @@ COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += [
     "browse",
+    "page",
     "experiment table-ix",
     "experiment semi-supervised",
     "experiment enrich",
@@ -113,6 +114,11 @@ MISTAKES = {
     "predict missing.mp4 -o out --checkpoint discriminator.safetensors": "missing.mp4: no such file",
     "predict clip.mp4 -o taken --checkpoint discriminator.safetensors": "taken: already exists",
     "predict clip.mp4 -o . --force --checkpoint discriminator.safetensors": "holds clip.mp4, and would be",
+    "page --checkpoint missing.safetensors -o out.html": "missing.safetensors: no such file",
+    "page --checkpoint words.mp4 -o out.html": "words.mp4",
+    "page --checkpoint discriminator.safetensors -o out.html": "needed are those of generator",
+    "page --checkpoint generator.safetensors --principal -o taken": "taken: already exists",
+    "page --checkpoint generator.safetensors --reader words.mp4 -o out.html": "words.mp4",
     "notebooks run taken": "holds no notebook",
     "paint clip.mp4": "No such command 'paint'",
 }

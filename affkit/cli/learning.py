@@ -296,6 +296,42 @@ def browse(
     serve_latent(checkpoint, reader or (), directions, port, browser, **files)
 
 
+@app.command(
+    epilog="Example: affkit page --checkpoint data_samples/weights/gan_1/generator.safetensors -o page.html"
+)
+def page(
+    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page, an HTML file.")],
+    reader: Annotated[
+        list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
+    ] = None,
+    directions: Annotated[
+        Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
+    ] = None,
+    principal: Annotated[
+        bool, typer.Option("--principal", help="Principal directions only: they need no network that reads.")
+    ] = False,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Faces from 100 numbers",
+    force: Force = False,
+):
+    """Write a page that draws faces in the browser by itself: one file, no server, nothing fetched.
+
+    Networks beside the generator or one folder up are used without being named, as by `affkit browse`.
+    """
+    from affkit.files import refuse_existing
+    from affkit.show.explore import Explorer
+    from affkit.show.latent_browser import companions
+    from affkit.show.live.live import write_live_page
+
+    refuse_existing(out, force)  # before the work, not after it
+    found = None
+    if not principal:
+        readers = reader or companions(checkpoint, "cnn", "affwildnet")
+        found = Explorer.open(checkpoint, readers, directions, progress=True).directions
+    write_live_page(checkpoint, out, found, title, force)
+    typer.echo(f"{out}, {out.stat().st_size / 1e6:.1f} MB: open it in a browser")
+
+
 @notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
