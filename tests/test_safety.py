@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "affkit"
 # Imports go from a higher number to a lower one, or stay.
 LAYERS = {"errors": 0, "files": 0, "labels": 1, "data": 2, "learn": 3, "show": 4, "course": 5, "cli": 6}
-LAYERS |= {"course_pages": 5, "__main__": 7, "": 0}
+LAYERS |= {"course_pages": 5, "site": 5, "__main__": 7, "": 0}
 SYNTH_MAY = {"synth", "labels", "data", "errors", "files"}
 MAX_FILE, MAX_FUNCTION = 400, 50
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:home|root|work|tmp|Users)/\w")
