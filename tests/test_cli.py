@@ -27,6 +27,7 @@ COMMANDS += [
     "experiment semi-supervised",
     "experiment enrich",
     "notebooks run",
+    "notebooks site",
 ]
 
 
@@ -120,6 +121,9 @@ MISTAKES = {
     "page --checkpoint generator.safetensors --principal -o taken": "taken: already exists",
     "page --checkpoint generator.safetensors --reader words.mp4 -o out.html": "words.mp4",
     "notebooks run taken": "holds no notebook",
+    "notebooks site taken -o out": "holds no notebook",
+    "notebooks site -o taken": "taken: already exists",
+    "notebooks site --run nowhere -o out": "nowhere: no such folder",
     "paint clip.mp4": "No such command 'paint'",
 }
 

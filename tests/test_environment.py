@@ -55,6 +55,7 @@ def test_readme_says_what_is_needed():
         assert pinned in README
     for said in (
         "make run",
+        "make site",
         "make test",
         "make lab",
         "make bench",
