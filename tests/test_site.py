@@ -10,12 +10,11 @@ import pytest
 from browser import browse
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from notebook_checks import ROOT
 from PIL import Image
 
 from affkit.cli import main
 from affkit.errors import UserError
-from affkit.learn.checkpoints import save_checkpoint
-from affkit.learn.gan import GanNetConfig, Generator
 from affkit.site.bodies import failure
 from affkit.site.build import find_executed, write_site
 
@@ -119,8 +118,7 @@ def test_only_a_site_is_replaced(course, tmp_path):
 
 @pytest.mark.browser
 def test_site_in_a_browser(course, chromium, tmp_path):
-    generator = tmp_path / "generator.safetensors"
-    save_checkpoint(generator, Generator(GanNetConfig("1", width=0.05)))
+    generator = ROOT / "data_samples" / "weights" / "gan_1" / "generator.safetensors"
     first = write_site(course, tmp_path / "site", tmp_path / "solutions", generator, progress=False)
     decoded = "images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))"
     with browse(chromium, tmp_path / "profile") as watched:
