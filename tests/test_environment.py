@@ -127,6 +127,12 @@ def test_make_run_installs_once(make):
     assert [line.split()[0] for line in called] == ["affkit"]
 
 
+def test_make_site_replaces_the_old_one(make):
+    code, _, called = make("site")
+    assert code == 0 and called[-1] == "affkit notebooks site notebooks --out runs/site --force"
+    assert make("site", fail="notebooks site")[0] != 0
+
+
 def test_make_test_adds_what_is_missing_and_run_needs_no_more(make):
     make("run")
     code, _, called = make("test")
