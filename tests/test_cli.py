@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ COMMANDS += [
     "notebooks site",
 ]
 
+
+SHIPPED = Path(__file__).parents[1] / "data_samples" / "weights"
 
 Answer = namedtuple("Answer", "returncode stdout stderr")
 
@@ -145,6 +148,26 @@ def test_generate_draws_the_same_picture_for_the_same_seed(folder, affkit):
         assert answer.returncode == 0, answer.stderr
     pictures = [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_a_page_is_written_once(folder, affkit):
+    line = "page --checkpoint generator.safetensors --principal --title Ours -o pages/live.html"
+    answer = affkit(line)
+    assert answer.returncode == 0 and "pages/live.html" in answer.stdout, answer.stderr
+    page = (folder / "pages" / "live.html").read_text()
+    assert "<h1>Ours</h1>" in page and '"PCA 20"' in page and '"AU12"' not in page
+    answer = affkit(line)
+    assert answer.returncode == 2 and "already exists" in answer.stderr
+    assert affkit(f"{line} --force").returncode == 0
+
+
+def test_a_page_takes_the_directions_beside_the_generator(folder, affkit):
+    checkpoint = SHIPPED / "gan_1" / "generator.safetensors"
+    answer = affkit(f"page --checkpoint {checkpoint} -o shipped.html")
+    assert answer.returncode == 0, answer.stderr
+    page = (folder / "shipped.html").read_text()
+    assert all(f'"name": "{name}"' in page for name in ("valence", "AU12", "Happiness", "PCA 1"))
+    assert '"name": "fake"' not in page and "<h1>Faces from 100 numbers</h1>" in page
 
 
 def test_a_process_ends_with_the_exit_code():

@@ -312,7 +312,7 @@ def page(
     principal: Annotated[
         bool, typer.Option("--principal", help="Principal directions only: they need no network that reads.")
     ] = False,
-    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Faces from 100 numbers",
+    title: Annotated[str, typer.Option(help="Heading of the page; Faces from 100 numbers by default.")] = "",
     force: Force = False,
 ):
     """Write a page that draws faces in the browser by itself: one file, no server, nothing fetched.
@@ -322,14 +322,14 @@ def page(
     from affkit.files import refuse_existing
     from affkit.show.explore import Explorer
     from affkit.show.latent_browser import companions
-    from affkit.show.live.live import write_live_page
+    from affkit.show.live.live import TITLE, write_live_page
 
     refuse_existing(out, force)  # before the work, not after it
     found = None
     if not principal:
         readers = reader or companions(checkpoint, "cnn", "affwildnet")
         found = Explorer.open(checkpoint, readers, directions, progress=True).directions
-    write_live_page(checkpoint, out, found, title, force)
+    write_live_page(checkpoint, out, found, title or TITLE, force)
     typer.echo(f"{out}, {out.stat().st_size / 1e6:.1f} MB: open it in a browser")
 
 

@@ -27,8 +27,8 @@ from affkit.show.live.folding import FoldedLayer, draw, fold
 FOLDER = Path(__file__).parent
 TITLE = "Faces from 100 numbers"
 INTRO = (
-    "A small generator network, trained on drawn people, makes each face from 100 numbers. It runs in this"
-    " page: your browser computes the pictures, and nothing is fetched or sent."
+    "A small generator network makes each face from 100 numbers, z. It runs in this page: your browser"
+    " computes the pictures, and nothing is fetched or sent."
 )
 HALF_LIMIT = 1
 """Steps of 255 that float16 weights may change a pixel; otherwise they are written as float32."""

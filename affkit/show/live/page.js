@@ -1,6 +1,6 @@
 // The page: one face, what was done to it, and what can be done next. Runs last, after state.js and parts.js.
 
-const LIMIT = 4; // of a direction's slider, either way
+const LIMIT = 4; // of a direction's slider, either way, as in the latent browser
 const STEPS = [-3, -2, -1, 0, 1, 2, 3]; // the neighbours
 const SEEDS = 4294967296;
 const FIRST = 27, SECOND = 31; // with both generators of the kit a face that looks at us, and another one
@@ -169,11 +169,16 @@ class LivePage {
   }
 }
 
+/** Said on the page, where a visitor looks: a damaged file, or a browser that lacks something. */
+function complain({ message }) {
+  one("#problem").textContent = `The faces cannot be drawn here: ${message}`;
+}
+
 function start() {
   const facts = JSON.parse(one("#facts").textContent);
   const onRest = (rests) => { document.body.dataset.rest = rests; };
   const painter = new Painter(one("#network").textContent, facts.net, one("#weights").textContent, onRest);
-  painter.worker.onerror = ({ message }) => { one("#problem").textContent = `The faces cannot be drawn here: ${message}`; };
+  painter.worker.onerror = complain;
   const page = new LivePage(facts, painter);
   let asked = 0;
   // For tests and for the console: the pixels of any z, and what is shown.
@@ -183,4 +188,5 @@ function start() {
   };
 }
 
+window.addEventListener("error", complain);
 start();
