@@ -20,10 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks, an
 
 import pandas as pd  # noqa: E402
 from bench import machine, markdown  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
 from mishaps.bad_inputs import bad_inputs  # noqa: E402
 from mishaps.judge import BadInput, judge  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 HERE = Path(__file__).parent
 PARTS = ("bad-inputs", "kills", "scale")
@@ -63,14 +62,16 @@ def report_bad_inputs(quick: bool = False) -> tuple[str, bool]:
         rows.append({"what is bad": kind, "inputs": len(ours), "violations": sum(map(bool, ours))})
     rows.append({"what is bad": "all", "inputs": len(found), "violations": sum(bool(f) for _, f in found)})
     violations = [f"- {bad}: {'; '.join(faults)}" for bad, faults in found if faults]
-    head = f"## {len(found)} bad inputs\n\nOne line that names it, exit code 2, nothing written; {seconds:.0f} s."
+    words = f"One line that names it, exit code 2, nothing written; {seconds:.0f} s."
+    head = f"## {len(found)} bad inputs\n\n{words}"
     return "\n".join([head, "", markdown(pd.DataFrame(rows)), "", *violations, ""]), not violations
 
 
 def judge_all(chosen: Sequence[BadInput]) -> list[tuple[BadInput, list[str]]]:
     """Each bad input and what is wrong with the answer to it."""
-    from affkit.cli import main as command
     from mishaps.good import make_good
+
+    from affkit.cli import main as command
 
     with tempfile.TemporaryDirectory(prefix="affkit-good-") as folder:
         good = make_good(Path(folder))

@@ -48,6 +48,7 @@ def predict_video(
     """
     existing_file(video)
     size = face_size(checkpoint)
+    make_fabric(device)  # a device that is not there is told before the work
     with tempfile.TemporaryDirectory() as folder:
         store = extract_faces(
             [video], Path(folder) / "store", size=size, detector=detector, progress=progress

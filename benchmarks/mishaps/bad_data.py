@@ -15,7 +15,6 @@ from mishaps.faults import (
     HEADER_FAULTS,
     PICKLE,
     TEXT_FAULTS,
-    WIDTH_FAULTS,
     edited,
     of_lines,
     removed,
@@ -124,7 +123,10 @@ _INDEX: dict[str, Change] = (
     FILE_FAULTS
     | TEXT_FAULTS
     | {name: HEADER_FAULTS[name] for name in ("only its header", "another header", "no header")}
-    | {name: CELL_FAULTS[name] for name in ("a word for a number", "a number out of range", "a cell too many")}
+    | {
+        name: CELL_FAULTS[name]
+        for name in ("a word for a number", "a number out of range", "a cell too many")
+    }
     | {
         "not there": removed,
         "a row missing": of_lines(lambda lines: lines[:-1]),

@@ -7,7 +7,16 @@ from mishaps.bad_options import bad_options
 from mishaps.judge import BadInput
 
 KINDS = ("label file", "prediction file", "subjects", "video", "checkpoint", "directions", "store, crops")
-KINDS += ("store, information", "store, index", "pool", "partition", "favourites", "project", "option", "output")
+KINDS += (
+    "store, information",
+    "store, index",
+    "pool",
+    "partition",
+    "favourites",
+    "project",
+    "option",
+    "output",
+)
 
 
 def bad_inputs() -> list[BadInput]:

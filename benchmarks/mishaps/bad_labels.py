@@ -8,7 +8,9 @@ from mishaps.judge import BadInput
 ALL = FILE_FAULTS | TEXT_FAULTS | CELL_FAULTS
 TABLE = ALL | HEADER_FAULTS | WIDTH_FAULTS
 # A header of one row only and lines of one cell: nothing to be missing in a line, and a class may be added.
-CLASSES = ALL | {name: HEADER_FAULTS[name] for name in ("only its header", "another header", "a header cut off")}
+CLASSES = ALL | {
+    name: HEADER_FAULTS[name] for name in ("only its header", "another header", "a header cut off")
+}
 LISTED = {name: fault for name, fault in TABLE.items() if name not in ("no header", "a header cut off")}
 # What has cells that may be empty: an empty one at the end says "not labelled".
 LOOSE = {name: fault for name, fault in TABLE.items() if name != "an empty cell"}
@@ -17,7 +19,6 @@ _READ_A_CORPUS = (
     "stats --data {0}",
     "split --data {0} --sizes 1,1,1 -o out.json",
     "agree A1 {0}/annotations -o out",
-    "convert one.mp4 -o out --labels {0}/annotations",
     "faces one.mp4 -o out --size 32 --labels {0}/annotations",
     "evaluate A1 {0}/annotations --task {1}",
 )
@@ -53,6 +54,12 @@ def bad_labels() -> Iterator[BadInput]:
         kind = "prediction file" if "predicted" in target or "submission" in target else "label file"
         for fault, change in faults.items():
             yield BadInput(kind, fault, line, (target.split("/")[-1],), target, change)
+    for fault, change in (
+        FILE_FAULTS | TEXT_FAULTS
+    ).items():  # convert moves lines, and reads no number in them
+        target = "abaw6/annotations/VA_Estimation_Challenge/Train_Set/one.txt"
+        line = "convert one.mp4 -o out --labels abaw6/annotations/VA_Estimation_Challenge"
+        yield BadInput("label file", fault, line, ("one.txt",), target, change)
     for fault, change in _SUBJECTS.items():
         line = "split --data abaw6 --sizes 1,1,1 -o out.json"
         yield BadInput("subjects", fault, line, ("subjects.csv",), "abaw6/subjects.csv", change)

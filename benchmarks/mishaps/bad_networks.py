@@ -73,7 +73,9 @@ DIRECTION_FAULTS: dict[str, Change] = FILE_FAULTS | {
     "a table that is no JSON": rewritten(lambda _, header: header.update(table="{")),
     "a table that is a number": rewritten(lambda _, header: header.update(table="3")),
     "names without a table": rewritten(lambda _, header: header.update(table='[["first", "second"], 5]')),
-    "a direction missing": rewritten(lambda tensors, _: tensors.update(vectors=tensors["vectors"][:1].clone())),
+    "a direction missing": rewritten(
+        lambda tensors, _: tensors.update(vectors=tensors["vectors"][:1].clone())
+    ),
     "no vectors": rewritten(lambda tensors, _: tensors.update(other=tensors.pop("vectors"))),
     "a number that is not one": rewritten(lambda tensors, _: tensors["vectors"].fill_(float("nan"))),
 }
@@ -100,11 +102,12 @@ _COMMANDS = {  # file of a network: the commands that read it
         "browse --checkpoint networks/generator.safetensors --features {0} --no-browser",
     ),
 }
-_OTHER_NETWORKS = {  # a network of another architecture where this one is needed
+_OTHER_NETWORKS = {  # a network that cannot do what this one is needed for
     "generator": ("discriminator", "cnn", "features", "affwildnet"),
-    "discriminator": ("generator", "features"),
-    "cnn": ("generator", "features", "discriminator"),
-    "features": ("generator", "cnn", "affwildnet"),
+    "discriminator": ("generator",),  # all others read faces
+    "cnn": ("generator",),
+    "affwildnet": ("generator",),
+    "features": ("generator", "cnn", "affwildnet", "discriminator"),
 }
 
 
@@ -124,10 +127,10 @@ def bad_networks() -> Iterator[BadInput]:
             yield BadInput("checkpoint", fault, line, (f"{needed}.safetensors",), path, change)
     line = "page --checkpoint networks/generator.safetensors --directions directions.safetensors -o out.html"
     for fault, change in DIRECTION_FAULTS.items():
-        yield BadInput("directions", fault, line, ("directions.safetensors",), "directions.safetensors", change)
+        yield BadInput(
+            "directions", fault, line, ("directions.safetensors",), "directions.safetensors", change
+        )
 
 
 def _copied_from(name: str) -> Change:
     return lambda path: path.write_bytes(path.with_name(name).read_bytes()) and None
-
-

@@ -92,7 +92,7 @@ _NEEDED = (  # what is left out or does not exist, and how it is called
     ("convert one.mp4", "--out"),
     ("faces -o out", "videos"),
     ("train gan --out out", "--data"),
-    ("train", "train"),
+    ("train", "command"),
     ("evaluate predicted abaw6", "--task"),
     ("generate -o out.png", "--checkpoint"),
     ("split --data abaw6 -o out.json", "--sizes"),
@@ -100,7 +100,7 @@ _NEEDED = (  # what is left out or does not exist, and how it is called
     ("paint one.mp4", "paint"),
     ("experiment table-xii --data store", "table-xii"),
     ("agree A1 -o out A2 --force=yes", "--force"),
-    ("generate --checkpoint --n 4 -o out.png", "--n"),
+    ("generate --checkpoint --n 4 -o out.png", "(4)"),
 )
 _WRITERS = {  # command without its output: the option for it
     "convert one.mp4": "-o",
@@ -136,11 +136,13 @@ def _file(path: Path) -> None:
 OUTPUTS: dict[str, tuple[str, str, Change | None]] = {  # fault: output, file that is changed, how
     "below a file": ("table.csv/out", "", None),
     "a link to itself": ("out", "out", lambda path: (path.write_text(""), link_to_itself(path)) and None),
-    "below a link in a circle": ("out/a", "out", lambda path: (path.write_text(""), link_round(path)) and None),
-    "a name too long": ("x" * 300, "", None),
-    "in a read-only folder": (
-        (f"{READ_ONLY}/out", "", None) if READ_ONLY else ("shut/out", "shut", _shut)
+    "below a link in a circle": (
+        "out/a",
+        "out",
+        lambda path: (path.write_text(""), link_round(path)) and None,
     ),
+    "a name too long": ("x" * 300, "", None),
+    "in a read-only folder": ((f"{READ_ONLY}/out", "", None) if READ_ONLY else ("shut/out", "shut", _shut)),
 }
 
 
@@ -149,7 +151,8 @@ def bad_options() -> Iterator[BadInput]:
     for line, options in OPTIONS.items():
         for option, values in options.items():
             for value in values:
-                names = (option, option.removeprefix("--").replace("-", "_"), value or "''")
+                pieces = [piece for piece in value.split(":") if piece]  # a file may come with a set
+                names = (option, option.removeprefix("--").replace("-", "_"), *pieces)
                 yield BadInput("option", f"{option} {value!r}", f"{line} {option}={value}", names)
     for line, name in _NEEDED:
         yield BadInput("option", f"{name} missing or unknown", line, (name, name.upper(), name.lower()))
@@ -159,7 +162,8 @@ def bad_options() -> Iterator[BadInput]:
 def _bad_outputs() -> Iterator[BadInput]:
     for line, option in _WRITERS.items():
         for fault, (out, target, change) in OUTPUTS.items():
-            yield BadInput("output", fault, f"{line} {option} {out}", (out, out[:40]), target, change)
+            names = (out, f"{READ_ONLY}/.out")  # the file that is written beside it, or its name
+            yield BadInput("output", fault, f"{line} {option} {out}", names, target, change)
         if line.startswith(_REFUSE_EXISTING):
             yield BadInput("output", "there already", f"{line} {option} taken", ("taken",))
         else:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from skimage import data
 
 from affkit.data import tables
 from affkit.data.formats import write_affwild, write_va
@@ -63,7 +64,9 @@ def _labels(folder: Path) -> None:
     for coder in ("A1", "A2"):
         write_annotations(folder / coder, labels)
     for name, one in labels.items():
-        write_affwild(*(folder / "affwild" / "train" / d / f"{name}.txt" for d in ("valence", "arousal")), one)
+        write_affwild(
+            *(folder / "affwild" / "train" / d / f"{name}.txt" for d in ("valence", "arousal")), one
+        )
         write_va(folder / "predicted" / f"{name}.txt", one)
     tables.write_mtl(folder / "mtl" / "MTL_Challenge" / "train_set.txt", labels)
     tables.write_affwild_csv(folder / "flat.csv", labels)
@@ -76,11 +79,13 @@ def _labels(folder: Path) -> None:
 
 def _pictures(folder: Path) -> None:
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 255, (FRAMES, 64, 96, 3), np.uint8)
-    write_video(folder / "one.mp4", iter(frames))
+    photo = data.astronaut()[:256, 100:356]  # a face
+    write_video(folder / "one.mp4", (np.roll(photo, i, axis=1) for i in range(FRAMES)))
     write_store(folder / "store", small_store())
     (folder / "pool").mkdir()
-    write_sheet(folder / "pool" / "faces_01.webp", rng.integers(0, 255, (SHEET_COLUMNS, SIZE, SIZE, 3), np.uint8))
+    write_sheet(
+        folder / "pool" / "faces_01.webp", rng.integers(0, 255, (SHEET_COLUMNS, SIZE, SIZE, 3), np.uint8)
+    )
     with Project.open(folder / "project.affkit") as project:
         project.add_video(folder / "one.mp4")
 
@@ -104,7 +109,10 @@ def _networks(folder: Path) -> None:
     config = GanNetConfig("1", width=0.03)
     generator = Generator(config)
     made = {"generator": generator, "discriminator": Discriminator(config)}
-    made |= {"cnn": FaceNet(FaceNetConfig(len(NAMES), width=0.05)), "features": FeatureNet(FeatureNetConfig(len(NAMES)))}
+    made |= {
+        "cnn": FaceNet(FaceNetConfig(len(NAMES), width=0.05)),
+        "features": FeatureNet(FeatureNetConfig(len(NAMES))),
+    }
     made |= {"affwildnet": AffWildNet(AffWildNetConfig(width=0.05))}
     for name, net in made.items():
         save_checkpoint(folder / "networks" / f"{name}.safetensors", net)

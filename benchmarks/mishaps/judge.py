@@ -117,7 +117,9 @@ def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds
             except BaseException as error:  # the judge reports whatever gets out of a command
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 what = str(error).splitlines()[0][:150] if str(error) else ""
-                failure = f"traceback: {type(error).__name__}: {what} ({Path(place.filename).name}:{place.lineno})"
+                failure = (
+                    f"traceback: {type(error).__name__}: {what} ({Path(place.filename).name}:{place.lineno})"
+                )
         printed.seek(0)
         return Answer(code, printed.read(), failure, time.perf_counter() - start)
 
