@@ -64,14 +64,18 @@ def report_bad_inputs(quick: bool = False) -> tuple[str, bool]:
     violations = [f"- {bad}: {'; '.join(faults)}" for bad, faults in found if faults]
     words = f"One line that names it, exit code 2, nothing written; {seconds:.0f} s."
     head = f"## {len(found)} bad inputs\n\n{words}"
-    return "\n".join([head, "", markdown(pd.DataFrame(rows)), "", *violations, ""]), not violations
+    return "\n".join(
+        [head, "", markdown(pd.DataFrame(rows).astype(str)), "", *violations, ""]
+    ), not violations
 
 
 def judge_all(chosen: Sequence[BadInput]) -> list[tuple[BadInput, list[str]]]:
     """Each bad input and what is wrong with the answer to it."""
     from mishaps.good import make_good
 
+    from affkit import course  # noqa: F401  (slow to import, and the limit of time is for the work)
     from affkit.cli import main as command
+    from affkit.show import latent_browser, standalone  # noqa: F401
 
     with tempfile.TemporaryDirectory(prefix="affkit-good-") as folder:
         good = make_good(Path(folder))
@@ -86,7 +90,7 @@ def report_kills(quick: bool = False) -> tuple[str, bool]:
     table = pd.DataFrame(kill_all(6 if quick else 50))
     fine = not table["violations"].astype(bool).any()
     words = "SIGKILL at random moments; the same command goes on to the same bytes, nothing saved is lost."
-    return f"## {table['kills'].sum()} kills\n\n{words}\n\n{markdown(table)}\n", fine
+    return f"## {table['kills'].sum()} kills\n\n{words}\n\n{markdown(table.astype(str))}\n", fine
 
 
 def report_scale(quick: bool = False) -> tuple[str, bool]:
@@ -94,7 +98,7 @@ def report_scale(quick: bool = False) -> tuple[str, bool]:
     from mishaps.scale import scale_rows
 
     rows, fine = scale_rows(quick)
-    return f"## Scale\n\n{markdown(pd.DataFrame(rows))}\n", fine
+    return f"## Scale\n\n{markdown(pd.DataFrame(rows).astype(str))}\n", fine
 
 
 if __name__ == "__main__":

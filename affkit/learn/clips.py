@@ -11,6 +11,7 @@ from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
 from affkit.learn.predict import FaceReader, predict_store
+from affkit.learn.runs import make_fabric
 
 
 def face_size(checkpoint: str | Path) -> int:

@@ -115,7 +115,7 @@ _WRITERS = {  # command without its output: the option for it
     "generate --checkpoint networks/generator.safetensors --n 4": "-o",
     "page --checkpoint networks/generator.safetensors --principal": "-o",
     "predict one.mp4 --no-video --checkpoint networks/discriminator.safetensors": "-o",
-    "experiment table-ix --data store --partition partition.json --steps 1 --width 0.03 --device cpu": "--out",
+    "experiment table-ix --data store --partition partition.json --steps 1 --width 0.03": "--out",
     "annotate one.mp4 --no-browser": "--project",
     "notebooks grade taken": "-o",
 }
@@ -162,7 +162,7 @@ def bad_options() -> Iterator[BadInput]:
 def _bad_outputs() -> Iterator[BadInput]:
     for line, option in _WRITERS.items():
         for fault, (out, target, change) in OUTPUTS.items():
-            names = (out, f"{READ_ONLY}/.out")  # the file that is written beside it, or its name
+            names = (out, f"{READ_ONLY}/")
             yield BadInput("output", fault, f"{line} {option} {out}", names, target, change)
         if line.startswith(_REFUSE_EXISTING):
             yield BadInput("output", "there already", f"{line} {option} taken", ("taken",))

@@ -33,7 +33,7 @@ SIZE = 32  # of faces in the store, pixels
 
 
 def make_good(folder: Path) -> Path:
-    """Fill ``folder`` with label files of all layouts, a clip, networks, a store, and what belongs to them."""
+    """Fill ``folder`` with label files of all layouts, a clip, networks, a store, and what goes with them."""
     torch.manual_seed(0)
     _labels(folder)
     _pictures(folder)

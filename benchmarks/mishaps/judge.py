@@ -126,7 +126,7 @@ def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds
 
 @contextmanager
 def _as_command(folder: Path, arguments: list[str]) -> Iterator[None]:
-    """The working folder, arguments and way of warning are those of the command, and afterwards ours again."""
+    """Working folder, arguments and way of warning are those of the command, and afterwards ours again."""
     here, argv, showwarning = Path.cwd(), sys.argv, warnings.showwarning
     os.chdir(folder)
     sys.argv = ["affkit", *arguments]

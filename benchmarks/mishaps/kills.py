@@ -140,7 +140,7 @@ def _kill(processes, command: Killed, folder: Path, out: Path, moment: float) ->
 def _start(processes, command: Killed, folder: Path, out: Path):
     out.mkdir(exist_ok=True)
     process = processes.Process(
-        target=run_command, args=(str(folder), command.line, str(out), str(_log(out)))
+        target=run_command, args=tuple(map(str, (folder, command.line, out, _log(out))))
     )
     process.start()
     return process
