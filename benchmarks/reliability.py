@@ -5,11 +5,12 @@
 Bad inputs: some hundred sound files are spoiled, each in one way, and given to a real command; wanted is one
 line that names the file or option, exit code 2, and nothing written. Kills: real processes are ended by
 SIGKILL at random moments; the same command must go on to the same bytes. Scale: a million faces and two
-million lines of labels. ``--save`` writes the tables to ``reliability.md`` beside this file.
+million lines of labels. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into a section of its own.
 """
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -37,17 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    report, sound = [f"# Reliability\n\n{machine()}\n"], True
+    reports = {"bad-inputs": report_bad_inputs, "kills": report_kills, "scale": report_scale}
+    sound = True
     for part in options.parts or PARTS:
-        text, fine = {"bad-inputs": report_bad_inputs, "kills": report_kills, "scale": report_scale}[part](
-            options.quick
-        )
+        text, fine = reports[part](options.quick)
         print(f"\n{text}", flush=True)
-        report.append(text)
         sound &= fine
-    if options.save:
-        (HERE / "reliability.md").write_text("\n".join(report))
+        if options.save:
+            save(HERE / "reliability.md", part, text)
     return 0 if sound else 1
+
+
+def save(path: Path, part: str, text: str) -> None:
+    """Put the section of one part into the report, whose other sections stay."""
+    old = path.read_text() if path.exists() else ""
+    sections = dict(re.findall(r"<!-- (\S+) -->\n(.*?)(?=<!-- |\Z)", old, flags=re.DOTALL))
+    sections[part] = f"{text.rstrip()}\n\nMeasured on {machine()}.\n\n"
+    body = "".join(f"<!-- {name} -->\n{sections[name]}" for name in PARTS if name in sections)
+    path.write_text(f"# Reliability\n\n{body.rstrip()}\n")
 
 
 def report_bad_inputs(quick: bool = False) -> tuple[str, bool]:

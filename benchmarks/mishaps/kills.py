@@ -49,7 +49,7 @@ COMMANDS = (
     Killed("convert", "convert clips -o out --labels labels", "**/*", "*.mp4"),
     Killed("faces", "faces clips/a.avi clips/b.avi clips/c.avi -o out --size 32", "**/*", "parts/*.csv"),
     Killed(
-        "render", "render -o out --subjects 4 --seconds 0.3 --width 96 --height 96", "**/*", "videos/*.mp4"
+        "render", "render -o out --subjects 3 --seconds 0.2 --width 160 --height 160", "**/*", "videos/*.mp4"
     ),
     Killed(
         "train gan",
@@ -77,6 +77,9 @@ def kill_all(num_kills: int, seed: int = 0) -> list[dict]:
     """A row for each command, and one for the annotation tool: kills, and what was not as it should be."""
     rng = np.random.default_rng(seed)
     processes = multiprocessing.get_context("forkserver")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, map(os.path.abspath, sys.path))
+    )  # also the server's
     processes.set_forkserver_preload(_WARM)
     share = np.full(len(COMMANDS), num_kills // len(COMMANDS))
     share[: num_kills % len(COMMANDS)] += 1
@@ -204,7 +207,7 @@ def inputs(folder: Path) -> None:
         (folder / "labels" / f"{name}.txt").write_text(f"valence,arousal\n{lines}\n")
     write_store(folder / "store", small_store())
     videos = {subset: {name: None} for name, subset in SETS.items()}
-    write_partition(folder / "partition.json", Partition(videos, {name: name for name in NAMES}))
+    write_partition(folder / "partition.json", Partition(videos, {name: f"subject_{name}" for name in NAMES}))
 
 
 def mark_until_killed(project: str, first: int, pipe) -> None:
