@@ -5,7 +5,8 @@
 Bad inputs: some hundred sound files are spoiled, each in one way, and given to a real command; wanted is one
 line that names the file or option, exit code 2, and nothing written. Kills: real processes are ended by
 SIGKILL at random moments; the same command must go on to the same bytes. Scale: a million faces and two
-million lines of labels. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into a section of its own.
+million lines of labels. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into
+a section of its own.
 """
 
 import argparse
