@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
+from affkit.data.formats import EXPRESSIONS_WITH_OTHER
 from affkit.data.textfile import refuse
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -180,7 +181,7 @@ def _check_labels(file: Path, index: pd.DataFrame, info: dict) -> None:
     for name in units:
         wrong = ~index[name].isin((0, 1)) & index[name].notna()
         refuse(file, wrong.to_numpy(bool), 2, name, index[name], "an action unit is 0 or 1")
-    names = info.get("expressions", EXPRESSIONS)
+    names = info.get("expressions", EXPRESSIONS_WITH_OTHER)
     wrong = ~index["expression"].isin(names) & index["expression"].notna()
     refuse(file, wrong.to_numpy(), 2, "expression", index["expression"], f"use one of {', '.join(names)}")
 
