@@ -208,7 +208,7 @@ def split(
     from affkit.files import refuse_existing
 
     refuse_existing(out, force)
-    corpus, numbers = Corpus.open(data, progress=True), splitting.parse_sizes(sizes)
+    numbers, corpus = splitting.parse_sizes(sizes), Corpus.open(data, progress=True)
     partition = splitting.split_corpus(corpus, numbers, task, inactive, seed, progress=True)
     write_partition(out, partition, force)
     typer.echo(splitting.as_text(splitting.partition_table(partition, corpus)))
