@@ -120,6 +120,17 @@ MISTAKES = {
     "notebooks site taken -o out": "holds no notebook",
     "notebooks site -o taken": "taken: already exists",
     "notebooks site --run nowhere -o out": "nowhere: no such folder",
+    "convert clip.mp4 -o words.mp4/out": "words.mp4/out: words.mp4 is a file",
+    "render -o words.mp4": "words.mp4: is a file",
+    "faces clip.mp4 -o " + "x" * 300: "is too long a name",
+    "render -o out --seed -1": "Invalid value for '--seed'",
+    "split --data taken --sizes inf,1,1 -o out.json": "--sizes inf,1,1: is not finite",
+    "train gan --data nowhere --out out --width inf": "Invalid value for '--width'",
+    "train mtl --data nowhere --out out --lr 0": "Invalid value for '--lr'",
+    "train gan --data nowhere --out out --part :train": "nowhere",
+    "experiment table-ix --data nowhere --partition x --out out --seeds -1": "--seeds -1: is not from 0",
+    "stats --data taken --units missing.jpg": "missing.jpg: no such file",
+    "predict clip.mp4 -o out --checkpoint discriminator.safetensors --device abacus": "device abacus",
     "paint clip.mp4": "No such command 'paint'",
 }
 

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from affkit.cli.options import Force, notebooks_app
+from affkit.cli.options import Force, notebooks_app, out_file, out_folder
 from affkit.errors import UserError
 
 
 @notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
-        "runs/course"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=out_folder, help="Pages and index.html go here.")
+    ] = Path("runs/course"),
     only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
     profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
 ):
@@ -27,7 +27,9 @@ def notebooks_run(
 @notebooks_app.command("site", epilog="Example: affkit notebooks site notebooks -o runs/site")
 def notebooks_site(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")] = Path("runs/site"),
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="The folder to make.")] = Path(
+        "runs/site"
+    ),
     run: Annotated[
         Path | None, typer.Option(help="Where they were executed; runs/course, if it is there.")
     ] = None,
@@ -60,7 +62,7 @@ def notebooks_site(
 @notebooks_app.command("grade", epilog="Example: affkit notebooks grade submissions -o grades.csv --jobs 2")
 def notebooks_grade(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Notebooks, or a folder for each student.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table, CSV.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The table, CSV.")],
     seconds: Annotated[float, typer.Option(min=1, help="Time for each exercise.")] = 10,
     memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; on Linux.")] = 4,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Exercises at the same time.")] = 1,
