@@ -1,5 +1,6 @@
 """Real processes ended by SIGKILL at random moments; the same command then goes on to the same bytes."""
 
+import hashlib
 import multiprocessing
 import os
 import sys
@@ -185,7 +186,20 @@ def _bytes(out: Path, pattern: str) -> dict[str, str]:
     """What the files of ``pattern`` hold; nothing else may lie beside ``out`` in the end."""
     every, wanted = contents(out), {str(path.relative_to(out)) for path in (out / "out").glob(pattern)}
     beside = {name: "" for name in every if not name.startswith("out")}
-    return {name: digest for name, digest in every.items() if name in wanted} | beside
+    same = {name: digest for name, digest in every.items() if name in wanted}
+    same |= {name: _of_tensors(out / name) for name in wanted if name.endswith(".safetensors")}
+    return same | beside
+
+
+def _of_tensors(path: Path) -> str:
+    """A digest of every bit of the weights and of the header, whose order in the file is by chance."""
+    from affkit.learn.checkpoints import read_tensors
+
+    tensors, header = read_tensors(path)
+    found = hashlib.sha256(repr(sorted(header.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(name.encode() + tensor.numpy().tobytes())
+    return found.hexdigest()
 
 
 def inputs(folder: Path) -> None:
