@@ -239,7 +239,10 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
     ]
     answer = affkit(f"{evaluate} --part part.json:train --json")
     assert set(json.loads(answer.stdout)["fid"]) == {"generated", "real"}
-    for part, problem in {"part.json:dev": "has no set 'dev'", "part.json": "names no file or no set"}.items():
+    for part, problem in {
+        "part.json:dev": "has no set 'dev'",
+        "part.json": "names no file or no set",
+    }.items():
         answer = affkit(f"{evaluate} --part {part}")
         assert answer.returncode == 2 and problem in answer.stderr
     answer = affkit(f"{evaluate} -o figures")
