@@ -21,13 +21,6 @@ from affkit.show.live.live import write_live_page
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))  # the browser is driven as in the tests
 
-# From the key to the painting of the page after the face was drawn, in ms, as the page sees it.
-WATCH = """() => {
-    window.steps = [];
-    window.addEventListener('keydown', event => { window.pressed = event.timeStamp; }, { capture: true });
-    const painted = () => window.steps.push(performance.now() - window.pressed);
-    document.querySelector('#face').addEventListener('drawn', () => requestAnimationFrame(painted));
-}"""
 DRAW_MANY = """async z => {
     const took = [];
     for (let n = 0; n < 50; n++) {
@@ -87,6 +80,8 @@ def _rows_of(name: str, moves: int) -> list[dict]:
 
 
 def _key_to_picture(page, moves: int) -> list[float]:
+    from live_pages import WATCH
+
     page.evaluate(WATCH)
     page.locator("input[data-name=AU12]").focus()
     for number in range(1, moves + 1):

@@ -17,6 +17,13 @@ BLOCKS = """([selector, size]) => {
     }
     return found;
 }"""
+# From the key to the painting of the page after the face was drawn, in ms, as the page sees it.
+WATCH = """() => {
+    window.steps = [];
+    window.addEventListener('keydown', event => { window.pressed = event.timeStamp; }, { capture: true });
+    const painted = () => window.steps.push(performance.now() - window.pressed);
+    document.querySelector('#face').addEventListener('drawn', () => requestAnimationFrame(painted));
+}"""
 
 
 class LivePage:

@@ -12,8 +12,6 @@ import nbformat
 import numpy as np
 from notebook_checks import ROOT, code_cells
 
-from affkit.show.exercises import check
-
 
 def run_as_file(code: str, known: dict) -> dict:
     """Run Python code as a file that knows these names already; returns all names it knows then."""
@@ -48,5 +46,5 @@ def said_by_exercises(number: str, answers: dict) -> list[str]:
             assert {node.name for node in unwritten} <= set(answers)
             module.body = [node for node in module.body if node not in unwritten]
             with redirect_stdout(printed):
-                run_as_file(ast.unparse(module), {"np": np, "check": check} | answers)
+                run_as_file(ast.unparse(module), {"np": np} | answers)
     return printed.getvalue().splitlines()

@@ -6,11 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affkit.show.exercises import Checks, Exercise, OpenExercise, check
+from affkit.show.exercises import Checks, Exercise, OpenExercise
 
 
 def said(capsys, answer, *examples):
-    check(answer, *examples)
+    nothing = {
+        "title": "",
+        "statement": "",
+        "explanation": "",
+        "hints": ("", "", ""),
+        "wrong": {},
+        "right": (),
+    }
+    Exercise(solution=answer, grade="warm-up", examples=examples, **nothing)(answer)
     return capsys.readouterr().out.strip()
 
 
@@ -183,6 +191,13 @@ def test_three_hints_and_then_the_solution(capsys):
         *("Hint 1 of 3: one", "Hint 2 of 3: two", "Hint 3 of 3: three", last),
         *("Hint 1 of 3: a", last, "The exercises of this notebook are 1 to 2."),
     ]
+
+
+def test_who_looks_at_an_exercise_sees_no_solution():
+    assert repr(make_exercise()) == "The mean (warm-up)"
+    assert (
+        repr(Checks("99", make_exercise(), make_exercise())) == "1. The mean (warm-up)\n2. The mean (warm-up)"
+    )
 
 
 def test_a_misspelt_exercise_names_the_others():

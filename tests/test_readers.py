@@ -14,7 +14,7 @@ from affkit.learn.affwildnet import AffWildNet, AffWildNetConfig
 from affkit.learn.checkpoints import save_checkpoint
 from affkit.learn.feature_net import FeatureNet, FeatureNetConfig
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
-from affkit.learn.readers import NetworkReader, log_odds
+from affkit.learn.readers import JoinedReader, NetworkReader, log_odds
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FACES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
@@ -77,3 +77,22 @@ def test_log_odds_leave_valence_and_arousal_and_stay_finite():
     np.testing.assert_allclose(odds["AU12"], logit([0.01, 0.9]))
     assert np.isfinite(odds["fake"]).all() and odds["fake"][0] < -10 < 10 < odds["fake"][1]
     assert table["AU12"].tolist() == [0.01, 0.9]  # the reader's own table is not touched
+
+
+def test_of_two_readers_the_first_one_that_has_a_reading_counts():
+    asked = []
+
+    def reader(name, **values):
+        def read(faces):
+            asked.append(name)
+            return pd.DataFrame({key: np.full(len(faces), value) for key, value in values.items()})
+
+        return read
+
+    faces = np.zeros((3, 8, 8, 3), np.uint8)
+    joined = JoinedReader([reader("a", AU1=1, AU2=2), reader("b", valence=3, AU2=4)], faces)
+    assert joined.columns == ["AU1", "AU2", "valence"]
+    assert joined(faces).to_dict("list") == {"AU1": [1] * 3, "AU2": [2] * 3, "valence": [3] * 3}
+    asked.clear()
+    assert joined.only(["valence", "AU9"])(faces).columns.tolist() == ["valence"]
+    assert asked == ["b"]  # the other one has nothing to say, and is not asked

@@ -1,4 +1,11 @@
-"""The exercises of the course, a module a notebook: notebooks, solutions and checks are made from these."""
+"""The exercises of the course, a module a notebook: notebooks, solutions and checks are made from these.
+
+In ``nb05.py`` an exercise is a function, its solution, and an :class:`~affkit.show.exercises.Exercise` with
+the statement, three hints, examples, other right answers, and the wrong ones that people write, each with
+what to say. ``python tools/build_exercises.py`` then writes the cells into ``notebooks/05_*.ipynb``, at its
+heading "Exercises", and the page ``docs/solutions/05.md``. A solution may use NumPy as ``np``, and the
+solutions above it.
+"""
 
 import re
 from importlib import import_module

@@ -15,7 +15,6 @@ from affkit.files import write_beside
 from affkit.show.exercises import Checks, Exercise
 
 HEADING = "## Exercises"
-OLD_IMPORT = "from affkit.show.exercises import check"
 MAX_LINES = 25  # of a cell
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 
@@ -70,10 +69,6 @@ def solutions_page(checks: Checks) -> str:
 def with_exercises(notebook, checks: Checks):
     """A copy of a notebook with the exercises in it: the list, the readers' cells, and what these print."""
     notebook = copy.deepcopy(notebook)
-    for cell in notebook.cells:
-        if OLD_IMPORT in (lines := cell.source.splitlines()):
-            lines.remove(OLD_IMPORT)
-            cell.source = "\n".join(lines)
     where = [i for i, cell in enumerate(notebook.cells) if _has_heading(cell)]
     if len(where) != 1:
         raise UserError(

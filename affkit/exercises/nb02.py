@@ -260,8 +260,8 @@ the frame after.""",
     explanation="""
 A 0 behind the last frame closes a stretch that is still open there; without it the last one is lost in
 every clip that ends with a smile. With stop as the frame after, `stop - start` is the length, and two
-stretches that touch have one number in common. Boris and ELAN count in seconds; whoever divides by the
-frame rate must know which frame is 0.""",
+stretches that touch have one number in common.
+BORIS counts in seconds and ELAN in milliseconds; whoever converts must know which frame is 0.""",
     hints=(
         "A stretch starts where a 1 follows a 0, and stops where a 0 follows a 1. And at the two ends?",
         "Put a 0 in front and one behind: then every stretch has a start and a stop.",

@@ -55,14 +55,15 @@ def definitions(cells: list[str], name: str) -> tuple[str, str]:
     def area(r):
         return math.pi * r ** two
     """
-    statements, complaint = [], ""
+    statements, uses, complaint = [], [], ""
     for cell in cells:
         try:
-            statements += ast.parse(cell).body
+            parsed = ast.parse(cell).body
+            uses += [_names(statement) for statement in parsed]
+            statements += parsed
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             if re.search(rf"\b{name}\b", cell):
                 complaint = f"the cell stopped with {type(error).__name__}: {error}"
-    uses = [_names(node) for node in statements]
     kept, needed, grown = set(), {name}, True
     while grown:
         new = {i for i, (bound, _) in enumerate(uses) if i not in kept and needed & bound}

@@ -30,7 +30,7 @@ class Verdict:
     said: str
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class OpenExercise:
     """Something to try and to explain; no function could check it.
 
@@ -51,7 +51,10 @@ class OpenExercise:
     statement: str
     explanation: str
     hints: tuple[str, str, str]
-    _given: int = field(default=0, init=False, repr=False)
+    _given: int = field(default=0, init=False)
+
+    def __repr__(self):
+        return f"{self.title} ({self.grade})"  # nothing of the solution, for whoever forgets the brackets
 
     def hint(self) -> None:
         """Print the next hint; after the third, where the solution is."""
@@ -62,7 +65,7 @@ class OpenExercise:
             print("That was the last hint. The solution is in docs/solutions.")
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Exercise(OpenExercise):
     """An exercise whose answer is a function of plain arguments.
 
@@ -182,6 +185,9 @@ class Checks:
     def __iter__(self) -> Iterator[OpenExercise]:
         return iter(self.exercises)
 
+    def __repr__(self):
+        return "\n".join(f"{i}. {exercise}" for i, exercise in enumerate(self, start=1))
+
     def __getattr__(self, name: str):
         names = ", ".join(exercise.name for exercise in self.checked) if "exercises" in vars(self) else ""
         raise AttributeError(f"notebook {self.notebook} has no exercise {name}; it has {names}")
@@ -192,23 +198,6 @@ class Checks:
             print(f"The exercises of this notebook are 1 to {len(self.exercises)}.")
         else:
             self.exercises[number - 1].hint()
-
-
-def check(answer: Callable, *examples: Example) -> None:
-    """Try a function on examples alone, and print what is wrong with the first that fails.
-
-    >>> check(max, ((1, 2), 2, ""))
-    max: right on all examples (1).
-    """
-    for arguments, wanted, hint in examples:
-        outcome = _outcome(answer, arguments)
-        if outcome[1] is ...:
-            print(f"{answer.__name__} is not written yet: replace the three dots.")
-            return
-        if not _same_outcome(outcome, (None, wanted)):
-            print(f"{_failure(answer.__name__, arguments, outcome, wanted)} Hint: {hint}")
-            return
-    print(_right(answer.__name__, len(examples)))
 
 
 def _outcome(function: Callable, arguments: tuple) -> tuple:
