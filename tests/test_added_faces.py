@@ -209,3 +209,6 @@ def test_the_survey_of_labels_is_counted_by_hand():
     assert ones and zeros and 0 < near < 4
     wanted = [np.percentile(plain, 95), np.mean(np.array(plain) > 0.5), near / 4, (ones + zeros) / 32]
     np.testing.assert_allclose(row.to_numpy(), [*wanted, ones / (ones + zeros)], rtol=1e-5)
+
+    unsure = label_survey({"a": Lookup(va, np.full((8, 8), 0.6))}, {"b": faces}, Confidence(0.5, 0.8, 0.2))
+    assert unsure["AUs given"].item() == 0 and np.isnan(unsure["active"].item())
