@@ -229,15 +229,18 @@ affkit experiment enrich --data store --partition partition.json --out runs/enri
     --discriminator data_samples/weights/gan_1/discriminator.safetensors --amounts 1 --width 0.25 --steps 1200
 ```
 
-Each run keeps its network in its folder. Of the validation people and of the test people:
+Each run keeps its network in its folder, such as `runs/enrich/runs/share_1_real/seed_0`. With `store` and
+`rows` of the partition, and `lesson` of notebook 10:
 
 ```python
-thresholds = np.linspace(0, 0.98, 50)
-part = predict_store(run / "reader.safetensors", select_rows(store, rows["validation"]))
+parts = {}
+for subset in ("validation", "test"):
+    part = predict_store(run / "reader.safetensors", select_rows(store, rows[subset]), progress=False)
+    labels = store.index.iloc[rows[subset]][list(ACTION_UNITS)].add_prefix("label_")
+    parts[subset] = part.join(labels.reset_index(drop=True))
+best = lesson.unit_f1_curves(parts["validation"], np.linspace(0, 0.98, 50)).idxmax()
+[lesson.unit_f1(parts["test"], at).mean() for at in (0.5, best)]
 ```
-
-Put the labels beside these columns as `label_AU1` and so on, and `unit_f1_curves` of notebook 10 gives the
-F1 of each unit at each threshold; take the best of each, and score the test people there.
 
 What came out for the five seeds of the shipped results (macro F1 of the test people, mean change from real
 faces alone and its 95% interval):
