@@ -194,7 +194,7 @@ def kernel_config() -> Iterator[Config]:
 def _empty_notebook(path: Path, error: str):
     """Stands where an executed notebook would, when it could not even be started."""
     note = nbformat.v4.new_markdown_cell(f"`{path.name}` was not executed: {error}")
-    return nbformat.v4.new_notebook(cells=[note])
+    return nbformat.v4.new_notebook(cells=[note], metadata={"affkit": {"error": error}})
 
 
 def _count_code_cells(path: Path) -> int:

@@ -70,7 +70,7 @@ class _Renderer(IPythonRenderer):
         return formula(body, display="block")
 
 
-class _OfflineExporter(HTMLExporter):
+class OfflineExporter(HTMLExporter):
     """A page that holds all it needs."""
 
     @pass_context
@@ -86,9 +86,9 @@ def write_page(notebook: Path) -> Path:
     for name, picture in figures(executed, notebook.stem).items():
         with write_beside(notebook.parent / "figures" / name) as part:
             part.write_bytes(picture)
-    exporter = _OfflineExporter(raw_template=PAGE)
+    exporter = OfflineExporter(raw_template=PAGE)
     exporter.log.setLevel("ERROR")
-    html, _ = exporter.from_notebook_node(_without_widgets(executed), {"metadata": {"name": notebook.stem}})
+    html, _ = exporter.from_notebook_node(without_widgets(executed), {"metadata": {"name": notebook.stem}})
     page = notebook.with_suffix(".html")
     with write_beside(page) as part:
         part.write_text(html, encoding="utf-8")
@@ -139,7 +139,7 @@ def headline(notebook, name: str) -> tuple[str, list[str]]:
     return plain[0], plain[1:]
 
 
-def _without_widgets(notebook):
+def without_widgets(notebook):
     """The notebook with a note in place of each widget: a page has no kernel to answer it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +44,64 @@ def write_beside(path: str | Path) -> Iterator[Path]:
 
 def refuse_existing(path: str | Path, force: bool = False) -> None:
     """Raise :class:`UserError` when ``path`` exists, unless ``force``."""
-    if Path(path).exists() and not force:
+    if os.path.lexists(path) and not force:  # also a link that leads nowhere
         raise UserError(path, "already exists", "choose another output or add --force")
+
+
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
+_UNUSABLE = {  # what the system says of a path: what is wrong and what would mend it
+    errno.ENOTDIR: ("lies below a file", "give a path through folders"),
+    errno.EISDIR: ("is a folder", "give a file"),
+    errno.EEXIST: ("is a file, or below one", "give a folder"),
+    errno.ELOOP: ("is a link to itself", "give a file or folder"),
+    errno.ENAMETOOLONG: ("is too long a name", "choose a shorter one"),
+    errno.EACCES: ("may not be read or written", "change the permissions or choose another place"),
+    errno.EPERM: ("may not be read or written", "change the permissions or choose another place"),
+    errno.EROFS: ("is on a disk that is read-only", "choose another place"),
+    errno.ENOSPC: ("the disk is full", "free some space and run the same command"),
+    errno.EDQUOT: ("the disk is full", "free some space and run the same command"),
+}
+
+
+def unusable_path(error: OSError) -> UserError | None:
+    """What the system says of a path, for people; None if it is no mistake that they can mend.
+
+    >>> str(unusable_path(NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/out")))
+    'a.txt/out: lies below a file; give a path through folders'
+    >>> unusable_path(OSError("no path in it"))
+    """
+    told = _UNUSABLE.get(error.errno)
+    return UserError(error.filename, *told) if told and error.filename else None
+
+
+def check_output(path: str | Path, folder: bool = False) -> Path:
+    """``path`` if a file, or a ``folder``, can be written there; to be asked before the work, not after it.
+
+    Raises
+    ------
+    UserError
+        If it lies below a file, is a link that leads nowhere, has too long a name, may not be written, or is
+        a file where a folder is needed.
+    """
+    path = Path(path)
+    for place in (path, *path.parents):
+        if len(os.fsencode(place.name)) > _LONGEST_NAME:
+            raise UserError(path, *_UNUSABLE[errno.ENAMETOOLONG])
+        if os.path.lexists(place):
+            break
+    who = "" if place == path else f"{place} "
+    if place.is_symlink() and not place.exists():
+        raise UserError(path, f"{who}is a link that leads nowhere", "remove it or choose another output")
+    if not place.is_dir() and (folder or place != path):
+        raise UserError(path, f"{who}is a file", "choose another output")
+    try:
+        with tempfile.TemporaryFile(dir=place if place.is_dir() else place.parent):
+            return path  # to try is the one sure way to know
+    except OSError as error:
+        told = _UNUSABLE.get(error.errno)
+        if told is None:
+            raise
+        raise UserError(path, *told) from error
 
 
 def existing_file(path: str | Path) -> Path:

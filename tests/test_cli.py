@@ -22,7 +22,7 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += ["browse", "page", "experiment table-ix", "experiment semi-supervised"]
-COMMANDS += ["experiment enrich", "notebooks run", "notebooks grade"]
+COMMANDS += ["experiment enrich", "notebooks run", "notebooks grade", "notebooks site"]
 
 
 SHIPPED = Path(__file__).parents[1] / "data_samples" / "weights"
@@ -117,6 +117,20 @@ MISTAKES = {
     "page --checkpoint generator.safetensors --principal -o taken": "taken: already exists",
     "page --checkpoint generator.safetensors --reader words.mp4 -o out.html": "words.mp4",
     "notebooks run taken": "holds no notebook",
+    "notebooks site taken -o out": "holds no notebook",
+    "notebooks site -o taken": "taken: already exists",
+    "notebooks site --run nowhere -o out": "nowhere: no such folder",
+    "convert clip.mp4 -o words.mp4/out": "words.mp4/out: words.mp4 is a file",
+    "render -o words.mp4": "words.mp4: is a file",
+    "faces clip.mp4 -o " + "x" * 300: "is too long a name",
+    "render -o out --seed -1": "Invalid value for '--seed'",
+    "split --data taken --sizes inf,1,1 -o out.json": "--sizes inf,1,1: is not finite",
+    "train gan --data nowhere --out out --width inf": "Invalid value for '--width'",
+    "train mtl --data nowhere --out out --lr 0": "Invalid value for '--lr'",
+    "train gan --data nowhere --out out --part :train": "nowhere",
+    "experiment table-ix --data nowhere --partition x --out out --seeds -1": "--seeds -1: is not from 0",
+    "stats --data taken --units missing.jpg": "missing.jpg: no such file",
+    "predict clip.mp4 -o out --checkpoint discriminator.safetensors --device abacus": "device abacus",
     "paint clip.mp4": "No such command 'paint'",
 }
 
@@ -225,7 +239,7 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
     ]
     answer = affkit(f"{evaluate} --part part.json:train --json")
     assert set(json.loads(answer.stdout)["fid"]) == {"generated", "real"}
-    for part, problem in {"part.json:dev": "has no set 'dev'", "part.json": "names no set"}.items():
+    for part, problem in {"part.json:dev": "has no set 'dev'", "part.json": "names no file or no set"}.items():
         answer = affkit(f"{evaluate} --part {part}")
         assert answer.returncode == 2 and problem in answer.stderr
     answer = affkit(f"{evaluate} -o figures")

@@ -55,6 +55,7 @@ def test_readme_says_what_is_needed():
         assert pinned in README
     for said in (
         "make run",
+        "make site",
         "make test",
         "make lab",
         "make bench",
@@ -124,6 +125,12 @@ def test_make_run_installs_once(make):
     code, printed, called = make("run")
     assert code == 0 and printed == ""
     assert [line.split()[0] for line in called] == ["affkit"]
+
+
+def test_make_site_replaces_the_old_one(make):
+    code, _, called = make("site")
+    assert code == 0 and called[-1] == "affkit notebooks site notebooks --out runs/site --force"
+    assert make("site", fail="notebooks site")[0] != 0
 
 
 def test_make_test_adds_what_is_missing_and_run_needs_no_more(make):

@@ -127,3 +127,10 @@ def test_what_is_no_json_is_told_with_its_line(path):
     path.write_bytes(b"")
     with pytest.raises(UserError, match="the file is empty"):
         Favourites(path, KEY)
+
+
+def test_a_link_that_leads_nowhere_is_told_and_not_written_over(tmp_path):
+    (tmp_path / "f.json").symlink_to("f.json")
+    with pytest.raises(UserError, match="f.json: no such file"):
+        Favourites(tmp_path / "f.json", KEY)
+    assert (tmp_path / "f.json").is_symlink()

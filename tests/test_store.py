@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from people_store import people_store, write_store
 
 from affkit.data import store
 from affkit.data.store import FrameDataset, SequenceDataset, Store, batches
@@ -57,6 +58,45 @@ def test_a_damaged_store_is_not_opened(tmp_path):
     assert "format 99" in damaged("store.json", lambda b: b'{"format": 99, "size": 16}')
     with pytest.raises(UserError, match="is not a face store; check the spelling"):
         Store.open(tmp_path / "nowhere")
+
+
+DAMAGED_LABELS = {
+    "valence": ("1.5", "line 3: valence is 1.5"),
+    "arousal": ("inf", "line 3: arousal is inf"),
+    "expression": ("Bored", "line 3: expression is 'Bored'"),
+    "AU12": ("2", "line 3: AU12 is 2"),
+}
+
+
+@pytest.mark.parametrize("column", DAMAGED_LABELS)
+def test_labels_outside_their_range_are_told_with_their_line(tmp_path, column):
+    value, words = DAMAGED_LABELS[column]
+    write_store(people_store(num_people=1), tmp_path / "store")
+    Store.open(tmp_path / "store")
+    file = tmp_path / "store" / store.INDEX
+    table = pd.read_csv(file, dtype=str)
+    table.loc[1, column] = value
+    table.to_csv(file, index=False)
+    with pytest.raises(UserError, match=words):
+        Store.open(tmp_path / "store")
+    table.drop(columns=column).to_csv(file, index=False)
+    if column != "valence":  # without valence there are no labels at all
+        with pytest.raises(UserError, match=f"index.csv: has no column {column}"):
+            Store.open(tmp_path / "store")
+
+
+def test_zero_bytes_in_the_index_and_a_missing_size_are_told(tmp_path):
+    write_store(people_store(num_people=1), tmp_path / "store")
+    file, info = tmp_path / "store" / store.INDEX, tmp_path / "store" / store.INFO
+    sound = file.read_bytes()
+    file.write_bytes(sound.replace(b"clip_0", b"clip\0_0", 1))
+    with pytest.raises(UserError, match="index.csv: is damaged"):
+        Store.open(tmp_path / "store")
+    file.write_bytes(sound)
+    for content in ({"format": store.FORMAT}, {"format": store.FORMAT, "size": "large"}):
+        info.write_text(json.dumps(content))
+        with pytest.raises(UserError, match="store.json: says no size"):
+            Store.open(tmp_path / "store")
 
 
 def test_pickles_are_refused(tmp_path):

@@ -12,6 +12,7 @@ import typer
 from affkit.cli import corpus, evaluating, experiments, learning, notebooks  # noqa: F401  (commands join the app)
 from affkit.cli.options import app
 from affkit.errors import UserError
+from affkit.files import unusable_path
 
 
 def _warn_in_one_line(message, category, filename, lineno, file=None, line=None):
@@ -30,6 +31,11 @@ def main():
         code = _complain(str(error))
     except typer.TyperException as error:  # a command or option we do not have
         code = _complain(f"{error.format_message()} See affkit --help.")
+    except OSError as error:  # a path that the system refuses; all else is a fault of ours and is shown whole
+        told = unusable_path(error)
+        if told is None:
+            raise
+        code = _complain(str(told))
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("affkit: stopped; the same command goes on from here", err=True)
         code = 130

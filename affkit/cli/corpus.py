@@ -5,14 +5,26 @@ from typing import Annotated
 
 import typer
 
-from affkit.cli.options import Disagreed, Force, Jobs, Keep, Labels, Seed, Task, app
+from affkit.cli.options import (
+    MOST_SEED,
+    Disagreed,
+    Force,
+    Jobs,
+    Keep,
+    Labels,
+    Seed,
+    Task,
+    app,
+    out_file,
+    out_folder,
+)
 from affkit.errors import UserError
 
 
 @app.command(epilog="Example: affkit convert clips/ holiday.mov -o converted --labels annotations")
 def convert(
     inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the MP4 files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder for the MP4 files.")],
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -27,7 +39,7 @@ def convert(
 @app.command(epilog="Example: affkit faces converted/*.mp4 -o store --size 96 --labels annotations")
 def faces(
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new store.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the new store.")],
     size: Annotated[int, typer.Option(help="Side of a crop in pixels: 96 or 32 in the paper.")] = 96,
     detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
     labels: Labels = None,
@@ -43,17 +55,19 @@ def faces(
 
 @app.command(epilog="Example: affkit render --subjects 4 --seconds 5 --seed 1 -o drawn")
 def render(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new corpus.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the new corpus.")],
     scale: Annotated[
         str, typer.Option(help="The annotated corpus: kit, paper, or a share of the paper's such as 0.1.")
     ] = "",
     pool: Annotated[int, typer.Option(min=0, help="Instead of clips: unlabelled faces, one a person.")] = 0,
     subjects: Annotated[int, typer.Option(min=1, help="How many people, one clip each.")] = 4,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a clip.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Length of a clip.")] = 5.0,
     fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 30.0,
     width: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 320,
     height: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 240,
-    seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same result on the CPU.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")
+    ] = None,
     force: Force = False,
     jobs: Jobs = 1,
 ):
@@ -104,7 +118,9 @@ def doctor(
 @app.command(epilog="Example: affkit stats --data data_samples/corpus -o figures")
 def stats(
     data: Annotated[Path, typer.Option("--data", help="A corpus, or annotations of Aff-Wild or Aff-Wild2.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for figures and tables.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=out_folder, help="Folder for figures and tables.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     units: Annotated[
         Path | None, typer.Option(help="Picture of the action units for Figure 1: action_units.jpg.")
@@ -116,7 +132,10 @@ def stats(
 
     from affkit.data.corpus import Corpus
     from affkit.data.summary import Statistics
+    from affkit.files import existing_file
 
+    if units is not None:
+        existing_file(units)
     corpus = Corpus.open(data, progress=True)
     statistics = Statistics.of(corpus, progress=True)
     if out is not None:
@@ -129,12 +148,16 @@ def stats(
 @app.command(epilog="Example: affkit agree coders/A1 coders/A2 coders/A3 -o agreed --disagreed absent")
 def agree(
     folders: Annotated[list[Path], typer.Argument(help="Annotations, a folder for each annotator.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the agreed annotations.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the agreed annotations.")
+    ],
     disagreed: Annotated[
         Disagreed, typer.Option(help="What action units are where they differ.")
     ] = "unknown",
     keep: Annotated[Keep, typer.Option(help="What all say, or what most say.")] = "all",
-    align: Annotated[float, typer.Option(min=0, help="Largest lag of raters to look for, in seconds.")] = 0,
+    align: Annotated[
+        float, typer.Option(min=0, max=3600, help="Largest lag of raters to look for, in seconds.")
+    ] = 0,
     fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second, for --align.")] = 30.0,
     common: Annotated[bool, typer.Option("--common", help="Only the videos that all have.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
@@ -155,7 +178,9 @@ def agree(
 def split(
     data: Annotated[Path | None, typer.Option(help="Corpus: annotations and subjects.csv.")] = None,
     sizes: Annotated[str, typer.Option(help="Videos to train, validate and test, or three shares.")] = "",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The partition, a JSON file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=out_file, help="The partition, a JSON file.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="au, expr or va; the first there are labels of.")] = None,
     inactive: Annotated[int | None, typer.Option(help="Frames without an active unit to keep.")] = None,
     check: Annotated[Path | None, typer.Option(help="Look for leaks in this file or folder instead.")] = None,
@@ -183,7 +208,7 @@ def split(
     from affkit.files import refuse_existing
 
     refuse_existing(out, force)
-    corpus, numbers = Corpus.open(data, progress=True), splitting.parse_sizes(sizes)
+    numbers, corpus = splitting.parse_sizes(sizes), Corpus.open(data, progress=True)
     partition = splitting.split_corpus(corpus, numbers, task, inactive, seed, progress=True)
     write_partition(out, partition, force)
     typer.echo(splitting.as_text(splitting.partition_table(partition, corpus)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from affkit.cli.options import (
+    MOST_SEED,
     AllFrames,
     Cache,
     Config,
@@ -18,12 +19,18 @@ from affkit.cli.options import (
     Weights,
     Width,
     experiment_app,
+    out_folder,
 )
 from affkit.errors import UserError
 
 Data = Annotated[Path, typer.Option("--data", help="Store of faces with labels.")]
 PartitionFile = Annotated[Path, typer.Option("--partition", help="File made by `affkit split`.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the experiment; the same command goes on there.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", callback=out_folder, help="Folder of the experiment; the same command goes on there."
+    ),
+]
 Seeds = Annotated[str, typer.Option("--seeds", help="Numbers; each row is trained once with each.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of each run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -55,7 +62,7 @@ def table_ix(
     from affkit.show.experiment_figures import table_ix_bars
 
     how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
-    plan = GanPlan(data, partition, out, _numbers(seeds, int), steps, **how)
+    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
     results = experiment.table_ix(plan)
     _finish(results, out, experiment.printed(results), table_ix_bars, as_json)
 
@@ -87,8 +94,8 @@ def semi_supervised(
     from affkit.show.experiment_figures import label_share_curves
 
     how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
-    plan = GanPlan(data, partition, out, _numbers(seeds, int), steps, **how)
-    results = experiment.semi_supervised(plan, pool, _numbers(shares, float), by)
+    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
+    results = experiment.semi_supervised(plan, pool, _numbers("--shares", shares, float), by)
     figure = partial(label_share_curves, title=experiment.TITLE)
     _finish(results, out, experiment.printed(results), figure, as_json)
 
@@ -129,8 +136,15 @@ def enrich(
     from affkit.show.experiment_figures import enrichment_gains
 
     how = {"generator": generator, "discriminator": discriminator, "config": ReaderConfig(width)}
-    how |= {"shares": _numbers(shares, float), "by": by, "amounts": _numbers(amounts, float), "most": most}
-    plan = EnrichPlan(data, partition, out, _numbers(seeds, int), steps, device=device, jobs=jobs, **how)
+    how |= {
+        "shares": _numbers("--shares", shares, float),
+        "by": by,
+        "amounts": _numbers("--amounts", amounts, float),
+        "most": most,
+    }
+    plan = EnrichPlan(
+        data, partition, out, _numbers("--seeds", seeds, int), steps, device=device, jobs=jobs, **how
+    )
     results = experiment.enrich(plan)
     figure = partial(enrichment_gains, title=experiment.TITLE)
     _finish(results, out, experiment.printed(results), figure, as_json)
@@ -185,7 +199,7 @@ def mtl_table(
 
     how = {"config": MtlConfig(width=width, frozen=frozen), "all_frames": all_frames}
     how |= {"weights": weights, "vgg_weights": vgg_weights, "cache": cache, "device": device, "jobs": jobs}
-    plan = MtlPlan(data, partition, out, _numbers(seeds, int), steps, **how)
+    plan = MtlPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
     if context.info_name == "table-x":
         results = table_x.table_x(plan)
         _finish(results, out, table_x.printed(results), table_x_bars, as_json)
@@ -194,11 +208,15 @@ def mtl_table(
         _finish(results, out, table_xi.printed(results), table_xi_bars, as_json)
 
 
-def _numbers(text: str, kind: type) -> list:
+def _numbers(option: str, text: str, kind: type) -> list:
     try:
-        return [kind(number) for number in text.split(",")]
+        numbers = [kind(number) for number in text.split(",")]
     except ValueError as error:
-        raise UserError(text, "is not numbers with commas between them", "give such as 0,1,2") from error
+        problem = "is not numbers with commas between them"
+        raise UserError(f"{option} {text}", problem, "give such as 0,1,2") from error
+    if not all(0 <= number <= MOST_SEED for number in numbers):  # also what is no number, "nan"
+        raise UserError(f"{option} {text}", f"is not from 0 to {MOST_SEED}", "give such as 0,1,2")
+    return numbers
 
 
 def _finish(results, out: Path, table, draw: Callable, as_json: bool) -> None:

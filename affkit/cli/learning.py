@@ -22,6 +22,8 @@ from affkit.cli.options import (
     Width,
     app,
     evaluate_app,
+    out_file,
+    out_folder,
     part_rows,
     train_app,
 )
@@ -32,7 +34,7 @@ from affkit.cli.options import (
 )
 def train_gan(
     data: Annotated[Path, typer.Option("--data", help="Store of faces.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
     part: Part = "",
     pool: Annotated[
         Path | None, typer.Option("--pool", help="Folder of faces without labels, half of each batch.")
@@ -79,7 +81,7 @@ def train_gan(
 @train_app.command("mtl", epilog="Example: affkit train mtl --data store --out run/mtl --steps 100")
 def train_mtl(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
     part: Part = "",
     all_frames: AllFrames = True,
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
@@ -102,7 +104,7 @@ def train_mtl(
         int | None,
         typer.Option(min=1, help="Frames in the CNN together: fewer need less memory."),
     ] = None,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    lr: Annotated[float, typer.Option(min=1e-12, max=1e3, help="Learning rate.")] = 1e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -135,11 +137,13 @@ def train_mtl(
 @train_app.command("cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
     part: Part = "",
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 4000,
     save_every: SaveEvery = 200,
-    lr: Annotated[float, typer.Option(help="Learning rate of the first step; falls to 0.")] = 2e-3,
+    lr: Annotated[
+        float, typer.Option(min=1e-12, max=1e3, help="Learning rate of the first step; falls to 0.")
+    ] = 2e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -160,7 +164,7 @@ def train_cnn(
 )
 def train_features(
     data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
     part: Part = "",
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1000,
     save_every: SaveEvery = 200,
@@ -186,7 +190,9 @@ def evaluate_gan(
     features: Annotated[Path, typer.Option(help="features.safetensors of `affkit train features`.")],
     part: Part = "",
     n: Annotated[int, typer.Option("--n", min=16, help="How many faces to generate.")] = 1000,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and tables.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=out_folder, help="Folder for pictures and tables.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     seed: Seed = 0,
     force: Force = False,
@@ -214,7 +220,7 @@ def evaluate_gan(
 @app.command(epilog="Example: affkit generate --checkpoint run/gan/generator.safetensors --n 64 -o grid.png")
 def generate(
     checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture, a PNG file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The picture, a PNG file.")],
     n: Annotated[int, typer.Option("--n", min=1, help="How many faces.")] = 64,
     seed: Seed = 0,
     force: Force = False,
@@ -234,7 +240,10 @@ def generate(
 )
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; or FILE.csv for the table alone.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", callback=out_file, help="A folder; or FILE.csv for the table alone."),
+    ],
     checkpoint: Annotated[Path, typer.Option(help="affwildnet.safetensors or discriminator.safetensors.")],
     detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
     with_video: Annotated[
@@ -300,7 +309,7 @@ def browse(
 )
 def page(
     checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page, an HTML file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The page, an HTML file.")],
     reader: Annotated[
         list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
     ] = None,

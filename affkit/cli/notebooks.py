@@ -1,19 +1,20 @@
-"""The commands for the course: run it, and check what students hand in."""
+"""The commands for the course: run it, make a site of it, and check what students hand in."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from affkit.cli.options import Force, notebooks_app
+from affkit.cli.options import Force, notebooks_app, out_file, out_folder
+from affkit.errors import UserError
 
 
 @notebooks_app.command("run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[Path, typer.Option("--out", "-o", help="Pages and index.html go here.")] = Path(
-        "runs/course"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=out_folder, help="Pages and index.html go here.")
+    ] = Path("runs/course"),
     only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
     profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
 ):
@@ -23,10 +24,45 @@ def notebooks_run(
     raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))
 
 
+@notebooks_app.command("site", epilog="Example: affkit notebooks site notebooks -o runs/site")
+def notebooks_site(
+    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="The folder to make.")] = Path(
+        "runs/site"
+    ),
+    run: Annotated[
+        Path | None, typer.Option(help="Where they were executed; runs/course, if it is there.")
+    ] = None,
+    solutions: Annotated[Path, typer.Option(help="Folder of the solutions.")] = Path("docs/solutions"),
+    generator: Annotated[Path, typer.Option(help="Draws faces on the first page.")] = Path(
+        "data_samples/weights/gan_1/generator.safetensors"
+    ),
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Whether it does.")] = True,
+    force: Force = False,
+):
+    """Write the executed course as HTML pages that need no server and no network.
+
+    Notebooks that were not run show the outputs they come with. Exit code 1, and no site, when one failed.
+    """
+    from affkit.course import find_notebooks
+    from affkit.site.build import check_site_folder, failures, find_executed, write_site
+
+    if run is not None and not run.is_dir():
+        raise UserError(run, "no such folder", "give what affkit notebooks run --out made")
+    check_site_folder(out, force)
+    paths = find_executed(find_notebooks(folder), run or Path("runs/course"))
+    if failed := failures(paths):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        typer.echo(f"affkit: {len(failed)} of {len(paths)} notebooks failed, no site: {reasons}", err=True)
+        raise typer.Exit(1)
+    first = write_site(paths, out, solutions, generator if live else None, force)
+    typer.echo(f"Look at it: {first}")
+
+
 @notebooks_app.command("grade", epilog="Example: affkit notebooks grade submissions -o grades.csv --jobs 2")
 def notebooks_grade(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Notebooks, or a folder for each student.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table, CSV.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The table, CSV.")],
     seconds: Annotated[float, typer.Option(min=1, help="Time for each exercise.")] = 10,
     memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; on Linux.")] = 4,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Exercises at the same time.")] = 1,

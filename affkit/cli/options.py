@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from affkit.errors import UserError
+from affkit.files import check_output
 
 
 class WithDefault(TyperGroup):
@@ -49,19 +50,32 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(notebooks_app, name="notebooks")
 
+
+def out_file(path: Path | None) -> Path | None:
+    """A file to write, or a folder: refused before the work where nothing can be written."""
+    return None if path is None else check_output(path)
+
+
+def out_folder(path: Path | None) -> Path | None:
+    """A folder to write into, which need not be there."""
+    return None if path is None else check_output(path, folder=True)
+
+
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at the same time.")]
 Runs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at the same time, one thread each.")]
 Recipe = Annotated[
     str, typer.Option("--recipe", help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on the CPU.")]
+MOST_SEED = 2**32 - 1
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps from one checkpoint to the next.")]
 Width = Annotated[
-    float, typer.Option("--width", min=0.01, help="Channels as a share of the paper's; 1.0 is the paper.")
+    float,
+    typer.Option("--width", min=0.01, max=16, help="Channels as a share of the paper's; 1.0 is the paper."),
 ]
 Part = Annotated[
     str,
@@ -125,8 +139,10 @@ def part_rows(store, part: str, all_frames: bool = False):
     if not part:
         return None
     file, colon, name = part.rpartition(":")
-    if not colon:
-        raise UserError(f"--part {part}", "names no set", "write FILE:SET, such as partition.json:train")
+    if not colon or not file:
+        raise UserError(
+            f"--part {part}", "names no file or no set", "write FILE:SET, such as partition.json:train"
+        )
     partition = read_partition(file)
     sets = (partition.whole() if all_frames else partition).rows(store.index)
     if name not in sets:

@@ -20,7 +20,7 @@ from affkit.data.textfile import read_text
 from affkit.data.transcode import retime_lines, split_lines, transcode
 from affkit.data.video import CRF, FPS, H264, probe
 from affkit.errors import UserError
-from affkit.files import refuse_existing, write_beside
+from affkit.files import existing_file, refuse_existing, write_beside
 
 JOURNAL = ".affkit-convert.json"
 
@@ -125,7 +125,7 @@ def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
 def _plan(sources: list[Path], out: Path) -> list[Clip]:
     """A clip for each source, all of which can be read and have names of their own."""
     clips: dict[str, Clip] = {}
-    originals = {source.resolve() for source in sources}
+    originals = {existing_file(source).resolve() for source in sources}
     for source in sources:
         clip = Clip(source, out / f"{source.stem}.mp4", probe(source).num_frames)
         # some file systems do not tell a.mp4 from A.mp4

@@ -1,5 +1,6 @@
 """A corpus: videos, the labels of the people in them, and who these people are."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Corpus:
         labels = read_annotations(root, split, progress)
         root = root.parent if root.is_file() else root  # one file of labels: the rest lies beside it
         attributes = pd.DataFrame()
-        if (root / SUBJECTS_FILE).exists():
+        if os.path.lexists(root / SUBJECTS_FILE):  # a link that leads nowhere is told, not passed over
             attributes = read_subjects(root / SUBJECTS_FILE)
         subjects = {name: name for name in labels}
         subjects |= {name: attributes.at[name, "subject"] for name in labels if name in attributes.index}

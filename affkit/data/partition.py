@@ -232,7 +232,9 @@ def _ranges(path: str | Path, subset: str, name: str, ranges: object) -> np.ndar
     if ranges is None:
         return None
     sound = isinstance(ranges, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(number) is int and number < 2**31 for number in pair)
         for pair in ranges
     )
     numbers = np.array(ranges if sound else [], dtype=np.int64).reshape(-1, 2)

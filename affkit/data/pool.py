@@ -12,7 +12,7 @@ import pandas as pd
 
 from affkit.data.store import COLUMNS, FORMAT, Store
 from affkit.errors import UserError
-from affkit.files import write_beside
+from affkit.files import existing_file, write_beside
 
 SHEET_COLUMNS = 32
 _QUALITY = 82
@@ -78,7 +78,7 @@ def bare_store(path: str | Path, faces: np.ndarray, video: str) -> Store:
 
 
 def _read_sheet(path: Path) -> np.ndarray:
-    sheet = cv2.imread(str(path))
+    sheet = cv2.imread(str(existing_file(path)))
     size = 0 if sheet is None else sheet.shape[1] // SHEET_COLUMNS
     if not size or sheet.shape[1] % SHEET_COLUMNS or sheet.shape[0] % size:
         raise UserError(path, "is not a sheet of faces", "copy or make it again")

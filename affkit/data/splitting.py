@@ -271,8 +271,11 @@ def as_text(table: pd.DataFrame) -> str:
 
 def parse_sizes(text: str) -> list[float]:
     """``"38,8,18"`` or ``"0.6,0.15,0.25"`` as numbers; :class:`~affkit.errors.UserError` if they are none."""
+    mend = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
     try:
-        return [float(number) for number in text.split(",")]
+        sizes = [float(number) for number in text.split(",")]
     except ValueError as error:
-        mend = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
         raise UserError(f"--sizes {text}", "is not numbers with commas between them", mend) from error
+    if not np.isfinite(sizes).all():
+        raise UserError(f"--sizes {text}", "is not finite", mend)
+    return sizes

@@ -13,6 +13,7 @@ Pixels are bytes here and floats in [-1, 1] (the paper, III.E) only when they ar
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ import pandas as pd
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
+from affkit.data.formats import EXPRESSIONS_WITH_OTHER
+from affkit.data.textfile import refuse
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
@@ -66,6 +69,7 @@ class Store:
             if not (path / name).is_file():
                 raise UserError(path, f"the store has no {name}", REMAKE)
         index = _read_index(path / INDEX)
+        _check_labels(path / INDEX, index, info)
         images = _map_crops(path / CROPS)
         if images.shape != (len(index), info["size"], info["size"], 3):
             problem = f"holds {images.shape[0]} crops of {images.shape[1]} pixels, the index has {len(index)}"
@@ -132,6 +136,8 @@ def read_info(path: Path) -> dict:
         raise UserError(file, "is damaged", REMAKE) from error
     if version != FORMAT:
         raise UserError(file, f"is of format {version}, this affkit reads {FORMAT}", REMAKE)
+    if type(info.get("size")) is not int or info["size"] < 1:
+        raise UserError(file, "says no size of the crops", REMAKE)
     return info
 
 
@@ -142,10 +148,13 @@ def part_folder(path: Path) -> Path:
 
 def _read_index(file: Path) -> pd.DataFrame:
     try:
+        if _has_zero_bytes(file):  # pandas would end a word there
+            raise ValueError("zero bytes")
         header = pd.read_csv(file, nrows=0).columns
         types = dict.fromkeys(("video", "subject", "expression"), str)
         types |= dict.fromkeys(("frame", "person"), np.int64)
         types |= dict.fromkeys((name for name in header if name.startswith("AU")), "Int8")
+        types |= dict.fromkeys(("valence", "arousal"), np.float64)
         index = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(file, "is damaged", REMAKE) from error
@@ -153,6 +162,28 @@ def _read_index(file: Path) -> pd.DataFrame:
         raise UserError(file, f"has not the columns {','.join(COLUMNS)}", REMAKE)
     index["video"] = index["video"].astype("category")  # a million names, a few hundred different ones
     return index
+
+
+def _has_zero_bytes(file: Path) -> bool:
+    with file.open("rb") as content:
+        return any(b"\0" in part for part in iter(partial(content.read, 1 << 20), b""))
+
+
+def _check_labels(file: Path, index: pd.DataFrame, info: dict) -> None:
+    """Labels are all there or not at all, and none is outside its range; an empty cell is not labelled."""
+    if "valence" not in index:
+        return
+    units = list(info.get("action_units", ACTION_UNITS))
+    if missing := [name for name in ("arousal", "expression", *units) if name not in index]:
+        raise UserError(file, f"has no column {missing[0]}", REMAKE)
+    for name in ("valence", "arousal"):
+        refuse(file, (index[name].abs() > 1).to_numpy(), 2, name, index[name], f"{name} lies in [-1, 1]")
+    for name in units:
+        wrong = ~index[name].isin((0, 1)) & index[name].notna()
+        refuse(file, wrong.to_numpy(bool), 2, name, index[name], "an action unit is 0 or 1")
+    names = info.get("expressions", EXPRESSIONS_WITH_OTHER)
+    wrong = ~index["expression"].isin(names) & index["expression"].notna()
+    refuse(file, wrong.to_numpy(), 2, "expression", index["expression"], f"use one of {', '.join(names)}")
 
 
 def _map_crops(file: Path) -> np.ndarray:

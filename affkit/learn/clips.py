@@ -11,6 +11,7 @@ from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.learn.affwildnet import AffWildNet
 from affkit.learn.checkpoints import load_checkpoint
 from affkit.learn.predict import FaceReader, predict_store
+from affkit.learn.runs import make_fabric
 
 
 def face_size(checkpoint: str | Path) -> int:
@@ -48,6 +49,7 @@ def predict_video(
     """
     existing_file(video)
     size = face_size(checkpoint)
+    make_fabric(device)  # a device that is not there is told before the work
     with tempfile.TemporaryDirectory() as folder:
         store = extract_faces(
             [video], Path(folder) / "store", size=size, detector=detector, progress=progress

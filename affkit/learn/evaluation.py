@@ -9,6 +9,7 @@ mean, gives other numbers, so the result says which one it is. Intervals are by 
 :mod:`affkit.learn.bootstrap`; which frame is compared with which, see :mod:`affkit.learn.comparing`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -158,7 +159,7 @@ def evaluate_files(
     known = read_tasks(truth, TASKS[task], split, options.progress)
     if subjects is None:
         beside = (Path(truth).parent if Path(truth).is_file() else Path(truth)) / SUBJECTS_FILE
-        subjects = beside if beside.exists() else None
+        subjects = beside if os.path.lexists(beside) else None
     people = {} if subjects is None else read_subjects(subjects)["subject"].to_dict()
     return _evaluate(found, known, task, people, options, str(predictions), str(truth))
 

@@ -6,6 +6,7 @@ locked or unlocked. A locked direction is taken out of every way that is gone af
 because the generator is curved, :meth:`Explorer.settle` takes back by looking.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +134,7 @@ class Explorer:
         networks = {path.stem: NetworkReader(path, enlarge=True) for path in paths}
         if directions is None and shipped.exists():
             directions = shipped
-        if directions is not None and Path(directions).exists():
+        if directions is not None and os.path.lexists(directions):
             found = read_directions(directions, model_key(generator))
         else:
             joined = JoinedReader(list(networks.values()), faces_at(generator, np.zeros((1, Z_SIZE))))

@@ -1,6 +1,7 @@
 """Faces to come back to: a name, its z, and which generator it belongs to, in a JSON file."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class Favourites:
 
     def read(self) -> dict[str, np.ndarray]:
         """Name to z, ``(100,)`` float64, in the order they were kept; empty if there is no file yet."""
-        if not self.path.exists():
+        if not os.path.lexists(self.path):  # a link that leads nowhere is told
             return {}
         content = self._content()
         if (found_key := content.get("checkpoint")) != self.key:

@@ -1,0 +1,182 @@
+"""Give a bad input to a real command, and say what is wrong with the answer.
+
+Wanted are exit code 2, exactly one line on stderr that begins with ``affkit:`` and names the file or option,
+no traceback, and a folder that is afterwards as it was before, to the byte.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECONDS = 10  # a mistake is told within this time
+
+Change = Callable[[Path], None]
+"""What makes an input bad: it is given the path of the sound file or folder and alters it."""
+
+
+@dataclass(frozen=True)
+class BadInput:
+    """One thing that is wrong, and the command that meets it.
+
+    Attributes
+    ----------
+    kind:
+        What it is that is wrong: "label file", "option".
+    fault:
+        What is wrong with it.
+    line:
+        The command, without ``affkit``; paths are relative to the folder of sound files.
+    names:
+        What the complaint has to contain, one of these: the name of the file or of the option.
+    target:
+        The file that is changed, relative to the folder; empty if nothing is.
+    change:
+        What is done to it.
+    """
+
+    kind: str
+    fault: str
+    line: str
+    names: tuple[str, ...]
+    target: str = ""
+    change: Change | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.target + ' ' if self.target else ''}{self.fault}: affkit {self.line}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command did: its exit code (None if it was stopped), what it printed, and how it ended."""
+
+    code: int | None
+    stderr: str
+    failure: str  # the last line of a traceback, or that it took too long
+    seconds: float
+
+
+class TooLong(BaseException):
+    """Not an Exception, so that nothing in the command takes it for one of its own."""
+
+
+def judge(bad: BadInput, good: Path, main: Callable[[], None], seconds: float = SECONDS) -> list[str]:
+    """Everything that is wrong with how ``main``, which reads ``sys.argv``, meets ``bad``; empty if nothing.
+
+    ``good`` is the folder of :func:`~mishaps.good.make_good`; the command runs in a copy of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="affkit-bad-") as parent:
+        folder = Path(parent, "given")
+        shutil.copytree(good, folder, symlinks=True)
+        if bad.change is not None:
+            bad.change(folder / bad.target)
+        before = contents(folder)
+        answer = run_in(folder, bad.line.split(), main, seconds)
+        return _faults(bad, answer, before, contents(folder))
+
+
+def _faults(bad: BadInput, answer: Answer, before: dict[str, str], after: dict[str, str]) -> list[str]:
+    said = [line for line in answer.stderr.splitlines() if line.strip()]
+    faults = [answer.failure] if answer.failure else []
+    if not answer.failure and answer.code != 2:
+        faults.append(f"exit code {answer.code}")
+    if len(said) != 1 and not answer.failure:
+        faults.append(f"{len(said)} lines on stderr: {' | '.join(said)[:300]}")
+    if said and not said[-1].startswith("affkit: ") and not answer.failure:
+        faults.append(f"a line that does not begin with affkit: {said[-1][:200]}")
+    if not answer.failure and not any(name in answer.stderr for name in bad.names):
+        faults.append(f"{' or '.join(bad.names)} is not named: {answer.stderr.strip()[:300]}")
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    if changed:
+        faults.append(f"written or altered: {', '.join(changed[:5])}")
+    return faults
+
+
+def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds: float) -> Answer:
+    """Run ``main`` in this process and in ``folder``: importing torch anew for each would take hours."""
+    start = time.perf_counter()
+    code, failure = None, ""
+    with tempfile.TemporaryFile("w+", errors="replace") as printed:
+        with _as_command(folder, arguments), _printing_to(printed), _limit(seconds):
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+            except TooLong:
+                failure = f"took more than {seconds:g} s"
+            except BaseException as error:  # the judge reports whatever gets out of a command
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                what = str(error).splitlines()[0][:150] if str(error) else ""
+                failure = (
+                    f"traceback: {type(error).__name__}: {what} ({Path(place.filename).name}:{place.lineno})"
+                )
+        printed.seek(0)
+        return Answer(code, printed.read(), failure, time.perf_counter() - start)
+
+
+@contextmanager
+def _as_command(folder: Path, arguments: list[str]) -> Iterator[None]:
+    """Working folder, arguments and way of warning are those of the command, and afterwards ours again."""
+    here, argv, showwarning = Path.cwd(), sys.argv, warnings.showwarning
+    os.chdir(folder)
+    sys.argv = ["affkit", *arguments]
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        sys.argv, warnings.showwarning = argv, showwarning
+
+
+@contextmanager
+def _printing_to(file) -> Iterator[None]:
+    """What Python and what C libraries print to stderr goes to ``file``; stdout goes nowhere."""
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with open(os.devnull, "w") as nowhere, os.fdopen(os.dup(file.fileno()), "w", buffering=1) as words:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            with redirect_stdout(nowhere), redirect_stderr(words):
+                yield
+        finally:
+            for number, own in enumerate(kept, 1):
+                os.dup2(own, number)
+                os.close(own)
+
+
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    def stop(*_):
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every path below ``folder``, hidden ones too, and what is there: a digest, a link, a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"link to {os.readlink(path)}"
+        elif path.is_dir():
+            found[name] = "folder"
+        else:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
