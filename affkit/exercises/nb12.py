@@ -247,15 +247,15 @@ faces alone and its 95% interval):
 
 | labels | added, 1 x | at 0.5 | at chosen thresholds |
 |---|---|---|---|
-| 25% | labelled by the teacher | -0.045 (-0.078 to -0.011) | -0.002 (-0.016 to +0.013) |
-| 50% | labelled by the teacher | -0.041 (-0.075 to -0.007) | -0.008 (-0.046 to +0.030) |
-| 100% | labelled by the teacher | -0.022 (-0.050 to +0.006) | -0.027 (-0.059 to +0.005) |
-| 25% | labelled by the discriminator | -0.216 (-0.296 to -0.136) | -0.040 (-0.062 to -0.017) |
-| 50% | labelled by the discriminator | -0.256 (-0.293 to -0.218) | -0.065 (-0.095 to -0.035) |
-| 100% | labelled by the discriminator | -0.200 (-0.286 to -0.115) | -0.079 (-0.135 to -0.023) |
-| 25% | changed real faces | -0.040 (-0.088 to +0.008) | -0.016 (-0.026 to -0.005) |
-| 50% | changed real faces | -0.073 (-0.094 to -0.052) | -0.012 (-0.038 to +0.014) |
-| 100% | changed real faces | -0.113 (-0.194 to -0.032) | -0.024 (-0.065 to +0.018) |
+| 25% | labelled by the teacher | -0.044 (-0.078 to -0.011) | -0.005 (-0.024 to +0.014) |
+| 50% | labelled by the teacher | -0.041 (-0.075 to -0.007) | -0.008 (-0.047 to +0.031) |
+| 100% | labelled by the teacher | -0.021 (-0.050 to +0.007) | -0.027 (-0.060 to +0.006) |
+| 25% | labelled by the discriminator | -0.216 (-0.297 to -0.135) | -0.041 (-0.067 to -0.016) |
+| 50% | labelled by the discriminator | -0.256 (-0.294 to -0.218) | -0.065 (-0.096 to -0.034) |
+| 100% | labelled by the discriminator | -0.200 (-0.287 to -0.114) | -0.080 (-0.135 to -0.025) |
+| 25% | changed real faces | -0.040 (-0.088 to +0.009) | -0.017 (-0.026 to -0.008) |
+| 50% | changed real faces | -0.073 (-0.095 to -0.051) | -0.012 (-0.039 to +0.015) |
+| 100% | changed real faces | -0.113 (-0.194 to -0.032) | -0.025 (-0.067 to +0.018) |
 
 With a quarter or half of the labels what the teacher's pupil loses is the 0.5 and nothing else; with all of
 them there is little to lose, and what there is stays. Most of what the discriminator's pupil loses is the
