@@ -25,6 +25,7 @@ from affkit.learn.added_faces import (
     sure_labels,
     with_labels,
 )
+from affkit.learn.enrichment_lesson import label_survey
 from affkit.learn.gan import DiscriminatorOutput
 
 
@@ -187,3 +188,27 @@ def test_faces_are_averaged_down():
 def test_a_confidence_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(UserError, match="is out of range"):
         Confidence(**wrong)
+
+
+def test_the_survey_of_labels_is_counted_by_hand():
+    faces = np.zeros((4, 32, 32, 3), np.uint8)
+    faces[:, 0, 0, 0], faces[:, 0, -1, 0] = [0, 1, 2, 3], [4, 5, 6, 7]  # right way round, and mirrored
+    rng = np.random.default_rng(3)
+    probabilities = rng.choice([0.01, 0.3, 0.6, 0.95], (8, 8))
+    va = rng.uniform(-0.3, 0.3, (8, 2))
+    row = label_survey({"a": Lookup(va, probabilities)}, {"b": faces}, Confidence(0.5, 0.8, 0.2)).loc[
+        ("a", "b")
+    ]
+
+    plain, ones, zeros = [], 0, 0
+    for first, second in zip(probabilities[:4].ravel(), probabilities[4:].ravel(), strict=True):
+        plain.append(first)
+        ones += first == second == 0.95
+        zeros += first == second == 0.01
+    near = sum(abs(va[i] - va[i + 4]).max() <= 0.2 for i in range(4))
+    assert ones and zeros and 0 < near < 4
+    wanted = [np.percentile(plain, 95), np.mean(np.array(plain) > 0.5), near / 4, (ones + zeros) / 32]
+    np.testing.assert_allclose(row.to_numpy(), [*wanted, ones / (ones + zeros)], rtol=1e-5)
+
+    unsure = label_survey({"a": Lookup(va, np.full((8, 8), 0.6))}, {"b": faces}, Confidence(0.5, 0.8, 0.2))
+    assert unsure["AUs given"].item() == 0 and np.isnan(unsure["active"].item())

@@ -24,7 +24,7 @@ from affkit.learn import enrich_plan
 from affkit.learn.added_faces import Confidence, sure_labels
 from affkit.learn.checkpoints import load_checkpoint, save_checkpoint
 from affkit.learn.enrich_plan import EnrichPlan
-from affkit.learn.enrichment import enrich, printed, row_name
+from affkit.learn.enrichment import enrich, gain_intervals, gains, printed, row_name
 from affkit.learn.face_training import ReaderConfig, train_faces
 from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 from affkit.learn.predict import predict_store
@@ -360,3 +360,18 @@ def test_a_mistake_is_one_line(files, tmp_path, monkeypatch, capsys):
     message = capsys.readouterr().err.strip()
     assert end.value.code == 2 and "1,many: is not numbers" in message and "\n" not in message
     assert not (tmp_path / "out").exists()
+
+
+def test_intervals_of_gains_are_those_of_the_scores_on_both_sets(done):
+    _, results = done
+    found = gain_intervals(results, "CCC")
+    assert set(found.index) == {(share, kind) for share in (0.5, 1.0) for kind in KINDS}
+    ccc = results.scores.set_index(["set", "row", "seed"])[["ccc_valence", "ccc_arousal"]].mean(axis=1)
+    for subset in ("validation", "test"):
+        for share, kind in found.index:
+            row, alone = row_name(share, kind, 1.0), row_name(share, "real")
+            changes = [ccc[subset, row, seed] - ccc[subset, alone, seed] for seed in (0, 1)]
+            spread = stats.t.interval(0.95, 1, np.mean(changes), stats.sem(changes))
+            wanted = [np.mean(changes), *spread]
+            np.testing.assert_allclose(found.loc[(share, kind), subset], wanted, atol=1e-9)
+    assert not gains(results, "validation")["CCC"].equals(gains(results)["CCC"])

@@ -15,7 +15,7 @@ from affkit.learn.gan import GanNetConfig, Generator, sample_z
 from affkit.learn.metrics import StreamingCCC
 
 CORPUS = "data_samples/corpus"
-CLIPS = ("clip_24", "clip_07", "clip_58")
+CLIPS = ("clip_33", "clip_27", "clip_09", "clip_42")
 
 
 def test_sizes_are_those_of_transposed_convolutions_and_of_the_formula():
@@ -75,12 +75,19 @@ def test_planted_faults_are_found_and_nothing_else(tmp_path):
     assert list(done) == list(CLIPS)
     report = examine(tmp_path / "damaged")
     found = {finding.code: " ".join(finding.where) for finding in report.findings}
-    assert set(found) == {"in-two-sets", "lines-far-off", "one-line-more", "task-missing"}
-    assert "clip_58" in found["in-two-sets"] and "clip_24" in found["lines-far-off"]
-    assert "clip_07" in found["one-line-more"]
+    planted = {
+        "lines-far-off": "clip_33",
+        "crops-beyond-lines": "clip_33",
+        "one-line-more": "clip_27",
+        "in-two-sets": "clip_09",
+        "crops-from-zero": "clip_42",
+    }
+    assert set(found) == {*planted, "task-missing"}
+    for code, name in planted.items():
+        assert name in found[code] and not any(other in found[code] for other in set(CLIPS) - {name})
     damaged_folder(CORPUS, tmp_path / "damaged", CLIPS)  # made anew
     with pytest.raises(UserError, match="no labels of valence and arousal"):
-        damaged_folder(CORPUS, tmp_path / "other", ("clip_24", "clip_07", "clip_99"))
+        damaged_folder(CORPUS, tmp_path / "other", (*CLIPS[:3], "clip_99"))
     assert not (tmp_path / "other").exists()
 
 

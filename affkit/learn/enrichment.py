@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.data.store import Store
-from affkit.learn.claims import Claim
+from affkit.learn.claims import Claim, interval
 from affkit.learn.enrich_plan import Arm, EnrichPlan, worth_of_labels
 from affkit.learn.experiments import Trial, begin, held_out, run_trials, score
 from affkit.learn.for_nothing import AU_WORDS, for_nothing
@@ -139,11 +139,11 @@ def _claims(plan: EnrichPlan) -> Iterator[Claim]:
                 yield Claim(against, rows[kind], rows["classic"], both)
 
 
-def gains(results: Results) -> pd.DataFrame:
-    """What added faces change on the test set, seed by seed: a row a run, ``share``, ``arm``, ``amount``,
+def gains(results: Results, subset: str = "test") -> pd.DataFrame:
+    """What added faces change on one set, seed by seed: a row a run, ``share``, ``arm``, ``amount``,
     ``seed``, and the differences from real faces alone in ``CCC``, ``F1`` and ``AP``: each the mean of
-    the scores in :data:`CLAIMED`."""
-    runs = results.test.dropna(subset=["share"])
+    the scores in :data:`CLAIMED`. ``subset`` is ``"test"`` or ``"validation"``."""
+    runs = results.scores[results.scores["set"] == subset].dropna(subset=["share"])
     scores = pd.DataFrame({name: runs[list(columns)].mean(axis=1) for name, columns in CLAIMED.items()})
     keys = ["share", "seed"]
     alone = runs["arm"] == "real"
@@ -152,6 +152,20 @@ def gains(results: Results) -> pd.DataFrame:
     found[list(CLAIMED)] = scores[~alone].to_numpy() - found[list(CLAIMED)].to_numpy()
     order = pd.Categorical(found["arm"], list(ARMS))
     return found.assign(arm=order).sort_values(["share", "arm", "amount", "seed"], ignore_index=True)
+
+
+def gain_intervals(results: Results, score: str, amount: float = 1.0) -> pd.DataFrame:
+    """The mean of :func:`gains` in one score and its 95% interval, on both sets: a row a share and arm.
+
+    Columns are ``validation`` and ``test``, and below each of them ``mean``, ``low`` and ``high``.
+    """
+    found = {}
+    for subset in ("validation", "test"):
+        table = gains(results, subset)
+        runs = table[table["amount"] == amount].groupby(["share", "arm"], observed=True)[score]
+        rows = {key: interval(own.to_numpy()) for key, own in runs}
+        found[subset] = pd.DataFrame(rows, index=["mean", "low", "high"]).T.rename_axis(["share", "arm"])
+    return pd.concat(found, axis=1)
 
 
 def printed(results: Results) -> pd.DataFrame:

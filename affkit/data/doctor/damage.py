@@ -1,25 +1,38 @@
 """Faults planted into a small folder, to see how :mod:`affkit.data.doctor.report` names them."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+
+from affkit.data.video import read_frames
 from affkit.errors import UserError
 from affkit.files import write_beside
 
 TRAIN = Path("annotations") / "VA_Estimation_Challenge" / "Train_Set"
+CROPS = "cropped_aligned"
+DONE = (
+    "the last 25 lines are missing",
+    "one line too many, at the start",
+    "in two sets",
+    "its crops count from 0",
+)
+CROP_SIZE = 32
 
 
-def damaged_folder(corpus: str | Path, out: str | Path, names: tuple[str, str, str]) -> dict[str, str]:
-    """Three clips of our drawn corpus with one fault each, of the kinds that annotations come with.
+def damaged_folder(corpus: str | Path, out: str | Path, names: Sequence[str]) -> dict[str, str]:
+    """Four clips of our drawn corpus with one fault each, of the kinds that annotations come with.
 
     Parameters
     ----------
     corpus:
         Folder with ``videos`` and annotations in the layout of ABAW.
     out:
-        New folder; what an earlier call made there is made anew.
+        New folder with videos, annotations and numbered pictures as Aff-Wild2 has them; what an earlier call
+        made there is made anew. The pictures are whole frames made small: only their numbers matter here.
     names:
-        Clips with valence and arousal.
+        Four clips with valence and arousal.
 
     Returns
     -------
@@ -32,26 +45,35 @@ def damaged_folder(corpus: str | Path, out: str | Path, names: tuple[str, str, s
         If a clip has no such labels.
     """
     corpus, out = Path(corpus), Path(out)
-    files = [corpus / TRAIN / f"{name}.txt" for name in names]
-    for name, file in zip(names, files, strict=True):
+    done = dict(zip(names, DONE, strict=True))
+    files = {name: corpus / TRAIN / f"{name}.txt" for name in names}
+    for name, file in files.items():
         if not file.is_file():
             raise UserError(file, f"{name} has no labels of valence and arousal", "take another clip")
     shutil.rmtree(out, ignore_errors=True)
-    for folder in (out / "videos", out / TRAIN, out / TRAIN.with_name("Validation_Set")):
+    validation = TRAIN.with_name("Validation_Set")
+    for folder in (out / "videos", out / TRAIN, out / validation):
         folder.mkdir(parents=True)
     for name in names:
-        shutil.copy(corpus / "videos" / f"{name}.mp4", out / "videos")
-    (head, *short), (_, *shifted), (_, *twice) = (
-        file.read_text(encoding="utf-8").splitlines() for file in files
-    )
+        video = shutil.copy(corpus / "videos" / f"{name}.mp4", out / "videos")
+        _write_crops(Path(video), out / CROPS / name, first=0 if name == names[3] else 1)
+    short, longer, twice, zero = names
+    texts = {name: file.read_text(encoding="utf-8").splitlines() for name, file in files.items()}
     lines = {
-        out / TRAIN / files[0].name: short[:-25],
-        out / TRAIN / files[1].name: [shifted[0], *shifted],
-        out / TRAIN / files[2].name: twice,
-        out / TRAIN.with_name("Validation_Set") / files[2].name: twice,
+        TRAIN / files[short].name: texts[short][:-25],
+        TRAIN / files[longer].name: [*texts[longer][:2], *texts[longer][1:]],
+        TRAIN / files[twice].name: texts[twice],
+        validation / files[twice].name: texts[twice],
+        TRAIN / files[zero].name: texts[zero],
     }
     for path, rows in lines.items():
-        with write_beside(path) as part:
-            part.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    done = ("the last 25 lines are missing", "one line too many, at the start", "in two sets")
-    return dict(zip(names, done, strict=True))
+        with write_beside(out / path) as part:
+            part.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return done
+
+
+def _write_crops(video: Path, folder: Path, first: int) -> None:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(read_frames(video), start=first):
+        small = cv2.resize(frame, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), small[..., ::-1])
