@@ -17,7 +17,7 @@ FILES = {  # below data_samples/ -> the notebooks that read it
     "action_units.jpg": "01",
     "corpus": "02 03 07 08 09 10 11 12",
     "pool": "05 06 07 08 11 12",
-    "weights/gan_1": "00 06 07 08",
+    "weights/gan_1": "00 06 07 08 12",
     "weights/gan_2": "00 07 11 12",
     "weights/features.safetensors": "07 11",
     "weights/cnn.safetensors": "09 11 12",
