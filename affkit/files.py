@@ -34,7 +34,7 @@ def write_beside(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(path, "the disk is full", "free some space and run the same command") from error
+            raise UserError(path, *_UNUSABLE[error.errno]) from error
         raise
     finally:
         if part.is_dir():

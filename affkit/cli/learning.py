@@ -273,15 +273,19 @@ def predict(
     typer.echo(f"{len(predictions)} faces in {out}")
 
 
+Readers = Annotated[
+    list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
+]
+DirectionsFile = Annotated[
+    Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
+]
+
+
 @app.command(epilog="Example: affkit browse --checkpoint data_samples/weights/gan_2/generator.safetensors")
 def browse(
     checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
-    reader: Annotated[
-        list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
-    ] = None,
-    directions: Annotated[
-        Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
-    ] = None,
+    reader: Readers = None,
+    directions: DirectionsFile = None,
     favourites: Annotated[
         Path, typer.Option(help="File of faces to come back to; films go beside it.")
     ] = Path("favourites.json"),
@@ -310,12 +314,8 @@ def browse(
 def page(
     checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
     out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The page, an HTML file.")],
-    reader: Annotated[
-        list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
-    ] = None,
-    directions: Annotated[
-        Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
-    ] = None,
+    reader: Readers = None,
+    directions: DirectionsFile = None,
     principal: Annotated[
         bool, typer.Option("--principal", help="Principal directions only: they need no network that reads.")
     ] = False,

@@ -78,7 +78,6 @@ class LatentDesk:
             "save": self._save,
             "start": self._start,
             "job": self._job,
-            "stop": self._stop,
             **dict.fromkeys(self._changes, self._change),
         }
 
@@ -147,8 +146,8 @@ class LatentDesk:
 
     def _state(self) -> dict:
         explorer, state = self.explorer, self.explorer.state
-        directions = explorer.directions.names
-        still = [name for name in directions if name not in state.locks and not explorer.way(name).any()]
+        # Only a lock can leave nothing of a direction; every move of a slider comes along here.
+        free = [name for name in explorer.directions.names if name not in state.locks] if state.locks else []
         return {
             "state": {
                 "revision": self.revision,
@@ -156,7 +155,7 @@ class LatentDesk:
                 "truncation": state.truncation,
                 "sliders": dict(state.sliders),
                 "locks": dict(state.locks),
-                "still": still if state.locks else [],
+                "still": [name for name in free if not explorer.way(name).any()],
                 "z": explorer.z.round(4).tolist(),
                 "can_undo": explorer.can_undo,
                 "can_redo": explorer.can_redo,
@@ -171,13 +170,13 @@ class LatentDesk:
         plain = {
             name: [[key, float(row[key])] for key in va_first(row.index)] for name, row in readings.items()
         }
-        return {"readings": plain, "revision": self.revision}, []
+        return {"readings": plain}, []
 
     # Other faces
 
     def _neighbours(self, ask: dict, buffers: list) -> Reply:
         self._grid = self.explorer.neighbours(ask["across"], ask["down"], float(ask["step"]))
-        return {"revision": self.revision}, [self.explorer.faces(self._grid).tobytes()]
+        return {}, [self.explorer.faces(self._grid).tobytes()]
 
     def _along(self, ask: dict, buffers: list) -> Reply:
         return self._show_film(self.explorer.faces(self.explorer.along(ask["name"], FILM_AMOUNTS)))
@@ -188,9 +187,9 @@ class LatentDesk:
         keys = [self._favourite(name) for name in ask["names"]]
         return self._show_film(self.explorer.faces(walk(keys, WALK_STEPS)))
 
-    def _show_film(self, frames: np.ndarray, **more) -> Reply:
+    def _show_film(self, frames: np.ndarray) -> Reply:
         self._film = frames
-        return {"frames": len(frames), **more}, [frames.tobytes()]
+        return {"frames": len(frames)}, [frames.tobytes()]
 
     def _save(self, ask: dict, buffers: list) -> Reply:
         """The film that was shown last, into a new file beside the favourites."""
@@ -234,10 +233,11 @@ class LatentDesk:
     # What takes longer, see :mod:`affkit.show.latent_work`
 
     def _start(self, ask: dict, buffers: list) -> Reply:
-        work = getattr(self.works, ask["work"])(ask, buffers) if ask["work"] in WORKS else None
-        if work is None:
+        if ask["work"] not in WORKS:
             raise UserError(ask["work"], "no such work", f"ask for one of {', '.join(WORKS)}")
-        self._stop(ask, buffers)
+        work = getattr(self.works, ask["work"])(ask, buffers)
+        if self.job is not None:
+            self.job.stop()
         self.job = Job(work)
         return {}, []
 
@@ -255,11 +255,6 @@ class LatentDesk:
         if job.result.is_film:
             self._film = job.result.pictures
         return {"running": False, **job.result.reply}, [job.result.pictures.tobytes()]
-
-    def _stop(self, ask: dict, buffers: list) -> Reply:
-        if self.job is not None:
-            self.job.stop()
-        return {}, []
 
 
 def va_first(names: Iterable[str]) -> list[str]:

@@ -133,18 +133,16 @@ class LatentWork:
     def leaks(self, ask: dict, buffers: list) -> Work:
         """What moving a direction does to the locked ones, with and without the lock, on other faces."""
         name, explorer = ask["name"], self.explorer
-        if not [lock for lock in explorer.state.locks if lock != name]:
-            raise UserError(name, "nothing else is locked", "lock a direction, and see what leaks into it")
         locked = [lock for lock in explorer.state.locks if lock != name]
+        if not locked:
+            raise UserError(name, "nothing else is locked", "lock a direction, and see what leaks into it")
         if not explorer.way(name).any():
             raise UserError(name, "lies within what is locked", "nothing of it is left to move; unlock some")
 
         def work(progress: Progress) -> Finding:
             progress(0, 0)
             table = explorer.leaks(name, locked=locked)
-            rows = [{"name": str(row.Index), **row._asdict()} for row in table.itertuples()]
-            for row in rows:
-                del row["Index"]
+            rows = table.rename_axis("name").reset_index().to_dict("records")
             reply = {"leaks": rows, "moved": name, "left": table.attrs["left"]}
             return Finding(reply, np.empty((0, 1, 1, 3), np.uint8))
 
