@@ -1,11 +1,13 @@
-"""Every benchmark in one run and one table: ours beside the plain way to do the same.
+"""Every benchmark in one run, one table and one picture: ours beside the plain way to do the same.
 
-    python benchmarks/bench.py [--quick] [--save] [NAME ...]
+    python benchmarks/bench.py [--quick] [--rounds N] [--save] [NAME ...]
 
 Each ``bench_NAME.py`` here has a function ``rows(quick)`` that measures and returns dictionaries: name, plain
 (what it is compared with) and plain_value (None where there is nothing to compare), ours, unit, ratio
 (above 1: ours is better by so much), target such as ``>= 4x`` (of the ratio) or ``>= 10`` (of ours), better
-("higher" or "lower"). ``--save`` writes the table to ``results.csv`` and ``results.md`` beside this file.
+("higher" or "lower"). All of them are measured, then all again: the table has the medians of the rounds, and
+the lowest and highest in brackets. ``--save`` writes ``results.csv``, ``results.md`` and ``results.svg``
+beside this file; what was saved of benchmarks that are not named stays.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +25,8 @@ from tqdm import tqdm
 
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "opencv-python-headless", "av", "numpy")
+KEYS = ["benchmark", "name", "plain", "unit", "target"]
+VALUES = ["plain_value", "ours", "ratio"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,33 +34,48 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure the speeds that the README states.")
     parser.add_argument("names", nargs="*", help="only these, such as faces; all without")
     parser.add_argument("--quick", action="store_true", help="less work, rougher figures")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results.csv and results.md")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; 3 without")
+    parser.add_argument("--save", action="store_true", help="write results.csv, .md and .svg")
     options = parser.parse_args(arguments)
-    names = options.names or sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
-    rows = []
-    for name in (bar := tqdm(names, unit="benchmark")):
-        bar.set_description(name)
-        rows += importlib.import_module(f"bench_{name}").rows(quick=options.quick)
-    results = pd.DataFrame([tidy(row) for row in rows])
-    print(f"\n{machine()}\n\n{results.to_string(index=False)}")
+    every = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    if unknown := set(options.names) - set(every):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(every)}")
+    measured = measure(options.names or every, 1 if options.quick else max(options.rounds, 1), options.quick)
+    results = summary(measured)
+    print(f"\n{machine()}\n\n{table(results).to_string(index=False)}")
     if options.save:
-        results.to_csv(HERE / "results.csv", index=False)
-        (HERE / "results.md").write_text(f"{machine()}\n\n{markdown(results)}\n")
+        save(HERE, results)
     return 1 if "missed" in set(results["result"]) else 0
 
 
-def tidy(row: dict) -> dict:
-    """One line of the table: few digits, and whether the target was reached."""
-    unit, plain = row["unit"], row["plain_value"]
-    return {
-        "what": row["name"],
-        "plain way": row["plain"] if plain is not None else "",
-        "plain": f"{plain:.4g} {unit}" if plain is not None else "",
-        "ours": f"{row['ours']:.4g} {unit}",
-        "ratio": f"{row['ratio']:.2f}x" if row["ratio"] is not None else "",
-        "target": row["target"],
-        "result": judge(row),
-    }
+def measure(names: Sequence[str], rounds: int, quick: bool) -> pd.DataFrame:
+    """One line for each row of each benchmark and round."""
+    found = []
+    with tqdm(total=rounds * len(names), unit="benchmark") as bar:
+        for number in range(rounds):
+            for name in names:
+                bar.set_description(f"round {number + 1}: {name}")
+                rows = importlib.import_module(f"bench_{name}").rows(quick=quick)
+                found += [{"benchmark": name, "round": number} | row for row in rows]
+                bar.update()
+    return pd.DataFrame(found)
+
+
+def summary(measured: pd.DataFrame) -> pd.DataFrame:
+    """A line for each row: medians over the rounds, the range of ours and of the ratio, and the verdict.
+
+    >>> rows = [dict(benchmark="b", name="n", plain="p", unit="s", target=">= 2x", plain_value=9.0,
+    ...              ours=ours, ratio=9 / ours) for ours in (3.0, 4.5, 9.0)]
+    >>> summary(pd.DataFrame(rows))[["ours", "ratio", "ratio_low", "ratio_high", "result"]].values.tolist()
+    [[4.5, 2.0, 1.0, 3.0, 'reached']]
+    """
+    values = measured.astype({name: float for name in VALUES}).groupby(KEYS, sort=False, dropna=False)
+    found = values[VALUES].median()
+    for name in ("ours", "ratio"):
+        found[f"{name}_low"], found[f"{name}_high"] = values[name].min(), values[name].max()
+    found["rounds"] = values.size()
+    found = found.reset_index()
+    return found.assign(result=[judge(row) for row in found.to_dict("records")])
 
 
 def judge(row: dict) -> str:
@@ -68,9 +88,59 @@ def judge(row: dict) -> str:
     """
     if not row["target"]:
         return ""
-    sign, bound, times = re.fullmatch(r"(>=|<=) *([\d.]+)(x?)", row["target"]).groups()
+    sign, bound, times = bounds(row["target"])
     value = row["ratio"] if times else row["ours"]
-    return "reached" if (value >= float(bound) if sign == ">=" else value <= float(bound)) else "missed"
+    return "reached" if (value >= bound if sign == ">=" else value <= bound) else "missed"
+
+
+def bounds(target: str) -> tuple[str, float, bool]:
+    """Sign and number of a target, and whether it is of the ratio.
+
+    >>> bounds(">= 4x"), bounds("<= 0.9")
+    (('>=', 4.0, True), ('<=', 0.9, False))
+    """
+    sign, bound, times = re.fullmatch(r"(>=|<=) *([\d.]+)(x?)", target).groups()
+    return sign, float(bound), bool(times)
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """The summary as a person reads it: few digits, units, ranges in brackets."""
+    lines = []
+    for row in results.to_dict("records"):
+        compared = pd.notna(row["plain_value"])
+        ratio = f"{row['ratio']:.2f}x ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        ours = f"{row['ours']:.3g} {row['unit']} ({row['ours_low']:.3g} to {row['ours_high']:.3g})"
+        lines.append(
+            {
+                "what": row["name"],
+                "plain way": row["plain"] if compared else "",
+                "plain": f"{row['plain_value']:.3g} {row['unit']}" if compared else "",
+                "ours": ours,
+                "ratio": ratio if compared else "",
+                "target": row["target"],
+                "result": row["result"],
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def save(folder: Path, results: pd.DataFrame) -> None:
+    """Write table and picture; lines of other benchmarks that are there stay."""
+    from draw_results import draw
+
+    path = folder / "results.csv"
+    if path.exists():
+        old = pd.read_csv(path).fillna({name: "" for name in ("plain", "unit", "target", "result")})
+        results = pd.concat([old[~old["benchmark"].isin(results["benchmark"])], results])
+        results = results.sort_values("benchmark", kind="stable")
+    results.to_csv(path, index=False)
+    words = (
+        f"Measured by `make bench` on {machine()}: medians of the rounds, with the lowest and the highest."
+    )
+    picture = "![Ratios to the plain way, and times beside what is allowed](results.svg)"
+    text = f"# Speed\n\n{words}\n\n{picture}\n\n{markdown(table(results))}\n"
+    (folder / "results.md").write_text(text)
+    draw(results, folder / "results.svg", machine())
 
 
 def machine() -> str:
