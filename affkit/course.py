@@ -26,6 +26,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from affkit.course_pages import Result, write_index, write_page
+from affkit.course_times import record_times
 from affkit.errors import UserError
 from affkit.files import write_beside
 
@@ -48,7 +49,8 @@ def run_course(
     folder:
         Where the notebooks are; those whose name starts with a digit are the course.
     out:
-        Folder for ``NAME.ipynb`` (executed), ``NAME.html`` and ``index.html``; what is there is replaced.
+        Folder for ``NAME.ipynb`` (executed), ``NAME.html``, ``index.html`` and ``times.json``; what is there
+        is replaced.
     only:
         Starts of names, such as ``["00", "04"]``; empty means all.
     profile:
@@ -75,6 +77,7 @@ def run_course(
             bar.update(sum(num_cells[: i + 1]) - bar.n)  # a failed notebook leaves cells unexecuted
         bar.set_description("done")
     write_index(out, results)
+    record_times(out, results, profile)
     return results
 
 

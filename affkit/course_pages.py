@@ -133,10 +133,19 @@ def headline(notebook, name: str) -> tuple[str, list[str]]:
     """Title of a notebook, and what it says you will be able to do: the first list of its first cell."""
     source = notebook.cells[0].source if notebook.cells else ""
     title = re.search(r"^# +(.+)$", source, re.M)
-    goals = re.search(r"(?:^ *[-*] .+\n?)+", source, re.M)
-    goals = re.findall(r"^ *[-*] +(.+)$", goals[0], re.M) if goals else []
-    plain = [re.sub(r"[*`$]", "", text) for text in (title[1] if title else name, *goals)]
+    plain = [re.sub(r"[*`$]", "", text) for text in (title[1] if title else name, *first_list(source))]
     return plain[0], plain[1:]
+
+
+def first_list(source: str) -> list[str]:
+    """The items of the first list in a text, each in one line.
+
+    >>> first_list("You can\\n\\n- count\\n  frames\\n- look\\n\\nand more\\n\\n- not this")
+    ['count frames', 'look']
+    """
+    found = re.search(r"(?:^[-*] .+\n?(?:^ +\S.*\n?)*)+", source, re.M)
+    items = re.split(r"^[-*] +", found[0], flags=re.M)[1:] if found else []
+    return [" ".join(item.split()) for item in items]
 
 
 def without_widgets(notebook):

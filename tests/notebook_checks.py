@@ -11,11 +11,16 @@ import nbformat
 from latex2mathml.converter import convert as mathml
 
 from affkit.course import parameter_names, run_notebook
+from affkit.course_pages import first_list
 
 ROOT = Path(__file__).parent.parent
 SANITIZE = Path(__file__).parent / "nbval_sanitize.cfg"
 SHIPPED = ("data_samples", "pyproject.toml")  # what a notebook may read beside itself
 MAX_CELLS, MAX_LINES, MAX_BYTES = 40, 25, 300_000
+# At the end of a line: (II.D), (Eq. 2 to 5, IV.C.1), (Fig. 1, left), (not in the paper), or several of them
+PLACE = re.compile(
+    r"\([^()]*(?:\b[IV]+\b|Eqs?\. \d|Tables? [IVX]|Fig(?:ure)?s?\.? \d|not in the paper)[^()]*\)$"
+)
 
 
 def code_cells(notebook) -> list:
@@ -61,6 +66,13 @@ def _head_problems(notebook) -> list[str]:
     problems = [f"first cell lacks {what}" for what, how in wanted.items() if not re.search(how, head, re.M)]
     if not notebook.cells or "remember" not in notebook.cells[-1].source.lower():
         problems.append("last cell does not say what to remember")
+    goals = first_list(head)
+    closing = first_list(notebook.cells[-1].source) if notebook.cells else []
+    if [re.sub(r" \([^()]*\)$", "", re.sub("^✓ ", "", line)) for line in closing] != [
+        re.sub(r" \([^()]*\)$", "", goal) for goal in goals
+    ]:
+        problems.append("last cell does not check off what the first one promised")
+    problems += [f"does not say where the paper has it: {line}" for line in closing if not PLACE.search(line)]
     return problems
 
 

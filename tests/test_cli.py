@@ -22,7 +22,7 @@ from affkit.learn.gan import Discriminator, GanNetConfig, Generator
 COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += ["browse", "page", "experiment table-ix", "experiment semi-supervised"]
-COMMANDS += ["experiment enrich", "notebooks run", "notebooks grade", "notebooks site"]
+COMMANDS += ["experiment enrich", "notebooks run", "notebooks times", "notebooks grade", "notebooks site"]
 
 
 SHIPPED = Path(__file__).parents[1] / "data_samples" / "weights"
@@ -117,6 +117,7 @@ MISTAKES = {
     "page --checkpoint generator.safetensors --principal -o taken": "taken: already exists",
     "page --checkpoint generator.safetensors --reader words.mp4 -o out.html": "words.mp4",
     "notebooks run taken": "holds no notebook",
+    "notebooks times taken": "holds no times.json",
     "notebooks site taken -o out": "holds no notebook",
     "notebooks site -o taken": "taken: already exists",
     "notebooks site --run nowhere -o out": "nowhere: no such folder",

@@ -3,6 +3,7 @@
 The checks are in ``notebook_checks``; the second half of this file holds them against broken notebooks.
 """
 
+import re
 import subprocess
 import sys
 
@@ -48,6 +49,11 @@ After it you will be able to:
 **Time** 1 minute on a CPU. **Needs** nothing. A formula: $x^2$.
 """
 
+TAIL = """- ✓ see what a notebook of the course looks like (IV.C.2; toys: not in the paper)
+
+**Remember**: toys are small.
+"""
+
 
 @pytest.fixture
 def toy(tmp_path):
@@ -64,7 +70,7 @@ def toy(tmp_path):
         code[2].outputs = [printed]
         for count, cell in enumerate(code, start=1):
             cell.execution_count = count
-        cells = [new_markdown_cell(HEAD), *code, new_markdown_cell("**Remember**: toys are small.")]
+        cells = [new_markdown_cell(HEAD), *code, new_markdown_cell(TAIL)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         metadata = {"kernelspec": kernel, "affkit": {"test": {"steps": 1}}}
         notebook = new_notebook(cells=cells, metadata=metadata)
@@ -105,15 +111,17 @@ def _store_error(notebook):
 
 BROKEN_FORM = {
     "first cell lacks a title": lambda nb: nb.cells[0].update(source=HEAD.replace("# A toy", "A toy")),
-    "first cell lacks what you will": lambda nb: nb.cells[0].update(source=HEAD.replace("- see", "see")),
+    "first cell lacks what you will": lambda nb: nb.cells[0].update(source=HEAD.replace("able to:", "told:")),
     "first cell lacks the minutes": lambda nb: nb.cells[0].update(source=HEAD.replace("minute", "coffee")),
     "first cell lacks what it needs": lambda nb: nb.cells[0].update(source=HEAD.replace("Needs", "Wants")),
-    "last cell does not say": lambda nb: nb.cells.pop(),
+    "last cell does not say": lambda nb: nb.cells[-1].update(source=TAIL.replace("Remember", "Mind")),
+    "last cell does not check off": lambda nb: nb.cells[-1].update(source=TAIL.replace("looks", "sounds")),
+    "where the paper has it": lambda nb: nb.cells[-1].update(source=re.sub(r"\(.*\)", "(soon)", TAIL)),
     "0 cells tagged": lambda nb: (nb.cells[1].metadata.clear(), nb.metadata.affkit.clear()),
     "2 cells tagged": lambda nb: nb.cells[2].metadata.update(tags=["parameters"]),
     "profile test sets an unknown parameter step": lambda nb: nb.metadata.affkit.test.update(step=1),
     "kernel is not python3": lambda nb: nb.metadata.kernelspec.update(name="conda-env-me"),
-    "41 cells": lambda nb: nb.cells.extend(new_markdown_cell("remember") for _ in range(35)),
+    "41 cells": lambda nb: nb.cells.__setitem__(slice(2, 2), [new_markdown_cell("more") for _ in range(35)]),
     "a cell of 26 lines": lambda nb: nb.cells[2].update(source="x = 1\n" * 26),
     "more than 300000": lambda nb: nb.cells[2].update(
         outputs=[nbformat.v4.new_output("stream", text="x" * 300_000)]

@@ -23,7 +23,7 @@ LAYERS = {
     "course": 5,
     "cli": 6,
 }
-LAYERS |= {"course_pages": 5, "site": 5, "__main__": 7, "": 0}
+LAYERS |= {"course_pages": 5, "course_times": 5, "site": 5, "__main__": 7, "": 0}
 SYNTH_MAY = {"synth", "labels", "data", "errors", "files"}
 MAX_FILE, MAX_FUNCTION = 400, 50
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:home|root|work|tmp|Users)/\w")

@@ -24,6 +24,18 @@ def notebooks_run(
     raise typer.Exit(run(folder, out, only=[start for start in only.split(",") if start], profile=profile))
 
 
+@notebooks_app.command("times", epilog="Example: affkit notebooks times runs/course notebooks")
+def notebooks_times(
+    run: Annotated[Path, typer.Argument(help="What affkit notebooks run wrote.")] = Path("runs/course"),
+    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
+):
+    """Write the measured times of a run into the first cells of the notebooks, and into times.json there."""
+    from affkit.course_times import write_times
+
+    for name, words in write_times(run, folder).items():
+        typer.echo(f"{name}: {words}")
+
+
 @notebooks_app.command("site", epilog="Example: affkit notebooks site notebooks -o runs/site")
 def notebooks_site(
     folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
