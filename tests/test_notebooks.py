@@ -12,6 +12,7 @@ import notebook_checks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
+from notebook_state import state_problems
 
 STORE = ROOT / "tools" / "store_outputs.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -27,6 +28,12 @@ def test_form(path):
 @each_notebook
 def test_runs_alone_on_a_fresh_kernel(path, tmp_path):
     assert run_problems(path, tmp_path) == []
+
+
+@pytest.mark.notebook
+@each_notebook
+def test_says_the_same_twice_and_from_the_middle_whatever_other_notebooks_left(path, tmp_path):
+    assert state_problems(path, tmp_path) == []
 
 
 @pytest.mark.notebook
@@ -169,6 +176,32 @@ def own_root(tmp_path, monkeypatch):
 @pytest.mark.parametrize("complaint", BROKEN_RUN)
 def test_run_check_sees(complaint, toy, tmp_path, own_root):
     assert complaint in "\n".join(run_problems(toy(BROKEN_RUN[complaint]), tmp_path / "run"))
+
+
+COUNT = "with open('../runs/00/n', 'a+') as f:\n    f.write('x')\n    f.seek(0)\n    print(len(f.read()))"
+BROKEN_STATE = {
+    "a cell run twice, other output": "losses.append(0)\nprint('losses', len(losses))",
+    "from the middle, other output": "print(globals().get('told', 'first'))",
+    "all once more, other output": "import os\nos.makedirs('../runs/00', exist_ok=True)\n" + COUNT,
+    "FileExistsError": "import os\nos.makedirs('../runs/00/new')",
+    "SafetensorError": "import safetensors.torch as st\nst.load_file('../runs/07/generator.safetensors')",
+}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("complaint", BROKEN_STATE)
+def test_state_check_sees(complaint, toy, tmp_path, own_root):
+    def change(notebook):
+        notebook.cells[3].update(source=BROKEN_STATE[complaint])
+        notebook.cells[4].source += "\ntold = 'again'"
+
+    path = toy(change)
+    assert complaint in "\n".join(state_problems(path, tmp_path / "run"))
+
+
+@pytest.mark.notebook
+def test_state_check_is_content_with_a_sound_notebook(toy, tmp_path, own_root):
+    assert state_problems(toy(), tmp_path / "run") == []
 
 
 def _changed_output(notebook):
