@@ -54,6 +54,8 @@ After it you will be able to:
 - see what a notebook of the course looks like
 
 **Time** 1 minute on a CPU. **Needs** nothing. A formula: $x^2$.
+
+**Predict, then run.** Will it work?
 """
 
 TAIL = """- ✓ see what a notebook of the course looks like (IV.C.2; toys: not in the paper)
@@ -124,6 +126,7 @@ BROKEN_FORM = {
     "last cell does not say": lambda nb: nb.cells[-1].update(source=TAIL.replace("Remember", "Mind")),
     "last cell does not check off": lambda nb: nb.cells[-1].update(source=TAIL.replace("looks", "sounds")),
     "where the paper has it": lambda nb: nb.cells[-1].update(source=re.sub(r"\(.*\)", "(soon)", TAIL)),
+    "asks nothing to predict": lambda nb: nb.cells[0].update(source=HEAD.replace("Predict", "Run")),
     "0 cells tagged": lambda nb: (nb.cells[1].metadata.clear(), nb.metadata.affkit.clear()),
     "2 cells tagged": lambda nb: nb.cells[2].metadata.update(tags=["parameters"]),
     "profile test sets an unknown parameter step": lambda nb: nb.metadata.affkit.test.update(step=1),
