@@ -73,7 +73,7 @@ any size: it ends with the mean over all pixels that are left.""",
     },
     right=(
         connected_by_shape,
-        lambda size, width: int((512 * width * (size / 32) ** 2 + 1) * 4096 * width),
+        lambda size, width: int((512 * width * math.floor(size / 32) ** 2 + 1) * 4096 * width),
     ),
 )
 
