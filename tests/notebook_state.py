@@ -65,7 +65,7 @@ def words(cell) -> str:
     if "nbval-ignore-output" in tags(cell):
         return ""
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    said = "\n".join(texts)
+    said = "".join(texts)  # what is printed arrives in as many pieces as it likes
     rules = configparser.ConfigParser(interpolation=None)
     rules.read(SANITIZE)
     for section in rules.sections():
