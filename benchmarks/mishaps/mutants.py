@@ -9,7 +9,6 @@ import ast
 import contextlib
 import copy
 import io
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from affkit.exercises import load, numbers
 from affkit.show.exercises import Exercise
+from mishaps.judge import TooLong, limit
 
 SYMMETRIC = ("min", "max", "np.hypot")  # whatever order their arguments have
 SECONDS = 5  # for all examples: a mutant may never end
@@ -122,24 +122,8 @@ def rejects(exercise: Exercise, text: str) -> bool:
             exec(compile(text, exercise.name, "exec"), scope)  # our own solution, changed in one place
             with limit(SECONDS):
                 return not exercise.verdict(scope[exercise.name]).passed
-        except TimeoutError:
+        except TooLong:
             return True
-
-
-@contextlib.contextmanager
-def limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what goes on for longer."""
-
-    def stop(*_):
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def difference(source: str, text: str) -> str:
