@@ -191,6 +191,8 @@ def _map_crops(file: Path) -> np.ndarray:
         images = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:  # no header, or shorter than the header says
         raise UserError(file, "is damaged or cut off", REMAKE) from error
+    if not isinstance(images, np.ndarray):  # an archive of several arrays
+        raise UserError(file, "is damaged or cut off", REMAKE)
     if images.ndim != 4 or images.dtype != np.uint8 or file.stat().st_size != images.offset + images.nbytes:
         raise UserError(file, "is damaged or of a wrong length", REMAKE)
     return images.view(np.ndarray)  # still mapped, without the slow indexing of np.memmap
