@@ -10,16 +10,19 @@ LAB := $(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.news_url=None \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	$(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help run site test lab bench clean
+.PHONY: help install run site test lab bench clean
 .DEFAULT_GOAL := help
 
 help:
+	@echo "make install make .venv with what the course needs"
 	@echo "make run     execute every notebook; look at runs/course/index.html afterwards"
 	@echo "make site    the executed course as HTML pages; look at runs/site/index.html afterwards"
 	@echo "make test    run all tests"
 	@echo "make lab     open JupyterLab at the first notebook"
 	@echo "make bench   measure the speeds that the README states"
 	@echo "make clean   remove .venv and runs"
+
+install: .venv/installed
 
 run: .venv/installed
 	@$(BIN)/affkit notebooks run notebooks --out runs/course

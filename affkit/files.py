@@ -45,6 +45,19 @@ def write_beside(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def fresh(path: str | Path) -> Path:
+    """The path of a folder after what an earlier call left there is gone; for a cell that may run again.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "run").mkdir(), Path(folder, "run", "old.txt").touch()
+    ...     fresh(f"{folder}/run").exists()
+    False
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    return Path(path)
+
+
 def refuse_existing(path: str | Path, force: bool = False) -> None:
     """Raise :class:`UserError` when ``path`` exists, unless ``force``."""
     if os.path.lexists(path) and not force:  # also a link that leads nowhere

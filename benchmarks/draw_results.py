@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from bench import bounds
+from matplotlib.ticker import FuncFormatter
 
 BLUE, ORANGE = "#0173b2", "#d55e00"
 
@@ -22,9 +23,7 @@ def draw(results: pd.DataFrame, path: Path, machine: str) -> None:
     _dots(left, [_ratio(row) for row in ratios.to_dict("records")])
     _dots(right, [_share(row) for row in own.to_dict("records")])
     left.set(title="Times better than the plain way", xlabel="ratio in the same run (bar: target)")
-    right.set(
-        title="Beside what is asked", xlabel="share of the bound: <= is met left of the bar, >= right of it"
-    )
+    right.set(title="Beside what is asked", xlabel="share of the bound (bar)")
     figure.suptitle(f"make bench: medians and ranges, on {machine}", fontsize=9)
     with plt.rc_context({"svg.hashsalt": "results", "svg.fonttype": "path"}):
         figure.savefig(path, metadata={"Date": None})
@@ -33,7 +32,8 @@ def draw(results: pd.DataFrame, path: Path, machine: str) -> None:
 
 def _ratio(row: dict) -> tuple:
     target = bounds(row["target"])[1] if row["target"] else None
-    return f"{row['name']}", row["ratio_low"], row["ratio"], row["ratio_high"], target, row["result"]
+    name = row["name"] + (f" ({row['target']})" if row["target"] else "")
+    return name, row["ratio_low"], row["ratio"], row["ratio_high"], target, row["result"]
 
 
 def _share(row: dict) -> tuple:
@@ -49,7 +49,7 @@ def _dots(axis, rows: list[tuple]) -> None:
         color, marker = (ORANGE, "X") if missed else (BLUE, "o")
         axis.plot([low, high], [y, y], color=color, linewidth=3, alpha=0.4)
         axis.plot([middle], [y], color=color, marker=marker, markersize=6)
-        axis.annotate(f"{middle:.2g}", (high, y), (6, 0), textcoords="offset points", va="center", fontsize=8)
+        axis.annotate(f"{middle:.3g}", (high, y), (6, 0), textcoords="offset points", va="center", fontsize=8)
         if target is not None:
             axis.plot([target, target], [y - 0.4, y + 0.4], color="0.2", linewidth=2)
     axis.axvline(1, color="0.6", linewidth=0.8)
@@ -57,4 +57,5 @@ def _dots(axis, rows: list[tuple]) -> None:
     axis.tick_params(axis="y", labelsize=8)
     axis.invert_yaxis()
     axis.grid(axis="x", color="0.9")
-    axis.margins(x=0.12)
+    axis.margins(x=0.16)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -63,7 +63,9 @@ def _head_problems(notebook) -> list[str]:
         "the minutes it takes": r"(?i)\bminutes?\b",
         "what it needs": r"(?i)\bneeds?\b",
     }
-    problems = [f"first cell lacks {what}" for what, how in wanted.items() if not re.search(how, head, re.M)]
+    words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    problems = [] if "**Predict, then " in words else ["asks nothing to predict before a cell is run"]
+    problems += [f"first cell lacks {what}" for what, how in wanted.items() if not re.search(how, head, re.M)]
     if not notebook.cells or "remember" not in notebook.cells[-1].source.lower():
         problems.append("last cell does not say what to remember")
     goals = first_list(head)

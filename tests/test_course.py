@@ -47,7 +47,7 @@ def test_course_goes_on_after_a_failure_and_tells(tmp_path, capsys):
         "02_works.html",
         "02_works.ipynb",
     ]
-    assert sorted(p.name for p in out.iterdir()) == [*names, "figures", "index.html"]
+    assert sorted(p.name for p in out.iterdir()) == [*names, "figures", "index.html", "times.json"]
     assert (out / "figures" / "02_works-1.png").read_bytes().startswith(b"\x89PNG")
     index = (out / "index.html").read_text()
     assert index.count("<section>") == 3 and "2 failed" in index

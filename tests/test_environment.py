@@ -127,6 +127,12 @@ def test_make_run_installs_once(make):
     assert [line.split()[0] for line in called] == ["affkit"]
 
 
+def test_make_install_does_what_the_others_need_and_no_more(make):
+    code, _, called = make("install")
+    assert code == 0 and len(called) == 2 and called[1].endswith("--editable .")
+    assert [line.split()[0] for line in make("run")[2]] == ["affkit"]
+
+
 def test_make_site_replaces_the_old_one(make):
     code, _, called = make("site")
     assert code == 0 and called[-1] == "affkit notebooks site notebooks --out runs/site --force"
@@ -164,7 +170,7 @@ def test_make_lab_stays_on_this_machine(make):
 def test_make_alone_lists_the_targets(make):
     code, printed, called = make()
     assert code == 0 and called == []
-    for target in ("run", "test", "lab", "bench", "clean"):
+    for target in ("install", "run", "site", "test", "lab", "bench", "clean"):
         assert f"make {target}" in printed
 
 

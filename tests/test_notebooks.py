@@ -12,6 +12,7 @@ import notebook_checks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
+from notebook_state import state_problems
 
 STORE = ROOT / "tools" / "store_outputs.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -27,6 +28,12 @@ def test_form(path):
 @each_notebook
 def test_runs_alone_on_a_fresh_kernel(path, tmp_path):
     assert run_problems(path, tmp_path) == []
+
+
+@pytest.mark.notebook
+@each_notebook
+def test_says_the_same_twice_and_from_the_middle_whatever_other_notebooks_left(path, tmp_path):
+    assert state_problems(path, tmp_path) == []
 
 
 @pytest.mark.notebook
@@ -47,6 +54,8 @@ After it you will be able to:
 - see what a notebook of the course looks like
 
 **Time** 1 minute on a CPU. **Needs** nothing. A formula: $x^2$.
+
+**Predict, then run.** Will it work?
 """
 
 TAIL = """- ✓ see what a notebook of the course looks like (IV.C.2; toys: not in the paper)
@@ -117,6 +126,7 @@ BROKEN_FORM = {
     "last cell does not say": lambda nb: nb.cells[-1].update(source=TAIL.replace("Remember", "Mind")),
     "last cell does not check off": lambda nb: nb.cells[-1].update(source=TAIL.replace("looks", "sounds")),
     "where the paper has it": lambda nb: nb.cells[-1].update(source=re.sub(r"\(.*\)", "(soon)", TAIL)),
+    "asks nothing to predict": lambda nb: nb.cells[0].update(source=HEAD.replace("Predict", "Run")),
     "0 cells tagged": lambda nb: (nb.cells[1].metadata.clear(), nb.metadata.affkit.clear()),
     "2 cells tagged": lambda nb: nb.cells[2].metadata.update(tags=["parameters"]),
     "profile test sets an unknown parameter step": lambda nb: nb.metadata.affkit.test.update(step=1),
@@ -169,6 +179,32 @@ def own_root(tmp_path, monkeypatch):
 @pytest.mark.parametrize("complaint", BROKEN_RUN)
 def test_run_check_sees(complaint, toy, tmp_path, own_root):
     assert complaint in "\n".join(run_problems(toy(BROKEN_RUN[complaint]), tmp_path / "run"))
+
+
+COUNT = "with open('../runs/00/n', 'a+') as f:\n    f.write('x')\n    f.seek(0)\n    print(len(f.read()))"
+BROKEN_STATE = {
+    "a cell run twice, other output": "losses.append(0)\nprint('losses', len(losses))",
+    "from the middle, other output": "print(globals().get('told', 'first'))",
+    "all once more, other output": "import os\nos.makedirs('../runs/00', exist_ok=True)\n" + COUNT,
+    "FileExistsError": "import os\nos.makedirs('../runs/00/new')",
+    "SafetensorError": "import safetensors.torch as st\nst.load_file('../runs/07/generator.safetensors')",
+}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("complaint", BROKEN_STATE)
+def test_state_check_sees(complaint, toy, tmp_path, own_root):
+    def change(notebook):
+        notebook.cells[3].update(source=BROKEN_STATE[complaint])
+        notebook.cells[4].source += "\ntold = 'again'"
+
+    path = toy(change)
+    assert complaint in "\n".join(state_problems(path, tmp_path / "run"))
+
+
+@pytest.mark.notebook
+def test_state_check_is_content_with_a_sound_notebook(toy, tmp_path, own_root):
+    assert state_problems(toy(), tmp_path / "run") == []
 
 
 def _changed_output(notebook):

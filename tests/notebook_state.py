@@ -1,0 +1,93 @@
+"""A notebook whose cells are run twice, and again from the middle, beside rubbish: the same must come out."""
+
+import configparser
+import copy
+import re
+from pathlib import Path
+
+import nbformat
+from notebook_checks import SANITIZE, code_cells, sandbox, tags
+
+from affkit.course import run_notebook
+
+NUMBERS = [f"{number:02}" for number in range(13)]
+
+
+def state_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
+    """What differs when a reader runs every cell twice, goes back to the middle, or starts all once more.
+
+    Before the first run ``runs`` holds files of the other notebooks, all of them broken: nothing that another
+    notebook wrote may be needed, or read.
+    """
+    alone = sandbox(path, folder)
+    leave_rubbish(folder / "runs", path.name[:2])
+    notebook = nbformat.read(alone, as_version=4)
+    nbformat.write(stuttering(notebook), alone)
+    executed = [run(alone, folder / "stuttering.ipynb", profile)]
+    nbformat.write(notebook, alone)
+    executed.append(run(alone, folder / "once_more.ipynb", profile))
+    problems = [error for error, _ in executed if error]
+    if problems:
+        return problems
+    (_, first), (_, second) = executed
+    first, second = first[1:], second[1:]  # parameters are assigned once
+    number = len(second)
+    once, twice, again = first[: 2 * number : 2], first[1 : 2 * number : 2], first[2 * number :]
+    return [
+        *differences("a cell run twice", once, twice),
+        *differences("from the middle", once[number - len(again) :], again),
+        *differences("all once more", once, second),
+    ]
+
+
+def stuttering(notebook):
+    """A copy in which every code cell is there twice, and the second half of all follows once more."""
+    longer = copy.deepcopy(notebook)
+    parameters, *code = code_cells(notebook)
+    cells = [parameters, *(cell for cell in code for _ in range(2)), *code[len(code) // 2 :]]
+    longer.cells = [copy.deepcopy(cell) for cell in cells]
+    for number, cell in enumerate(longer.cells):
+        cell.id = f"cell-{number}"
+    return longer
+
+
+def run(path: Path, out: Path, profile: str) -> tuple[str, list[tuple[str, str]]]:
+    """The error, if any, and source and words of each code cell of the notebook."""
+    result = run_notebook(path, out, profile)
+    cells = code_cells(nbformat.read(out, as_version=4))
+    cells = [cell for cell in cells if "injected-parameters" not in tags(cell)]
+    return result.error, [(cell.source, words(cell)) for cell in cells]
+
+
+def words(cell) -> str:
+    """What a cell prints and returns as text, without what may change; nothing if it is not compared."""
+    if "nbval-ignore-output" in tags(cell):
+        return ""
+    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    said = "\n".join(texts)
+    rules = configparser.ConfigParser(interpolation=None)
+    rules.read(SANITIZE)
+    for section in rules.sections():
+        said = re.sub(rules[section]["regex"], rules[section]["replace"], said)
+    return said
+
+
+def differences(when: str, first: list[tuple[str, str]], second: list[tuple[str, str]]) -> list[str]:
+    """Cells that say something else than the first time."""
+    if len(first) != len(second):
+        return [f"{when}: {len(second)} cells instead of {len(first)}"]
+    return [
+        f"{when}, other output: {source[:60]!r}\n{before[:300]}\n---\n{after[:300]}"
+        for (source, before), (_, after) in zip(first, second, strict=True)
+        if before != after
+    ]
+
+
+def leave_rubbish(runs: Path, own: str) -> None:
+    """Under ``runs``, for each notebook but ``own``, files with the names of such folders, all broken."""
+    names = ("generator.safetensors", "affwildnet.safetensors", "store/crops.npy", "partition.json")
+    for number in NUMBERS:
+        for name in names if number != own else ():
+            path = runs / number / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("rubbish")
