@@ -22,6 +22,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from affkit.data.formats import EXPRESSIONS_WITH_OTHER
+from affkit.data.tables import MOST_FRAMES
 from affkit.data.textfile import refuse
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -156,10 +157,12 @@ def _read_index(file: Path) -> pd.DataFrame:
         types |= dict.fromkeys((name for name in header if name.startswith("AU")), "Int8")
         types |= dict.fromkeys(("valence", "arousal"), np.float64)
         index = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise UserError(file, "is damaged", REMAKE) from error
     if list(index.columns[: len(COLUMNS)]) != COLUMNS:
         raise UserError(file, f"has not the columns {','.join(COLUMNS)}", REMAKE)
+    wrong = ~index["frame"].between(1, MOST_FRAMES)
+    refuse(file, wrong.to_numpy(), 2, "the frame number", index["frame"], "frames count from 1")
     index["video"] = index["video"].astype("category")  # a million names, a few hundred different ones
     return index
 
