@@ -185,9 +185,10 @@ def table(results: Sequence[Result]) -> str:
 
 @contextmanager
 def kernel_config() -> Iterator[Config]:
-    """Talk to a kernel over files where the system can: no open port, and no warning about one.
+    """Talk to a kernel over files where the system can, not over open ports, which it would warn about.
 
-    The files are in a folder of their own; Jupyter would put them into the current one.
+    One port remains, on this machine only: ipykernel takes there what forks of the kernel print. The files
+    are in a folder of their own; Jupyter would put them into the current one.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = {"transport": "ipc", "ip": f"{folder}/kernel"}

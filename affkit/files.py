@@ -1,6 +1,7 @@
 """Writing files so that nobody ever sees half of one: write beside, then rename."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ def write_beside(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
+    if part.is_symlink():  # not ours: what is written would go where it leads
+        part.unlink()
     try:
         yield part
         os.replace(part, path)
@@ -127,3 +130,11 @@ def existing_file(path: str | Path) -> Path:
     if path.stat().st_size == 0:
         raise UserError(path, "the file is empty", "copy or download it again")
     return path
+
+
+def read_json(path: str | Path, mend: str) -> object:
+    """What a JSON file of our own holds; :class:`UserError`, with ``mend``, when it is missing or damaged."""
+    try:
+        return json.loads(existing_file(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # no text, or no JSON
+        raise UserError(path, "is damaged", mend) from error

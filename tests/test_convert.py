@@ -255,7 +255,14 @@ def test_bad_inputs_are_refused_before_anything_is_written(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "folder").mkdir()
     shutil.copy(good, tmp_path / "GOOD.mkv")
+    for name, other in {
+        "itself.mp4": "itself.mp4",
+        "round.mp4": "about.mp4",
+        "about.mp4": "round.mp4",
+    }.items():
+        (tmp_path / name).symlink_to(other)
     cases = {"missing.mp4": "no such file", "text.mp4": "not a video", "empty.mp4": "empty"}
+    cases |= {"itself.mp4": "no such file", "round.mp4": "no such file"}  # links that lead to no file
     cases |= {"folder": "no video in it", "GOOD.mkv": "would become GOOD.mp4, as would"}
     for name, words in cases.items():
         with pytest.raises(UserError, match=words) as caught:

@@ -331,3 +331,11 @@ def test_a_bad_list_of_subjects(corpus, text, expected):
     with pytest.raises(UserError) as error:
         Corpus.open(corpus)
     assert "subjects.csv: " in str(error.value) and expected in str(error.value)
+
+
+@pytest.mark.parametrize("other", ["nothing.csv", "subjects.csv"])
+def test_a_list_of_subjects_that_is_a_link_to_nowhere_is_told(corpus, other):
+    """As if there were none, everybody would be somebody else, and a division by subject would leak."""
+    (corpus / "subjects.csv").symlink_to(other)
+    with pytest.raises(UserError, match="subjects.csv: no such file"):
+        Corpus.open(corpus)

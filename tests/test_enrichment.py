@@ -349,16 +349,19 @@ def test_the_command(files, tmp_path):
     assert settings["experiment"] == "enrich" and settings["most"] == 40
 
 
-def test_a_mistake_is_one_line(files, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("amounts, problem", [
+    ("1,many", "is not numbers"), ("nan", "is not from 0"), ("1,inf", "is not from 0"), ("-1", "is not"),
+])  # fmt: skip
+def test_a_mistake_is_one_line(files, tmp_path, monkeypatch, capsys, amounts, problem):
     monkeypatch.setattr("sys.argv", [
         "affkit", "experiment", "enrich",
         *(word for name in files for word in (f"--{name}", str(files[name]))),
-        "--out", str(tmp_path / "out"), "--amounts", "1,many",
+        "--out", str(tmp_path / "out"), f"--amounts={amounts}",
     ])  # fmt: skip
     with pytest.raises(SystemExit) as end:
         main()
     message = capsys.readouterr().err.strip()
-    assert end.value.code == 2 and "1,many: is not numbers" in message and "\n" not in message
+    assert end.value.code == 2 and f"--amounts {amounts}: {problem}" in message and "\n" not in message
     assert not (tmp_path / "out").exists()
 
 

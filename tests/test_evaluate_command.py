@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,13 @@ MISTAKES = {
     "who.csv truth --task va": "who.csv: line 1: the header",
     "gan": "Missing option",
 }
+
+
+def test_subjects_that_are_a_link_to_nowhere_are_told(affkit):
+    Path("truth", "subjects.csv").unlink()
+    Path("truth", "subjects.csv").symlink_to("gone.csv")
+    code, text, complaints = affkit("guesses.csv truth --task va")
+    assert code == 2 and not text and "subjects.csv: no such file" in complaints
 
 
 @pytest.mark.parametrize("line", MISTAKES)

@@ -322,6 +322,14 @@ def test_what_it_cannot_open_is_told_in_one_line(folder):
         Explorer.open(folder / "cut.safetensors")
 
 
+def test_directions_at_a_link_that_leads_nowhere_are_told_and_not_written_over(folder):
+    for name, other in (("lost.safetensors", "gone.safetensors"), ("loop.safetensors", "loop.safetensors")):
+        (folder / name).symlink_to(other)
+        with pytest.raises(UserError, match=f"{name}: no such file"):
+            Explorer.open(folder / "generator.safetensors", directions=folder / name)
+        assert (folder / name).is_symlink() and not (folder / "gone.safetensors").exists()
+
+
 def test_a_larger_reader_reads_enlarged_faces(folder):
     torch.manual_seed(0)
     save_checkpoint(folder / "f.safetensors", FeatureNet(FeatureNetConfig(2, image_size=48, channels=2)))

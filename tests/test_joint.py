@@ -1,5 +1,6 @@
 """Stores joined, parts of them, labels taken away, pools as stores: against plain NumPy and pandas."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,6 +84,34 @@ def test_a_pool_becomes_a_store_without_labels(tmp_path):
         pool_store(tmp_path, 96)
     joint = join_stores([memory_store(), store])
     assert joint.labels[-SHEET_COLUMNS:] == Labels.empty(SHEET_COLUMNS) and isinstance(joint, Store)
+
+
+@pytest.mark.parametrize("fault", ["cut", "words", "empty", "folder", "loop", "nowhere", "narrow"])
+def test_a_broken_sheet_of_a_pool_is_named(tmp_path, fault):
+    faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), dtype=np.uint8)
+    write_sheet(tmp_path / "faces_01.webp", faces)
+    sheet = tmp_path / "faces_02.webp"
+    write_sheet(sheet, faces)
+    assert len(read_pool(tmp_path)) == 2 * SHEET_COLUMNS
+    sound = sheet.read_bytes()
+    sheet.unlink()
+    if fault == "folder":
+        sheet.mkdir()
+    elif fault in ("loop", "nowhere"):
+        sheet.symlink_to(sheet if fault == "loop" else tmp_path / "gone.webp")
+    elif fault == "narrow":  # a picture, but not 32 faces wide
+        cv2.imwrite(str(sheet), np.zeros((32, 33, 3), np.uint8))
+    else:
+        sheet.write_bytes({"cut": sound[: len(sound) // 3], "words": b"faces", "empty": b""}[fault])
+    problems = {
+        "empty": "is empty",
+        "folder": "is not a file",
+        "loop": "no such file",
+        "nowhere": "no such file",
+    }
+    problem = problems.get(fault, "is not a sheet of faces")
+    with pytest.raises(UserError, match=f"faces_02.webp: .*{problem}"):
+        pool_store(tmp_path, 32)
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.8])

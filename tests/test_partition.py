@@ -76,6 +76,8 @@ def test_same_seed_same_bytes(corpus, tmp_path):
     ('{"sets": {"train": {"a": [[1, 3], [3, 5]]}}}', "not ranges in order"),
     ('{"sets": {"train": {"a": [[1, 3.5]]}}}', "not ranges in order"),
     ('{"sets": {"train": {"a": "all"}}}', "not ranges in order"),
+    ('{"sets": {"train": {"a": [[1, 2147483647]]}}}', "not ranges in order"),  # would be 16 GB of numbers
+    (f'{{"sets": {{"train": {{"a": [[1, {10**30}]]}}}}}}', "not ranges in order"),
     ('{"sets": {"train": {"a": []}}, "subjects": {"a": 1}}', "'subjects' does not"),
 ])  # fmt: skip
 def test_bad_files(tmp_path, text, expected):

@@ -150,6 +150,7 @@ def test_the_commands_from_store_to_table_and_figure(affkit, files, tmp_path):
     ("table-ix --out out --seeds a,b", "a,b: is not numbers"),
     ("table-ix --out out --recipe best", "choose paper or paper-d-more or kit"),
     ("semi-supervised --out out --shares 0,1", "share 0: is not above 0"),
+    ("semi-supervised --out out --shares nan", "--shares nan: is not from 0 to"),
     ("semi-supervised --out out --by clip", "choose frame or subject"),
     ("semi-supervised --out out --pool nowhere", "holds no sheet of faces"),
 ])  # fmt: skip

@@ -85,6 +85,18 @@ def test_labels_outside_their_range_are_told_with_their_line(tmp_path, column):
             Store.open(tmp_path / "store")
 
 
+@pytest.mark.parametrize("number", ["0", "-3", str(10**9), str(10**15), str(10**30)])
+def test_a_frame_number_that_no_video_has_is_told(tmp_path, number):
+    """One far too large would be as many windows of 80 frames, one after the other."""
+    write_store(people_store(num_people=1), tmp_path / "store")
+    file = tmp_path / "store" / store.INDEX
+    table = pd.read_csv(file, dtype=str)
+    table.loc[1, "frame"] = number
+    table.to_csv(file, index=False)
+    with pytest.raises(UserError, match="index.csv: (line 3: the frame number is|is damaged)"):
+        Store.open(tmp_path / "store")
+
+
 def test_zero_bytes_in_the_index_and_a_missing_size_are_told(tmp_path):
     write_store(people_store(num_people=1), tmp_path / "store")
     file, info = tmp_path / "store" / store.INDEX, tmp_path / "store" / store.INFO

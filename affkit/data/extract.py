@@ -25,12 +25,12 @@ from tqdm import tqdm
 
 from affkit.data.corpus import Corpus
 from affkit.data.faces import CROP_MARGIN, CROP_RISE, Detector, crop_face, make_detector
-from affkit.data.matching import add_labels
+from affkit.data.matching import add_labels, refuse_other_names
 from affkit.data.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
 from affkit.data.tracking import find_people
 from affkit.data.video import probe, read_frames
 from affkit.errors import UserError
-from affkit.files import refuse_existing, write_beside
+from affkit.files import read_json, refuse_existing, write_beside
 
 PARTS = "parts"
 
@@ -78,6 +78,8 @@ def extract_faces(
     _check(videos, size)
     refuse_existing(store, force)
     corpus = Corpus.open(labels) if labels is not None else None
+    if corpus is not None:
+        refuse_other_names(corpus.labels, [video.stem for video in videos])
     job = _job(videos, size, detector, corpus)
     part = part_folder(store)
     with _full_disk(store):
@@ -137,7 +139,8 @@ def _full_disk(store: Path) -> Iterator[None]:
 
 def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
     """Make the folder ``part``, or go on in it when an interrupted run of this job left it."""
-    old = json.loads((part / INFO).read_text()) if (part / INFO).exists() else None
+    mend = f"delete {part.name}: the work begins anew"
+    old = read_json(part / INFO, mend) if (part / INFO).exists() else None
     if old is None or (force and old != job):
         shutil.rmtree(part, ignore_errors=True)
     elif old != job:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from affkit.data.layouts import video_of
 from affkit.errors import UserError
 from affkit.labels import Labels
 
@@ -109,10 +110,19 @@ def add_labels(
             own = own.assign(subject=subjects.get(name) if name else None)
             parts.append(own.join(label_table(annotations[name] if name else nothing), on="frame"))
     if not used:
-        some = ", ".join(list(annotations)[:3])
-        problem = f"none of the videos has labels; there are some for {some}"
-        raise UserError(", ".join(frames), problem, "compare the names of videos and labels")
+        raise _no_labels(frames, annotations)
     return pd.concat(parts, ignore_index=True)
+
+
+def refuse_other_names(annotations: Collection[str], videos: Collection[str]) -> None:
+    """Raise :class:`UserError` when no name of labels is that of a video; asked before any face is found."""
+    if not {stem for name in annotations for stem in (name, video_of(name)[0])} & set(videos):
+        raise _no_labels(videos, annotations)
+
+
+def _no_labels(videos: Collection[str], annotations: Collection[str]) -> UserError:
+    problem = f"none of the videos has labels; there are some for {', '.join(list(annotations)[:3])}"
+    return UserError(", ".join(videos), problem, "compare the names of videos and labels")
 
 
 def _warn_of_lengths(video: str, lengths: list[int], num_frames: int) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from affkit.data.layouts import video_of
 from affkit.data.stretches import constant_stretches
+from affkit.data.tables import MOST_FRAMES
 from affkit.data.textfile import quote, read_text
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
@@ -234,7 +235,7 @@ def _ranges(path: str | Path, subset: str, name: str, ranges: object) -> np.ndar
     sound = isinstance(ranges, list) and all(
         isinstance(pair, list)
         and len(pair) == 2
-        and all(type(number) is int and number < 2**31 for number in pair)
+        and all(type(number) is int and number <= MOST_FRAMES for number in pair)
         for pair in ranges
     )
     numbers = np.array(ranges if sound else [], dtype=np.int64).reshape(-1, 2)

@@ -22,6 +22,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from affkit.data.formats import EXPRESSIONS_WITH_OTHER
+from affkit.data.tables import MOST_FRAMES
 from affkit.data.textfile import refuse
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -156,10 +157,12 @@ def _read_index(file: Path) -> pd.DataFrame:
         types |= dict.fromkeys((name for name in header if name.startswith("AU")), "Int8")
         types |= dict.fromkeys(("valence", "arousal"), np.float64)
         index = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise UserError(file, "is damaged", REMAKE) from error
     if list(index.columns[: len(COLUMNS)]) != COLUMNS:
         raise UserError(file, f"has not the columns {','.join(COLUMNS)}", REMAKE)
+    wrong = ~index["frame"].between(1, MOST_FRAMES)
+    refuse(file, wrong.to_numpy(), 2, "the frame number", index["frame"], "frames count from 1")
     index["video"] = index["video"].astype("category")  # a million names, a few hundred different ones
     return index
 
@@ -191,6 +194,8 @@ def _map_crops(file: Path) -> np.ndarray:
         images = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:  # no header, or shorter than the header says
         raise UserError(file, "is damaged or cut off", REMAKE) from error
+    if not isinstance(images, np.ndarray):  # an archive of several arrays
+        raise UserError(file, "is damaged or cut off", REMAKE)
     if images.ndim != 4 or images.dtype != np.uint8 or file.stat().st_size != images.offset + images.nbytes:
         raise UserError(file, "is damaged or of a wrong length", REMAKE)
     return images.view(np.ndarray)  # still mapped, without the slow indexing of np.memmap

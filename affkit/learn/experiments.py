@@ -37,7 +37,7 @@ from affkit.data.leakage import leaks
 from affkit.data.partition import Partition, read_partition
 from affkit.data.store import Store
 from affkit.errors import UserError
-from affkit.files import existing_file, write_beside
+from affkit.files import existing_file, read_json, write_beside
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.learn.predict import VA, evaluate
 from affkit.learn.runs import STATE, fingerprint
@@ -169,7 +169,7 @@ def begin(plan: Plan, kind: str, store: Store, rows: Mapping[str, np.ndarray], *
     identity |= {"labels": zlib.crc32(labels.to_csv(index=False).encode())}
     identity |= {"sets": {subset: fingerprint(own) for subset, own in rows.items()}} | more
     path = Path(plan.out) / EXPERIMENT
-    if path.exists() and json.loads(path.read_text()) != identity:
+    if path.exists() and read_json(path, "choose another folder") != identity:
         mend = "repeat its options, or choose another folder"
         raise UserError(plan.out, "holds another experiment, or other data", mend)
     write_json(path, identity)
@@ -212,7 +212,8 @@ def run_trials(
     with bar:
         for _ in Parallel(n_jobs=plan.jobs, return_as="generator_unordered")(work):
             bar.update(plan.steps if tick is None else 0)
-    records = [json.loads((trial.folder(plan.out) / SCORES).read_text()) for trial in trials]
+    mend = "delete it: the run is made again"
+    records = [read_json(trial.folder(plan.out) / SCORES, mend) for trial in trials]
     return pd.DataFrame([one for own in records for one in own])
 
 

@@ -45,7 +45,7 @@ def cached_features(
     Raises
     ------
     UserError
-        If a feature is not a number, or nothing can be written to ``folder``.
+        If a feature is not a number, what is kept is damaged, or nothing can be written to ``folder``.
     """
     path = Path(folder) / f"features_{feature_key(cnn, store)}.npy"
     if not path.is_file():
@@ -57,7 +57,13 @@ def cached_features(
             raise UserError(
                 folder, f"cannot be written to ({error.strerror})", "choose another folder"
             ) from error
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        features = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(features, np.ndarray) or features.shape[:-1] != (len(store),):
+            raise ValueError("an archive of arrays, or features of other faces")
+    except (ValueError, EOFError) as error:
+        raise UserError(path, "is damaged", "delete it: it is made again") from error
+    return features
 
 
 @torch.no_grad()

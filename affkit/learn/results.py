@@ -98,7 +98,10 @@ class Results:
     def read(cls, folder: str | Path) -> "Results":
         """Read what :meth:`write` wrote; :class:`UserError` if a file is missing or damaged."""
         folder = Path(folder)
-        scores = pd.read_csv(existing_file(folder / CSV), dtype={"row": str})
+        try:
+            scores = pd.read_csv(existing_file(folder / CSV), dtype={"row": str})
+        except ValueError as error:  # no text, or no table
+            raise UserError(folder / CSV, "is damaged", "run the experiment again") from error
         try:
             content = json.loads(existing_file(folder / JSON).read_text(encoding="utf-8"))
             nothing = pd.DataFrame.from_dict(content["for_nothing"], orient="index")

@@ -189,8 +189,11 @@ def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tupl
         raise UserError(out, problem, "repeat its options, or choose another folder")
     _restore(trainer, tensors)
     done = int(header["step"])
-    log = pd.read_csv(existing_file(out / LOG))
-    return done, log[log["step"] <= done]
+    try:
+        log = pd.read_csv(existing_file(out / LOG))
+        return done, log[log["step"] <= done]
+    except (ValueError, KeyError) as error:  # no text, no table, or another one
+        raise UserError(out / LOG, "is damaged", "choose another folder") from error
 
 
 def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) -> pd.DataFrame:

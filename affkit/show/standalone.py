@@ -117,7 +117,9 @@ def _run_voila(notebook: Path, port: int, browser: bool, words: str) -> None:
         def init_settings(self) -> dict:
             settings = super().init_settings()  # starts the kernel, which opens the files
             self.kernel_manager.kernel_pools_config = {"default": {"pool_size": 0}}
-            return settings
+            # A page of elsewhere can give its own name the address of this machine (DNS rebinding), and then
+            # ask here under that name: only the names that this machine has for itself are answered.
+            return settings | {"allow_remote_access": False}
 
         def init_handlers(self) -> list:
             # A kernel that starts early could ask for the address of the page there, token and all; ours does
