@@ -1,9 +1,12 @@
 """What we ask of a notebook. Each check returns complaints, so that it can itself be tested on bad ones."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -52,6 +55,7 @@ def form_problems(path: Path) -> list[str]:
         *_size_problems(notebook, path.stat().st_size),
         *_stored_run_problems(notebook),
         *_formula_problems(notebook),
+        *_picture_problems(notebook),
     ]
 
 
@@ -132,6 +136,19 @@ def _formula_problems(notebook) -> list[str]:
     return problems
 
 
+def _picture_problems(notebook) -> list[str]:
+    """Every picture has a text for those who cannot see it, and no two the same."""
+    alts = [
+        output.get("metadata", {}).get(kind, {}).get("alt", "")
+        for output in outputs(notebook)
+        for kind in output.get("data", {})
+        if kind.startswith("image/")
+    ]
+    problems = [f"{alts.count('')} pictures without a text"] if "" in alts else []
+    twice = sorted({alt for alt in alts if alt and alts.count(alt) > 1})
+    return problems + [f"two pictures have one text: {alt}" for alt in twice]
+
+
 def sandbox(path: Path, folder: Path) -> Path:
     """A copy of one notebook in ``folder/notebooks``, alone, beside the data that ships with it."""
     (folder / "notebooks").mkdir(parents=True)
@@ -152,8 +169,9 @@ def run_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
     copy = sandbox(path, folder)
     out = folder / "executed" / path.name
     shipped = _files_of(folder)
-    result = run_notebook(copy, out, profile)
-    problems = [] if result.ok else [result.error]
+    with figures_watched(folder / "executed" / "figures.txt") as complaints:
+        result = run_notebook(copy, out, profile)
+    problems = complaints if result.ok else [result.error]
     executed = nbformat.read(out, as_version=4)
     if not [cell for cell in code_cells(executed) if cell.execution_count]:
         problems.append("no code cell was executed")
@@ -162,6 +180,20 @@ def run_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
     left |= _files_of(folder) - shipped
     problems += [f"leaves {name} outside runs" for name in sorted(left)]
     return problems + warnings_shown(executed)
+
+
+@contextmanager
+def figures_watched(file: Path) -> Iterator[list[str]]:
+    """Kernels that start meanwhile complain about their figures; the list is full afterwards."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["AFFKIT_FIGURES"] = str(file)
+    complaints: list[str] = []
+    try:
+        yield complaints
+    finally:
+        del os.environ["AFFKIT_FIGURES"]
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        complaints += dict.fromkeys(lines)
 
 
 def comparison_problems(path: Path, folder: Path) -> list[str]:

@@ -57,6 +57,7 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
 def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> Image:
     """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
 
+    ``title`` is also the text for those who cannot see it; it is drawn where the figure has no title yet.
     Beside a heat map a thin line would lose its colour to the shades of the map: ``keep_rare`` keeps it, and
     has fewer shades.
 
@@ -65,6 +66,8 @@ def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: b
     >>> picture.format, picture.alt
     ('png', 'Nothing yet')
     """
+    if not figure.get_suptitle() and not any(axes.get_title() for axes in figure.axes):
+        figure.suptitle(title)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     plt.close(figure)

@@ -1,0 +1,98 @@
+"""The checks of figures see what is wrong with planted ones, and have nothing to say about good ones."""
+
+import os
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from figure_checks import figure_problems
+from notebook_checks import figures_watched
+
+PLOT = """
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.savefig("x.png")
+plt.title("t")
+plt.savefig("x.png")
+"""
+
+
+@pytest.fixture
+def good():
+    """A figure of two panels: lines that differ in more than colour, and bars with names below."""
+    figure, (lines, bars) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    lines.plot([0, 1], [1, 2], color="C0", label="one")
+    lines.plot([0, 1], [2, 1], color="C3", linestyle="--", label="other")
+    lines.set(xlabel="seconds", ylabel="valence", title="Two traces")
+    lines.legend()
+    bars.bar(["AU1", "AU2"], [0.1, 0.2])
+    bars.set(ylabel="share", title="Two units")
+    yield figure
+    plt.close(figure)
+
+
+def problems(figure) -> list[str]:
+    figure.canvas.draw()
+    return figure_problems(figure)
+
+
+def test_a_good_figure(good):
+    assert problems(good) == []
+
+
+@pytest.mark.parametrize(
+    "complaint, spoil",
+    [
+        ("no title", lambda lines, bars: [axes.set_title("") for axes in (lines, bars)]),
+        ("Two traces: no label at x", lambda lines, bars: lines.set_xlabel("")),
+        ("Two units: no label at x", lambda lines, bars: bars.set_xticks([0, 1], ["1", "2"])),
+        ("only colour tells one from other", lambda lines, bars: lines.get_lines()[1].set_linestyle("-")),
+        ("text smaller than 6.5 points: tiny", lambda lines, bars: lines.text(0.5, 1.5, "tiny", fontsize=5)),
+        ("cut at the right edge by", lambda lines, bars: bars.annotate("a long text " * 9, (0.5, 0.1))),
+    ],
+)
+def test_what_is_planted_is_seen(good, complaint, spoil):
+    good.canvas.draw()
+    good.set_layout_engine("none")  # else it would make room for the text that is too long
+    spoil(*good.axes)
+    (found,) = problems(good)
+    assert complaint in found
+
+
+def test_a_single_panel_needs_a_label_at_y_which_a_panel_of_several_says_in_its_title(good):
+    good.axes[0].set_ylabel("")
+    assert problems(good) == []
+    figure, axis = plt.subplots()
+    axis.plot([0, 1])
+    axis.set(title="Alone", xlabel="seconds")
+    assert problems(figure) == ["Alone: no label at y"]
+    plt.close(figure)
+
+
+def test_pictures_traces_outside_the_legend_and_grey_enough_lines_need_nothing():
+    figure, (photograph, raters) = plt.subplots(1, 2, layout="constrained")
+    photograph.imshow(np.zeros((4, 4, 3)))
+    photograph.set_axis_off()
+    raters.plot(np.random.default_rng(0).normal(size=(9, 8)), color="0.5")  # eight raters alike, no legend
+    raters.plot([0, 1], [0, 1], color="0.1", label="mean")
+    raters.plot([0, 1], [1, 0], color="0.8", label="truth")
+    raters.set(title="Raters", xlabel="seconds", ylabel="arousal")
+    assert problems(figure) == []
+    plt.close(figure)
+
+
+def test_what_a_kernel_draws_is_looked_at(tmp_path):
+    with figures_watched(tmp_path / "complaints.txt") as complaints:
+        subprocess.run(
+            [sys.executable, "-c", PLOT], cwd=tmp_path, check=True, env=os.environ | {"MPLBACKEND": "agg"}
+        )
+    assert complaints == [
+        "a figure: no title",
+        "a figure: axes 1: no label at x",
+        "a figure: axes 1: no label at y",
+        "t: t: no label at x",
+        "t: t: no label at y",
+    ]
+    assert "AFFKIT_FIGURES" not in os.environ
