@@ -1,12 +1,12 @@
-"""How reliable the kit is, by one command: bad inputs, kills, and sheer size.
+"""How reliable the kit is, by one command: bad inputs, kills, sheer size, and the checks of exercises.
 
-    python benchmarks/reliability.py [--quick] [--save] [bad-inputs] [kills] [scale]
+    python benchmarks/reliability.py [--quick] [--save] [bad-inputs] [kills] [scale] [checks]
 
 Bad inputs: some hundred sound files are spoiled, each in one way, and given to a real command; wanted is one
 line that names the file or option, exit code 2, and nothing written. Kills: real processes are ended by
 SIGKILL at random moments; the same command must go on to the same bytes. Scale: a million faces and two
-million lines of labels. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into
-a section of its own.
+million lines of labels. Checks: each solution of an exercise is changed in one place, which its check must
+see. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into a section of its own.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from mishaps.judge import BadInput, judge  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 HERE = Path(__file__).parent
-PARTS = ("bad-inputs", "kills", "scale")
+PARTS = ("bad-inputs", "kills", "scale", "checks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     reports = {"bad-inputs": report_bad_inputs, "kills": report_kills, "scale": report_scale}
+    reports["checks"] = report_checks
     sound = True
     for part in options.parts or PARTS:
         text, fine = reports[part](options.quick)
@@ -108,6 +109,18 @@ def report_scale(quick: bool = False) -> tuple[str, bool]:
 
     rows, fine = scale_rows(quick)
     return f"## Scale\n\n{markdown(pd.DataFrame(rows).astype(str))}\n", fine
+
+
+def report_checks(quick: bool = False) -> tuple[str, bool]:
+    """The table of the mutants of each exercise, and whether none slips through."""
+    from mishaps.mutants import mutant_rows
+
+    table = pd.DataFrame(mutant_rows())
+    sums = table[["mutants", "rejected", "right as well"]].sum()
+    table.loc[len(table)] = {"exercise": "all", **sums, "holes": ""}
+    words = "Every operator, comparison, number, slice and argument of each solution, changed one at a time."
+    head = f"## {sums['mutants']} wrong answers nobody thought of\n\n{words}"
+    return f"{head}\n\n{markdown(table.astype(str))}\n", not table["holes"].astype(bool).any()
 
 
 if __name__ == "__main__":

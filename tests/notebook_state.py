@@ -2,6 +2,7 @@
 
 import configparser
 import copy
+import difflib
 import re
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def words(cell) -> str:
     if "nbval-ignore-output" in tags(cell):
         return ""
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    said = "\n".join(texts)
+    said = "".join(texts)  # what is printed arrives in as many pieces as it likes
     rules = configparser.ConfigParser(interpolation=None)
     rules.read(SANITIZE)
     for section in rules.sections():
@@ -76,11 +77,18 @@ def differences(when: str, first: list[tuple[str, str]], second: list[tuple[str,
     """Cells that say something else than the first time."""
     if len(first) != len(second):
         return [f"{when}: {len(second)} cells instead of {len(first)}"]
+    pairs = zip(first, second, strict=True)
     return [
-        f"{when}, other output: {source[:60]!r}\n{before[:300]}\n---\n{after[:300]}"
-        for (source, before), (_, after) in zip(first, second, strict=True)
+        "\n".join([f"{when}, other output: {source[:60]!r}", *unlike(before, after)])
+        for (source, before), (_, after) in pairs
         if before != after
     ]
+
+
+def unlike(before: str, after: str) -> list[str]:
+    """Lines of two texts that are not in both."""
+    compared = difflib.ndiff(before.splitlines(), after.splitlines())
+    return [line for line in compared if line[0] in "+-"]
 
 
 def leave_rubbish(runs: Path, own: str) -> None:

@@ -12,6 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from mishaps.bad_inputs import KINDS, bad_inputs
 from mishaps.good import make_good
 from mishaps.judge import BadInput, contents, judge
+from mishaps.mutants import ALSO_RIGHT, mutant_rows, mutants, rejects
 
 from affkit.cli import main as affkit
 
@@ -106,3 +107,42 @@ def test_the_judge_finds_what_is_planted(name, good):
 def test_the_judge_is_content_with_one_faithful_line(good):
     bad = BadInput("label file", "planted", "stats --data x", ("table.csv",))
     assert judge(bad, good, planted(lambda: say(FAITHFUL))) == []
+
+
+# Mutants of the solutions of exercises
+
+
+@pytest.mark.slow
+def test_no_mutant_of_a_solution_slips_through_and_none_is_excused_in_vain():
+    rows = mutant_rows()
+    assert {row["exercise"]: row["holes"] for row in rows if row["holes"]} == {}
+    assert sum(row["mutants"] for row in rows) > 300
+    assert sum(row["right as well"] for row in rows) == sum(map(len, ALSO_RIGHT.values()))
+
+
+def test_every_kind_of_place_is_changed():
+    source = "def f(x, y):\n    return g(x, y)[1:] if x < 2 and -y else [h(x, key=y)]"
+    found = [text.splitlines()[1].strip() for text in mutants(source)]
+    assert set(found) == {
+        "return g(y, x)[1:] if x < 2 and -y else [h(x, key=y)]",
+        "return g(x, y)[:] if x < 2 and -y else [h(x, key=y)]",
+        "return g(x, y)[2:] if x < 2 and -y else [h(x, key=y)]",
+        "return g(x, y)[1:] if x <= 2 and -y else [h(x, key=y)]",
+        "return g(x, y)[1:] if x < 3 and -y else [h(x, key=y)]",
+        "return g(x, y)[1:] if x < 2 or -y else [h(x, key=y)]",
+        "return g(x, y)[1:] if x < 2 and +y else [h(x, key=y)]",
+        "return g(x, y)[1:] if not (x < 2 and -y) else [h(x, key=y)]",
+        "return g(x, y)[1:] if x < 2 and -y else [h(x)]",
+    }
+    assert len(found) == len(set(found))
+
+
+def test_a_hole_in_the_examples_is_seen_and_an_endless_mutant_ends(monkeypatch):
+    from affkit.exercises import load
+
+    kappa = next(exercise for exercise in load("02").checked if exercise.name == "kappa")
+    head = "def kappa(first, second):\n    "
+    assert not rejects(kappa, kappa.source)
+    assert rejects(kappa, head + "return 1.0")
+    monkeypatch.setattr("mishaps.mutants.SECONDS", 0.2)
+    assert rejects(kappa, head + "while True:\n        pass")

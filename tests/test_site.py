@@ -22,6 +22,10 @@ WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/p
 BROKEN = [new_output("error", ename="KeyError", evalue="'no'\nmore", traceback=["KeyError: 'no'"])]
 
 
+def said(text: str):
+    return new_output("stream", text=text)
+
+
 def picture(colour) -> str:
     file = io.BytesIO()
     Image.new("RGB", (1500, 40), colour).save(file, "PNG")
@@ -69,7 +73,7 @@ def test_a_failed_notebook_makes_no_site(course, tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "affkit: 1 of 2 notebooks failed, no site: 01_b: In [1] KeyError: 'no'"
     assert not (tmp_path / "site").exists()
-    notebook(tmp_path / "runs" / "course" / "01_b.ipynb", "a run that went well")
+    notebook(tmp_path / "runs" / "course" / "01_b.ipynb", "01_b", [said("a run that went well")])
     assert command(monkeypatch, tmp_path, "notebooks -o site --solutions solutions --no-live") == 0
     assert "a run that went well" in (tmp_path / "site" / "01_b.html").read_text()
 
@@ -82,8 +86,10 @@ def test_what_was_not_executed_has_failed(course, tmp_path):
 
 
 def test_a_run_counts_before_stored_outputs(course, tmp_path):
-    ran = notebook(tmp_path / "run" / "01_b.ipynb", "b")
+    ran = notebook(tmp_path / "run" / "01_b.ipynb", "01_b")
     assert find_executed(course, tmp_path / "run") == [course[0], ran]
+    notebook(ran, "01_b, as it was before somebody changed it")
+    assert find_executed(course, tmp_path / "run") == course
     assert find_executed(course, None) == course
 
 

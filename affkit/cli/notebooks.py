@@ -54,7 +54,8 @@ def notebooks_site(
 ):
     """Write the executed course as HTML pages that need no server and no network.
 
-    Notebooks that were not run show the outputs they come with. Exit code 1, and no site, when one failed.
+    Notebooks that were not run, or are not as they were then, show the outputs they come with. Exit code 1,
+    and no site, when one failed.
     """
     from affkit.course import find_notebooks
     from affkit.site.build import check_site_folder, failures, find_executed, write_site
@@ -62,12 +63,15 @@ def notebooks_site(
     if run is not None and not run.is_dir():
         raise UserError(run, "no such folder", "give what affkit notebooks run --out made")
     check_site_folder(out, force)
-    paths = find_executed(find_notebooks(folder), run or Path("runs/course"))
+    notebooks = find_notebooks(folder)
+    paths = find_executed(notebooks, run or Path("runs/course"))
     if failed := failures(paths):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         typer.echo(f"affkit: {len(failed)} of {len(paths)} notebooks failed, no site: {reasons}", err=True)
         raise typer.Exit(1)
     first = write_site(paths, out, solutions, generator if live else None, force)
+    stored = sum(path == notebook for path, notebook in zip(paths, notebooks, strict=True))
+    typer.echo(f"{len(paths) - stored} notebooks as they ran here, {stored} with the outputs they come with")
     typer.echo(f"Look at it: {first}")
 
 

@@ -234,6 +234,7 @@ the network learns who they are.""",
         (([5, 5, 5],), [1, 1, 1], "nothing is skewed"),
         (([60, 30, 10],), [5 / 9, 10 / 9, 10 / 3], "each class weighs 100 / 3"),
         (([8, 0, 2],), [0.625, 0, 2.5], "two classes occur: each weighs 5"),
+        (([3, 1],), [2 / 3, 2], "a class of one frame is a class"),
     ],
     wrong={
         "You weight by frequency; the rare one must weigh more.": lambda counts: [
@@ -339,6 +340,7 @@ compared.""",
             [[0, 0, 0, 1], [0] * 4, [1, 0, 0, 0], [0, 0, 1, 0]],
             "four bins of 0.5",
         ),
+        (([-5, 0.25], [0.5, 0.25], 2), [[0, 0], [0, 1]], "a valence of -5 is no label, whatever the arousal"),
     ],
     wrong={
         "Rows and columns have changed places: a row is a bin of valence.": (

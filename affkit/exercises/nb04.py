@@ -278,6 +278,9 @@ counted twice. Dividing by the smaller area instead gives 1 to a small false ala
         (((0, 0, 6, 6), (2, 3, 2, 2)), 1 / 9, "the small one is inside the large one"),
         (((0, 0, 4, 2), (1, 1, 4, 3)), 3 / 17, "3 pixels of 8 + 12 - 3"),
         (((0, 0, 2, 2), (2, 0, 2, 2)), 0.0, "they touch, and share nothing"),
+        (((0, 0, 2, 2), (0, 2, 2, 2)), 0.0, "one below the other: they touch, and share nothing"),
+        (((0, 0, 6, 6), (1, 1, 2, 4)), 2 / 9, "8 pixels of 36: width and height are two numbers"),
+        (((3, 0, 2, 4), (0, 0, 8, 8)), 0.125, "8 pixels of 64: x and y are two numbers"),
     ],
     wrong={
         "You read the boxes as corners; the last two numbers are width and height.": (
@@ -368,6 +371,7 @@ only, and no line.""",
         (([None, 5, None, 7, None], 3), [None, 5, 6, 7, None], "a gap has two ends"),
         (([8, None, 2, None, None, 8], 1), [8, 5, 2, None, None, 8], "the first is short enough"),
         (([0, None, None, None, 8, 9], 3), [0, 2, 4, 6, 8, 9], "as long as the longest is filled"),
+        (([None, None, None, 2, None, 4], 2), [None, None, None, 2, 3, 4], "one frame, late in the list"),
     ],
     wrong={
         "You repeat the last place; asked is a straight line to the next one.": (

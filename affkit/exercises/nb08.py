@@ -54,6 +54,7 @@ them should ask for more than 95%.""",
         ((-0.05, 0.01), "not decided", "0 is inside"),
         ((-np.inf, np.inf), "not decided", "one seed has no spread"),
         ((0.0, 0.02), "not decided", "0 is an end of it, so 0 is inside"),
+        ((-0.02, 0.0), "not decided", "so is the other end"),
     ],
     wrong={
         "You look at the middle of the interval; an interval with 0 inside decides nothing.": (
@@ -345,6 +346,7 @@ faces that nobody looked at.""",
         (([0, 0, None], [0, 0, 1]), 0.0, "nothing active, nothing said: 0/0 counts as 0"),
         (([1, 1, 1, 0, None, 0, 0], [1, 0, 0, 0, 1, 0, 0]), 0.5, "precision 1, recall 1/3"),
         (([1, 0, 0, 0, 0], [1, 1, 1, 1, 0]), 0.4, "precision 1/4, recall 1"),
+        (([1, 1, 1, 0], [1, 1, 0, 0]), 0.8, "two hits, one miss: 4 / 5"),
     ],
     wrong={
         "A mask is no 0: you count answers without a label as false alarms.": f1_with(f1_of, unlabelled=0),

@@ -52,6 +52,7 @@ any size: it ends with the mean over all pixels that are left.""",
         ((96, 1.0), 18_878_464, "five pools leave 3 x 3 pixels of 512 channels, and each unit has a bias"),
         ((224, 1.0), 102_764_544, "224 / 32 = 7 pixels"),
         ((96, 0.125), 295_424, "the width counts on both sides: 64 channels, 512 units"),
+        ((100, 0.125), 295_424, "a pool drops the rest: 100, 50, 25, 12, 6, 3"),
     ],
     wrong={
         "The biases are missing: one for each unit.": lambda size, width: connected(size, width, bias=False),
@@ -72,7 +73,7 @@ any size: it ends with the mean over all pixels that are left.""",
     },
     right=(
         connected_by_shape,
-        lambda size, width: int((512 * width * (size / 32) ** 2 + 1) * 4096 * width),
+        lambda size, width: int((512 * width * math.floor(size / 32) ** 2 + 1) * 4096 * width),
     ),
 )
 

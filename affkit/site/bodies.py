@@ -65,6 +65,12 @@ def failure(path: Path) -> str:
     return f"{skipped} of {len(cells)} cells were not executed" if skipped else ""
 
 
+def cell_sources(path: Path) -> list[str]:
+    """What is written in the cells, without the parameters that a run put in."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.source for cell in cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+
+
 def _body(name: str, notebook) -> Body:
     title, goals = headline(notebook, name)
     _link_solutions(notebook)

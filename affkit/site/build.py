@@ -14,16 +14,29 @@ from affkit.files import refuse_existing, write_beside
 from affkit.show.explore import Explorer
 from affkit.show.latent_browser import companions
 from affkit.show.live.live import write_live_page
-from affkit.site.bodies import Body, failure, markdown_body, notebook_body, solutions_page
+from affkit.site.bodies import (
+    Body,
+    cell_sources,
+    failure,
+    markdown_body,
+    notebook_body,
+    solutions_page,
+)
 
 STYLE, LIVE, FIRST = "site.css", "live.html", "index.html"
 MARK = '<meta name="generator" content="affkit notebooks site">'
 
 
 def find_executed(notebooks: Sequence[Path], run: str | Path | None) -> list[Path]:
-    """For each notebook the one executed in the folder ``run``, if it is there, else the notebook itself."""
+    """For each notebook the one executed in the folder ``run``, else the notebook itself.
+
+    An executed one whose cells are not those of the notebook is of an older course and is left aside.
+    """
     executed = [Path(run) / path.name if run else path for path in notebooks]
-    return [ran if ran.is_file() else path for ran, path in zip(executed, notebooks, strict=True)]
+    return [
+        ran if ran.is_file() and cell_sources(ran) == cell_sources(path) else path
+        for ran, path in zip(executed, notebooks, strict=True)
+    ]
 
 
 def failures(paths: Sequence[Path]) -> dict[str, str]:

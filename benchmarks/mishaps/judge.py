@@ -106,7 +106,7 @@ def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds
     start = time.perf_counter()
     code, failure = None, ""
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
-        with _as_command(folder, arguments), _printing_to(printed), _limit(seconds):
+        with _as_command(folder, arguments), _printing_to(printed), limit(seconds):
             try:
                 main()
                 code = 0
@@ -155,7 +155,9 @@ def _printing_to(file) -> Iterator[None]:
 
 
 @contextmanager
-def _limit(seconds: float) -> Iterator[None]:
+def limit(seconds: float) -> Iterator[None]:
+    """Raise :class:`TooLong` in what goes on for longer."""
+
     def stop(*_):
         raise TooLong
 
