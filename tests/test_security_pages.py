@@ -57,11 +57,7 @@ WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that
 }
 TEMPLATES = {"affkit/site/first.html", "affkit/site/around.html", "affkit/site/page.html"}
 TEMPLATES |= {"affkit/show/live/live.html", "affkit/show/voila/templates/affkit/index.html.j2"}
-TAG = re.compile(
-    r"</?(html|head|body|div|span|p|br|a|b|i|em|strong|img|table|t[rhd]|[uo]l|li|code|pre|h[1-6]|title|style"
-    r"|script|meta|link|section|iframe|button|input|label|svg|g|text|tspan|path|rect|circle|line|defs)\b[^<>]*>|<!DOCTYPE",
-    re.I,
-)
+TAG = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*=[^<>]*)?>|<!DOCTYPE", re.I)
 TOOLS = re.compile(r"html|jinja2|nbconvert|ElementTree|\bTemplate\b|HTML|SVG|Markdown")
 RAW = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|srcdoc|setHTML"

@@ -270,11 +270,7 @@ counted twice. Dividing by the smaller area instead gives 1 to a small false ala
     examples=[
         (((0, 0, 4, 4), (2, 0, 4, 4)), 1 / 3, "8 pixels of 24"),
         (((1, 2, 3, 5), (1, 2, 3, 5)), 1.0, "the same box"),
-        (
-            ((0, 0, 2, 2), (3, 4, 2, 2)),
-            0.0,
-            "they lie apart in both directions: minus times minus is no area",
-        ),
+        (((0, 0, 2, 2), (3, 4, 2, 2)), 0.0, "they lie apart both ways: minus times minus is no area"),
         (((0, 0, 6, 6), (2, 3, 2, 2)), 1 / 9, "the small one is inside the large one"),
         (((0, 0, 4, 2), (1, 1, 4, 3)), 3 / 17, "3 pixels of 8 + 12 - 3"),
         (((0, 0, 2, 2), (2, 0, 2, 2)), 0.0, "they touch, and share nothing"),
