@@ -7,7 +7,9 @@ index of the course is also in test_course.py. What a notebook itself shows as H
 
 import ast
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +24,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from notebook_checks import ROOT
 from test_site import picture
+from year_folders import make_year
 
 sys.path.append(str(ROOT / "benchmarks"))
 
@@ -29,6 +32,8 @@ import draw_results
 
 from affkit import course_pages
 from affkit.course_pages import Result, write_index, write_page
+from affkit.data.doctor.page import page as report_page
+from affkit.data.doctor.report import examine
 from affkit.data.edits import Segment
 from affkit.data.elan import write_eaf
 from affkit.learn.checkpoints import save_checkpoint
@@ -190,12 +195,12 @@ def test_the_site(tmp_path):
     site = write_site(paths, tmp_path / "site", tmp_path / "solutions", progress=False).parent
     pages = sorted(site.glob("*.html"))
     assert len(pages) == 4
-    for page in pages:
-        soup = parsed(page)
+    for file in pages:
+        soup = parsed(file)
         assert MORE in no_harm(soup)
         assert all(image["alt"].endswith(MORE) for image in soup.select("img"))
     assert EVIL in parsed(site / "index.html").select_one("section ul").get_text()
-    links = {tag["href"].partition("#")[0] for page in pages for tag in parsed(page).select("a[href]")}
+    links = {tag["href"].partition("#")[0] for file in pages for tag in parsed(file).select("a[href]")}
     assert {f"00_{EVIL}.html", f"01_{EVIL}.html", "00_solutions.html"} <= links
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notebooks", "site", "solutions"]
 
@@ -276,3 +281,25 @@ def test_the_picture_of_the_benchmarks(tmp_path):
     own = row | {"name": EVIL, "target": "<= 2", "ratio": None}
     draw_results.draw(pd.DataFrame([row, own]), tmp_path / "results.svg", EVIL)
     svg_texts((tmp_path / "results.svg").read_text())
+
+
+# What is printed, and commands to be copied
+
+WORDS = "import sys; print(*sys.argv[1:], sep='\\0', end='')"
+
+
+def test_a_folder_named_by_somebody_else_is_one_word_of_a_command_and_harmless_in_a_terminal(tmp_path):
+    root = tmp_path / "$(touch x);`y` 'z' \x1b]0;title\x07"
+    report = examine(make_year(root, "ABAW5"))
+    printed = report_page(report)
+    assert "\x1b" not in printed and "\x07" not in printed and "\\x1b" in printed
+    assert report.commands and all(command.startswith("affkit ") for command in report.commands)
+    told = []
+    for command in report.commands:  # bash, for what a terminal cannot show is written as it reads it
+        line = command.replace("affkit ", f'"{sys.executable}" -c "$WORDS" ', 1)
+        how = {"cwd": tmp_path, "env": {"WORDS": WORDS, "PATH": os.environ["PATH"]}, "text": True}
+        run = subprocess.run(["bash", "-c", line], capture_output=True, **how)
+        assert run.returncode == 0 and run.stderr == ""
+        assert [path.name for path in tmp_path.iterdir()] == [root.name]
+        told += run.stdout.split("\0")
+    assert any(word.startswith(str(root)) for word in told)
