@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import seaborn as sns
 from IPython.display import Image
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from affkit.data.stretches import constant_stretches, true_stretches
@@ -216,6 +217,13 @@ def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "
     axis.set(yticks=range(len(frames)), yticklabels=list(frames), xlabel="seconds", title=title)
     axis.invert_yaxis()
     return figure
+
+
+def hatch_bars(axis: Axes) -> None:
+    """Give each group of bars lines of its own, so that groups stay apart in grey."""
+    for bars, hatch in zip(axis.containers, ("", "//", "...", "xx"), strict=False):
+        for bar in bars:
+            bar.set(hatch=hatch, edgecolor="white", linewidth=0.5)
 
 
 def line_styles() -> list[dict]:

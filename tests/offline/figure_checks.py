@@ -11,9 +11,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
-from matplotlib.colors import to_rgb
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 SMALLEST_TEXT = 6.5  # points
@@ -49,37 +50,59 @@ def _texts(figure: Figure) -> Iterator[Text]:
             yield text
 
 
-def _unlabelled(axes: Axes) -> Iterator[str]:
-    """An axis with numbers at its ticks and nothing that says of what.
+def _unlabelled(axes: Axes) -> list[str]:
+    """Axes with numbers at their ticks and nothing that says of what.
 
-    The title of one panel of several may say it, and so may a label that all panels share.
+    A label that all panels share says it, or that of another panel in the same row (y) or column (x); and the
+    title of one panel of several may say it for one axis.
     """
-    panel = len(axes.figure.axes) > 1 and axes.get_title()
     shared = {"x": axes.figure.get_supxlabel(), "y": axes.figure.get_supylabel()}
+    missing = []
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         words = [tick.get_text() for tick in axis.get_ticklabels() if tick.get_visible() and tick.get_text()]
         numbers = bool(words) and all(NUMBER.fullmatch(word) for word in words)
-        said = axis.get_label().get_text() or shared[name] or (panel and name == "y")
-        if axis.get_visible() and numbers and not said:
-            yield f"no label at {name}"
+        if axis.get_visible() and numbers and not (shared[name] or _beside(axes, name)):
+            missing.append(f"no label at {name}")
+    panel = len(axes.figure.axes) > 1 and bool(axes.get_title())
+    return missing[1:] if panel else missing
+
+
+def _beside(axes: Axes, name: str) -> str:
+    """The label at y of these axes or of others in their row, at x of others in their column."""
+    span = {"x": "colspan", "y": "rowspan"}[name]
+    every = [other for other in axes.figure.axes if other.get_subplotspec() is not None]
+    own = getattr(axes.get_subplotspec(), span, None)
+    mates = [other for other in every if getattr(other.get_subplotspec(), span) == own]
+    labels = [getattr(mate, f"get_{name}label")() for mate in (axes, *mates)]
+    return next((label for label in labels if label), "")
 
 
 def _alike(axes: Axes) -> Iterator[str]:
-    """Lines of the legend that without colour look the same."""
-    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    for one, other in combinations(lines, 2):
-        if _look(one) == _look(other) and abs(_luminance(one) - _luminance(other)) < LUMINANCE:
-            yield f"only colour tells {one.get_label()} from {other.get_label()}"
+    """Lines, points and bars of the legend that without colour look the same."""
+    named = [found for found in _in_legend(axes) if not str(found[0]).startswith("_")]
+    for one, other in combinations(named, 2):
+        if one[0] != other[0] and one[1] == other[1] and abs(one[2] - other[2]) < LUMINANCE:
+            yield f"only colour tells {one[0]} from {other[0]}"
 
 
-def _look(line: Line2D) -> tuple:
-    return line.get_linestyle(), line.get_marker(), line.get_linewidth(), line.get_markersize()
+def _in_legend(axes: Axes) -> Iterator[tuple[str, tuple, float]]:
+    """Name, form and luminance of each thing that a legend would name."""
+    for line in axes.get_lines():
+        form = line.get_linestyle(), line.get_marker(), line.get_linewidth(), line.get_markersize()
+        yield line.get_label(), form, _luminance(line.get_color(), line.get_alpha())
+    for points in axes.collections:
+        if isinstance(points, PathCollection) and len(points.get_facecolor()):
+            form = "points", str(points.get_paths()[:1]), str(points.get_sizes()[:1])
+            yield points.get_label(), form, _luminance(points.get_facecolor()[0], points.get_alpha())
+    for bars in axes.containers:
+        if isinstance(bars, BarContainer) and len(bars):
+            yield bars.get_label(), ("bars", bars[0].get_hatch()), _luminance(bars[0].get_facecolor(), None)
 
 
-def _luminance(line: Line2D) -> float:
-    """How bright the line is on white paper: 0 black, 1 white."""
-    red, green, blue = to_rgb(line.get_color())
-    alpha = 1 if line.get_alpha() is None else line.get_alpha()
+def _luminance(color, alpha: float | None) -> float:
+    """How bright a colour is on white paper: 0 black, 1 white."""
+    red, green, blue, own = to_rgba(color)
+    alpha = own if alpha is None else alpha
     return alpha * (0.2126 * red + 0.7152 * green + 0.0722 * blue) + 1 - alpha
 
 
