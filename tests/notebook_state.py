@@ -1,4 +1,4 @@
-"""A notebook whose cells are run twice, and again from the middle, beside rubbish: the same must come out."""
+"""A notebook run again, its cells twice and from the middle, beside rubbish: the same must come out."""
 
 import configparser
 import copy
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from notebook_checks import SANITIZE, code_cells, sandbox, tags
+from notebook_checks import SANITIZE, code_cells, run_problems, tags
 
 from affkit.course import run_notebook
 
@@ -15,29 +15,28 @@ NUMBERS = [f"{number:02}" for number in range(13)]
 
 
 def state_problems(path: Path, folder: Path, profile: str = "test") -> list[str]:
-    """What differs when a reader runs every cell twice, goes back to the middle, or starts all once more.
+    """What goes wrong when a notebook runs alone, and what differs when a reader then runs it again.
+
+    Again means: on a new kernel in the same folder, every cell twice, and then from the middle once more.
 
     Before the first run ``runs`` holds files of the other notebooks, all of them broken: nothing that another
     notebook wrote may be needed, or read.
     """
-    alone = sandbox(path, folder)
     leave_rubbish(folder / "runs", path.name[:2])
-    notebook = nbformat.read(alone, as_version=4)
-    nbformat.write(stuttering(notebook), alone)
-    executed = [run(alone, folder / "stuttering.ipynb", profile)]
-    nbformat.write(notebook, alone)
-    executed.append(run(alone, folder / "once_more.ipynb", profile))
-    problems = [error for error, _ in executed if error]
-    if problems:
+    if problems := run_problems(path, folder, profile):
         return problems
-    (_, first), (_, second) = executed
-    first, second = first[1:], second[1:]  # parameters are assigned once
-    number = len(second)
-    once, twice, again = first[: 2 * number : 2], first[1 : 2 * number : 2], first[2 * number :]
+    _, *once = spoken(folder / "executed" / path.name)
+    alone = folder / "notebooks" / path.name
+    nbformat.write(stuttering(nbformat.read(alone, as_version=4)), alone)
+    result = run_notebook(alone, folder / "again.ipynb", profile)
+    if not result.ok:
+        return [result.error]
+    _, *again = spoken(folder / "again.ipynb")
+    twice, middle = again[: 2 * len(once)], again[2 * len(once) :]
     return [
-        *differences("a cell run twice", once, twice),
-        *differences("from the middle", once[number - len(again) :], again),
-        *differences("all once more", once, second),
+        *differences("all once more", once, twice[::2]),
+        *differences("a cell run twice", twice[::2], twice[1::2]),
+        *differences("from the middle", once[len(once) - len(middle) :], middle),
     ]
 
 
@@ -52,12 +51,10 @@ def stuttering(notebook):
     return longer
 
 
-def run(path: Path, out: Path, profile: str) -> tuple[str, list[tuple[str, str]]]:
-    """The error, if any, and source and words of each code cell of the notebook."""
-    result = run_notebook(path, out, profile)
-    cells = code_cells(nbformat.read(out, as_version=4))
-    cells = [cell for cell in cells if "injected-parameters" not in tags(cell)]
-    return result.error, [(cell.source, words(cell)) for cell in cells]
+def spoken(executed: Path) -> list[tuple[str, str]]:
+    """Source and words of each code cell; the first are the parameters, which are assigned once."""
+    cells = code_cells(nbformat.read(executed, as_version=4))
+    return [(cell.source, words(cell)) for cell in cells if "injected-parameters" not in tags(cell)]
 
 
 def words(cell) -> str:

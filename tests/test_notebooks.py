@@ -26,13 +26,7 @@ def test_form(path):
 
 @pytest.mark.notebook
 @each_notebook
-def test_runs_alone_on_a_fresh_kernel(path, tmp_path):
-    assert run_problems(path, tmp_path) == []
-
-
-@pytest.mark.notebook
-@each_notebook
-def test_says_the_same_twice_and_from_the_middle_whatever_other_notebooks_left(path, tmp_path):
+def test_runs_alone_and_says_the_same_twice_and_from_the_middle(path, tmp_path):
     assert state_problems(path, tmp_path) == []
 
 
