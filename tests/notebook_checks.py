@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
+from content_checks import picture_problems, reach_problems
 from latex2mathml.converter import convert as mathml
 
 from affkit.course import parameter_names, run_notebook
@@ -55,7 +56,8 @@ def form_problems(path: Path) -> list[str]:
         *_size_problems(notebook, path.stat().st_size),
         *_stored_run_problems(notebook),
         *_formula_problems(notebook),
-        *_picture_problems(notebook),
+        *picture_problems(notebook),
+        *reach_problems(notebook),
     ]
 
 
@@ -134,19 +136,6 @@ def _formula_problems(notebook) -> list[str]:
                     unknown = [type(error).__name__]
                 problems += [f"formula {(display or inline)[:40]!r}: {name}" for name in unknown]
     return problems
-
-
-def _picture_problems(notebook) -> list[str]:
-    """Every picture has a text for those who cannot see it, and no two the same."""
-    alts = [
-        output.get("metadata", {}).get(kind, {}).get("alt", "")
-        for output in outputs(notebook)
-        for kind in output.get("data", {})
-        if kind.startswith("image/")
-    ]
-    problems = [f"{alts.count('')} pictures without a text"] if "" in alts else []
-    twice = sorted({alt for alt in alts if alt and alts.count(alt) > 1})
-    return problems + [f"two pictures have one text: {alt}" for alt in twice]
 
 
 def sandbox(path: Path, folder: Path) -> Path:

@@ -10,6 +10,7 @@ import sys
 import nbformat
 import notebook_checks
 import pytest
+from content_checks import definition_problems
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
 from notebook_state import state_problems
@@ -22,6 +23,10 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 @each_notebook
 def test_form(path):
     assert form_problems(path) == []
+
+
+def test_no_helper_is_defined_twice():
+    assert definition_problems(NOTEBOOKS) == []
 
 
 @pytest.mark.notebook
@@ -112,6 +117,17 @@ def _store_error(notebook):
     notebook.cells[2].outputs = [nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=[])]
 
 
+def _store_pictures(*alts):
+    def change(notebook):
+        pictures = [{"alt": alt} if alt else {} for alt in alts]
+        notebook.cells[2].outputs = [
+            nbformat.v4.new_output("display_data", {"image/png": "iVBORw0K"}, metadata={"image/png": words})
+            for words in pictures
+        ]
+
+    return change
+
+
 BROKEN_FORM = {
     "first cell lacks a title": lambda nb: nb.cells[0].update(source=HEAD.replace("# A toy", "A toy")),
     "first cell lacks what you will": lambda nb: nb.cells[0].update(source=HEAD.replace("able to:", "told:")),
@@ -137,6 +153,12 @@ BROKEN_FORM = {
     "stores an error: KeyError": _store_error,
     "written by papermill": lambda nb: nb.metadata.update(papermill={}),
     "formula '\\\\quux y': \\quux": lambda nb: nb.cells[0].update(source=HEAD + r"$\quux y$"),
+    "a picture without alt text": _store_pictures("a face", ""),
+    "2 pictures say 'a face'": _store_pictures("a face", "another", "a face"),
+    "installer: import urllib": lambda nb: nb.cells[2].update(source="import urllib.request as ask"),
+    "installer: !pip": lambda nb: nb.cells[2].update(source="!pip install toys"),
+    "installer: os.system": lambda nb: nb.cells[2].update(source="os.system('git clone toys')"),
+    "installer: net = torch": lambda nb: nb.cells[2].update(source="net = torch.hub.load('toys', 'toy')"),
     "formula 'x_1_2'": lambda nb: nb.cells[0].update(source=HEAD + "$x_1_2$"),
 }
 
@@ -145,6 +167,34 @@ BROKEN_FORM = {
 def test_form_check_sees(complaint, toy):
     problems = form_problems(toy(BROKEN_FORM[complaint]))
     assert len(problems) == 1 + (complaint.endswith("[]")) and complaint in "\n".join(problems)
+
+
+def test_pictures_with_words_of_their_own_are_fine(toy):
+    assert form_problems(toy(_store_pictures("a face", "another face"))) == []
+
+
+DEFINE = "def {}(x):\n    {}\n"
+BROKEN_DEFINITIONS = {
+    "ccc is defined in 00_toy, 00_toy": [DEFINE.format("ccc", "pass"), DEFINE.format("ccc", "return x")],
+    "f is defined in 00_toy, 00_toy": [DEFINE.format("f", "pass"), "class f:\n    pass"],
+    "": [DEFINE.format("ccc", "return x"), DEFINE.format("ccc", "return ...  # yours")],
+}
+
+
+@pytest.mark.parametrize("complaint", BROKEN_DEFINITIONS)
+def test_definition_check_sees(complaint, toy):
+    def change(notebook):
+        for cell, source in zip(notebook.cells[2:4], BROKEN_DEFINITIONS[complaint], strict=True):
+            cell.source = source
+
+    assert definition_problems([toy(change)]) == [complaint] * bool(complaint)
+
+
+def test_definition_check_sees_two_notebooks(toy, tmp_path):
+    path = toy(lambda notebook: notebook.cells[2].update(source=DEFINE.format("ccc", "return x")))
+    other = path.rename(tmp_path / "01_toy.ipynb")
+    path = toy(lambda notebook: notebook.cells[2].update(source=DEFINE.format("ccc", "pass")))
+    assert definition_problems([path, other]) == ["ccc is defined in 00_toy, 01_toy"]
 
 
 LEAVE = "open('../data_samples/left.txt', 'w').close()"
