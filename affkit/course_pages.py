@@ -31,6 +31,12 @@ PAGE = """
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
+{%- block data_png scoped -%}
+  {{ super() | replace("<img ", output | get_metadata("alt", "image/png") | image_tag, 1) }}
+{%- endblock -%}
+{%- block data_jpg scoped -%}
+  {{ super() | replace("<img ", output | get_metadata("alt", "image/jpeg") | image_tag, 1) }}
+{%- endblock -%}
 """
 
 
@@ -70,8 +76,21 @@ class _Renderer(IPythonRenderer):
         return formula(body, display="block")
 
 
+def image_tag(text: str | None) -> str:
+    """The start of a picture's tag with the text for those who cannot see it, which nbconvert leaves out.
+
+    >>> image_tag('the "mean" face'), image_tag(None)
+    ('<img alt="the &quot;mean&quot; face" ', '<img ')
+    """
+    return f'<img alt="{escape(text)}" ' if text else "<img "
+
+
 class OfflineExporter(HTMLExporter):
     """A page that holds all it needs."""
+
+    def default_filters(self):
+        yield from super().default_filters()
+        yield "image_tag", image_tag
 
     @pass_context
     def markdown2html(self, context, source):
@@ -101,8 +120,10 @@ def write_index(out: Path, results: Sequence[Result]) -> Path:
     for result in results:
         notebook = nbformat.read(out / f"{result.name}.ipynb", as_version=4)
         title, goals = headline(notebook, result.name)
-        pictures = [f"figures/{name}" for name in figures(notebook, result.name)]
-        entries.append({"result": result, "title": title, "goals": goals, "pictures": pictures[:6]})
+        addresses = [f"figures/{name}" for name in figures(notebook, result.name)]
+        texts = [text or f"figure {n} of {title}" for n, (_, _, text) in enumerate(_pictures(notebook), 1)]
+        pictures = list(zip(addresses, texts, strict=True))[:6]
+        entries.append({"result": result, "title": title, "goals": goals, "pictures": pictures})
     page = (
         Environment(autoescape=True)
         .from_string(INDEX)
@@ -119,14 +140,21 @@ def write_index(out: Path, results: Sequence[Result]) -> Path:
 
 def figures(notebook, name: str) -> dict[str, bytes]:
     """The PNG and JPEG pictures among the outputs of a notebook, in order, each with a file name."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    data = [
-        (kind, output.get("data", {}).get(f"image/{kind}")) for output in outputs for kind in ("png", "jpeg")
-    ]
-    found = [(kind, picture) for kind, picture in data if picture]
     return {
-        f"{name}-{n}.{kind}": base64.b64decode(picture) for n, (kind, picture) in enumerate(found, start=1)
+        f"{name}-{n}.{kind}": base64.b64decode(picture)
+        for n, (kind, picture, _) in enumerate(_pictures(notebook), start=1)
     }
+
+
+def _pictures(notebook) -> list[tuple[str, str, str]]:
+    """Kind, base64 and text, empty if it has none, of each PNG and JPEG picture, in order."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [
+        (kind, picture, output.metadata.get(f"image/{kind}", {}).get("alt", ""))
+        for output in outputs
+        for kind in ("png", "jpeg")
+        if (picture := output.get("data", {}).get(f"image/{kind}"))
+    ]
 
 
 def headline(notebook, name: str) -> tuple[str, list[str]]:
@@ -186,9 +214,8 @@ These pages show one run; <code>make lab</code> opens the notebooks themselves.<
   {% if not entry.result.ok %}<p class="failed">{{ entry.result.error }}</p>{% endif %}
   <ul>{% for goal in entry.goals %}<li>{{ goal }}</li>{% endfor %}</ul>
   <div class="pictures">
-  {% for picture in entry.pictures %}
-    <a href="{{ entry.result.name }}.html"><img src="{{ picture }}" loading="lazy"
-       alt="figure {{ loop.index }} of {{ entry.title }}"></a>
+  {% for picture, text in entry.pictures %}
+    <a href="{{ entry.result.name }}.html"><img src="{{ picture }}" loading="lazy" alt="{{ text }}"></a>
   {% endfor %}
   </div>
 </section>

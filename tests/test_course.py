@@ -1,11 +1,14 @@
 """The course runner: honest results, the rest still runs, pages that say what happened."""
 
+import base64
+
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from affkit.course import Result, find_notebooks, main, run_course, run_notebook, table
-from affkit.course_pages import figures, headline
+from affkit.course_pages import figures, headline, write_index, write_page
 from affkit.errors import UserError
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -105,3 +108,21 @@ def test_headline_without_a_list_or_a_title():
     assert headline(new_notebook(), "00_a") == ("00_a", [])
     assert headline(new_notebook(cells=[new_markdown_cell("only words")]), "00_a") == ("00_a", [])
     assert figures(new_notebook(cells=[new_code_cell("1")]), "00_a") == {}
+
+
+def test_pages_and_index_say_in_words_what_a_picture_shows(tmp_path):
+    pictures = [
+        new_output("display_data", {kind: base64.b64encode(kind.encode()).decode()}, metadata=metadata)
+        for kind, metadata in [
+            ("image/png", {"image/png": {"alt": 'The "mean" face & others'}}),
+            ("image/jpeg", {"image/jpeg": {"alt": "Two traces"}}),
+            ("image/png", {}),
+        ]
+    ]
+    cells = [new_markdown_cell("# Means"), new_code_cell("1", outputs=pictures, execution_count=1)]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "00_a.ipynb")
+    page = BeautifulSoup(write_page(tmp_path / "00_a.ipynb").read_text(), "html.parser")
+    index = BeautifulSoup(write_index(tmp_path, [Result("00_a", 1.0)]).read_text(), "html.parser")
+    known = ['The "mean" face & others', "Two traces"]
+    assert [image["alt"] for image in page.select("img")][:2] == known
+    assert [image["alt"] for image in index.select("img")] == [*known, "figure 3 of Means"]

@@ -118,3 +118,14 @@ def test_words_of_the_picture_stay_inside():
         lines = TOOL.words(number, [f"{source} {idea}" for source, idea in given.items()])
         assert len(lines) <= 2
         assert max(len(ElementTree.fromstring(line).text) for line in lines) <= TOOL.LONGEST + 2
+
+
+def test_every_picture_of_a_page_has_words_for_those_who_cannot_see_it():
+    pages = [
+        ROOT / "README.md",
+        *(path for part in ("docs", "notebooks") for path in (ROOT / part).rglob("*.md")),
+    ]
+    pictures = {page: re.findall(r"!\[(.*?)\]\((.*?)\)", page.read_text()) for page in pages}
+    assert {name for found in pictures.values() for _, name in found} >= {"docs/faces.png", "course_map.svg"}
+    assert all(len(words) > 20 for found in pictures.values() for words, _ in found)
+    assert not [page for page in pages if re.search(r"<img(?![^>]*\balt=\"[^\"])", page.read_text())]

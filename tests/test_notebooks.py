@@ -198,7 +198,9 @@ def test_definition_check_sees_two_notebooks(toy, tmp_path):
 
 
 LEAVE = "open('../data_samples/left.txt', 'w').close()"
+BARE = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])"
 BROKEN_RUN = {
+    "a figure: no title": lambda nb: nb.cells[4].update(source=BARE),
     "sets unknown step": lambda nb: nb.metadata.affkit.test.update(step=1),
     "In [3] ZeroDivisionError": lambda nb: nb.cells[2].update(source="1 / 0"),
     "no code cell was executed": _only_prose,

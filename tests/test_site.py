@@ -110,6 +110,17 @@ def test_every_link_of_the_site_leads_somewhere(course, tmp_path):
     assert "detectors" in (site / "00_solutions.html").read_text()
 
 
+def test_the_first_page_says_of_a_picture_what_its_notebook_says(course, tmp_path):
+    told = nbformat.read(course[1], as_version=4)
+    told.cells[1].outputs[0].metadata["image/png"] = {"alt": 'A "teal" bar'}
+    nbformat.write(told, course[1])
+    first = write_site(course, tmp_path / "site", tmp_path / "solutions", progress=False)
+    pages = [first, first.parent / "00_a.html", first.parent / "01_b.html"]
+    soups = [BeautifulSoup(page.read_text(), "html.parser") for page in pages]
+    alts = [[image["alt"] for image in soup.select("main img")] for soup in soups]
+    assert alts == [["Figure 1 of 00_a", 'A "teal" bar'], ["Figure 1 of 00_a"], ['A "teal" bar']]
+
+
 def test_only_a_site_is_replaced(course, tmp_path):
     arguments = course, tmp_path / "site", tmp_path / "solutions"
     write_site(*arguments, progress=False)

@@ -123,18 +123,18 @@ def draw_curves(
 ) -> None:
     """Columns of a log over its steps: every step thin, and the mean of the last ten thick.
 
-    ``ceiling`` is drawn as a dashed line, and the axis then goes from 0 to 1.
+    Losses and x have styles of their own, as one legend names both. ``ceiling`` is drawn as a thin straight
+    line, and the axis then goes from 0 to 1.
     """
-    for (column, words), style in zip(columns.items(), line_styles(), strict=False):
+    styles = line_styles()[len(LOSSES) :] if set(columns) <= set(X) else line_styles()
+    for (column, words), style in zip(columns.items(), styles, strict=False):
         axis.plot(log["step"], log[column], color=style["color"], alpha=0.3, linewidth=0.7)
         smooth = log[column].rolling(SMOOTH, min_periods=1).mean()
         axis.plot(log["step"], smooth, label=words, linewidth=1.8, **style)
     if set(columns) <= set(X):
         axis.set_ylim(-0.03, 1.03)
     if ceiling is not None:
-        axis.axhline(
-            ceiling, color="0.3", linestyle=(0, (1, 2)), linewidth=1.2, label="label of generated ones"
-        )
+        axis.axhline(ceiling, color="0.3", linewidth=0.9, label="label of generated ones")
     axis.set_xlabel("step")
 
 

@@ -201,7 +201,7 @@ def retiming(mappings: Mapping[str, np.ndarray], fps: int = 30) -> Figure:
         axis.set(yticks=[], ylim=(-0.6, 1.6), xlim=(0, None))
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=9)
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
     axes[-1, 0].set_xlabel("seconds of the new clip")
     return figure
 

@@ -28,6 +28,8 @@ class Body:
     """Anchor and text of every heading of the second level."""
     pictures: dict[str, bytes] = field(default_factory=dict)
     """Files that the page shows, by their address on the site, in the order of the page."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """What they show, by the same addresses, for those who cannot see it."""
 
 
 def notebook_body(path: Path) -> Body:
@@ -82,9 +84,10 @@ def _body(name: str, notebook) -> Body:
     exporter.log.setLevel("ERROR")
     resources = {"metadata": {"name": name}, "unique_key": name, "output_files_dir": PICTURES}
     html, resources = exporter.from_notebook_node(without_widgets(notebook), resources)
-    headings = BeautifulSoup(html, "html.parser").select("h2[id]")
-    sections = [(heading["id"], heading.get_text().strip()) for heading in headings]
-    return Body(name, title, html, goals, sections, dict(resources["outputs"]))
+    soup = BeautifulSoup(html, "html.parser")
+    sections = [(heading["id"], heading.get_text().strip()) for heading in soup.select("h2[id]")]
+    texts = {image["src"]: image["alt"] for image in soup.select("img")}
+    return Body(name, title, html, goals, sections, dict(resources["outputs"]), texts)
 
 
 def _link_solutions(notebook) -> None:

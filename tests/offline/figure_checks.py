@@ -1,16 +1,13 @@
 """What we ask of a figure: a title, labels, nothing cut, nothing that only its colour tells apart.
 
-:func:`watch` looks at every figure that a Python process draws. ``sitecustomize`` calls it in the kernels of
-the notebook tests, where an environment variable names a file for its complaints.
+``watch_figures`` asks it of every figure that a kernel of the notebook tests draws.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.container import BarContainer
@@ -25,7 +22,7 @@ NUMBER = re.compile(r"[-+\u2212]?[\d.,]+(e[-+]?\d+)?%?|\$.*\$")
 
 def figure_problems(figure: Figure) -> list[str]:
     """Complaints about a figure that has been drawn; none about a good one."""
-    problems = [] if _titles(figure) else ["no title"]
+    problems = [] if titles(figure) else ["no title"]
     for axes in figure.axes:
         if axes.get_visible() and axes.axison and axes.get_label() != "<colorbar>":
             problems += [f"{_name(axes)}: {what}" for what in (*_unlabelled(axes), *_alike(axes))]
@@ -34,7 +31,7 @@ def figure_problems(figure: Figure) -> list[str]:
     return problems + ([f"cut at the {side}" for side in _cut(figure)])
 
 
-def _titles(figure: Figure) -> list[str]:
+def titles(figure: Figure) -> list[str]:
     places = ("left", "center", "right")
     own = [axes.get_title(place) for axes in figure.axes for place in places]
     return [title for title in (figure.get_suptitle(), *own) if title]
@@ -112,17 +109,3 @@ def _cut(figure: Figure) -> list[str]:
     sides = {"left": paper.x0 - drawn.x0, "bottom": paper.y0 - drawn.y0}
     sides |= {"right": drawn.x1 - paper.x1, "top": drawn.y1 - paper.y1}
     return [f"{side} edge by {over:.2f} inches" for side, over in sides.items() if over > EDGE]
-
-
-def watch(complaints: Path) -> None:
-    """From now on write what is wrong with each figure that is drawn, a line each, to a file."""
-    draw = FigureCanvasBase.print_figure
-
-    def drawn(canvas, *arguments, **how):
-        result = draw(canvas, *arguments, **how)
-        titles = " / ".join(_titles(canvas.figure)[:1]) or "a figure"
-        with open(complaints, "a", encoding="utf-8") as file:
-            file.writelines(f"{titles}: {problem}\n" for problem in figure_problems(canvas.figure))
-        return result
-
-    FigureCanvasBase.print_figure = drawn

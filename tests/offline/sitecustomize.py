@@ -4,7 +4,6 @@ process they start (kernels, the command line, JupyterLab) loads this file first
 
 import os
 import socket
-from pathlib import Path
 
 LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "", None}
 _connect, _getaddrinfo = socket.socket.connect, socket.getaddrinfo
@@ -30,6 +29,4 @@ def _guarded_getaddrinfo(host, *args, **kwargs):
 socket.socket.connect, socket.getaddrinfo = _guarded_connect, _guarded_getaddrinfo
 
 if os.environ.get("AFFKIT_FIGURES"):  # a kernel whose figures are looked at
-    from figure_checks import watch
-
-    watch(Path(os.environ["AFFKIT_FIGURES"]))
+    __import__("watch_figures")
