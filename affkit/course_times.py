@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-import torch
 
 from affkit.course_pages import Result
 from affkit.errors import UserError
@@ -25,6 +24,8 @@ SENTENCE = re.compile(r"(?<=\*\*Time\*\* )[^.]+\.")
 
 def record_times(out: Path, results: Sequence[Result], profile: str) -> Path:
     """Write ``times.json``: profile, machine, and the seconds of each notebook that ran to its end."""
+    import torch  # slow, and who only reads or writes times needs none of it
+
     kind = "gpu" if torch.cuda.is_available() else "cpu"
     machine = torch.cuda.get_device_name() if kind == "gpu" else f"{os.cpu_count()} CPU cores"
     seconds = {result.name: round(result.seconds, 1) for result in results if result.ok}

@@ -198,6 +198,15 @@ WITH_CTRL_C = (
 )
 
 
+def stop(server: subprocess.Popen, how: signal.Signals) -> None:
+    """End a server by a signal; one that does not obey is killed, and the test fails."""
+    server.send_signal(how)
+    try:
+        server.wait(20)
+    finally:
+        server.kill()
+
+
 @contextmanager
 def standalone(folder: Path, *words: str) -> Iterator[str]:
     """A command of affkit that serves a page, started in ``folder``; yields the address that it says."""
@@ -207,8 +216,4 @@ def standalone(folder: Path, *words: str) -> Iterator[str]:
         assert select.select([server.stdout], [], [], 120)[0], "no address in two minutes"
         yield re.search(r"http://127\.0\.0\.1:\d+/\S*", server.stdout.readline()).group()
     finally:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(20)
-        finally:
-            server.kill()
+        stop(server, signal.SIGINT)

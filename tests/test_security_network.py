@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import nbformat
 import pytest
-from browser import standalone
+from browser import standalone, stop
 from nbformat.v4 import new_code_cell, new_notebook
 from notebook_checks import ROOT
 from videos import write_numbered
@@ -148,11 +148,7 @@ def make_lab(folder: Path):
             time.sleep(0.1)
         yield port
     finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(20)
-        finally:
-            server.kill()
+        stop(server, signal.SIGTERM)
 
 
 def test_an_address_is_read_and_an_open_one_is_seen():
