@@ -1,7 +1,7 @@
 """What a face can be labelled with: valence and arousal, 8 action units, 7 expressions.
 
 "Not labelled" is a mask, never a magic number: the -5 and -1 of the files end at
-:mod:`affkit.data.formats`, and -1 stays what it is, the lowest valence there is.
+:mod:`affkit.labelfiles.formats`, and -1 stays what it is, the lowest valence there is.
 """
 
 from dataclasses import dataclass, field, fields, replace

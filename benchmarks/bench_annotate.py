@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 from skimage import data
 
-from affkit.data.video import write_video
-from affkit.show.annotator import AnnotationDesk
+from affkit.video.video import write_video
+from affkit_studio.annotate.annotator import AnnotationDesk
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # the browser is driven as in the tests
+sys.path.append(
+    str(Path(__file__).resolve().parents[1] / "tests" / "fixtures")
+)  # the browser is driven as in the tests
 
 WIDTH, HEIGHT = 1280, 720
 # From the key to the next painting of the page after the picture was drawn, in ms, as the page sees it.

@@ -10,8 +10,8 @@ from statistics import median
 import av
 import numpy as np
 
-from affkit.data.transcode import convert_video
-from affkit.data.video import CRF, FPS, H264, write_video
+from affkit.video.transcode import convert_video
+from affkit.video.video import CRF, FPS, H264, write_video
 
 WIDTH, HEIGHT = 1280, 720
 

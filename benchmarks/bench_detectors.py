@@ -19,14 +19,14 @@ import torch
 from skimage import data
 from tqdm import tqdm
 
-from affkit.data.faces import Box, Detector, make_detector
-from affkit.data.video import read_frames
 from affkit.errors import UserError
+from affkit.faces.detectors import Box, Detector, make_detector
 from affkit.labels import EXPRESSIONS
-from affkit.synth.affect import Performance, perform, sample_style
-from affkit.synth.clip import place_actor, render_clip, sample_scene
-from affkit.synth.head import Head
-from affkit.synth.identity import sample_identity
+from affkit.video.video import read_frames
+from affkit_render.affect import Performance, perform, sample_style
+from affkit_render.clip import place_actor, render_clip, sample_scene
+from affkit_render.head import Head
+from affkit_render.identity import sample_identity
 
 ROOT = Path(__file__).parent.parent
 NAMES = "haar", "mtcnn", "ffld2"

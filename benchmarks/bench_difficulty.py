@@ -20,14 +20,14 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from affkit.data.corpus import Corpus
-from affkit.data.faces import Box, crop_face
-from affkit.data.store import to_unit_range
-from affkit.data.video import read_frames
-from affkit.learn.gan import Discriminator, GanNetConfig
-from affkit.learn.losses import va_loss
-from affkit.learn.metrics import StreamingCCC
-from affkit.synth.emotions import SHOWN_UNITS
+from affkit.corpus.corpus import Corpus
+from affkit.faces.detectors import Box, crop_face
+from affkit.gan import Discriminator, GanNetConfig
+from affkit.losses import va_loss
+from affkit.metrics import StreamingCCC
+from affkit.store import to_unit_range
+from affkit.video.video import read_frames
+from affkit_render.emotions import SHOWN_UNITS
 
 CORPUS = Path(__file__).parent.parent / "data_samples" / "corpus"
 SIZE, FOLDS, STEPS = 32, 5, 700

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from skimage import data
 
-from affkit.data.extract import extract_faces
-from affkit.data.faces import Box
-from affkit.data.video import write_video
+from affkit.faces.detectors import Box
+from affkit.faces.extract import extract_faces
+from affkit.video.video import write_video
 
 SAMPLES = Path(__file__).parent.parent / "data_samples" / "clips"
 FOUND = 0.4  # intersection over union from which a box counts as the face

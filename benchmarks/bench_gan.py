@@ -14,14 +14,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from affkit.data.store import COLUMNS, FORMAT, FrameDataset, Store
+from affkit.gan import CONFIGURATIONS, Z_SIZE, Discriminator, GanNetConfig, Generator, sample_z
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit.learn.architecture import layer_costs
-from affkit.learn.gan import CONFIGURATIONS, Z_SIZE, Discriminator, GanNetConfig, Generator, sample_z
-from affkit.learn.gan_training import GanConfig, GanTrainer
-from affkit.learn.losses import fake_images_loss, generator_loss, real_loss
-from affkit.learn.recorded_step import RecordedGanTrainer
-from affkit.learn.runs import make_fabric
+from affkit.loop import make_fabric
+from affkit.losses import fake_images_loss, generator_loss, real_loss
+from affkit.store import COLUMNS, FORMAT, FrameDataset, Store
+from affkit.train_gan import GanConfig, GanTrainer
+from affkit_lab.backbones.cuda_graph_step import RecordedGanTrainer
+from affkit_lab.figures.architecture import layer_costs
 
 CPU_WIDTHS = {"1": 1.0, "2": 0.25, "2-7x7": 0.25}
 PLAIN = "the loop of the DCGAN tutorial"

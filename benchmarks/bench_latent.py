@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affkit.show.latent_browser import open_desk
+from affkit_studio.browse.latent_browser import open_desk
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))  # the browser is driven as in the tests
+sys.path.append(str(ROOT / "tests" / "fixtures"))  # the browser is driven as in the tests
 GENERATOR = ROOT / "data_samples" / "weights" / "gan_2" / "generator.safetensors"
 POOL = ROOT / "data_samples" / "pool"
 WATCH = """() => {

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from affkit.learn.checkpoints import load_checkpoint, model_key
-from affkit.learn.directions_file import read_directions
-from affkit.learn.gan import sample_z
-from affkit.learn.generate import pictures
-from affkit.show.live.live import write_live_page
+from affkit.checkpoints import load_checkpoint, model_key
+from affkit.gan import sample_z
+from affkit.generate import pictures
+from affkit_lab.latent.directions_file import read_directions
+from affkit_studio.browse.live.live import write_live_page
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))  # the browser is driven as in the tests
+sys.path.append(str(ROOT / "tests" / "fixtures"))  # the browser is driven as in the tests
 
 DRAW_MANY = """async z => {
     const took = [];

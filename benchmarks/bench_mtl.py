@@ -6,8 +6,8 @@ from statistics import median
 
 from bench_gan import noise, seconds
 
-from affkit.learn.mtl_training import MtlConfig, MtlTrainer
-from affkit.learn.runs import make_fabric
+from affkit.loop import make_fabric
+from affkit.train_multitask import MtlConfig, MtlTrainer
 
 WIDTHS = (0.125, 0.5)
 PLAIN = "the same step with the CNN in it"

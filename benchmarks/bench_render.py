@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from affkit.synth.actions import facial_actions
-from affkit.synth.head import Head
-from affkit.synth.identity import sample_identity
-from affkit.synth.render import Pose, render, sample_lighting
+from affkit_render.actions import facial_actions
+from affkit_render.head import Head
+from affkit_render.identity import sample_identity
+from affkit_render.render import Pose, render, sample_lighting
 
 SIZE = 128
 

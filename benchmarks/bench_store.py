@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from skimage import data
 
-from affkit.data import store
-from affkit.data.store import FrameDataset, Store, to_unit_range
+from affkit import store
+from affkit.store import FrameDataset, Store, to_unit_range
 
 BATCH = 64
 

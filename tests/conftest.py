@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 
 TESTS = Path(__file__).parent
-OFFLINE = TESTS / "offline"
+OFFLINE = TESTS / "fixtures" / "offline"
 
 # This process and all that it starts stay on this machine.
 sys.path.insert(0, str(OFFLINE))

@@ -7,7 +7,7 @@ Run it after a change there. Other cells of the notebooks, and what they have st
 
 from pathlib import Path
 
-from affkit.exercises.building import build
+from affkit_course.exercises.build import build
 
 if __name__ == "__main__":
     root = Path(__file__).parent.parent

@@ -2,7 +2,7 @@
 
 python tools/draw_action_units.py
 
-The tiles stand in reading order, rest first, see :func:`affkit.show.corpus_figures.action_unit_pictures`.
+The tiles stand in reading order, rest first, see :func:`affkit_lab.figures.corpus.action_unit_pictures`.
 """
 
 from pathlib import Path
@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from affkit.generate import image_grid
 from affkit.labels import ACTION_UNITS
-from affkit.learn.generate import image_grid
-from affkit.show.corpus_figures import SHEET_COLUMNS
-from affkit.synth.actions import facial_actions
-from affkit.synth.head import Head
-from affkit.synth.identity import sample_identity
-from affkit.synth.render import Lighting, Pose, render
+from affkit_lab.figures.corpus import SHEET_COLUMNS
+from affkit_render.actions import facial_actions
+from affkit_render.head import Head
+from affkit_render.identity import sample_identity
+from affkit_render.render import Lighting, Pose, render
 
 SHEET = Path(__file__).parent.parent / "data_samples" / "action_units.jpg"
 SIZE = 176  # pixels of a tile

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affkit.learn.generate import generate, image_grid, write_picture
-from affkit.synth.actions import facial_actions
-from affkit.synth.head import Head
-from affkit.synth.identity import sample_identity
-from affkit.synth.render import Pose, render, sample_lighting
+from affkit.generate import generate, image_grid, write_picture
+from affkit_render.actions import facial_actions
+from affkit_render.head import Head
+from affkit_render.identity import sample_identity
+from affkit_render.render import Pose, render, sample_lighting
 
 ROOT = Path(__file__).parent.parent
 SIZE, COLUMNS = 128, 8

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from affkit.learn.checkpoints import load_checkpoint
-from affkit.learn.direction_quality import direction_table
-from affkit.learn.directions_file import write_directions
-from affkit.show.explore import Explorer
-from affkit.show.latent_browser import companions
+from affkit.checkpoints import load_checkpoint
+from affkit_lab.latent.direction_quality import direction_table
+from affkit_lab.latent.directions_file import write_directions
+from affkit_studio.browse.explore import Explorer
+from affkit_studio.browse.latent_browser import companions
 
 WEIGHTS = Path("data_samples") / "weights"
 

@@ -12,8 +12,8 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
-from affkit.course import kernel_config
 from affkit.files import write_beside
+from affkit_course.run import kernel_config
 
 KEPT = ("kernelspec", "language_info", "affkit")
 

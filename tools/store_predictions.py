@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from affkit.data.joint import select_rows
-from affkit.data.partition import read_partition
-from affkit.data.store import Store
+from affkit.corpus.partition import read_partition
 from affkit.errors import UserError
+from affkit.evaluation.predict import predict_store
 from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS
-from affkit.learn.predict import predict_store
+from affkit.store import Store
+from affkit.store_subsets import select_rows
 
 WEIGHTS = Path(__file__).parent.parent / "data_samples" / "weights"
 

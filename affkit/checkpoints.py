@@ -1,0 +1,145 @@
+"""Trained networks as one file each: the weights in safetensors, the configuration as JSON in its header.
+
+The usual ``.pt`` file is a pickle, and opening a pickle can run any program that its author put inside. A
+safetensors file is a list of names, shapes and numbers: there is nothing in it to run.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from affkit.errors import UserError
+from affkit.files import existing_file, write_beside
+from affkit.gan import Discriminator, GanNetConfig, Generator
+from affkit.multitask import AffWildNet, AffWildNetConfig
+from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
+
+ARCHITECTURES = {
+    "generator": (Generator, GanNetConfig),
+    "discriminator": (Discriminator, GanNetConfig),
+    "affwildnet": (AffWildNet, AffWildNetConfig),
+    "featurenet": (FeatureNet, FeatureNetConfig),
+    "facenet": (FaceNet, FaceNetConfig),
+}
+OTHER_FILE = "give a .safetensors file written by `affkit train`"
+
+
+def save_checkpoint(
+    path: str | Path, model: nn.Module, config: Mapping | None = None, half: bool = False
+) -> Path:
+    """Write the weights of ``model`` and what is needed to build it again.
+
+    Parameters
+    ----------
+    path:
+        The file, by custom ``*.safetensors``; an existing one is replaced in one go.
+    model:
+        A :class:`~affkit.gan.Generator`, :class:`~affkit.gan.Discriminator`,
+        :class:`~affkit.multitask.AffWildNet`, :class:`~affkit_lab.backbones.feature_net.FeatureNet` or
+        :class:`~affkit_lab.backbones.face_net.FaceNet`.
+    config:
+        How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
+    half:
+        Store float16, half the bytes: a weight keeps 3 digits. It is read back as float32.
+
+    Raises
+    ------
+    UserError
+        If ``half`` and a weight is larger than float16 can hold, 65504.
+    """
+    tensors = model.state_dict()
+    if half:
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise UserError(path, "has a weight too large for float16", "store it without half")
+    header = {
+        "architecture": model.architecture,
+        "net": json.dumps(asdict(model.config)),
+        "training": json.dumps(dict(config or {})),
+    }
+    write_tensors(path, tensors, header)
+    return Path(path)
+
+
+def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[nn.Module, dict]:
+    """Read a network written by :func:`save_checkpoint`; it is in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    architecture:
+        One of :data:`ARCHITECTURES`, when only that one is of use.
+
+    Returns
+    -------
+    tuple
+        The model, and how it was trained: the ``config`` that was saved.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, a pickle, not one of ours, or of another architecture.
+    """
+    tensors, header = read_tensors(path)
+    found = header.get("architecture")
+    if found not in ARCHITECTURES:
+        raise UserError(path, "holds no network of affkit", OTHER_FILE)
+    if architecture is not None and found != architecture:
+        raise UserError(
+            path, f"holds weights of {found}, needed are those of {architecture}", "give another checkpoint"
+        )
+    model_class, config_class = ARCHITECTURES[found]
+    try:
+        config, training = config_class(**json.loads(header["net"])), json.loads(header["training"])
+        with torch.device("meta"):  # shapes only: whatever the header says, no memory is taken for it
+            model = model_class(config)
+        model.load_state_dict(tensors, assign=True)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(path, f"its weights do not fit its configuration ({found})", OTHER_FILE) from error
+    return model.float().eval(), training
+
+
+def model_key(model: nn.Module) -> str:
+    """What tells one trained network from another: 16 hexadecimal digits from its configuration and weights.
+
+    >>> len(model_key(Generator(GanNetConfig("1", width=0.05))))
+    16
+    """
+    found = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True).encode())
+    for name, tensor in model.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write named tensors and a header of texts as a safetensors file, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with write_beside(path) as part:
+        save_file(tensors, part, metadata=dict(header))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and the texts of its header, or :class:`UserError`."""
+    path = existing_file(path)
+    with path.open("rb") as file:
+        start = file.read(9)
+    # Zip and pickle are what torch.save writes. A safetensors file begins with a length of 8 bytes, which can
+    # be any, and then a brace.
+    if (start[:2] == b"PK" or start[:1] == b"\x80") and start[8:] != b"{":
+        problem = "is a pickle, and opening one can run any program; only safetensors is read"
+        raise UserError(path, problem, OTHER_FILE)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(path, "is not a safetensors file, or a damaged one", OTHER_FILE) from error

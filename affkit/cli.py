@@ -1,0 +1,234 @@
+"""The command line: commands that all rooms offer, and one line for every mistake.
+
+A room lists its commands in the entry-point group ``affkit.commands`` (``pyproject.toml``): the name, with a
+dot between a group and its command, and where it is. It is imported when it is asked for, and what a command
+needs is imported inside it, so ``affkit --help`` answers at once. A :class:`~affkit.errors.UserError` becomes
+one line on stderr and exit code 2.
+"""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from affkit.errors import UserError
+from affkit.files import check_output, unusable_path
+
+
+class Offered(Mapping):
+    """Commands by name. The room of one is imported when the command is asked for."""
+
+    def __init__(self, offers: Mapping[str, EntryPoint]):
+        self.offers, self.names = offers, list(dict.fromkeys(name.split(".")[0] for name in offers))
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, name: str):
+        if name in self.offers:
+            offer = self.offers[name]
+            command = typer.main.get_group(offer.load()).commands[offer.name]
+            command.name = name
+            return command
+        if name not in self.names:
+            raise KeyError(name)
+        inner = {n.partition(".")[2]: o for n, o in self.offers.items() if n.startswith(f"{name}.")}
+        text, kind = GROUPS[name]
+        return kind(name=name, help=text, commands=Offered(inner), rich_markup_mode=None)
+
+
+class Rooms(TyperGroup):
+    """The commands of all rooms that are installed."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.commands = Offered({offer.name: offer for offer in entry_points(group="affkit.commands")})
+
+
+class WithDefault(TyperGroup):
+    """A group of commands that reads what names none of them as the words of its hidden command."""
+
+    @property
+    def default(self) -> str:
+        """The name of the hidden command."""
+        return next(name for name, command in self.commands.items() if command.hidden)
+
+    def parse_args(self, ctx, args):
+        """``evaluate PRED TRUTH`` is ``evaluate <default> PRED TRUTH``; ``evaluate gan`` stays what it is."""
+        own = (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if args and args[0] in own else [self.default, *args])
+
+    def format_help(self, ctx, formatter):
+        """The help of the hidden command as that of the group, and then the other commands."""
+        command = self.commands[self.default]
+        inner = typer.Context(command, info_name=ctx.info_name, parent=ctx.parent)
+        command.format_usage(inner, formatter)
+        command.format_help_text(inner, formatter)
+        command.format_options(inner, formatter)
+        self.format_commands(ctx, formatter)
+        command.format_epilog(inner, formatter)
+
+
+GROUPS = {  # what is said of a name that has a dot behind it
+    "train": ("Train a network on a store of faces.", TyperGroup),
+    "evaluate": ("Measure how good predictions or a trained learner are.", WithDefault),
+    "experiment": ("Repeat the paper's experiments: every row, several seeds.", TyperGroup),
+    "notebooks": ("Run the course, and check what students hand in.", TyperGroup),
+}
+
+
+def room(**settings) -> typer.Typer:
+    """An application for the commands of a room."""
+    return typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings
+    )
+
+
+app = room(
+    cls=Rooms, help="From a raw clip to valence-arousal, action units, expressions and generated faces."
+)
+
+
+@app.callback()
+def no_options():
+    """The command line has commands and no options of its own."""
+
+
+def _warn_in_one_line(message, category, filename, lineno, file=None, line=None):
+    """Warnings as one line without a source path: they are meant for the person at the keyboard."""
+    from tqdm import tqdm
+
+    tqdm.write(f"affkit: warning: {message}", file=sys.stderr)  # above a progress bar, not into it
+
+
+def main():
+    """Run the command line; exit code 2 and one line for anything the user can mend."""
+    warnings.showwarning = _warn_in_one_line
+    try:
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except UserError as error:
+        code = _complain(str(error))
+    except typer.TyperException as error:  # a command or option we do not have
+        code = _complain(f"{error.format_message()} See affkit --help.")
+    except OSError as error:  # a path that the system refuses; all else is a fault of ours and is shown whole
+        told = unusable_path(error)
+        if told is None:
+            raise
+        code = _complain(str(told))
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("affkit: stopped; the same command goes on from here", err=True)
+        code = 130
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"affkit: {message}", err=True)
+    return 2
+
+
+def out_file(path: Path | None) -> Path | None:
+    """A file to write, or a folder: refused before the work where nothing can be written."""
+    return None if path is None else check_output(path)
+
+
+def out_folder(path: Path | None) -> Path | None:
+    """A folder to write into, which need not be there."""
+    return None if path is None else check_output(path, folder=True)
+
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at the same time.")]
+Runs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at the same time, one thread each.")]
+Recipe = Annotated[
+    str, typer.Option("--recipe", help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
+]
+MOST_SEED = 2**32 - 1
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps from one checkpoint to the next.")]
+Width = Annotated[
+    float,
+    typer.Option("--width", min=0.01, max=16, help="Channels as a share of the paper's; 1.0 is the paper."),
+]
+Part = Annotated[
+    str,
+    typer.Option("--part", help="FILE:SET, only the faces in a set of a partition: partition.json:train."),
+]
+AllFrames = Annotated[
+    bool,
+    typer.Option(
+        "--all-frames/--listed-frames",
+        help="Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
+    ),
+]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
+VggWeights = Annotated[
+    Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", help="Annotations in an Aff-Wild or Aff-Wild2 layout.")
+]
+
+
+class Keep(StrEnum):
+    """Whose labels annotators agree on."""
+
+    ALL = "all"
+    MAJORITY = "majority"
+
+
+class Disagreed(StrEnum):
+    """What an action unit is where annotators differ."""
+
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+
+
+class Task(StrEnum):
+    """What is annotated."""
+
+    AU = "au"
+    EXPRESSION = "expression"
+
+
+class Config(StrEnum):
+    """The paper's GAN configurations."""
+
+    ONE = "1"
+    TWO = "2"
+    TWO_7X7 = "2-7x7"
+
+
+def part_rows(store, part: str, all_frames: bool = False):
+    """The rows of a store in ``FILE:SET``, a set of a partition; None, which stands for all, for no text.
+
+    With ``all_frames`` also frames that the partition does not list, of the people that it has.
+    """
+    from affkit.corpus.partition import read_partition
+
+    if not part:
+        return None
+    file, colon, name = part.rpartition(":")
+    if not colon or not file:
+        raise UserError(
+            f"--part {part}", "names no file or no set", "write FILE:SET, such as partition.json:train"
+        )
+    partition = read_partition(file)
+    sets = (partition.whole() if all_frames else partition).rows(store.index)
+    if name not in sets:
+        raise UserError(file, f"has no set {name!r}", f"choose {' or '.join(sets)}")
+    return sets[name]

@@ -1,0 +1,1 @@
+"""A corpus: its statistics, its raters, its split by subject."""

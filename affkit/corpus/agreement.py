@@ -1,0 +1,335 @@
+"""Several annotators become one set of labels: what all say is kept (Section III.C-D), ratings are averaged.
+
+Three experts labelled the action units and expressions of the paper, each without seeing what the others
+did; eight raters the valence and arousal. Here an annotator is a folder of labels in any layout that
+:func:`~affkit.labelfiles.layouts.read_annotations` knows. How far annotators agree is measured by
+:mod:`affkit.corpus.reliability`.
+"""
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.corpus.rater_lag import align_ratings
+from affkit.errors import UserError
+from affkit.files import refuse_existing, write_beside
+from affkit.labelfiles.formats import common_expression_names
+from affkit.labelfiles.layouts import read_annotations, write_annotations
+from affkit.labels import Labels
+
+TABLE_FILE = "agreement.csv"
+KEEP = ("all", "majority")
+DISAGREED = ("unknown", "absent")
+
+_TASKS = {  # task: the values of Labels, and their masks
+    "action units": (("action_units",), "has_action_units"),
+    "expressions": (("expression",), "has_expression"),
+    "valence-arousal": (("valence", "arousal"), "has_va"),
+}
+TASKS = tuple(_TASKS)
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """What ``K`` annotators said about one task, all videos one after the other.
+
+    Attributes
+    ----------
+    annotators:
+        Their names: those who labelled anything of this task anywhere. An expert who rated no valence is
+        not among the raters, and a rater not among the experts.
+    columns:
+        What is labelled: the action units; ``expression``; or ``valence`` and ``arousal``.
+    values:
+        ``(K, N, columns)``: 0 or 1 int8, class number int8, or float32 in [-1, 1].
+    present:
+        ``(K, N, columns)`` bool, false where that annotator said nothing.
+    rows:
+        Video to its slice of the ``N`` frames.
+    """
+
+    annotators: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: np.ndarray
+    present: np.ndarray
+    rows: dict[str, slice]
+
+
+def read_annotators(
+    folders: Sequence[str | Path], common_only: bool = False, progress: bool = False
+) -> dict[str, dict[str, Labels]]:
+    """The labels of each annotator, by the name of the folder, then by video.
+
+    Parameters
+    ----------
+    folders:
+        One for each annotator, see :func:`~affkit.labelfiles.layouts.read_annotations`.
+    common_only:
+        Keep the videos that all have, with one warning that says how many are left out.
+    progress:
+        Whether to show progress bars.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two folders, one is given twice, a label file has a fault, or the labels
+        cannot be compared, see :func:`comparable`.
+    """
+    paths = [Path(folder).resolve() for folder in folders]
+    if len(paths) < 2:
+        names = ", ".join(map(str, folders)) or "annotators"
+        raise UserError(names, "agreement needs two annotators", "give two folders or more")
+    names = [path.stem if path.is_file() else path.name for path in paths]
+    for number, folder in enumerate(folders):
+        if paths[number] in paths[:number]:
+            raise UserError(folder, "is given twice", "give each annotator once")
+        if names[number] in names[:number]:
+            problem = f"another annotator is called {names[number]} too"
+            raise UserError(folder, problem, "rename one of the folders")
+    annotators = {
+        name: read_annotations(folder, progress=progress) for name, folder in zip(names, folders, strict=True)
+    }
+    return comparable(annotators, common_only)
+
+
+def comparable(
+    annotators: Mapping[str, Mapping[str, Labels]], common_only: bool = False
+) -> dict[str, dict[str, Labels]]:
+    """The same labels with the same videos, action unit columns and expressions for all annotators.
+
+    An action unit that somebody has no column for is masked there.
+
+    Raises
+    ------
+    UserError
+        If somebody lacks a video (unless ``common_only``), a video has not the same number of frames for
+        all, expressions were chosen from different lists, or no task was done by two annotators.
+    """
+    annotators = _same_videos(annotators, common_only)
+    first = next(iter(annotators))
+    for name, labels in annotators.items():
+        for video, one in labels.items():
+            frames = len(annotators[first][video])
+            if len(one) != frames:
+                problem = f"{len(one)} frames by {name}, but {frames} by {first}"
+                raise UserError(video, problem, "label the same frames of the same video")
+    classes = {
+        name: common_expression_names(list(labels.values()))
+        for name, labels in annotators.items()
+        if _did(labels, "expressions")
+    }
+    for name, own in classes.items():
+        expected = next(iter(classes.values()))
+        if own != expected:
+            problem = f"chose from {', '.join(own)}, but {next(iter(classes))} from {', '.join(expected)}"
+            raise UserError(name, problem, "label with the same list of expressions")
+    every = [one for labels in annotators.values() for one in labels.values()]
+    units = tuple(dict.fromkeys(unit for one in every for unit in one.action_unit_names))
+    if not any(sum(_did(labels, task) for labels in annotators.values()) > 1 for task in TASKS):
+        raise UserError(
+            ", ".join(annotators), "no task was done by two of them", "give annotators of one task"
+        )
+    names = next(iter(classes.values()), every[0].expression_names)
+    return {
+        name: {
+            video: replace(one.with_action_units(units), expression_names=names)
+            for video, one in labels.items()
+        }
+        for name, labels in annotators.items()
+    }
+
+
+def _same_videos(
+    annotators: Mapping[str, Mapping[str, Labels]], common_only: bool
+) -> dict[str, dict[str, Labels]]:
+    """The same labels with the videos in one order; who lacks one is named, or the video left out."""
+    every = sorted({video for labels in annotators.values() for video in labels})
+    common = [video for video in every if all(video in labels for labels in annotators.values())]
+    if len(common) < len(every):
+        video = next(video for video in every if video not in common)
+        name = next(name for name, labels in annotators.items() if video not in labels)
+        count = len(every) - len(common)
+        if not (common_only and common):
+            problem = f"has no labels of {video} ({count} of {len(every)} videos are not common to all)"
+            mend = "label it, or keep the others with --common" if common else "annotate the same videos"
+            raise UserError(name, problem, mend)
+        warnings.warn(
+            f"{count} of {len(every)} videos are left out: somebody has not labelled them", stacklevel=3
+        )
+    return {name: {video: labels[video] for video in common} for name, labels in annotators.items()}
+
+
+def _did(labels: Mapping[str, Labels], task: str) -> bool:
+    return any(getattr(one, _TASKS[task][1]).any() for one in labels.values())
+
+
+def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings:
+    """What the annotators of ``task`` said, as arrays; ``task`` is one of :data:`TASKS`.
+
+    The annotators are as :func:`comparable` returns them. Videos that none of them labelled are left out,
+    so a task that nobody did has no rows.
+    """
+    fields, mask = _TASKS[task]
+    who = [name for name, labels in annotators.items() if _did(labels, task)]
+    videos = [video for video in next(iter(annotators.values()))]
+    videos = [video for video in videos if any(getattr(annotators[name][video], mask).any() for name in who)]
+    some = next(one for labels in annotators.values() for one in labels.values())
+    columns = some.action_unit_names if task == "action units" else fields
+    kind = np.float32 if task == "valence-arousal" else np.int8
+    lengths = [len(annotators[who[0]][video]) for video in videos]
+    ends = np.cumsum(lengths, dtype=int)
+    rows = {video: slice(end - size, end) for video, end, size in zip(videos, ends, lengths, strict=True)}
+    values = np.zeros((len(who), sum(lengths), len(columns)), kind)
+    present = np.zeros(values.shape, bool)
+    for number, name in enumerate(who):
+        for video, place in rows.items():
+            one = annotators[name][video]
+            values[number, place] = np.column_stack([getattr(one, field) for field in fields])
+            present[number, place] = getattr(one, mask).reshape(len(one), -1)
+    return Ratings(tuple(who), tuple(columns), values, present, rows)
+
+
+def agree(
+    annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
+) -> dict[str, Labels]:
+    """One set of labels from those of several annotators (Section III.D).
+
+    Of action units and expressions stays what all annotators of that task say. Valence and arousal are the
+    mean of the raters, see :func:`combine_ratings`. What only some of them labelled is not agreed on, and
+    a task that only one annotator did is not labelled at all.
+
+    The paper keeps "only the AU annotations in frames where all three experts agreed on the activation".
+    That can be read in two ways. Where one expert sees an action unit and another does not, either nobody
+    knows, and the frame says nothing about it (``disagreed="unknown"``); or it is not active, as in every
+    frame in which it was not marked (``disagreed="absent"``). The second keeps more frames, but calls
+    weak and beginning actions absent, for these are what experts disagree on.
+
+    Parameters
+    ----------
+    annotators:
+        Annotator to video name to labels, as :func:`read_annotators` returns them.
+    keep:
+        ``"all"``: what all annotators say. ``"majority"``, for comparison: what more than half of
+        them say, whether or not the others labelled the frame.
+    disagreed:
+        Action units that all labelled and not all labelled alike: ``"unknown"`` masks them, ``"absent"``
+        makes them 0. Expressions are masked in either case.
+
+    Returns
+    -------
+    dict
+        Video name to labels, for all videos.
+
+    >>> def says(*units):
+    ...     labels = Labels.empty(3, ("AU12",))
+    ...     labels.has_action_units[:], labels.action_units[:, 0] = True, units
+    ...     return {"clip": labels}
+    >>> experts = {"A1": says(1, 1, 0), "A2": says(1, 1, 0), "A3": says(1, 0, 0)}
+    >>> agree(experts)["clip"].has_action_units[:, 0].tolist()
+    [True, False, True]
+    >>> agree(experts, disagreed="absent")["clip"].action_units[:, 0].tolist()
+    [1.0, 0.0, 0.0]
+    """
+    agreed = combine_ratings(annotators)
+    for task in ("action units", "expressions"):
+        ratings = gather(annotators, task)
+        if len(ratings.annotators) < 2:
+            continue
+        values, known = decide(ratings, keep, disagreed if task == "action units" else "unknown")
+        for video, place in ratings.rows.items():
+            one = agreed[video]
+            if task == "action units":
+                one.action_units[:], one.has_action_units[:] = values[place], known[place]
+            else:
+                one.expression[:], one.has_expression[:] = values[place, 0], known[place, 0]
+    return agreed
+
+
+def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> tuple[np.ndarray, np.ndarray]:
+    """What is agreed on, and the mask of where: ``(N, columns)`` each. See :func:`agree`.
+
+    Raises ``ValueError`` for a rule that there is not.
+    """
+    if keep not in KEEP or disagreed not in DISAGREED:
+        raise ValueError(f"no rule {keep!r} with {disagreed!r}: choose from {KEEP} and {DISAGREED}")
+    values, present = ratings.values, ratings.present
+    by_all = present.all(axis=0)
+    if keep == "all":
+        agreed, known = values[0], by_all & (values == values[0]).all(axis=0)
+    else:
+        classes = range(int(values.max(initial=0)) + 1)
+        votes = np.stack([((values == c) & present).sum(axis=0, dtype=np.int16) for c in classes])
+        agreed, known = votes.argmax(axis=0), 2 * votes.max(axis=0) > len(values)
+    if disagreed == "absent":
+        return np.where(known, agreed, 0), known | by_all
+    return np.where(known, agreed, 0), known
+
+
+def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
+    """The mean of the raters' valence and arousal, in the frames that all of them rated.
+
+    The paper names eight raters (Section II.A), but not how their ratings became one label, nor whether all
+    of them counted; that the mean does it here is our choice. Aff-Wild itself is described by Zafeiriou et
+    al. (2017, CVPR workshops) and Kollias et al. (2019, International Journal of Computer Vision 127). Give
+    the raters that are to count.
+
+    Parameters
+    ----------
+    raters:
+        Rater to video name to labels, as :func:`read_annotators` returns them. Who rated nothing at all,
+        such as an expert for action units, is not counted.
+    largest_lag:
+        If not 0, the ratings are put in step first, see :func:`~affkit.corpus.rater_lag.align_ratings`.
+
+    Returns
+    -------
+    dict
+        Video name to labels, for all videos; nothing but valence and arousal is labelled.
+    """
+    raters, _ = align_ratings(raters, largest_lag)
+    combined = {
+        video: Labels.empty(len(one), one.action_unit_names, one.expression_names)
+        for video, one in next(iter(raters.values())).items()
+    }
+    ratings = gather(raters, "valence-arousal")
+    if len(ratings.annotators) < 2:
+        return combined
+    known = ratings.present.all(axis=(0, 2))  # (N,)
+    mean = ratings.values.mean(axis=0, dtype=np.float64) * known[:, None]
+    for video, place in ratings.rows.items():
+        one = combined[video]
+        one.valence[:], one.arousal[:] = mean[place].T
+        one.has_va[:] = known[place]
+    return combined
+
+
+def write_agreement(
+    out: str | Path, labels: Mapping[str, Labels], table: pd.DataFrame, force: bool = False
+) -> None:
+    """Write agreed labels in the layout of ABAW-6 into the folder ``out``, and ``table`` beside them.
+
+    The folder appears whole or not at all. Raises :class:`~affkit.errors.UserError` if it holds anything,
+    unless ``force``: then it is replaced, but only if an earlier call of this function wrote all of it.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError(out, "is not a folder", "choose another output")
+    names = [path.name for path in out.iterdir()] if out.exists() else []
+    if names:
+        refuse_existing(out, force)
+        others = [name for name in names if name != TABLE_FILE and not name.endswith("_Challenge")]
+        if others or TABLE_FILE not in names:
+            problem = f"holds {others[0]}" if others else f"holds annotations without {TABLE_FILE}"
+            raise UserError(out, f"{problem}, which is not ours to replace", "choose another output")
+    with write_beside(out) as part:
+        if part.is_dir():
+            shutil.rmtree(part)
+        write_annotations(part, labels)
+        table.to_csv(part / TABLE_FILE, index=False, float_format="%.10g", lineterminator="\n")
+        if out.is_dir():
+            shutil.rmtree(out)

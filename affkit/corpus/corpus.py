@@ -1,0 +1,107 @@
+"""A corpus: videos, the labels of the people in them, and who these people are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.errors import UserError
+from affkit.labelfiles.csv_text import parse_cells, read_text, refuse, split_header, wrong_header
+from affkit.labelfiles.layouts import find_video, read_annotations
+from affkit.labels import Labels
+
+SUBJECTS_FILE = "subjects.csv"
+
+PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
+"""The parts of a corpus: the names with a label of one kind in at least one frame."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Our drawn corpus, or any folder with videos and the annotations of Aff-Wild or Aff-Wild2 in it.
+
+    A name such as ``clip`` or ``clip_left`` stands for one person in one video.
+
+    Attributes
+    ----------
+    root:
+        The folder of the corpus.
+    labels:
+        Name to labels, in the order of the names.
+    subjects:
+        Name to subject. Subjects are what must not be in two sets at once, so a person who is in two
+        videos has one subject. Where nothing is known, every name is a subject of its own.
+    attributes:
+        The rows of ``subjects.csv`` by name, all text; without such a file it has no rows.
+    """
+
+    root: Path
+    labels: dict[str, Labels]
+    subjects: dict[str, str]
+    attributes: pd.DataFrame
+
+    @classmethod
+    def open(cls, root: str | Path, split: str | None = None, progress: bool = False) -> "Corpus":
+        """Read the labels below ``root``, see :func:`~affkit.labelfiles.layouts.read_annotations`.
+
+        ``root/subjects.csv`` may say who is who; its columns are ``video``, ``subject``, if two people are
+        in a video ``person`` (``left`` or ``right``), and whatever else is known, such as ``gender``.
+        Raises :class:`~affkit.errors.UserError` naming the file and line of the first fault.
+        """
+        root = Path(root)
+        labels = read_annotations(root, split, progress)
+        root = root.parent if root.is_file() else root  # one file of labels: the rest lies beside it
+        attributes = pd.DataFrame()
+        if os.path.lexists(root / SUBJECTS_FILE):  # a link that leads nowhere is told, not passed over
+            attributes = read_subjects(root / SUBJECTS_FILE)
+        subjects = {name: name for name in labels}
+        subjects |= {name: attributes.at[name, "subject"] for name in labels if name in attributes.index}
+        return cls(root, labels, subjects, attributes)
+
+    @property
+    def videos(self) -> list[str]:
+        """The names, sorted."""
+        return list(self.labels)
+
+    def video_path(self, name: str) -> Path:
+        """The video file of ``name``, in ``root`` or in a folder of it such as ``videos`` or ``batch1``.
+
+        Raises :class:`~affkit.errors.UserError` if there is none.
+        """
+        folders = [path for path in sorted(self.root.iterdir()) if path.is_dir()]
+        folders = [path for path in folders if path.name.lower().startswith(("video", "batch"))]
+        for folder in (*folders, self.root):
+            path = find_video(folder, name)
+            if path:
+                return path
+        raise UserError(self.root, f"no video of {name} in it", "copy the videos into its folder 'videos'")
+
+
+def part_names(corpus: Corpus, part: str) -> list[str]:
+    """The names of ``corpus`` in one of :data:`PARTS`."""
+    return [name for name, labels in corpus.labels.items() if labelled_frames(labels, part).any()]
+
+
+def labelled_frames(labels: Labels, part: str) -> np.ndarray:
+    """``(T,)`` bool: the frames with a label of one of :data:`PARTS`; for action units, with one at least."""
+    masks = {"au": labels.has_action_units.any(axis=1), "expr": labels.has_expression, "va": labels.has_va}
+    return masks[part]
+
+
+def read_subjects(path: str | Path) -> pd.DataFrame:
+    """The rows of a ``subjects.csv``, all text, by name: the video, and ``_left`` or ``_right`` if given.
+
+    Raises :class:`~affkit.errors.UserError` if a column is missing, or a subject, or a name comes twice.
+    """
+    header, body = split_header(path, read_text(path))
+    if not {"video", "subject"} <= set(header) or len(set(header)) != len(header):
+        raise wrong_header(path, header, "'video,subject', with person where a video has two")
+    rows = parse_cells(path, body, header, first_line=2, text_columns=header)
+    refuse(path, (rows["subject"] == "").to_numpy(), 2, "the subject", rows["subject"], "name the subject")
+    names = rows["video"].str.replace(r"\.(mp4|avi|mov|webm|mkv)$", "", case=False, regex=True)
+    if "person" in header:
+        names = names.where(rows["person"] == "", names + "_" + rows["person"])
+    refuse(path, names.duplicated().to_numpy(), 2, "a person listed before", names, "keep one line for each")
+    return rows.set_index(names.rename("name"))

@@ -1,0 +1,304 @@
+"""Checking partitions: is any subject, or any video, in more than one set?
+
+Any partition can be checked, whoever made it: our own files, a table of videos and sets, or a folder in a
+layout of Aff-Wild2, where each task has sets of its own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.corpus.corpus import SUBJECTS_FILE, read_subjects
+from affkit.corpus.partition import Partition, read_partition
+from affkit.errors import UserError
+from affkit.labelfiles.csv_text import parse_cells, read_text, refuse, split_header, wrong_header
+from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_layout, video_of
+from affkit.labelfiles.tables import read_mtl
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A subject or a video that is in more than one set.
+
+    Attributes
+    ----------
+    kind:
+        ``"subject"`` or ``"video"``.
+    who:
+        The subject, or the name of the video.
+    sets:
+        Set to the names in it, sorted.
+    frames:
+        For a video: how many frames of one name are in several sets at once. Zero means that the sets have
+        other frames or other people of the video, which is a leak all the same.
+
+    >>> print(Leak("subject", "s1", {"train": ("a", "b"), "test": ("c",)}))
+    subject s1: train (a, b), test (c)
+    """
+
+    kind: str
+    who: str
+    sets: Mapping[str, tuple[str, ...]]
+    frames: int = 0
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{subset} ({', '.join(names)})" for subset, names in self.sets.items())
+        return f"{self.kind} {self.who}: {where}" + (f"; {self.frames} frames in both" if self.frames else "")
+
+
+def leaks(partition: Partition, subjects: Mapping[str, str] | None = None) -> list[Leak]:
+    """All subjects and all videos that are in more than one set; an empty list is a proof that none is.
+
+    Parameters
+    ----------
+    partition:
+        What is in which set.
+    subjects:
+        Name to subject, for those that are known; what ``partition`` itself says if not given. Without any,
+        only videos are looked at. ``clip_left`` and ``clip_right`` are one video, and so is ``clip``.
+    """
+    subjects = partition.subjects if subjects is None else subjects
+    names = {name for own in partition.sets.values() for name in own}
+    videos = {name: {video_of(name)[0]} for name in names}
+    found = []
+    for kind, key in (("subject", people(names, subjects)), ("video", videos)):
+        places: dict[str, dict[str, list[str]]] = {}
+        for subset, own in partition.sets.items():
+            for name in sorted(own):
+                for who in key[name]:
+                    places.setdefault(who, {}).setdefault(subset, []).append(name)
+        for who, sets in sorted(places.items()):
+            if len(sets) > 1:
+                frames = _shared_frames(partition, sets) if kind == "video" else 0
+                cells = {subset: tuple(own) for subset, own in sets.items()}
+                found.append(Leak(kind, who, cells, frames))
+    return found
+
+
+def people(names: Iterable[str], subjects: Mapping[str, str]) -> dict[str, set[str]]:
+    """Name to its subject, or, where that is not known, to all known subjects of its video.
+
+    >>> people(["a", "b_left"], {"a_left": "s1", "a_right": "s2", "b_left": "s3", "b_right": "s1"})["b_left"]
+    {'s3'}
+    """
+    by_video: dict[str, set[str]] = {}
+    for name, who in subjects.items():
+        by_video.setdefault(video_of(name)[0], set()).add(who)
+    return {
+        name: {subjects[name]} if name in subjects else by_video.get(video_of(name)[0], set())
+        for name in names
+    }
+
+
+def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> int:
+    """How many frames of these names are in more than one set, as far as the partition says which are."""
+    shared = 0
+    for name in {name for own in sets.values() for name in own}:
+        own = [subset for subset in sets if partition.sets[subset].get(name) is not None]
+        frames = np.concatenate([np.arange(0), *(partition.frames(subset, name) for subset in own)])
+        shared += int((np.unique(frames, return_counts=True)[1] > 1).sum())
+    return shared
+
+
+def across_tasks(
+    partitions: Mapping[str, Partition], subjects: Mapping[str, str] | None = None
+) -> list[Leak]:
+    """What is in one set of one task and in another set of another, but in one set within each task.
+
+    In Aff-Wild2 the sets differ between tasks. That does no harm to somebody who learns one task, but it
+    does to somebody who learns several at once. The sets of these leaks are called ``task/set``.
+    """
+    merged: dict[str, dict[str, None]] = {}
+    known = dict(subjects or {})
+    for partition in partitions.values():
+        for subset, names in partition.sets.items():
+            merged.setdefault(subset, {}).update(dict.fromkeys(names))
+    inside = {(leak.kind, leak.who) for one in partitions.values() for leak in leaks(one, known)}
+    found = []
+    for leak in leaks(Partition(merged), known):
+        if (leak.kind, leak.who) not in inside:
+            places = {
+                f"{task}/{subset}": tuple(name for name in leak.sets[subset] if name in own)
+                for task, partition in partitions.items()
+                for subset, own in partition.sets.items()
+                if subset in leak.sets
+            }
+            found.append(Leak(leak.kind, leak.who, {place: own for place, own in places.items() if own}))
+    return found
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    partitions:
+        Task to partition; a file that is for no task in particular has the task ``""``.
+    subjects:
+        Name to subject, for the names whose subject is known.
+    leaks:
+        Task to leaks inside its own sets.
+    across:
+        Leaks between the sets of different tasks.
+    """
+
+    partitions: Mapping[str, Partition]
+    subjects: Mapping[str, str]
+    leaks: Mapping[str, list[Leak]]
+    across: list[Leak]
+
+    def culprits(self, across: bool = False) -> list[str]:
+        """A line for each leak; with ``across`` also for those between tasks. No line: the check passed."""
+        several = len(self.partitions) > 1
+        lines = [
+            f"{task}: {leak}" if several else str(leak) for task in self.leaks for leak in self.leaks[task]
+        ]
+        return lines + ([f"across tasks: {leak}" for leak in self.across] if across else [])
+
+    def summary(self) -> str:
+        """One line for a partition that passed: what was looked at, and what could not be."""
+        names = {name for one in self.partitions.values() for own in one.sets.values() for name in own}
+        sets = ", ".join(dict.fromkeys(subset for one in self.partitions.values() for subset in one.sets))
+        who = people(names, self.subjects)
+        unknown = sum(not some for some in who.values())
+        known = len(set().union(*who.values()))
+        line = f"no subject is in two sets: {known} subjects, " if known else "no video is in two sets: "
+        line += f"{len({video_of(name)[0] for name in names})} videos in {sets}"
+        if len(self.partitions) > 1:
+            line += f", within each of {', '.join(self.partitions)}"
+        if not known:
+            line += "; who is in them is not known, so only videos were checked"
+        elif unknown:
+            line += f"; for {unknown} names the subject is not known, there only videos were checked"
+        return line
+
+    def note(self) -> str:
+        """One line about what is in different sets in different tasks, or nothing."""
+        if not self.across:
+            return ""
+        return (
+            f"note: {len(self.across)} subjects or videos are in one set of one task and in another set of "
+            "another; do not learn these tasks together (--across-tasks lists them and fails)"
+        )
+
+
+def check(path: str | Path, data: str | Path | None = None) -> Report:
+    """Look for leaks in a partition that is a file or a folder.
+
+    Parameters
+    ----------
+    path:
+        A file of :func:`~affkit.corpus.partition.write_partition`; a CSV file with the columns ``video`` and
+        ``set`` or ``split``, and perhaps ``person`` (``left`` or ``right``) and ``subject``; or a folder
+        with the annotations of a year, see :func:`~affkit.labelfiles.layouts.find_layout`.
+    data:
+        A corpus with ``subjects.csv``; what it says of a name counts more than what ``path`` says. A folder
+        ``path`` may have that file, too.
+
+    Raises
+    ------
+    UserError
+        If something cannot be read, or a folder has labels for one set only.
+    """
+    path = Path(path)
+    if path.is_dir():
+        partitions = read_folder(path)
+    else:
+        partition = read_table(path) if path.suffix.lower() == ".csv" else read_partition(path)
+        partitions = {partition.task: partition}
+    subjects = {name: who for one in partitions.values() for name, who in one.subjects.items()}
+    if data is not None and not (Path(data) / SUBJECTS_FILE).is_file():
+        raise UserError(data, f"has no {SUBJECTS_FILE}", "leave --data out to check videos only")
+    for root in [path] + ([] if data is None else [Path(data)]):
+        if (root / SUBJECTS_FILE).is_file():
+            subjects |= read_subjects(root / SUBJECTS_FILE)["subject"].to_dict()
+    inside = {task: leaks(one, subjects) for task, one in partitions.items()}
+    return Report(partitions, subjects, inside, across_tasks(partitions, subjects))
+
+
+def read_table(path: str | Path) -> Partition:
+    """A partition from a CSV file: a line for each video, or for each person of it, see :func:`check`.
+
+    Raises
+    ------
+    UserError
+        If a column or a cell is missing, or a name has two subjects.
+    """
+    header, body = split_header(path, read_text(path))
+    subset = next((name for name in ("set", "split") if name in header), None)
+    if subset is None or "video" not in header or len(set(header)) != len(header):
+        raise wrong_header(path, header, "'video,set', with person and subject if they are known")
+    rows = parse_cells(path, body, header, first_line=2, text_columns=header)
+    for column in ("video", subset):
+        empty = (rows[column] == "").to_numpy()
+        refuse(path, empty, 2, f"the {column}", rows[column], "fill in the cell")
+    names = rows["video"].map(_without_suffix)
+    if "person" in header:
+        names = names.where(rows["person"] == "", names + "_" + rows["person"])
+    sets = {each: dict.fromkeys(names[rows[subset] == each]) for each in rows[subset].unique()}
+    if "subject" not in header:
+        return Partition(sets)
+    known = pd.DataFrame({"name": names, "subject": rows["subject"]})[rows["subject"] != ""]
+    first = known.groupby("name")["subject"].transform("first").reindex(rows.index, fill_value="")
+    other = ((rows["subject"] != "") & (rows["subject"] != first)).to_numpy()
+    refuse(path, other, 2, "another subject than above", rows["subject"], "give each name one subject")
+    return Partition(sets, known.drop_duplicates("name").set_index("name")["subject"].to_dict())
+
+
+def _without_suffix(video: str) -> str:
+    path = Path(video)
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else video
+
+
+def read_folder(root: str | Path) -> dict[str, Partition]:
+    """The partitions of each task of a folder of annotations; which frames are labelled is not read.
+
+    Raises
+    ------
+    UserError
+        If there are no annotations in it, or of one set only.
+    """
+    layout = find_layout(root)
+    names = {key: _set_names(path) for key, path in layout.sets.items()}
+    partitions = task_partitions(names, layout.test_lists)
+    if all(len(own.sets) < 2 for own in partitions.values()):
+        only = ", ".join(sorted({subset for own in partitions.values() for subset in own.sets}))
+        raise UserError(layout.root, f"has only one set: {only}", "give a folder with two sets or more")
+    return partitions
+
+
+def task_partitions(
+    names: Mapping[tuple[str, str], Iterable[str]], test_lists: Mapping[str, Iterable[str]]
+) -> dict[str, Partition]:
+    """The partition of each task, from the names in each ``(task, set)`` and in the lists of test videos."""
+    sets: dict[str, dict[str, dict[str, None]]] = {}
+    for (task, subset), own in sorted(names.items()):
+        sets.setdefault(task, {})[subset] = dict.fromkeys(own)
+    for listed, own in test_lists.items():
+        if (task := task_of_list(listed)) in sets:
+            sets[task].setdefault("test", dict.fromkeys(own))
+    return {task: Partition(own, task=task) for task, own in sets.items()}
+
+
+def task_of_list(listed: str) -> str | None:
+    """The task of a list of test videos, whose name differs from year to year.
+
+    Those of the third and fourth challenge are named in av-savchenko/face-emotion-recognition, ``src/ABAW``.
+
+    >>> [task_of_list(name) for name in ("VA", "Valence_Arousal_Estimation_Challenge", "MTL_Challenge")]
+    ['va', 'va', 'mtl']
+    """
+    starts = {"va": "va", "expr": "expr", "au": "au", "action": "au", "mtl": "mtl", "multi": "mtl"}
+    return next((task for start, task in starts.items() if listed.lower().startswith(start)), None)
+
+
+def _set_names(path: Path) -> list[str]:
+    """The names in one of the values of :attr:`~affkit.labelfiles.layouts.Layout.sets`."""
+    if path.is_file():
+        return list(read_mtl(path))
+    folder = path / "valence" if (path / "valence").is_dir() else path
+    return sorted(file.stem for file in folder.glob("[!.]*.txt"))

@@ -1,0 +1,247 @@
+"""Partitions: which frames of which videos are for training, which for validation and which for the test.
+
+A partition is a file that people can read: a name, and ranges of frames, in each set. Names are those of
+:class:`~affkit.corpus.corpus.Corpus`, so ``clip_left`` and ``clip_right`` are two people in one video. How a
+partition is made is in ``split_by_subject``, how one is checked in :mod:`affkit.corpus.leakage`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.errors import UserError
+from affkit.files import refuse_existing, write_beside
+from affkit.labelfiles.csv_text import quote, read_text
+from affkit.labelfiles.layouts import video_of
+from affkit.labelfiles.run_lengths import constant_stretches
+from affkit.labelfiles.tables import MOST_FRAMES
+
+SETS = ("train", "validation", "test")
+"""The sets of the paper (Section II.D); a partition from elsewhere may have others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """Names and their frames by set.
+
+    Attributes
+    ----------
+    sets:
+        Set to name to ``(R, 2)`` int64: first and last frame of each range, 1-based and inclusive, in
+        order. ``None`` instead of ranges stands for all frames of that name.
+    subjects:
+        Name to subject, for the names whose subject is known.
+    task:
+        What the frames were chosen for: ``"au"``, ``"expr"``, ``"va"``, or ``""`` where that is not known.
+    seed:
+        What it was drawn with, or ``None``.
+
+    >>> partition = Partition({"train": {"clip": np.array([[1, 3], [8, 8]])}})
+    >>> partition.frames("train", "clip")
+    array([1, 2, 3, 8])
+    """
+
+    sets: Mapping[str, Mapping[str, np.ndarray | None]]
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
+    seed: int | None = None
+
+    def frames(self, subset: str, name: str) -> np.ndarray:
+        """The frames of ``name`` in ``subset``, ``(T,)`` int64, 1-based and rising.
+
+        Raises
+        ------
+        ValueError
+            If the partition does not say which frames there are, only that all of them count.
+        """
+        ranges = self.sets[subset][name]
+        if ranges is None:
+            raise ValueError(f"all frames of {name} are in {subset}; how many there are is not known")
+        return np.concatenate([np.arange(0), *(np.arange(first, last + 1) for first, last in ranges)])
+
+    def whole(self) -> "Partition":
+        """The same names with all their frames, also those that were not chosen for the task.
+
+        Raises
+        ------
+        UserError
+            If a name is in two sets: its frames would be in both.
+        """
+        names = [name for own in self.sets.values() for name in own]
+        if twice := sorted(name for name, number in Counter(names).items() if number > 1):
+            mend = "use the frames it lists, or divide by subject with `affkit split`"
+            raise UserError("the partition", f"has frames of {twice[0]} in two sets", mend)
+        sets = {subset: dict.fromkeys(own) for subset, own in self.sets.items()}
+        return Partition(sets, self.subjects, self.task, self.seed)
+
+    def rows(self, index: pd.DataFrame) -> dict[str, np.ndarray]:
+        """The rows of a store in each set, ``(N,)`` int64, rising.
+
+        Parameters
+        ----------
+        index:
+            :attr:`affkit.store.Store.index` of a store made with labels: its column ``subject`` says
+            which of two people in a video is which.
+
+        Raises
+        ------
+        UserError
+            If the store was made without labels, or nothing of the partition is in it.
+        """
+        if "subject" not in index:
+            problem = "does not say who is in its videos"
+            raise UserError("the store", problem, "make it with `affkit faces --labels`")
+        table = index[["video", "subject", "frame"]].astype({"video": str})
+        table = table.assign(row=np.arange(len(index)))
+        videos = set(table["video"])
+        people = dict(list(table.groupby(["video", "subject"], observed=True)))
+        rows = {subset: [np.arange(0)] for subset in self.sets}
+        for subset, names in self.sets.items():
+            for name, ranges in names.items():
+                video = name if name in videos else video_of(name)[0]
+                for who in {self.subjects.get(name), name}:  # a store made without subjects.csv has the name
+                    own = people.get((video, who), table[:0])
+                    wanted = slice(None) if ranges is None else own["frame"].isin(self.frames(subset, name))
+                    rows[subset].append(own["row"][wanted].to_numpy())
+        found = {subset: np.sort(np.concatenate(parts)) for subset, parts in rows.items()}
+        if not any(len(part) for part in found.values()):
+            mend = "compare the names of videos and subjects in both"
+            raise UserError("the store", "holds no frame of this partition", mend)
+        return found
+
+
+def frame_ranges(frames: np.ndarray) -> np.ndarray:
+    """Rising frame numbers as ranges, ``(R, 2)`` int64: first and last of each.
+
+    >>> frame_ranges(np.array([1, 2, 3, 8])).tolist()
+    [[1, 3], [8, 8]]
+    """
+    frames = np.asarray(frames, dtype=np.int64)
+    # while frames follow each other, number and place differ by the same
+    starts, stops = constant_stretches(frames - np.arange(len(frames))).T
+    return np.stack([frames[starts], frames[stops - 1]], axis=1)
+
+
+def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
+    """The same frames dealt to sets of the same sizes at random, whoever is in them.
+
+    This is the careless way. Neighbouring frames of one clip are nearly the same picture, so with it a
+    network is tested on what it was trained on, and its results are too good. It is here to show by how
+    much.
+    """
+    cells = [
+        (name, subset, partition.frames(subset, name))
+        for subset, names in partition.sets.items()
+        for name in names
+    ]
+    table = pd.DataFrame(
+        {
+            "name": np.repeat([name for name, _, _ in cells], [len(frames) for *_, frames in cells]),
+            "set": np.repeat([subset for _, subset, _ in cells], [len(frames) for *_, frames in cells]),
+            "frame": np.concatenate([np.arange(0), *(frames for *_, frames in cells)]),
+        }
+    )
+    table["set"] = np.random.default_rng(seed).permutation(table["set"].to_numpy())
+    sets = {subset: {} for subset in partition.sets}
+    for (subset, name), rows in table.groupby(["set", "name"]):
+        sets[subset][name] = frame_ranges(np.sort(rows["frame"].to_numpy()))
+    return Partition(sets, partition.subjects, partition.task, seed)
+
+
+def write_partition(path: str | Path, partition: Partition, force: bool = False) -> None:
+    """Write a partition as JSON that people can read: names sorted, one name and its ranges a line.
+
+    The same partition always gives the same bytes.
+
+    Raises
+    ------
+    UserError
+        If the file exists, unless ``force``.
+    """
+    refuse_existing(path, force)
+    sets = {}
+    for subset, names in partition.sets.items():
+        cells = {name: None if names[name] is None else names[name].tolist() for name in sorted(names)}
+        sets[subset] = _json_object(cells, 3)
+    parts = {"task": json.dumps(partition.task), "seed": json.dumps(partition.seed)}
+    parts["sets"] = _lines(sets, 2)
+    parts["subjects"] = _json_object(dict(sorted(partition.subjects.items())), 2)
+    with write_beside(path) as part:
+        part.write_text(_lines(parts, 1) + "\n", encoding="utf-8", newline="\n")
+
+
+def _json_object(cells: Mapping[str, object], depth: int) -> str:
+    return _lines({key: json.dumps(value, ensure_ascii=False) for key, value in cells.items()}, depth)
+
+
+def _lines(cells: Mapping[str, str], depth: int) -> str:
+    """A JSON object with one line for each cell, whose value is JSON already."""
+    if not cells:
+        return "{}"
+    lines = (f"{' ' * depth}{json.dumps(key, ensure_ascii=False)}: {value}" for key, value in cells.items())
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * (depth - 1)}}}"
+
+
+def read_partition(path: str | Path) -> Partition:
+    """Read what :func:`write_partition` wrote, or a file written by hand in the same form.
+
+    Raises
+    ------
+    UserError
+        If the file is not JSON, or its sets, ranges or subjects are not as they must be.
+    """
+    try:
+        content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
+    except json.JSONDecodeError as error:
+        raise UserError(path, f"line {error.lineno}: is not JSON", "make it with `affkit split`") from error
+    except _RepeatedKey as error:
+        raise UserError(path, f"{quote(str(error))} comes twice", "leave it once in each set") from error
+    sets = content.get("sets") if isinstance(content, dict) else None
+    if not isinstance(sets, dict) or not sets or not all(isinstance(names, dict) for names in sets.values()):
+        problem = "has no 'sets' with the names in each of them"
+        raise UserError(path, problem, "make it with `affkit split`")
+    subjects = content.get("subjects", {})
+    if not isinstance(subjects, dict) or not all(isinstance(who, str) and who for who in subjects.values()):
+        raise UserError(path, "'subjects' does not give a name for each", 'write {"clip": "subject"}')
+    parsed = {
+        subset: {name: _ranges(path, subset, name, ranges) for name, ranges in names.items()}
+        for subset, names in sets.items()
+    }
+    return Partition(parsed, subjects, content.get("task", ""), content.get("seed"))
+
+
+class _RepeatedKey(Exception):
+    """A key that is twice in one JSON object; the second would silently take the place of the first."""
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    seen = {}
+    for key, value in pairs:
+        if key in seen:
+            raise _RepeatedKey(key)
+        seen[key] = value
+    return seen
+
+
+def _ranges(path: str | Path, subset: str, name: str, ranges: object) -> np.ndarray | None:
+    """The checked ranges of one name: whole numbers from 1, in order, none overlapping."""
+    if ranges is None:
+        return None
+    sound = isinstance(ranges, list) and all(
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(number) is int and number <= MOST_FRAMES for number in pair)
+        for pair in ranges
+    )
+    numbers = np.array(ranges if sound else [], dtype=np.int64).reshape(-1, 2)
+    edges = numbers.ravel()
+    rising = (np.diff(edges) >= (np.arange(1, len(edges)) % 2 == 0)).all()  # a range may be one frame
+    if not sound or not rising or (edges < 1).any():
+        problem = f"the frames of {quote(name)} in {subset} are not ranges in order"
+        raise UserError(path, problem, "write [[first, last], ...], counted from 1")
+    return numbers

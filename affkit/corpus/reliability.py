@@ -1,0 +1,378 @@
+"""How far annotators agree: percent agreement, kappa, alpha, and concordance of ratings.
+
+Percent agreement says little where a tag is rare: two coders who never mark AU20 agree in all frames. The
+other measures ask how far agreement goes beyond chance, or beyond how much ratings vary anyway. Where there
+is nothing to go beyond, because all ratings are the same, they are 0/0: here NaN, never 1.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from affkit.corpus.agreement import TASKS, Ratings, decide, gather
+from affkit.labels import Labels
+
+ALL = "all"
+"""The tag of rows about all action units, or all expressions, together."""
+
+SUMMARY = {
+    "frames": ("frames", "kept", "all present", "all absent", "disagreed", "not labelled by all"),
+    "agreement": (
+        "annotators",
+        "percent agreement",
+        "mean Cohen's kappa",
+        "Fleiss' kappa",
+        "mean CCC",
+        "mean Pearson",
+        "Krippendorff's alpha",
+    ),
+    "chosen for the same frame": ("confused",),
+    "lags": ("lag",),
+}
+"""The tables of :func:`summary` for a task, each with its statistics; those of pairs are in none."""
+
+_COLUMNS = ["task", "tag", "statistic", "value"]
+
+
+def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
+    """Agreement of two annotators beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
+
+    p_o is the share of frames in which both say the same, p_e the share to expect if each of them dealt out
+    the same number of each class at random.
+
+    Parameters
+    ----------
+    first, second:
+        ``(N,)`` class numbers, 0 or more, of the same frames.
+
+    Returns
+    -------
+    float
+        1 for full agreement, 0 for that of chance, at least -1. NaN without frames, or if both say one
+        and the same class everywhere.
+
+    >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
+    0.5
+    """
+    classes = int(max(np.max(first, initial=0), np.max(second, initial=0))) + 1
+    pairs = np.asarray(first, np.int64) * classes + second
+    table = np.bincount(pairs, minlength=classes**2).reshape(classes, classes) / max(len(pairs), 1)
+    observed, by_chance = np.trace(table), table.sum(axis=0) @ table.sum(axis=1)
+    return _ratio(observed - by_chance, 1 - by_chance) if len(pairs) else float("nan")
+
+
+def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """How often each two classes meet in a frame, ``(C, C)``, symmetric (Krippendorff 2011).
+
+    In a frame with m ratings every ordered pair of ratings of different annotators counts 1 / (m - 1), so
+    the frame counts m in all. A frame with one rating or none cannot tell anything about agreement and
+    counts nothing. The sum of a row is how often the class was given.
+
+    Parameters
+    ----------
+    values:
+        ``(K, N)`` class numbers, 0 or more.
+    present:
+        ``(K, N)`` bool, false where an annotator gave none.
+
+    >>> coincidences(np.array([[0, 1, 1], [0, 1, 0]]), np.ones((2, 3), bool))
+    array([[2., 1.],
+           [1., 2.]])
+    """
+    classes = int(np.max(values, initial=0, where=present)) + 1
+    weight = 1 / np.maximum(present.sum(axis=0) - 1, 1)
+    table = np.zeros(classes**2)
+    for i, j in combinations(range(len(values)), 2):
+        both = present[i] & present[j]
+        pairs = values[i, both].astype(np.int64) * classes + values[j, both]
+        table += np.bincount(pairs, weights=weight[both], minlength=classes**2)
+    table = table.reshape(classes, classes)
+    return table + table.T
+
+
+def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
+    """Agreement of several annotators beyond chance (Fleiss 1971), in the frames that all labelled.
+
+    Two ratings of a frame are the same with probability p_o; two ratings of any frames with p_e. These come
+    from :func:`coincidences`: its diagonal, and its sums of rows. Parameters as there. NaN without
+    such frames, or if all ratings are the same.
+    """
+    by_all = present.all(axis=0)
+    table = coincidences(values[:, by_all], present[:, by_all])
+    if not table.any():
+        return float("nan")
+    table = table / table.sum()
+    by_chance = (table.sum(axis=0) ** 2).sum()
+    return _ratio(np.trace(table) - by_chance, 1 - by_chance)
+
+
+def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "nominal") -> float:
+    """1 minus the disagreement within frames over that to expect by chance: alpha = 1 - D_o / D_e.
+
+    For classes (``nominal``) two ratings disagree by 1 or not at all, and both sums come from
+    :func:`coincidences`. For numbers (``interval``) they disagree by the square of their difference. Over
+    all pairs of m numbers such squares add up to 2 m times the squared deviations from their mean, so
+    alpha compares the variance within frames with the variance of all ratings, and needs no table.
+    (Krippendorff 2011, Computing Krippendorff's alpha-reliability; 2018, Content Analysis, chapter 12.)
+
+    Parameters
+    ----------
+    values:
+        ``(K, N)``; class numbers 0 or more if ``nominal``.
+    present:
+        ``(K, N)`` bool, false where an annotator gave none. Frames with fewer than two ratings do not count.
+    level:
+        ``"nominal"`` or ``"interval"``.
+
+    Returns
+    -------
+    float
+        1 for full agreement, 0 for that of chance. NaN if no frame has two ratings, or all are the same.
+
+    >>> yes = np.ones((2, 4), bool)
+    >>> round(krippendorff_alpha(np.array([[0, 0, 1, 1], [0, 0, 0, 1]]), yes), 3)
+    0.533
+    >>> round(krippendorff_alpha(np.array([[0, 1, 2, 3], [0, 1, 2, 4]]), yes, "interval"), 3)
+    0.937
+    """
+    if level == "nominal":
+        table = coincidences(values, present)
+        given = table.sum(axis=0)
+        total = given.sum()
+        observed = total - np.trace(table)
+        expected = (total**2 - (given**2).sum()) / (total - 1) if total else 0
+    elif level == "interval":
+        ratings = present.sum(axis=0)  # (N,)
+        values, present, ratings = (array[..., ratings > 1] for array in (values, present, ratings))
+        numbers, total = _from_the_first(values, present), ratings.sum()
+        within = np.square(numbers - numbers.sum(axis=0) / ratings).sum(axis=0, where=present)
+        observed = (within * ratings / (ratings - 1)).sum()
+        around = np.square(numbers - numbers.sum() / max(total, 1)).sum(where=present)
+        expected = around * total / (total - 1) if total else 0
+    else:
+        raise ValueError(f"no level {level!r}: choose nominal or interval")
+    return 1 - _ratio(observed, expected)
+
+
+def ccc(x: np.ndarray, y: np.ndarray) -> float:
+    """Concordance correlation coefficient (Eq. 5) of two raters; NaN if both say one and the same number."""
+    from_x, from_y = _deviations(x), _deviations(y)
+    gap = np.mean(np.subtract(x, y, dtype=np.float64)) if len(from_x) else 0
+    return _ratio(2 * from_x @ from_y, from_x @ from_x + from_y @ from_y + len(from_x) * gap**2)
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's correlation of two raters; NaN if one of them never moves."""
+    from_x, from_y = _deviations(x), _deviations(y)
+    return _ratio(from_x @ from_y, np.linalg.norm(from_x) * np.linalg.norm(from_y))
+
+
+def _deviations(numbers: np.ndarray) -> np.ndarray:
+    """Deviations from the mean; exactly 0 if all numbers are the same."""
+    numbers = _from_the_first(np.asarray(numbers))
+    return numbers - numbers.mean() if len(numbers) else numbers
+
+
+def _from_the_first(numbers: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
+    """Numbers counted from the first that is present, so equal ones are exactly 0; and 0 for the others."""
+    known = numbers.ravel() if present is None else numbers[present]
+    difference = numbers.astype(np.float64) - (known[0] if len(known) else 0)
+    return difference if present is None else np.where(present, difference, 0)
+
+
+def _ratio(part: float, whole: float) -> float:
+    """A quotient, NaN where it is 0/0."""
+    return float(part / whole) if whole > 0 else float("nan")
+
+
+def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool = False) -> pd.DataFrame:
+    """All measures of agreement, for each tag and for all tags of a task together.
+
+    An expression is compared with the rest, "this or another", and all of them as one choice out of
+    several. Percent agreement (0 to 100) and Fleiss' kappa are about the frames that all annotators of the
+    task labelled; Cohen's kappa, CCC and Pearson about those that a pair labelled, and their means are over
+    the pairs; alpha about those that at least two labelled.
+
+    Parameters
+    ----------
+    annotators:
+        Annotator to video name to labels, as :func:`~affkit.corpus.agreement.read_annotators` returns them.
+    progress:
+        Whether to show a progress bar when it takes more than two seconds.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns ``task``, ``tag``, ``statistic`` and ``value``, a row for each number; that of a pair of
+        annotators has them in ``statistic``: ``Cohen's kappa, A1 and A2``. :func:`summary` is for people.
+    """
+    rows = []
+    for task in TASKS:
+        ratings = gather(annotators, task)
+        if len(ratings.annotators) < 2:
+            continue
+        tags = _tags(ratings, task, annotators)
+        for tag, values, present in tqdm(tags, desc=task, unit="tag", delay=2, disable=not progress):
+            found = _of_numbers if task == "valence-arousal" else _of_classes
+            rows.append((task, tag, "annotators", len(values)))
+            rows += [(task, tag, *row) for row in found(values, present, ratings.annotators)]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
+
+
+def _tags(
+    ratings: Ratings, task: str, annotators: Mapping[str, Mapping[str, Labels]]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Each tag with its values and mask, ``(K, N)``; last, all tags of the task together."""
+    values, present = ratings.values, ratings.present
+    if task == "expressions":
+        for index, name in enumerate(_expressions(annotators)):
+            yield name, (values[:, :, 0] == index).view(np.int8), present[:, :, 0]
+    else:
+        for column, name in enumerate(ratings.columns):
+            yield name, values[:, :, column], present[:, :, column]
+    if task != "valence-arousal":
+        yield ALL, values.reshape(len(values), -1), present.reshape(len(values), -1)
+
+
+def _expressions(annotators: Mapping[str, Mapping[str, Labels]]) -> tuple[str, ...]:
+    return next(one for labels in annotators.values() for one in labels.values()).expression_names
+
+
+def _of_classes(
+    values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
+    by_all = present.all(axis=0)
+    same = (values == values[0]).all(axis=0)
+    yield "percent agreement", 100 * _ratio((same & by_all).sum(), by_all.sum())
+    yield from _pairs("Cohen's kappa", cohen_kappa, values, present, names)
+    yield "Fleiss' kappa", fleiss_kappa(values, present)
+    yield "Krippendorff's alpha", krippendorff_alpha(values, present)
+
+
+def _of_numbers(
+    values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
+    yield from _pairs("CCC", ccc, values, present, names)
+    yield from _pairs("Pearson", pearson, values, present, names)
+    yield "Krippendorff's alpha", krippendorff_alpha(values, present, "interval")
+
+
+def _pairs(
+    name: str, measure: Callable, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
+    """A measure of two for every pair, then the mean over the pairs for which it is defined."""
+    found = []
+    for i, j in combinations(range(len(values)), 2):
+        both = present[i] & present[j]
+        found.append(measure(values[i, both], values[j, both]))
+        yield f"{name}, {names[i]} and {names[j]}", found[-1]
+    defined = [value for value in found if not np.isnan(value)]
+    yield f"mean {name}", float(np.mean(defined)) if defined else float("nan")
+
+
+def kept_frames(
+    annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
+) -> pd.DataFrame:
+    """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why it drops the others.
+
+    ``frames`` are those of the videos that the annotators of the task worked on. Each is in one of
+    ``all present`` (all say that the tag is there), ``all absent``, ``disagreed`` and
+    ``not labelled by all``. Of all expressions together some expression is always there; with all action
+    units together a frame counts once for each unit. ``kept`` depends on the rule. Rows such as
+    ``Anger / Sadness`` say in how many frames one annotator chose this and another that, most frequent
+    first.
+
+    Parameters as in :func:`~affkit.corpus.agreement.agree`; the columns are those of :func:`reliability`.
+    """
+    rows = []
+    for task in TASKS:
+        ratings = gather(annotators, task)
+        if len(ratings.annotators) < 2:
+            continue
+        if task == "valence-arousal":
+            by_all = ratings.present.all(axis=(0, 2))
+            counts = {"frames": by_all.size, "kept": by_all.sum(), "not labelled by all": (~by_all).sum()}
+            rows += [(task, ALL, *item) for item in counts.items()]
+            continue
+        agreed, kept = decide(ratings, keep, disagreed if task == "action units" else "unknown")
+        result = replace(ratings, values=agreed[None], present=kept[None])
+        for (tag, values, present), (_, value, known) in zip(
+            _tags(ratings, task, annotators), _tags(result, task, annotators), strict=True
+        ):
+            several = task == "expressions" and tag == ALL
+            if task == "expressions" and tag != ALL:
+                known = known & (value == 1)
+            rows += [(task, tag, "frames", values.shape[1]), (task, tag, "kept", known.sum())]
+            rows += [(task, tag, *row) for row in _reasons(values, present, several)]
+        if task == "expressions":
+            rows += [(task, *row) for row in _confused(ratings, _expressions(annotators))]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
+
+
+def _reasons(values: np.ndarray, present: np.ndarray, several: bool) -> Iterator[tuple[str, int]]:
+    """Frames by what the annotators said, ``(K, N)``; one of ``several`` classes, or present and absent."""
+    by_all = present.all(axis=0)
+    same = by_all & (values == values[0]).all(axis=0)
+    active = several | (values[0] == 1)
+    yield "all present", (same & active).sum()
+    yield "all absent", (same & ~active).sum()
+    yield "disagreed", (by_all & ~same).sum()
+    yield "not labelled by all", (~by_all).sum()
+
+
+def _confused(ratings: Ratings, names: tuple[str, ...]) -> list[tuple[str, str, int]]:
+    """Pairs of expressions that were chosen for the same frame, and in how many frames."""
+    values, present = ratings.values[:, :, 0], ratings.present[:, :, 0]
+    chosen = [((values == index) & present).any(axis=0) for index in range(len(names))]  # C of (N,)
+    rows = [
+        (f"{names[i]} / {names[j]}", "confused", int((chosen[i] & chosen[j]).sum()))
+        for i, j in combinations(range(len(names)), 2)
+    ]
+    return sorted((row for row in rows if row[2]), key=lambda row: -row[2])
+
+
+def agreement_table(
+    annotators: Mapping[str, Mapping[str, Labels]],
+    keep: str = "all",
+    disagreed: str = "unknown",
+    lags: Mapping[str, int] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """:func:`kept_frames`, :func:`reliability` and a row for the ``lag`` of each rater, in one table."""
+    rows = [("valence-arousal", name, "lag", float(lag)) for name, lag in (lags or {}).items()]
+    parts = [kept_frames(annotators, keep, disagreed), reliability(annotators, progress)]
+    return pd.concat([*parts, pd.DataFrame(rows, columns=_COLUMNS)] if rows else parts, ignore_index=True)
+
+
+def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables to read, by a heading such as ``action units: frames``: a row for each tag.
+
+    ``table`` is what :func:`kept_frames`, :func:`reliability` or :func:`agreement_table` return. The
+    columns are those of :data:`SUMMARY`; numbers of pairs of annotators are left out. Counts are integers.
+    """
+    tables = {}
+    for task in table["task"].unique():
+        for heading, statistics in SUMMARY.items():
+            chosen = table[(table["task"] == task) & table["statistic"].isin(statistics)]
+            if chosen.empty:
+                continue
+            wide = chosen.pivot(index="tag", columns="statistic", values="value")
+            wide = wide.loc[chosen["tag"].unique(), [name for name in statistics if name in wide]]
+            whole = [name for name in wide if heading != "agreement" or name == "annotators"]
+            tables[f"{task}: {heading}"] = wide.astype(dict.fromkeys(whole, "Int64"))
+    return tables
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """The tables of :func:`summary` as plain text; a dash where a measure is not defined."""
+    blocks = []
+    for heading, wide in summary(table).items():
+        wide = wide.rename_axis(index=None, columns=None)
+        digits = {name: 1 if name == "percent agreement" else 3 for name in wide}
+        formats = {name: f"{{:,.{digits[name]}f}}".format for name in wide if wide[name].dtype == float}
+        blocks.append(f"{heading}\n{wide.to_string(na_rep='-', formatters=formats)}")
+    return "\n\n".join(blocks)

@@ -1,0 +1,295 @@
+"""What is in a corpus: the numbers of the paper's Section II, for any corpus, beside the paper's own.
+
+Two things are counted, and they differ where two people share a video. *Frames of a video* are pictures:
+they are what Tables I and IV speak of. *Labelled frames* are counted once for each person in them: they are
+what Table III and the figures speak of, as labels belong to a person.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from affkit.corpus.corpus import Corpus, part_names
+from affkit.errors import UserError
+from affkit.labelfiles.layouts import video_of
+from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS
+from affkit.video.video import FPS, probe
+
+ALL_FRAMES = "all frames"
+ANY_UNIT, ANY_EXPRESSION = "at least one", "one of the seven"
+
+VA_BINS = 40  # a side; even, so that an edge lies at 0
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The rows of Tables I and IV; ``None`` or nothing stands for what is not known.
+
+    Attributes
+    ----------
+    frames, videos, subjects:
+        How many; a video with two people is one video, and its frames count once.
+    genders:
+        Gender to number of subjects, the most frequent first.
+    annotators:
+        How many people labelled.
+    seconds:
+        The shortest and the longest video.
+    formats:
+        Suffixes of the video files in capitals.
+    resolution:
+        Mean width and mean height of the videos in pixels.
+    missing:
+        Why the file of a video was not found, a line for each such video. Its length is then that of its
+        labels at 30 frames a second.
+    """
+
+    frames: int
+    videos: int
+    subjects: int
+    genders: Mapping[str, int] = field(default_factory=dict)
+    annotators: int | None = None
+    seconds: tuple[float, float] | None = None
+    formats: tuple[str, ...] = ()
+    resolution: tuple[float, float] | None = None
+    missing: tuple[str, ...] = ()
+
+    def rows(self) -> dict[str, str]:
+        """The attributes in words, under the paper's headings."""
+        genders = "; ".join(f"{number} {gender}" for gender, number in self.genders.items())
+        here = f" ({self.videos - len(self.missing)} of {self.videos} are here)" if self.missing else ""
+        return {
+            "No of frames": f"{self.frames:,}",
+            "No of videos": str(self.videos),
+            "No of subjects": f"{self.subjects} ({genders})" if genders else str(self.subjects),
+            "No of annotators": "not known" if self.annotators is None else str(self.annotators),
+            "Length of videos": " - ".join(map(_spoken, self.seconds)) if self.seconds else "not known",
+            "Video format": ", ".join(self.formats) + here if self.formats else "not known",
+            "Mean image resolution": "{:.0f} x {:.0f}".format(*self.resolution)
+            if self.resolution
+            else "not known",
+        }
+
+
+PAPER_ATTRIBUTES = {
+    "au": Attributes(234_000, 64, 64, {"male": 40, "female": 24}, 3, (3, 16 * 60 + 21), ("MP4",), (827, 516)),
+    "expr": Attributes(
+        288_000, 55, 56, {"male": 25, "female": 31}, 3, (4, 26 * 60 + 22), ("MP4",), (1297, 775)
+    ),
+    "va": Attributes(1_180_000, 298, 200, {"male": 130, "female": 70}, 8),
+}
+"""Table I, Table IV, and Section II.A of the paper."""
+
+PAPER_ACTION_UNITS = {
+    "AU1": 43_948,
+    "AU2": 25_312,
+    "AU4": 38_879,
+    "AU6": 48_185,
+    "AU12": 45_291,
+    "AU15": 7_023,
+    "AU20": 9_270,
+    "AU25": 17_741,
+    ANY_UNIT: 139_298,
+    ALL_FRAMES: 234_000,
+}
+"""Frames with each unit (Table III), with at least one of them, and all (Section II.B)."""
+
+PAPER_EXPRESSIONS = {ANY_EXPRESSION: 115_640, ALL_FRAMES: 288_000}
+"""Frames with one of the seven, and all (Section II.C); Figure 3 has no numbers for each."""
+
+PAPER_NOTES = (
+    "Frames of Aff-Wild: about 1,200,000 of 300 videos (abstract), 1,180,000 of 298 videos (Section II.A).",
+    "Length of Aff-Wild: over 60 hours (Section I), more than 30 hours (Section II.A); "
+    "1,180,000 frames at 30 a second are 11 hours.",
+    "The two parts agree: 234,000 frames at 30 a second are the 2 h 10 min of Section II.B, "
+    "288,000 are the 2 h 40 min of Section II.C.",
+    "Frames with several units: Table III sums to 235,649 in 139,298 frames with at least one, "
+    "1.7 units in each.",
+)
+"""What does not fit together in the paper's numbers, and what does."""
+
+
+def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
+    """Count what Tables I and IV count, in one of ``PARTS``.
+
+    Annotators are the folders in ``coders``, or in ``raters`` for valence and arousal. Genders are those
+    of ``subjects.csv``. Video files are opened for their length and size where they are there.
+    """
+    names = part_names(corpus, part)
+    rows: dict[Path | str, int] = {}  # file, or name of a video that is not there: frames
+    missing = {}
+    for name in names:
+        try:
+            video: Path | str = corpus.video_path(name)
+        except UserError as error:
+            video = video_of(name)[0]
+            missing[video] = str(error)
+        rows[video] = max(rows.get(video, 0), len(corpus.labels[name]))
+    found = tqdm(
+        sorted(rows.keys() - missing.keys()), desc="videos", unit="video", delay=2, disable=not progress
+    )
+    infos = {path: probe(path) for path in found}
+    seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
+    sizes = [(info.width, info.height) for info in infos.values()]
+    people = corpus.root / ("raters" if part == "va" else "coders")
+    return Attributes(
+        frames=sum(rows.values()),
+        videos=len(rows),
+        subjects=len({corpus.subjects[name] for name in names}),
+        genders=_genders(corpus, names),
+        annotators=sum(path.is_dir() for path in people.glob("[!.]*")) if people.is_dir() else None,
+        seconds=(min(seconds), max(seconds)) if seconds else None,
+        formats=tuple(sorted({path.suffix[1:].upper() for path in infos})),
+        resolution=tuple(np.mean(sizes, axis=0).tolist()) if sizes else None,
+        missing=tuple(missing.values()),
+    )
+
+
+def attributes(corpus: Corpus, part: str, progress: bool = False) -> pd.DataFrame:
+    """Table I (``part="au"``) or Table IV (``"expr"``), or the same of Section II.A (``"va"``), in words.
+
+    Columns ``corpus`` and ``paper``; the numbers themselves are :func:`measure`'s.
+    """
+    columns = {"corpus": measure(corpus, part, progress).rows(), "paper": PAPER_ATTRIBUTES[part].rows()}
+    return pd.DataFrame(columns)
+
+
+def action_unit_table(corpus: Corpus) -> pd.DataFrame:
+    """Table III: in how many frames each unit is active.
+
+    The rows are the paper's eight units, any others of the corpus, frames with at least one of the eight,
+    and all frames of the part. The columns: ``description``, ``frames``, ``share`` of all frames, 0 to 1,
+    ``labelled`` (frames in which the unit is said to be there or not), ``paper`` and ``paper_share``.
+    """
+    names = part_names(corpus, "au")
+    known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
+    units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
+    active, labelled = Counter(), Counter()
+    for name in names:
+        labels = corpus.labels[name].with_action_units(units)
+        on = (labels.action_units == 1) & labels.has_action_units  # (T, U)
+        eight = slice(len(ACTION_UNITS))
+        active.update(dict(zip(units, on.sum(axis=0).tolist(), strict=True)))
+        active.update({ANY_UNIT: int(on[:, eight].any(axis=1).sum()), ALL_FRAMES: len(labels)})
+        labelled.update(dict(zip(units, labels.has_action_units.sum(axis=0).tolist(), strict=True)))
+        labelled[ANY_UNIT] += int(labels.has_action_units[:, eight].any(axis=1).sum())
+        labelled[ALL_FRAMES] += int(labels.has_action_units.any(axis=1).sum())
+    table = _count_table((*units, ANY_UNIT, ALL_FRAMES), active, labelled, PAPER_ACTION_UNITS)
+    table.insert(0, "description", [ACTION_UNIT_NAMES.get(unit, "") for unit in table.index])
+    return table
+
+
+def expression_table(corpus: Corpus) -> pd.DataFrame:
+    """Figure 3 in numbers: how many frames carry each expression.
+
+    The rows are the classes of the corpus, frames with one of the paper's seven, and all frames of the
+    part; the columns are those of :func:`action_unit_table` without ``description``.
+    """
+    names = part_names(corpus, "expr")
+    classes = next((labels.expression_names for labels in corpus.labels.values()), EXPRESSIONS)
+    counts = Counter()
+    for name in names:
+        labels = corpus.labels[name]
+        found = np.bincount(labels.expression[labels.has_expression], minlength=len(classes))
+        counts.update(dict(zip(classes, found.tolist(), strict=True)))
+        counts[ALL_FRAMES] += len(labels)
+    total = sum(counts[expression] for expression in classes)
+    counts[ANY_EXPRESSION] = sum(counts[expression] for expression in classes if expression in EXPRESSIONS)
+    rows = (*classes, ANY_EXPRESSION, ALL_FRAMES)
+    return _count_table(rows, counts, Counter(dict.fromkeys(rows, total)), PAPER_EXPRESSIONS)
+
+
+def order_agreement(table: pd.DataFrame) -> float:
+    """Spearman's rank correlation of a column of counts with the paper's, over the paper's eight units.
+
+    1 where the units come in the paper's order, NaN where all counts are equal.
+
+    >>> table = pd.DataFrame({"frames": range(8), "paper": range(10, 18)}, index=ACTION_UNITS)
+    >>> order_agreement(table)
+    1.0
+    """
+    eight = table.loc[list(ACTION_UNITS)]
+    if eight["frames"].nunique() == 1:
+        return float("nan")
+    return round(float(spearmanr(eight["frames"], eight["paper"].astype(float)).statistic), 4)
+
+
+@dataclass(frozen=True)
+class VAHistogram:
+    """How often each place of the valence-arousal plane occurs (Figures 2 and 4).
+
+    Attributes
+    ----------
+    counts:
+        ``(B, B)`` frames; rows are valence, columns arousal, both rising.
+    edges:
+        ``(B + 1,)`` of the bins, -1 to 1; a bin holds its lower edge, the last one both.
+    """
+
+    counts: np.ndarray
+    edges: np.ndarray
+
+    @property
+    def frames(self) -> int:
+        """All frames."""
+        return int(self.counts.sum())
+
+    @property
+    def quadrants(self) -> dict[str, float]:
+        """Share of frames in each quarter of the plane, 0 to 1; what is exactly 0 counts as positive."""
+        half = len(self.counts) // 2
+        sides = {"negative": slice(half), "positive": slice(half, None)}
+        return {
+            f"{v} valence, {a} arousal": float(self.counts[rows, columns].sum() / max(self.frames, 1))
+            for v, rows in sides.items()
+            for a, columns in sides.items()
+        }
+
+
+def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
+    """Count the frames with valence and arousal in one of ``PARTS``, in ``bins`` x ``bins`` places.
+
+    ``"au"`` gives Figure 2, ``"expr"`` Figure 4. Raises ``ValueError`` unless ``bins`` is even and
+    positive: an edge has to lie at 0.
+    """
+    if bins < 2 or bins % 2:
+        raise ValueError(f"bins is {bins}, expected an even number above 0")
+    edges = np.linspace(-1, 1, bins + 1)
+    counts = np.zeros((bins, bins), np.int64)
+    for name in part_names(corpus, part):
+        labels = corpus.labels[name]
+        valence, arousal = labels.valence[labels.has_va], labels.arousal[labels.has_va]
+        counts += np.histogram2d(valence, arousal, bins=(edges, edges))[0].astype(np.int64)
+    return VAHistogram(counts, edges)
+
+
+def _count_table(
+    rows: Sequence[str], counts: Mapping[str, int], labelled: Mapping[str, int], paper: Mapping[str, int]
+) -> pd.DataFrame:
+    total = max(counts[ALL_FRAMES], 1)
+    table = pd.DataFrame({"frames": [counts[row] for row in rows]}, index=list(rows))
+    table["share"] = table["frames"] / total
+    table["labelled"] = [labelled[row] for row in rows]
+    table["paper"] = pd.array([paper.get(row) for row in rows], dtype="Int64")
+    table["paper_share"] = [paper[row] / paper[ALL_FRAMES] if row in paper else np.nan for row in rows]
+    return table
+
+
+def _genders(corpus: Corpus, names: Sequence[str]) -> dict[str, int]:
+    """Gender to number of subjects; who has none in ``subjects.csv`` is not counted."""
+    if "gender" not in corpus.attributes:
+        return {}
+    known = corpus.attributes.loc[[name for name in names if name in corpus.attributes.index]]
+    genders = known.drop_duplicates("subject")["gender"]
+    return genders[genders != ""].value_counts().to_dict()
+
+
+def _spoken(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} mins {rest} secs" if minutes else f"{rest} secs"

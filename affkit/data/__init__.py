@@ -1,1 +1,0 @@
-"""From a clip to labelled faces."""

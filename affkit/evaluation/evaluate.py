@@ -1,0 +1,364 @@
+"""The scores of predictions: the paper's criteria (Section IV.D) and those of the ABAW challenges.
+
+- Of valence and arousal: CCC, Pearson correlation and MSE; ``ccc_mean`` of the two is the challenges' score.
+- Of expressions and of action units: F1 macro (the challenges' score), F1 weighted, accuracy, and F1 of each.
+- Of all three: ``multi_task``, the sum of ``ccc_mean`` and the two F1 macro, up to 3 (multi-task challenge).
+
+The frames of all videos are pooled, as in the challenges. The other custom, to score each video and take the
+mean, gives other numbers, so the result says which one it is. Intervals are by subject, see
+``bootstrap``; which frame is compared with which, see :mod:`affkit.evaluation.match_frames`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.corpus.corpus import PARTS, SUBJECTS_FILE, labelled_frames, read_subjects
+from affkit.errors import UserError
+from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
+from affkit.evaluation.claims import LEVEL
+from affkit.evaluation.match_frames import Comparison, compare, new_metrics
+from affkit.labelfiles.formats import VA_COLUMNS
+from affkit.labelfiles.layouts import read_tasks
+from affkit.labels import Labels
+from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
+
+TASKS = {"va": ("va",), "expr": ("expr",), "au": ("au",), "mtl": ("va", "expr", "au")}
+"""Task to the kinds of labels it is made of."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to score.
+
+    Attributes
+    ----------
+    per_video:
+        Score each video and take the mean over the videos in which a score is defined; if not, pool all
+        frames. A video whose label never changes has a CCC of 0.
+    partial:
+        Leave out labelled frames without a prediction, which are an error otherwise.
+    num_resamples, seed:
+        Of the bootstrap; 0 for no intervals. With one subject there are none either.
+    progress:
+        Whether to show progress bars.
+    """
+
+    per_video: bool = False
+    partial: bool = False
+    num_resamples: int = 1000
+    seed: int = 0
+    progress: bool = False
+
+
+DEFAULTS = Options()
+_F1_METRICS = (("expr", "expression", StreamingExpressionScores), ("au", "au", StreamingActionUnitScores))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What :func:`evaluate_files` and :func:`evaluate_labels` found.
+
+    Attributes
+    ----------
+    task:
+        One of :data:`TASKS`.
+    table:
+        A row for each score, with ``value`` and the 95% interval ``low`` to ``high``; NaN is not known.
+    parts:
+        What was compared, for each kind of label that was scored.
+    confusion:
+        Of expressions: how many frames of a class (rows) were given which class (columns). Always pooled.
+    sample:
+        What the scores follow from, for :func:`~affkit.evaluation.bootstrap.paired_difference`.
+    options:
+        How it was scored.
+    notes:
+        What a reader should know besides: who the subjects are, and what was left out, in words.
+    """
+
+    task: str
+    table: pd.DataFrame
+    parts: Mapping[str, Comparison]
+    confusion: pd.DataFrame | None
+    sample: SubjectSums
+    options: Options
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """All of it to be read in a terminal."""
+        known = self.table["low"].notna()
+        intervals = [f"{low:.3f} to {high:.3f}" for low, high in self.table[["low", "high"]].to_numpy()]
+        shown = pd.DataFrame({"value": self.table["value"].map("{:.3f}".format)})
+        if known.any():
+            shown["95% interval"] = pd.Series(intervals, self.table.index).where(known, "-")
+        blocks = [shown.replace("nan", "-").to_string()]
+        if self.confusion is not None:
+            blocks.append(f"Frames of each expression (rows) by prediction\n{self.confusion.to_string()}")
+        return "\n\n".join([*blocks, "\n".join(self.notes)])
+
+    def as_dict(self) -> dict:
+        """All of it in plain lists, numbers and text, to be written as JSON; ``None`` is not known."""
+        plain = self.table.astype(object).where(self.table.notna(), None)
+        counts = {
+            part: {
+                "frames": one.frames,
+                "videos": len(one.metrics),
+                "left_out_frames": one.missing_frames,
+                "left_out_videos": one.missing_videos,
+                "left_out_units": list(one.missing_units),
+                "predicted_not_labelled": one.not_labelled,
+            }
+            for part, one in self.parts.items()
+        }
+        result = {"task": self.task, "pooling": "videos" if self.options.per_video else "frames"}
+        result |= {"scores": plain.to_dict(orient="index"), "counts": counts}
+        if self.confusion is not None:
+            matrix = self.confusion.to_numpy().tolist()
+            result["confusion"] = {"classes": list(self.confusion), "truth_by_prediction": matrix}
+        resamples = {"resamples": self.options.num_resamples, "seed": self.options.seed, "level": LEVEL}
+        result["subjects"] = len(self.sample.subjects)
+        return result | {"bootstrap": resamples, "notes": list(self.notes)}
+
+
+def evaluate_files(
+    predictions: str | Path,
+    truth: str | Path,
+    task: str,
+    split: str | None = None,
+    subjects: str | Path | None = None,
+    options: Options = DEFAULTS,
+) -> Evaluation:
+    """Score one file or folder of labels against another, see :func:`~affkit.labelfiles.layouts.read_tasks`.
+
+    Parameters
+    ----------
+    predictions, truth:
+        Predictions are written like labels; -5 and -1 stand for a prediction that is missing.
+    task:
+        ``"va"``, ``"expr"``, ``"au"``, or ``"mtl"``: all of these that both have.
+    split:
+        Only this set of the truth: ``"train"``, ``"validation"`` or ``"test"``.
+    subjects:
+        A ``subjects.csv``; by default the one in the folder of the truth. Without one, and for a video that
+        is not in it, each video is a subject of its own.
+
+    Raises
+    ------
+    UserError
+        Naming the file and line of the first fault; and what :func:`evaluate_labels` raises.
+    """
+    _check_task(task)
+    found = read_tasks(predictions, TASKS[task], progress=options.progress)
+    known = read_tasks(truth, TASKS[task], split, options.progress)
+    if subjects is None:
+        beside = (Path(truth).parent if Path(truth).is_file() else Path(truth)) / SUBJECTS_FILE
+        subjects = beside if os.path.lexists(beside) else None
+    people = {} if subjects is None else read_subjects(subjects)["subject"].to_dict()
+    return _evaluate(found, known, task, people, options, str(predictions), str(truth))
+
+
+def evaluate_labels(
+    predictions: Mapping[str, Labels],
+    truth: Mapping[str, Labels],
+    task: str,
+    subjects: Mapping[str, str] | None = None,
+    options: Options = DEFAULTS,
+) -> Evaluation:
+    """Score predictions, as :class:`~affkit.labels.Labels` by video, against labels by video.
+
+    Parameters
+    ----------
+    predictions, truth:
+        Row i of a video is frame i + 1 in both; they may differ in length.
+    task:
+        One of :data:`TASKS`.
+    subjects:
+        Video to subject; a video that is not in it is a subject of its own.
+
+    Raises
+    ------
+    UserError
+        Naming the video and the first labelled frame without a prediction (unless ``partial``); or if nothing
+        is labelled or predicted, or the lists of expressions do not fit together.
+
+    >>> labels = Labels.empty(3)
+    >>> labels.has_expression[:] = True
+    >>> found = evaluate_labels({"clip": labels}, {"clip": labels}, "expr")
+    >>> float(found.table.at["expression_f1_macro", "value"])
+    1.0
+    """
+    _check_task(task)
+    found, known = (dict.fromkeys(TASKS[task], labels) for labels in (predictions, truth))
+    return _evaluate(found, known, task, subjects or {}, options, "predictions", "truth")
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise UserError(f"task {task}", "is not known", f"choose from {', '.join(TASKS)}")
+
+
+def _evaluate(
+    predictions, truth, task: str, subjects, options: Options, found: str, known: str
+) -> Evaluation:
+    """The same for labels by kind and video; ``found`` and ``known`` are what messages call the two."""
+    kept, notes = _parts_of_both(predictions, truth, task, found, known)
+    parts = {
+        part: compare(part, predictions[part], truth[part], options.partial, found, options.progress)
+        for part in kept
+    }
+    sample = _by_subject(parts, subjects, options.per_video)
+    drawn = {}
+    if options.num_resamples and len(sample.subjects) > 1:
+        drawn = bootstrap(sample, options.num_resamples, options.seed)
+    nothing = np.full(1, np.nan)
+    rows = {
+        name: (value, *percentile_interval(drawn.get(name, nothing)))
+        for name, value in sample.of_all().items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+    confusion = None
+    if "expr" in parts:
+        total = reduce(add, (metrics["expr"] for metrics in parts["expr"].metrics.values()))
+        classes = list(parts["expr"].classes)
+        confusion = pd.DataFrame(total.confusion, index=classes, columns=classes)
+    notes = [*_about(parts, options), *_about_subjects(sample, parts, subjects, options), *notes]
+    return Evaluation(task, table, parts, confusion, sample, options, tuple(notes))
+
+
+def _parts_of_both(predictions, truth, task: str, found: str, known: str) -> tuple[list[str], list[str]]:
+    """The kinds of labels to score, and a note about each that one side lacks; an error if none is left."""
+    kept, notes, faults = [], [], []
+    for part in TASKS[task]:
+        labelled, predicted = (
+            any(labelled_frames(one, part).any() for one in side[part].values())
+            for side in (truth, predictions)
+        )
+        if labelled and predicted:
+            kept.append(part)
+            continue
+        lacking, problem = (found if labelled else known), f"has no {PARTS[part]} in any frame"
+        notes.append(f"Not scored: {PARTS[part]}; {lacking} has none.")
+        faults.append(UserError(lacking, problem, "give other files, or another task"))
+    if not kept:
+        raise faults[0]
+    return kept, notes
+
+
+def _by_subject(parts: Mapping[str, Comparison], subjects: Mapping[str, str], per_video: bool) -> SubjectSums:
+    """What the scores are made of, subject by subject: sums over frames, or over the scores of videos."""
+    classes = {part: one.classes for part, one in parts.items()}
+    own: dict[str, list[str]] = {}
+    for video in dict.fromkeys(name for one in parts.values() for name in one.metrics):
+        own.setdefault(subjects.get(video, video), []).append(video)
+    if not per_video:
+        rows = [_sums_of_videos(parts, videos) for videos in own.values()]
+        return SubjectSums(tuple(own), _stacked(rows), partial(_scores, classes))
+    rows = []
+    for videos in own.values():
+        each = [_scores(classes, _sums_of_videos(parts, [video])) for video in videos]
+        scores = {name: np.array([one[name] for one in each]) for name in each[0]}
+        known = {name: ~np.isnan(values) for name, values in scores.items()}
+        rows.append({name: np.array([np.nansum(scores[name]), known[name].sum()]) for name in scores})
+    return SubjectSums(tuple(own), _stacked(rows), _means)
+
+
+def _sums_of_videos(parts: Mapping[str, Comparison], videos: list[str]) -> dict[str, np.ndarray]:
+    """The sums of each metric, ``(K,)``, over these videos."""
+    sums = {}
+    for part, one in parts.items():
+        for key, metric in new_metrics(part, one.classes).items():
+            sums[key] = reduce(
+                add, (one.metrics[name][key] for name in videos if name in one.metrics), metric
+            ).sums()
+    return sums
+
+
+def _stacked(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def _scores(classes: Mapping[str, tuple[str, ...]], sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Scores by name, ``(...)``, of sums of frames by metric, ``(..., K)``."""
+    scores = {}
+    for name in VA_COLUMNS:
+        if name in sums:
+            scores |= {f"{kind}_{name}": value for kind, value in StreamingCCC.scores(sums[name]).items()}
+    for part, prefix, metric in _F1_METRICS:
+        if part in sums:
+            found = metric.scores(sums[part])
+            each = found.pop("f1")  # (..., C)
+            scores |= {f"{prefix}_{kind}": value for kind, value in found.items()}
+            scores |= {f"{prefix}_f1_{name}": each[..., i] for i, name in enumerate(classes[part])}
+    return _of_challenges(scores)
+
+
+def _means(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean scores, ``(...)``, from the sum over videos and their number, ``(..., 2)``; NaN for no video."""
+    scores = {}
+    for name, rows in sums.items():
+        total, videos = rows[..., 0], rows[..., 1]
+        scores[name] = np.where(videos > 0, total / np.maximum(videos, 1), np.nan)
+    return _of_challenges(scores)
+
+
+def _of_challenges(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The scores with those that the challenges make of them in front."""
+    scores = {name: value for name, value in scores.items() if name not in ("multi_task", "ccc_mean")}
+    first = {}
+    if "ccc_valence" in scores:
+        first["ccc_mean"] = (scores["ccc_valence"] + scores["ccc_arousal"]) / 2
+    if "ccc_mean" in first and {"expression_f1_macro", "au_f1_macro"} <= scores.keys():
+        total = first["ccc_mean"] + scores["expression_f1_macro"] + scores["au_f1_macro"]
+        first = {"multi_task": total} | first
+    return first | scores
+
+
+def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
+    """In words: what was scored, and what was left out."""
+    yield (
+        "Mean over videos of the score of each."
+        if options.per_video
+        else "Pooled over the frames of all videos."
+    )
+    for part, one in parts.items():
+        words = PARTS[part].capitalize()
+        yield f"{words}: {one.frames:,} frames of {len(one.metrics):,} videos."
+        if one.missing_frames:
+            yield f"{words}: left out {one.missing_frames:,} labelled frames, not or only partly predicted."
+        if one.missing_videos:
+            some = ", ".join(one.missing_videos[:3]) + (", ..." if len(one.missing_videos) > 3 else "")
+            count = len(one.missing_videos)
+            yield f"{words}: left out {count:,} of {one.videos:,} videos, not predicted: {some}."
+        if one.missing_units:
+            yield f"{words}: left out {', '.join(one.missing_units)}, which nobody predicted."
+        if one.not_labelled:
+            yield f"{words}: ignored {one.not_labelled:,} predicted frames that are not labelled."
+
+
+def _about_subjects(
+    sample: SubjectSums, parts, subjects: Mapping[str, str], options: Options
+) -> Iterator[str]:
+    """In words: who the subjects are, and what the intervals are."""
+    videos = {name for one in parts.values() for name in one.metrics}
+    unknown = len(videos - subjects.keys())
+    count = len(sample.subjects)
+    if unknown == len(videos):
+        yield f"Subjects: {count:,}; nothing says who they are, so each video is a subject of its own."
+    elif unknown:
+        yield f"Subjects: {count:,}; {unknown:,} videos without a known one are each a subject of its own."
+    else:
+        yield f"Subjects: {count:,}."
+    if count < 2:
+        yield "Intervals: none, since they need two subjects."
+    elif options.num_resamples:
+        yield (
+            f"Intervals: 95%, bootstrap by subject, percentiles of {options.num_resamples:,} resamples, "
+            f"seed {options.seed}."
+        )

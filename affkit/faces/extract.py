@@ -1,0 +1,277 @@
+"""From videos to a store of faces: ``affkit faces`` (the paper, III.E).
+
+Every video is read twice: once to find and follow the faces, once to cut them out, because a smooth box
+needs the frames after it. What one video gives is written beside and renamed, video by video, into a folder
+beside the store. Killed at any moment, the same command goes on from there and ends with the same bytes.
+"""
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from affkit.corpus.corpus import Corpus
+from affkit.errors import UserError
+from affkit.faces.detectors import CROP_MARGIN, CROP_RISE, Detector, crop_face, make_detector
+from affkit.faces.label_faces import add_labels, refuse_other_names
+from affkit.faces.tracking import find_people
+from affkit.files import read_json, refuse_existing, write_beside
+from affkit.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
+from affkit.video.video import probe, read_frames
+
+PARTS = "parts"
+
+
+def extract_faces(
+    videos: Sequence[str | Path],
+    store: str | Path,
+    size: int = 96,
+    detector: str | Detector = "haar",
+    labels: str | Path | None = None,
+    force: bool = False,
+    jobs: int = 1,
+    progress: bool = True,
+) -> Store:
+    """Cut the faces out of ``videos`` into a new store.
+
+    Parameters
+    ----------
+    videos:
+        The files. Their names without ending name the videos in the store, so no two may be the same.
+    store:
+        The folder to make.
+    size:
+        Side of a crop in pixels, 16 to 512; the paper has 96 and 32.
+    detector:
+        ``"haar"``, ``"mtcnn"``, ``"ffld2"``, ``"yunet:FILE"``, or a ``Detector``.
+    labels:
+        A folder that :class:`~affkit.corpus.corpus.Corpus` can open. Line i belongs to frame i.
+        For several people see :func:`~affkit.faces.label_faces.names_of_people`.
+    force:
+        Replace an existing store, and discard what an interrupted run with other settings left.
+    jobs:
+        Videos at a time, each in a process of its own.
+    progress:
+        Show a bar with the time left on stderr.
+
+    Raises
+    ------
+    UserError
+        If the store exists, a video cannot be read, or there is no face in any of them. A video without a
+        face among others is left out with a warning.
+    """
+    videos, store = [Path(video) for video in videos], Path(store)
+    detector = make_detector(detector) if isinstance(detector, str) else detector
+    _check(videos, size)
+    refuse_existing(store, force)
+    corpus = Corpus.open(labels) if labels is not None else None
+    if corpus is not None:
+        refuse_other_names(corpus.labels, [video.stem for video in videos])
+    job = _job(videos, size, detector, corpus)
+    part = part_folder(store)
+    with _full_disk(store):
+        _begin(part, job, store, force)
+        if not (part / INDEX).exists():  # it is written last: then only the name is missing
+            _extract_missing(videos, part, job, detector, jobs, progress)
+            _finish(part, job, videos, corpus)
+        _publish(part, store)
+    return Store.open(store)
+
+
+def _check(videos: list[Path], size: int) -> None:
+    if not videos:
+        raise UserError("VIDEO", "no video was given", "name at least one")
+    if not 16 <= size <= 512:
+        raise UserError(f"--size {size}", "is not between 16 and 512", "take 96 or 32, as the paper does")
+    seen: dict[str, Path] = {}
+    for video in videos:
+        if (other := seen.setdefault(video.stem, video)) is not video:
+            raise UserError(
+                video, f"has the same name as {other}", "rename one: the store tells them by name"
+            )
+
+
+def _job(videos: list[Path], size: int, detector: Detector, corpus: Corpus | None) -> dict:
+    """What ``store.json`` says: all that the store depends on, and nothing about this machine."""
+    settings = dataclasses.asdict(detector) if dataclasses.is_dataclass(detector) else {}
+    settings = {name: Path(value).name if name == "model" else value for name, value in settings.items()}
+    job = {"format": FORMAT, "size": size, "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE}}
+    job["detector"] = {"name": detector.name, **settings}
+    if corpus is not None:
+        labels = next(iter(corpus.labels.values()))
+        job["expressions"], job["action_units"] = (
+            list(labels.expression_names),
+            list(labels.action_unit_names),
+        )
+    job["videos"] = []
+    for video in videos:
+        info = probe(video)
+        entry = {"name": video.stem, "file": video.name, "bytes": video.stat().st_size}
+        entry |= {"width": info.width, "height": info.height}
+        job["videos"].append(entry | {"num_frames": info.num_frames, "fps": float(info.fps)})
+    return job
+
+
+@contextmanager
+def _full_disk(store: Path) -> Iterator[None]:
+    """A full disk becomes a :class:`UserError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "free some space and run the same command: it goes on"
+            raise UserError(store, "the disk is full", mend) from error
+        raise
+
+
+def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
+    """Make the folder ``part``, or go on in it when an interrupted run of this job left it."""
+    mend = f"delete {part.name}: the work begins anew"
+    old = read_json(part / INFO, mend) if (part / INFO).exists() else None
+    if old is None or (force and old != job):
+        shutil.rmtree(part, ignore_errors=True)
+    elif old != job:
+        same_settings = old | {"videos": job["videos"]} == job
+        if not same_settings or (part / CROPS).exists():  # once joining began, no video can be exchanged
+            mend = "finish it with the same command, or discard it with --force"
+            raise UserError(store, "an interrupted run with other videos or settings is unfinished", mend)
+        for entry in old["videos"]:
+            if entry not in job["videos"]:  # no longer wanted, or the file has changed
+                for file in _part_files(part / PARTS, entry["name"]):
+                    file.unlink(missing_ok=True)
+    (part / PARTS).mkdir(parents=True, exist_ok=True)
+    with write_beside(part / INFO) as file:
+        file.write_text(json.dumps(job, indent=1) + "\n")
+
+
+def _extract_missing(
+    videos: list[Path], part: Path, job: dict, detector: Detector, jobs: int, progress: bool
+) -> None:
+    """Do the videos that are not done yet; if there is an error and none is done, leave nothing behind."""
+    parts = part / PARTS
+    steps = {entry["name"]: 2 * entry["num_frames"] for entry in job["videos"]}  # every video is read twice
+    missing = [video for video in videos if not _part_files(parts, video.stem)[1].exists()]
+    total, left = sum(steps.values()), sum(steps[video.stem] for video in missing)
+    bar = tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress)
+    tick = bar.update if jobs == 1 else None
+    work = (delayed(_extract_one)(video, parts, job["size"], detector, tick) for video in missing)
+    try:
+        with bar:
+            for name in Parallel(n_jobs=jobs, return_as="generator")(work):
+                bar.update(steps[name] if tick is None else 0)
+    except (UserError, OSError):
+        if not any(parts.glob("*.csv")):
+            shutil.rmtree(part)
+        raise
+
+
+def _publish(part: Path, store: Path) -> None:
+    """Give a finished folder its name, in place of an older store."""
+    shutil.rmtree(part / PARTS, ignore_errors=True)
+    if store.exists():
+        shutil.rmtree(store)
+    os.replace(part, store)
+
+
+def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
+    """The crops and the rows of one video; the rows are written last and mean that it is done."""
+    return parts / f"{name}.npy", parts / f"{name}.csv"
+
+
+def _read_rows(parts: Path, name: str) -> pd.DataFrame:
+    types = {"video": str, "frame": np.int64, "person": np.int64}
+    return pd.read_csv(_part_files(parts, name)[1], dtype=types, keep_default_na=False, na_values=[""])
+
+
+def _extract_one(
+    video: Path, parts: Path, size: int, detector: Detector, tick: Callable[[int], None] | None
+) -> str:
+    """Find and cut out the faces of one video; write its crops, then its rows. Returns its name."""
+    if tick is None:  # one of several processes: OpenCV's own threads would fight over the cores
+        cv2.setNumThreads(1)
+    fps = float(probe(video).fps)
+    people = find_people(_ticking(read_frames(video), tick), detector, fps)
+    rows, wanted = [], defaultdict(list)
+    for person, boxes in enumerate(people):
+        for index, box in boxes.items():
+            wanted[index].append((len(rows), box))
+            rows.append((video.stem, index + 1, person, *(round(value, 2) for value in box)))
+    crops, table = _part_files(parts, video.stem)
+    if rows:
+        with write_beside(crops) as file, open(file, "wb") as out:
+            header = _write_header(out, len(rows), size)
+            for index, frame in enumerate(_ticking(read_frames(video), tick)):
+                for row, box in wanted[index]:
+                    out.seek(header + row * 3 * size**2)
+                    out.write(crop_face(frame, box, size).tobytes())
+    with write_beside(table) as file:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(file, index=False)
+    return video.stem
+
+
+def _ticking(frames: Iterable[np.ndarray], tick: Callable[[int], None] | None) -> Iterator[np.ndarray]:
+    for frame in frames:
+        yield frame
+        if tick is not None:
+            tick(1)
+
+
+def _write_header(out: BinaryIO, num_rows: int, size: int) -> int:
+    """Write the head of a ``.npy`` file of ``num_rows`` crops; returns its length in bytes."""
+    about = {"descr": "|u1", "fortran_order": False, "shape": (num_rows, size, size, 3)}
+    np.lib.format.write_array_header_1_0(out, about)
+    return out.tell()
+
+
+def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) -> None:
+    """Join the parts in the order of the videos, and write the index with the labels."""
+    tables = {video: _read_rows(part / PARTS, video.stem) for video in videos}
+    found = [video for video in videos if len(tables[video])]
+    if not found:
+        shutil.rmtree(part)
+        names = f"{videos[0]}" + (f" and {len(videos) - 1} more" if len(videos) > 1 else "")
+        raise UserError(names, "no face in any frame", "use a clip with larger or more frontal faces")
+    for video in videos:
+        if video not in found:
+            warnings.warn(f"{video}: no face in any frame; left out of the store", stacklevel=3)
+    _join_crops(part, found, [len(tables[video]) for video in found], job["size"])
+    index = pd.concat([tables[video] for video in found], ignore_index=True)
+    if corpus is not None:
+        frames, width = ({e["name"]: e[key] for e in job["videos"]} for key in ("num_frames", "width"))
+        index = add_labels(index, corpus.labels, corpus.subjects, frames, width)
+    with write_beside(part / INDEX) as file:
+        index.to_csv(file, index=False)
+
+
+def _join_crops(part: Path, videos: list[Path], counts: list[int], size: int) -> None:
+    """Append the crops of each video to one array and delete them, so that nothing is on disk twice.
+
+    A part is deleted after it was copied, to a place that follows from the counts alone: wherever this is
+    interrupted, what is still there is what has to be copied.
+    """
+    crops = part / CROPS
+    with open(crops, "r+b" if crops.exists() else "w+b") as out:
+        place = _write_header(out, sum(counts), size)
+        for video, count in zip(videos, counts, strict=True):
+            own = _part_files(part / PARTS, video.stem)[0]
+            if own.exists():
+                with open(own, "rb") as source:
+                    source.seek(own.stat().st_size - count * 3 * size**2)
+                    out.seek(place)
+                    shutil.copyfileobj(source, out, 1 << 20)
+                out.flush()
+                own.unlink()
+            place += count * 3 * size**2

@@ -1,0 +1,86 @@
+"""A pool of single faces without labels, for semi-supervised learning: crops in compressed sheets.
+
+A sheet is one picture of ``rows`` x ``columns`` crops without a gap between them, named ``faces_01.webp`` and
+so on. A thousand faces of 96 x 96 pixels take two megabytes, a tenth of what single files would.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from affkit.errors import UserError
+from affkit.files import existing_file, write_beside
+from affkit.store import COLUMNS, FORMAT, Store
+
+SHEET_COLUMNS = 32
+_QUALITY = 82
+
+
+def write_sheet(path: str | Path, faces: np.ndarray) -> None:
+    """Write crops ``(N, S, S, 3)`` uint8 RGB as one WebP picture; N is a multiple of 32."""
+    num_faces, size = faces.shape[:2]
+    grid = faces.reshape(num_faces // SHEET_COLUMNS, SHEET_COLUMNS, size, size, 3)
+    sheet = grid.swapaxes(1, 2).reshape(-1, SHEET_COLUMNS * size, 3)  # (rows * S, columns * S, 3)
+    picture = cv2.imencode(".webp", sheet[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])[1]
+    with write_beside(path) as part:
+        part.write_bytes(picture.tobytes())
+
+
+def read_pool(folder: str | Path) -> np.ndarray:
+    """All faces of the sheets in ``folder``, ``(N, S, S, 3)`` uint8 RGB, in the order of the sheets.
+
+    Raises
+    ------
+    UserError
+        If there is no sheet, or one cannot be read.
+    """
+    sheets = sorted(Path(folder).glob("faces_*.webp"))
+    if not sheets:
+        raise UserError(folder, "holds no sheet of faces", "make one with affkit render --pool 64")
+    return np.concatenate([_read_sheet(path) for path in sheets])
+
+
+def pool_store(folder: str | Path, size: int) -> Store:
+    """The faces of a pool as a store, in memory, without any label.
+
+    Parameters
+    ----------
+    folder:
+        Where the sheets are.
+    size:
+        Side of the crops in pixels; larger faces are averaged down.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_pool`, or if the faces are smaller than ``size``.
+    """
+    faces = read_pool(folder)
+    if faces.shape[1] < size:
+        problem = f"has faces of {faces.shape[1]} pixels, {size} are needed"
+        raise UserError(folder, problem, f"draw a larger pool, or take a store of {faces.shape[1]} pixels")
+    if faces.shape[1] > size:
+        faces = np.stack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces])
+    return bare_store(folder, faces, "pool")
+
+
+def bare_store(path: str | Path, faces: np.ndarray, video: str) -> Store:
+    """Crops ``(N, S, S, 3)`` uint8 as a store, in memory, without labels, as if they were frames of a video.
+
+    >>> bare_store("pool", np.zeros((2, 32, 32, 3), np.uint8), "pool")
+    <Store pool: 2 crops of 32x32>
+    """
+    index = pd.DataFrame({name: 0.0 for name in COLUMNS}, index=range(len(faces)))
+    index = index.assign(video=video, frame=np.arange(1, len(faces) + 1), person=0)
+    return Store(Path(path), index, faces, {"format": FORMAT, "size": faces.shape[1]})
+
+
+def _read_sheet(path: Path) -> np.ndarray:
+    sheet = cv2.imread(str(existing_file(path)))
+    size = 0 if sheet is None else sheet.shape[1] // SHEET_COLUMNS
+    if not size or sheet.shape[1] % SHEET_COLUMNS or sheet.shape[0] % size:
+        raise UserError(path, "is not a sheet of faces", "copy or make it again")
+    grid = sheet[..., ::-1].reshape(-1, size, SHEET_COLUMNS, size, 3)
+    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, size, size, 3))

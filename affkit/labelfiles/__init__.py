@@ -1,0 +1,1 @@
+"""Label files as they are handed out, of all years."""

@@ -1,0 +1,396 @@
+"""Folders of label files: which year's layout a folder has, and reading or writing all of it.
+
+The folders of Aff-Wild2 were renamed from year to year, so a loader written for one finds nothing in the
+next. :func:`find_layout` knows all of them, and says what it looked for when there is nothing it knows.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from affkit.errors import UserError
+from affkit.files import refuse_existing
+from affkit.labelfiles import formats
+from affkit.labelfiles.csv_text import read_text
+from affkit.labelfiles.formats import checked_video_name, common_expression_names, merge
+from affkit.labelfiles.tables import read_listing, read_mtl
+from affkit.labels import ACTION_UNITS, Labels
+
+VIDEO_SUFFIXES = tuple(".mp4 .avi .mov .webm .mkv .m4v .mpg .mpeg .wmv .ts .mts .3gp .flv .ogv".split())
+
+_TASK_FOLDERS = {
+    "va": re.compile(r"VA(_Set|_Estimation_Challenge)", re.IGNORECASE),
+    "expr": re.compile(r"EXPR(_Set|_Classification_Challenge|_Recognition_Challenge)", re.IGNORECASE),
+    "au": re.compile(r"AU(_Set|_Detection_Challenge)", re.IGNORECASE),
+}
+_SETS = {
+    "train": re.compile(r"Train(ing)?_?Set", re.IGNORECASE),
+    "validation": re.compile(r"Val(idation)?_?Set", re.IGNORECASE),
+    "test": re.compile(r"Test_?Set", re.IGNORECASE),
+}
+_MTL_FILE = re.compile(r"(train|validation)(?:ing)?_set(?:_annotations)?\.txt", re.IGNORECASE)
+_TEST_LIST = "_test_set_release.txt"
+_WORTH_OPENING = re.compile(r"annot|label|abaw|challenge|aff-?wild", re.IGNORECASE)
+_LOOKED_FOR = (
+    "VA_Set, AU_Set, EXPR_Set (2020), VA_Estimation_Challenge, AU_Detection_Challenge, "
+    "EXPR_Classification_Challenge, EXPR_Recognition_Challenge (later years), each with Train_Set, "
+    "Training_Set or Validation_Set; MTL_Challenge/train_set.txt or training_set_annotations.txt; "
+    "train/valence and train/arousal (Aff-Wild)"
+)
+
+_WRITTEN = {  # layout: the names of its folders
+    "abaw1": {"va": "VA_Set", "expr": "EXPR_Set", "au": "AU_Set", "train": "Training_Set"},
+    "abaw3": {
+        "va": "VA_Estimation_Challenge",
+        "expr": "EXPR_Classification_Challenge",
+        "au": "AU_Detection_Challenge",
+        "train": "Train_Set",
+    },
+}
+_WRITTEN["abaw6"] = _WRITTEN["abaw3"] | {"expr": "EXPR_Recognition_Challenge"}
+_READERS = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}
+_WRITERS = {"va": formats.write_va, "expr": formats.write_expressions, "au": formats.write_action_units}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What :func:`find_layout` found.
+
+    Attributes
+    ----------
+    root:
+        The folder that holds the folders of the tasks.
+    sets:
+        ``(task, set)``, such as ``("va", "train")``, to the folder with one file a video; for the task
+        ``"mtl"`` to the one file; for Aff-Wild to the folder that holds ``valence`` and ``arousal``.
+        Tasks are ``va``, ``expr``, ``au``, ``mtl``; sets are ``train``, ``validation``, ``test``.
+    test_lists:
+        Task, as its list is called, to the names of the videos whose labels were not handed out.
+    """
+
+    root: Path
+    sets: dict[tuple[str, str], Path]
+    test_lists: dict[str, tuple[str, ...]]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The sets that there are labels for, in the order train, validation, test."""
+        return tuple(name for name in _SETS if any(found == name for _, found in self.sets))
+
+
+def find_layout(root: str | Path) -> Layout:
+    """Find the annotations of Aff-Wild or Aff-Wild2 in ``root``.
+
+    ``root`` may be the folder of the year, such as ``6th ABAW Annotations``, one of a task inside it, or
+    one above it, as long as the way down is by folders that look like annotations by their name: folders
+    of images, with their millions of files, are not opened.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, nothing known is in it, or annotations of more than one year are.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(root, "no such folder", "give the folder that holds the annotations")
+    found = list(layouts_below(root))
+    if len(found) > 1:
+        names = ", ".join(str(layout.root.relative_to(root)) for layout in found)
+        raise UserError(root, f"holds several sets of annotations: {names}", "give one of these folders")
+    if found:
+        return found[0]
+    for folder in _folders(root):
+        if any(pattern.fullmatch(folder.name) for pattern in _TASK_FOLDERS.values()):
+            problem = f"has no Train_Set, Training_Set or Validation_Set, only: {_names(folder)}"
+            raise UserError(folder, problem, "rename its folders to one of these")
+    raise UserError(root, f"no annotations in it, only: {_names(root)}", f"looked for {_LOOKED_FOR}")
+
+
+def read_annotations(
+    root: str | Path, split: str | None = None, progress: bool = False, task: str | None = None
+) -> dict[str, Labels]:
+    """All labels in a folder that :func:`find_layout` knows, by video name.
+
+    The name keeps ``_left`` or ``_right``, as in the file. What several files say about one video is
+    merged; each task has sets of its own in Aff-Wild2, so with ``split`` a video may come with its valence
+    and arousal only, and a video of the training set of one task can be in the validation set of another.
+    All results have the same action unit columns: those of the files, or the paper's eight if there are none.
+    The multi-task file repeats what the other files say, and is read only where they are not there.
+
+    Parameters
+    ----------
+    root:
+        The folder, see :func:`find_layout`; or one file of :mod:`affkit.labelfiles.tables`.
+    split:
+        ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all.
+    progress:
+        Whether to show a progress bar when reading takes more than two seconds.
+    task:
+        ``"va"``, ``"expr"`` or ``"au"``: only what the folder of that task says, or the multi-task file where
+        there is no such folder. Then no file of another task can be shorter and cut the video.
+
+    Raises
+    ------
+    UserError
+        Naming the file and line of the first fault.
+    """
+    if split is None and Path(root).is_file():
+        return read_listing(root)
+    layout = find_layout(root)
+    if split is not None and split not in layout.splits:
+        raise UserError(layout.root, f"has no set {split!r}", f"choose from {', '.join(layout.splits)}")
+    wanted = {key: path for key, path in layout.sets.items() if split in (None, key[1])}
+    sources = {key: path for key, path in wanted.items() if task in (None, key[0]) or key[0] == "mtl"}
+    if any(task != "mtl" for task, _ in sources):
+        sources = {key: path for key, path in sources.items() if key[0] != "mtl"}
+    by_task: dict[str, dict[str, Labels]] = {}
+    for (kind, _), path in sources.items():
+        known = by_task.setdefault(kind, {})
+        for name, labels in _read_set(kind, path, progress):
+            if name in known:
+                raise UserError(path, f"{name} is in another set too", "leave it in one of them")
+            known[name] = labels
+    try:
+        return _merge_tasks(by_task) if by_task else {}
+    except ValueError as error:  # classes of expressions that differ between files
+        raise UserError(layout.root, str(error), "give the files the same header") from error
+
+
+def read_tasks(
+    root: str | Path, tasks: Sequence[str], split: str | None = None, progress: bool = False
+) -> dict[str, dict[str, Labels]]:
+    """The labels of each of ``tasks`` apart, by video: what is needed to score one task, and nothing else.
+
+    Parameters
+    ----------
+    root:
+        As for :func:`read_annotations`. Also what one hands in to a challenge: a folder with a label file for
+        each video and no layout around it, or a single one of these files, whose name is that of the video.
+    tasks:
+        Of ``"va"``, ``"expr"``, ``"au"``.
+    split, progress:
+        As for :func:`read_annotations`; only a layout has sets.
+
+    Raises
+    ------
+    UserError
+        Naming the file and line of the first fault.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise UserError(root, "no such file or folder", "check the spelling")
+    if root.is_dir() and (not _holds_labels(root) or any(layouts_below(root))):
+        return {task: read_annotations(root, split, progress, task) for task in tasks}
+    if split is not None:
+        raise UserError(root, "has no sets of a layout in it", "leave the set out")
+    if root.is_file() and _lists_frames(root):
+        return dict.fromkeys(tasks, read_listing(root))
+    if len(tasks) > 1:
+        mend = "give the folder of a layout, or one file that lists all frames"
+        raise UserError(root, "holds label files of one task", mend)
+    files = label_files(root) if root.is_dir() else [root]
+    bar = tqdm(files, desc=root.name, unit="file", delay=2, disable=not progress)
+    return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}
+
+
+def _lists_frames(path: Path) -> bool:
+    """Whether the lines of a file name their video and frame, as those of the tables do."""
+    first = read_text(path).partition("\n")[0]
+    return "video" in first or "image" in first or "/" in first
+
+
+def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
+    """Labels by task and video to labels by video, all with the same columns and classes."""
+    with_units = (labels for task in ("au", "mtl") for labels in by_task.get(task, {}).values())
+    units = (
+        tuple(dict.fromkeys(name for labels in with_units for name in labels.action_unit_names))
+        or ACTION_UNITS
+    )
+    videos = sorted({name for videos in by_task.values() for name in videos})
+    merged = {}
+    for name in videos:
+        parts = [videos[name] for videos in by_task.values() if name in videos]
+        merged[name] = merge(*parts, name=name).with_action_units(units)
+    classes = common_expression_names(list(merged.values()))
+    return {name: replace(labels, expression_names=classes) for name, labels in merged.items()}
+
+
+def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labels]]:
+    """Name and labels of every video of one set of one task."""
+    if task == "mtl":
+        yield from read_mtl(path).items()
+        return
+    files, name = label_files(path), f"{path.parent.name}/{path.name}"
+    for file in tqdm(files, desc=name, unit="file", delay=2, disable=not progress):
+        yield file.stem, read_label_file(task, file)
+
+
+def read_label_file(task: str, path: Path) -> Labels:
+    """The labels in one of :func:`label_files` of a task, ``"va"``, ``"expr"`` or ``"au"``."""
+    if path.parent.name == "valence":  # Aff-Wild has a second file for arousal
+        return formats.read_affwild(path, path.parent.parent / "arousal" / path.name)
+    return _READERS[task](path)
+
+
+def write_annotations(
+    root: str | Path,
+    labels: Mapping[str, Labels],
+    layout: str = "abaw6",
+    splits: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> None:
+    """Write labels in a layout of Aff-Wild2, so that loaders made for it can read them.
+
+    A video gets a file for each task that it has any label for; one without any label gets valence and
+    arousal files of -5, so that it is not lost.
+
+    Parameters
+    ----------
+    root:
+        The folder that the folders of the tasks go into; other files in it are left alone.
+    labels:
+        Video name to labels.
+    layout:
+        ``"abaw1"`` (2020), ``"abaw3"`` (2022 and 2023) or ``"abaw6"`` (2024). Only the names of folders
+        differ; the columns are always those of ``labels``.
+    splits:
+        Video name to ``"train"``, ``"validation"`` or ``"test"``; a video that is not in it is for training.
+    force:
+        Whether to replace files that are there.
+
+    Raises
+    ------
+    UserError
+        If a file exists already, or a video's name cannot be the name of a file.
+    """
+    folders = _WRITTEN[layout]
+    sets = {"train": folders["train"], "validation": "Validation_Set", "test": "Test_Set"}
+    outputs = []
+    for name, one in labels.items():
+        checked_video_name(root, name)
+        labelled = {"va": one.has_va, "expr": one.has_expression, "au": one.has_action_units}
+        tasks = [task for task, mask in labelled.items() if mask.any()] or ["va"]
+        subset = sets[(splits or {}).get(name, "train")]
+        outputs += [(task, Path(root, folders[task], subset, f"{name}.txt"), one) for task in tasks]
+    for _, path, _ in outputs:
+        refuse_existing(path, force)
+    for task, path, one in outputs:
+        _WRITERS[task](path, one)
+
+
+def video_of(name: str) -> tuple[str, str]:
+    """The name of the video file, without its suffix, and the side: ``"left"``, ``"right"`` or ``""``.
+
+    Two people in one video have a label file each, ``clip_left`` and ``clip_right``.
+
+    >>> video_of("clip_left"), video_of("left_clip"), video_of("clip_leftover")
+    (('clip', 'left'), ('left_clip', ''), ('clip_leftover', ''))
+    """
+    for side in ("left", "right"):
+        if name.endswith(f"_{side}") and len(name) > len(side) + 1:
+            return name.removesuffix(f"_{side}"), side
+    return name, ""
+
+
+def find_video(folder: str | Path, name: str) -> Path | None:
+    """The video file in ``folder`` that the labels ``name`` belong to, or ``None``.
+
+    A file of exactly that name is preferred, since a video may well be called ``turn_left.mp4``; only
+    then is ``_left`` or ``_right`` taken to be a side.
+
+    Raises
+    ------
+    UserError
+        If two files differ in their suffix only.
+    """
+    checked_video_name(folder, name)
+    for stem in dict.fromkeys((name, video_of(name)[0])):
+        candidates = [path for path in Path(folder).iterdir() if path.stem == stem]
+        found = sorted(path for path in candidates if path.suffix.lower() in VIDEO_SUFFIXES)
+        if len(found) > 1:
+            raise UserError(folder, f"holds both {found[0].name} and {found[1].name}", "keep one of them")
+        if found:
+            return found[0]
+    return None
+
+
+def layouts_below(folder: Path, depth: int = 3) -> Iterator[Layout]:
+    """The layout in ``folder``, or else those below it, by folders that are called like annotations."""
+    layout = _layout_in(folder)
+    if layout.sets:
+        yield layout
+    elif depth:
+        for child in _folders(folder):
+            if _WORTH_OPENING.search(child.name):
+                yield from layouts_below(child, depth - 1)
+
+
+def _layout_in(folder: Path) -> Layout:
+    sets = {}
+    lists = sorted(folder.glob(f"*{_TEST_LIST}"))
+    for child in (folder, *_folders(folder)):
+        for task, pattern in _TASK_FOLDERS.items():
+            if pattern.fullmatch(child.name):
+                sets |= {(task, name): path for name, path in _named_sets(child)}
+                lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
+        if child == folder or child.name.lower().startswith("mtl"):
+            sets |= {("mtl", name): path for name, path in _mtl_files(child)}
+        name = child.name.lower()
+        if name in _SETS and (child / "valence").is_dir() and (child / "arousal").is_dir():
+            sets["va", name] = child
+    return Layout(folder, sets, {path.name.removesuffix(_TEST_LIST): read_video_list(path) for path in lists})
+
+
+def _named_sets(task_folder: Path) -> Iterator[tuple[str, Path]]:
+    for child in _folders(task_folder):
+        for name, pattern in _SETS.items():
+            # labels of the test sets are not handed out: the folder may hold just the list of videos
+            if pattern.fullmatch(child.name) and (name != "test" or _holds_labels(child)):
+                yield name, child
+
+
+def task_of_folder(name: str) -> str | None:
+    """The task a folder of this name is for, whatever the year: ``task_of_folder("VA_Set")`` is ``"va"``."""
+    return next((task for task, pattern in _TASK_FOLDERS.items() if pattern.fullmatch(name)), None)
+
+
+def set_of_folder(name: str) -> str | None:
+    """The set a folder of this name holds: ``set_of_folder("Training_Set")`` is ``"train"``."""
+    return next((subset for subset, pattern in _SETS.items() if pattern.fullmatch(name)), None)
+
+
+def _mtl_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.glob("*.txt")):
+        match = _MTL_FILE.fullmatch(path.name)
+        if match:
+            yield match[1].lower(), path
+
+
+def read_video_list(path: str | Path) -> tuple[str, ...]:
+    """The video names in a list of a test set, one a line."""
+    return tuple(line.strip() for line in read_text(path).split("\n") if line.strip())
+
+
+def _holds_labels(folder: Path) -> bool:
+    return any(not path.name.endswith(_TEST_LIST) for path in folder.glob("[!.]*.txt"))
+
+
+def label_files(folder: Path) -> list[Path]:
+    """The files in the folder of a set, one a video, for Aff-Wild those of valence. Raises if none is."""
+    folder = folder / "valence" if (folder / "valence").is_dir() else folder
+    files = sorted(folder.glob("[!.]*.txt"))  # archives made on a Mac hold a ._name.txt for each name.txt
+    if not files:
+        raise UserError(folder, "holds no label files", "unpack the .txt files of the videos into it")
+    return files
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _names(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"

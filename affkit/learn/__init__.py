@@ -1,1 +1,0 @@
-"""From faces to models and numbers."""

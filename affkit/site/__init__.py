@@ -1,1 +1,0 @@
-"""The course as a site of plain HTML files: no server, no network."""

@@ -1,0 +1,1 @@
+"""Any clip to MP4, 30 frames a second; frames by number."""

@@ -1,0 +1,1 @@
+"""What a notebook needs that is neither lesson text nor library."""

@@ -1,0 +1,1 @@
+"""Measure and repeat: what the paper and we found out."""

@@ -1,0 +1,108 @@
+"""A pretrained convolutional half: VGG-Face's layers, taught on many people who they are and what they do.
+
+A network like that of Figure 5 starts from one that knows faces already: VGG-Face, trained to tell 2,622
+people apart (Parkhi et al. 2015). This one is its small relative, trained to tell drawn people apart and to
+see their action units. It is told nothing about valence, arousal or expressions, so what a recurrent network
+on top of it says about those was learned there.
+
+Thirteen plain convolutions are hard to train: with few faces, action units are not learned at all. So there
+is a batch normalisation (Ioffe & Szegedy 2015) behind each layer while it trains. Afterwards that is a scale
+and a shift for each channel, which weights and biases can take in: :func:`folded` gives VGG-Face's layers
+back.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from affkit.labels import ACTION_UNITS
+from affkit.multitask import AffWildNetConfig, VGGFace
+from affkit_lab.backbones.feature_net import FeatureOutput
+
+
+@dataclass(frozen=True)
+class FaceNetConfig:
+    """What a :class:`FaceNet` looks like.
+
+    Attributes
+    ----------
+    num_subjects:
+        People it tells apart: those of the faces it is trained on.
+    width, image_size:
+        As in :class:`~affkit.multitask.AffWildNetConfig`.
+    dropout:
+        Share of the features left out in each step of training; VGG-Face's is 0.5.
+    batch_norm:
+        Whether there is a batch normalisation behind each layer, for training.
+    """
+
+    num_subjects: int
+    width: float = 0.125
+    image_size: int = 96
+    dropout: float = 0.5
+    batch_norm: bool = False
+
+
+class FaceNet(nn.Module):
+    """:class:`~affkit.multitask.VGGFace`, and straight lines from its features to what it is taught.
+
+    >>> import torch
+    >>> net = FaceNet(FaceNetConfig(num_subjects=3, width=0.02, image_size=32)).eval()
+    >>> net(torch.zeros(2, 3, 32, 32)).action_units.shape
+    torch.Size([2, 8])
+    """
+
+    architecture = "facenet"
+
+    def __init__(self, config: FaceNetConfig):
+        super().__init__()
+        self.config = config
+        sizes = AffWildNetConfig(config.width, config.image_size)
+        self.cnn = VGGFace(sizes)
+        if config.batch_norm:
+            _add_batch_norm(self.cnn)
+        self.dropout = nn.Dropout(config.dropout)
+        self.action_units = nn.Linear(sizes.channels(4096), len(ACTION_UNITS))
+        self.subject = nn.Linear(sizes.channels(4096), config.num_subjects)
+
+    def forward(self, images: Tensor) -> FeatureOutput:
+        """Faces ``(B, 3, S, S)`` in [-1, 1]; valence and arousal are None."""
+        x = self.dropout(self.cnn(images))  # (B, F)
+        return FeatureOutput(None, self.action_units(x), self.subject(x))
+
+
+def folded(net: FaceNet) -> FaceNet:
+    """The same network for use: without batch normalisation, and it says the same.
+
+    >>> import torch
+    >>> net = FaceNet(FaceNetConfig(num_subjects=3, width=0.02, image_size=32, batch_norm=True)).eval()
+    >>> faces = torch.rand(2, 3, 32, 32)
+    >>> torch.allclose(net(faces).subject, folded(net)(faces).subject, atol=1e-5)
+    True
+    """
+    source, plain = deepcopy(net).eval(), FaceNet(replace(net.config, batch_norm=False)).eval()
+    if net.config.batch_norm:
+        layers = list(source.cnn.layers)
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+        fused = map(fuse_conv_bn_eval, convolutions, norms)
+        rest = [layer for layer in layers if not isinstance(layer, nn.BatchNorm2d)]
+        source.cnn.layers = nn.Sequential(
+            *(next(fused) if isinstance(layer, nn.Conv2d) else layer for layer in rest)
+        )
+        source.cnn.fc = fuse_linear_bn_eval(*source.cnn.fc)
+    plain.load_state_dict(source.state_dict())
+    return plain
+
+
+def _add_batch_norm(cnn: VGGFace) -> None:
+    """Behind each convolution, and behind the fully connected layer."""
+    layers = []
+    for layer in cnn.layers:
+        layers.append(layer)
+        if isinstance(layer, nn.Conv2d):
+            layers.append(nn.BatchNorm2d(layer.out_channels))
+    cnn.layers = nn.Sequential(*layers)
+    cnn.fc = nn.Sequential(cnn.fc, nn.BatchNorm1d(cnn.fc.out_features))

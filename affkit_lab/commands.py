@@ -1,0 +1,331 @@
+"""Commands of the lab: networks that look at faces, the paper's experiments, how good a GAN is."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affkit.cli import (
+    MOST_SEED,
+    AllFrames,
+    Cache,
+    Config,
+    Device,
+    Force,
+    Part,
+    Recipe,
+    Resume,
+    Runs,
+    SaveEvery,
+    Seed,
+    VggWeights,
+    Weights,
+    Width,
+    out_folder,
+    part_rows,
+    room,
+)
+from affkit.errors import UserError
+
+app = room()
+
+
+@app.command("train.cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
+def train_cnn(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    part: Part = "",
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 4000,
+    save_every: SaveEvery = 200,
+    lr: Annotated[
+        float, typer.Option(min=1e-12, max=1e3, help="Learning rate of the first step; falls to 0.")
+    ] = 2e-3,
+    width: Width = 0.125,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+):
+    """Train the convolutional half that `affkit train mtl --weights` starts from: who it is, action units."""
+    from affkit.store import Store
+    from affkit_lab.backbones.train_faces import CnnConfig, train_faces
+
+    store = Store.open(data)
+    config = CnnConfig(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
+    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
+    typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
+
+
+@app.command(
+    "train.features",
+    epilog="Example: affkit train features --data store --out run/features --part p.json:test",
+)
+def train_features(
+    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
+    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    part: Part = "",
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1000,
+    save_every: SaveEvery = 200,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+):
+    """Train the small network that `affkit evaluate gan` looks at generated faces with."""
+    from affkit.store import Store
+    from affkit_lab.backbones.train_faces import FeatureConfig, train_faces
+
+    store = Store.open(data)
+    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
+    typer.echo(f"{train_faces(store, out, FeatureConfig(seed=seed), steps, **how)} after {steps} steps")
+
+
+@app.command(
+    "evaluate.gan",
+    epilog="Example: affkit evaluate gan --run run/gan --data store --features f.safetensors -o out",
+)
+def evaluate_gan(
+    run: Annotated[Path, typer.Option("--run", help="Folder of the run: generator and discriminator.")],
+    data: Annotated[Path, typer.Option("--data", help="Store of the faces it was trained on, with labels.")],
+    features: Annotated[Path, typer.Option(help="features.safetensors of `affkit train features`.")],
+    part: Part = "",
+    n: Annotated[int, typer.Option("--n", min=16, help="How many faces to generate.")] = 1000,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=out_folder, help="Folder for pictures and tables.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+):
+    """FID, diversity, copies and the discriminator's reading of generated faces, beside real ones."""
+    import json
+
+    from affkit.files import refuse_existing
+    from affkit.store import Store
+    from affkit_lab.gan_evaluation import gan_scores as gan_evaluation
+
+    if out is not None:
+        refuse_existing(out / "evaluation.csv", force)  # before the work, not after it
+    store = Store.open(data)
+    rows = part_rows(store, part)
+    networks = run / "generator.safetensors", run / "discriminator.safetensors", features
+    evaluation = gan_evaluation.evaluate_gan(*networks, store, rows, n, seed)
+    if out is not None:
+        from affkit_lab.figures.gan import write_gan_figures
+
+        write_gan_figures(evaluation, store, rows, out, force)
+    typer.echo(json.dumps(evaluation.as_dict(), indent=2) if as_json else evaluation.text())
+
+
+Data = Annotated[Path, typer.Option("--data", help="Store of faces with labels.")]
+PartitionFile = Annotated[Path, typer.Option("--partition", help="File made by `affkit split`.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", callback=out_folder, help="Folder of the experiment; the same command goes on there."
+    ),
+]
+Seeds = Annotated[str, typer.Option("--seeds", help="Numbers; each row is trained once with each.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of each run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command(
+    "experiment.table-ix",
+    epilog="Example: affkit experiment table-ix --data store --partition partition.json --out runs/table-ix",
+)
+def table_ix(
+    data: Data,
+    partition: PartitionFile,
+    out: Out,
+    seeds: Seeds = "0,1,2",
+    steps: Steps = 2000,
+    width: Width = 1.0,
+    config: Config = Config.ONE,
+    recipe: Recipe = "kit",
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """The discriminator as regressor, classifier or both, beside the paper's numbers (Table IX).
+
+    The paper's own: a store of Aff-Wild, --recipe paper --config 2 --width 1.
+    """
+    from affkit_lab.experiments import table_ix as experiment
+    from affkit_lab.experiments.gan_experiments import GanPlan
+    from affkit_lab.figures.tables import table_ix_bars
+
+    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
+    results = experiment.table_ix(plan)
+    _finish(results, out, experiment.printed(results), table_ix_bars, as_json)
+
+
+@app.command(
+    "experiment.semi-supervised",
+    epilog="Example: affkit experiment semi-supervised --data store --partition partition.json "
+    "--pool data_samples/pool --out runs/semi",
+)
+def semi_supervised(
+    data: Data,
+    partition: PartitionFile,
+    out: Out,
+    pool: Annotated[Path | None, typer.Option("--pool", help="Folder of faces without labels.")] = None,
+    shares: Annotated[str, typer.Option(help="Shares of the faces that keep labels.")] = "0.02,0.1,0.5,1",
+    by: Annotated[str, typer.Option("--by", help="What keeps labels: frame or subject.")] = "frame",
+    seeds: Seeds = "0,1,2",
+    steps: Steps = 2000,
+    width: Width = 1.0,
+    config: Config = Config.ONE,
+    recipe: Recipe = "kit",
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """What faces without labels are worth when few have them (Section IV.A)."""
+    from affkit_lab.experiments import semi_supervised as experiment
+    from affkit_lab.experiments.gan_experiments import GanPlan
+    from affkit_lab.figures.tables import label_share_curves
+
+    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
+    results = experiment.semi_supervised(plan, pool, _numbers("--shares", shares, float), by)
+    figure = partial(label_share_curves, title=experiment.TITLE)
+    _finish(results, out, experiment.printed(results), figure, as_json)
+
+
+@app.command(
+    "experiment.enrich",
+    epilog="Example: affkit experiment enrich --data store --partition partition.json "
+    "--generator data_samples/weights/gan_1/generator.safetensors "
+    "--discriminator data_samples/weights/gan_1/discriminator.safetensors --out runs/enrich",
+)
+def enrich(
+    data: Data,
+    partition: PartitionFile,
+    generator: Annotated[Path, typer.Option("--generator", help="generator.safetensors of a GAN.")],
+    discriminator: Annotated[Path, typer.Option("--discriminator", help="discriminator.safetensors of it.")],
+    out: Out,
+    shares: Annotated[str, typer.Option(help="Shares of the faces that keep labels.")] = "0.25,0.5,1",
+    by: Annotated[str, typer.Option("--by", help="What keeps labels: frame or subject.")] = "subject",
+    amounts: Annotated[str, typer.Option(help="Faces to add for each one that keeps its labels.")] = "1,4",
+    most: Annotated[int, typer.Option(min=1, help="Leave out what would need more added faces.")] = 10_000,
+    seeds: Seeds = "0,1,2,3,4",
+    steps: Steps = 1200,
+    width: Width = 1.0,
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """Does it help to add generated faces to the training set? (Section VI)
+
+    The GAN must have been trained on the training set of the same partition, and on nobody else with labels.
+    The GANs in data_samples/weights were: on that of `affkit split --data data_samples/corpus --sizes 38,8,18
+    --task au`. Their discriminators know all labels of that training set, also those that a share leaves out.
+    With few steps real faces alone are ahead in F1, since more faces take longer to learn.
+    """
+    from affkit_lab.backbones.train_faces import ReaderConfig
+    from affkit_lab.experiments import enrichment as experiment
+    from affkit_lab.experiments.enrichment_plan import EnrichPlan
+    from affkit_lab.figures.tables import enrichment_gains
+
+    how = {"generator": generator, "discriminator": discriminator, "config": ReaderConfig(width)}
+    how |= {
+        "shares": _numbers("--shares", shares, float),
+        "by": by,
+        "amounts": _numbers("--amounts", amounts, float),
+        "most": most,
+    }
+    plan = EnrichPlan(
+        data, partition, out, _numbers("--seeds", seeds, int), steps, device=device, jobs=jobs, **how
+    )
+    results = experiment.enrich(plan)
+    figure = partial(enrichment_gains, title=experiment.TITLE)
+    _finish(results, out, experiment.printed(results), figure, as_json)
+
+
+Frozen = Annotated[
+    bool, typer.Option("--frozen/--end-to-end", help="Leave the CNN as it is, or train all of the network.")
+]
+MTL_EXAMPLE = (
+    "Example: affkit experiment {} --data store --partition partition.json "
+    "--weights data_samples/weights/cnn.safetensors --out runs/{}"
+)
+MTL_PAPER = (
+    "\n\nThe paper's own: a store of Aff-Wild of 224 pixels, --width 1 --vgg-weights FILE --listed-frames."
+)
+
+
+@app.command(
+    "experiment.table-x",
+    help="One task or both: alpha and beta of Eq. 6, beside the paper's numbers (Table X)." + MTL_PAPER,
+    epilog=MTL_EXAMPLE.format("table-x", "table-x"),
+)
+@app.command(
+    "experiment.table-xi",
+    help="Losses and learning rates of the multi-task network, beside the paper's (Table XI)." + MTL_PAPER,
+    epilog=MTL_EXAMPLE.format("table-xi", "table-xi"),
+)
+def mtl_table(
+    context: typer.Context,
+    data: Data,
+    partition: PartitionFile,
+    out: Out,
+    weights: Weights = None,
+    vgg_weights: VggWeights = None,
+    frozen: Frozen = True,
+    all_frames: AllFrames = True,
+    seeds: Seeds = "0,1,2",
+    steps: Steps = 400,
+    width: Width = 0.125,
+    cache: Cache = None,
+    jobs: Runs = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+):
+    """Train the multi-task network in all rows of Table X or XI."""
+    from affkit.train import MtlConfig
+    from affkit_lab.experiments import table_x, table_xi
+    from affkit_lab.experiments.multitask_experiments import MtlPlan
+    from affkit_lab.figures.tables import table_x_bars, table_xi_bars
+
+    how = {"config": MtlConfig(width=width, frozen=frozen), "all_frames": all_frames}
+    how |= {"weights": weights, "vgg_weights": vgg_weights, "cache": cache, "device": device, "jobs": jobs}
+    plan = MtlPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
+    if context.info_name == "table-x":
+        results = table_x.table_x(plan)
+        _finish(results, out, table_x.printed(results), table_x_bars, as_json)
+    else:
+        results = table_xi.table_xi(plan)
+        _finish(results, out, table_xi.printed(results), table_xi_bars, as_json)
+
+
+def _numbers(option: str, text: str, kind: type) -> list:
+    try:
+        numbers = [kind(number) for number in text.split(",")]
+    except ValueError as error:
+        problem = "is not numbers with commas between them"
+        raise UserError(f"{option} {text}", problem, "give such as 0,1,2") from error
+    if not all(0 <= number <= MOST_SEED for number in numbers):  # also what is no number, "nan"
+        raise UserError(f"{option} {text}", f"is not from 0 to {MOST_SEED}", "give such as 0,1,2")
+    return numbers
+
+
+def _finish(results, out: Path, table, draw: Callable, as_json: bool) -> None:
+    """Draw the figure of the results, and print the table and what became of each claim."""
+    import json
+
+    import matplotlib.pyplot as plt
+
+    from affkit.files import write_beside
+    from affkit_lab.figures.style import use_style
+
+    use_style()
+    figure = draw(results)
+    with write_beside(out / "figure.png") as part:
+        figure.savefig(part, dpi=100)
+    plt.close(figure)
+    if as_json:
+        typer.echo(json.dumps(results.as_dict(), ensure_ascii=False))
+    else:
+        typer.echo("\n".join([table.to_string(index=False), "", *results.sentences, "", f"All in {out}"]))

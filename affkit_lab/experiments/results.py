@@ -1,0 +1,200 @@
+"""What an experiment found: written as CSV, JSON and a table to read, and read again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from affkit.errors import UserError
+from affkit.evaluation.claims import Claim, judge
+from affkit.files import existing_file, write_beside
+
+SCORE_NAMES = {
+    "ccc_valence": "CCC-V",
+    "ccc_arousal": "CCC-A",
+    "au_f1_weighted": "F1 weighted",
+    "au_f1_macro": "F1 macro",
+    "au_accuracy": "accuracy",
+    "au_average_precision": "AP",
+    "expression_accuracy": "accuracy",
+    "expression_f1_weighted": "F1 weighted",
+    "expression_f1_macro": "F1 macro",
+    "mse_valence": "MSE-V",
+    "mse_arousal": "MSE-A",
+}
+"""Scores and their names in the tables; the paper has no MSE and no AP. Of an MSE less is better."""
+VA_SCORES = ("ccc_valence", "ccc_arousal")
+AU_SCORES = ("au_f1_weighted", "au_f1_macro", "au_accuracy")
+EXPRESSION_SCORES = ("expression_accuracy", "expression_f1_weighted", "expression_f1_macro")
+MTL_SCORES = VA_SCORES + EXPRESSION_SCORES
+MSE_SCORES = ("mse_valence", "mse_arousal")
+CSV, JSON, MARKDOWN = "scores.csv", "results.json", "table.md"
+RULE = (
+    "A claim holds if the 95% interval (Student's t over the seeds) of the mean difference between two rows, "
+    "seed by seed, lies above 0; it does not hold if the interval lies below 0; else it is not decided."
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of an experiment.
+
+    Attributes
+    ----------
+    settings:
+        What ``experiment.json`` says.
+    scores:
+        A row a run and set: ``row``, ``seed``, ``set`` and its scores.
+    nothing:
+        What an answer without looking (:mod:`affkit_lab.experiments.baselines`) scores on the test set.
+    verdicts:
+        A dictionary for each claim, as :meth:`~affkit.evaluation.claims.Verdict.as_dict` gives it.
+    """
+
+    settings: dict
+    scores: pd.DataFrame
+    nothing: pd.DataFrame
+    verdicts: Sequence[dict]
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The scores on the test set."""
+        return self.scores[self.scores["set"] == "test"].drop(columns="set").reset_index(drop=True)
+
+    @property
+    def about(self) -> str:
+        """How much was run, in a line."""
+        seeds = ", ".join(map(str, sorted(self.scores["seed"].unique())))
+        rows, steps = self.scores["row"].nunique(), self.settings["steps"]
+        return f"rows: {rows}; seeds: {seeds}; steps of each run: {steps}"
+
+    @property
+    def sentences(self) -> list[str]:
+        """What became of each claim."""
+        return [verdict["sentence"] for verdict in self.verdicts]
+
+    def as_dict(self) -> dict:
+        """All but the scores of single runs, as JSON can hold it."""
+        nothing = {row: dict(values) for row, values in self.nothing.to_dict("index").items()}
+        return {"settings": self.settings, "for_nothing": nothing, "claims": list(self.verdicts)}
+
+    def write(self, out: str | Path, title: str, table: pd.DataFrame) -> None:
+        """Write ``scores.csv``, ``results.json`` and ``table.md``, each whole or not at all."""
+        out = Path(out)
+        with write_beside(out / CSV) as part:
+            self.scores.to_csv(part, index=False, float_format="%.9g", lineterminator="\n")
+        with write_beside(out / JSON) as part:
+            text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
+            part.write_text(text + "\n", encoding="utf-8", newline="\n")
+        words = [f"# {title}", markdown(table), "\n".join(f"- {line}" for line in self.sentences), RULE]
+        words.append("Settings: " + json.dumps(self.settings))
+        with write_beside(out / MARKDOWN) as part:
+            part.write_text("\n\n".join(words) + "\n", encoding="utf-8", newline="\n")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Results":
+        """Read what :meth:`write` wrote; :class:`UserError` if a file is missing or damaged."""
+        folder = Path(folder)
+        try:
+            scores = pd.read_csv(existing_file(folder / CSV), dtype={"row": str})
+        except ValueError as error:  # no text, or no table
+            raise UserError(folder / CSV, "is damaged", "run the experiment again") from error
+        try:
+            content = json.loads(existing_file(folder / JSON).read_text(encoding="utf-8"))
+            nothing = pd.DataFrame.from_dict(content["for_nothing"], orient="index")
+            return cls(content["settings"], scores, nothing, content["claims"])
+        except (ValueError, KeyError) as error:
+            raise UserError(folder / JSON, "is damaged", "run the experiment again") from error
+
+
+def conclude(settings: dict, scores: pd.DataFrame, nothing: pd.DataFrame, claims: Iterable[Claim]) -> Results:
+    """The results, with a verdict on each claim from the scores on the test set."""
+    test = scores[scores["set"] == "test"]
+    verdicts = [judge(test, claim).as_dict() for claim in claims]
+    # through JSON, so that they are the same whether just found or read from a file
+    return Results(settings, scores, nothing, json.loads(json.dumps(verdicts)))
+
+
+def votes(results: Results) -> pd.DataFrame:
+    """What each single seed would have said of each claim, beside what all of them say.
+
+    Returns
+    -------
+    DataFrame
+        Text, a row a claim: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
+        ``in favour``, the seeds whose own difference is above 0; ``verdict``.
+    """
+    rows = []
+    for verdict in results.verdicts:
+        own, row = verdict["differences"], {"claim": verdict["claim"]["words"]}
+        for name, number in {"paper": verdict["claim"]["paper"], "here": verdict["mean"]}.items():
+            row[name] = "-" if number is None else f"{number:+z.3f}"
+        row["in favour"] = f"{sum(difference > 0 for difference in own)} of {len(own)}"
+        rows.append(row | {"verdict": verdict["verdict"]})
+    return pd.DataFrame(rows)
+
+
+def mean_and_spread(values: pd.Series) -> str:
+    """Mean and standard deviation (n - 1) of the seeds; a line where there is nothing.
+
+    >>> mean_and_spread(pd.Series([0.25, 0.75])), mean_and_spread(pd.Series([0.5]))
+    ('0.500 ± 0.354', '0.500')
+    """
+    values = values.dropna()
+    if values.empty:
+        return "-"
+    return f"{values.mean():z.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def beside_paper(
+    results: "Results",
+    rows: Mapping[str, Mapping[str, str]],
+    scores: Sequence[str],
+    paper: Mapping[str, Mapping[str, float]],
+    nothing: Mapping[str, str],
+) -> pd.DataFrame:
+    """A table of the paper as text: mean and standard deviation over the seeds, the paper's number beside it.
+
+    Parameters
+    ----------
+    rows:
+        Row to its first cells, column to text, in the order of the table.
+    scores:
+        The scores to show, names of :data:`SCORE_NAMES`; the paper's number follows where it has any.
+    paper:
+        Row to score to the paper's number.
+    nothing:
+        Rows of ``results.nothing`` and what they are called; they come last.
+    """
+    printed = {score for numbers in paper.values() for score in numbers}
+    lines = []
+    for name, cells in rows.items():
+        own = results.test[results.test["row"] == name]
+        line = dict(cells) | {"seeds": str(len(own))}
+        for score in scores:
+            line[SCORE_NAMES[score]] = mean_and_spread(own.get(score, pd.Series(dtype=float)))
+            if score in printed:
+                number = paper[name].get(score)
+                line[f"{SCORE_NAMES[score]}, paper"] = "-" if number is None else f"{number:.3f}"
+        lines.append(line)
+    heads = list(next(iter(rows.values())))
+    for name, words in nothing.items():
+        line = dict.fromkeys(heads, "-") | {heads[0]: "for nothing", heads[-1]: words}
+        line |= {SCORE_NAMES[score]: f"{results.nothing.at[name, score]:.3f}" for score in scores}
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("-")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts as Markdown, without its row names.
+
+    >>> print(markdown(pd.DataFrame({"loss": ["MSE"], "CCC-V": ["0.484"]})))
+    | loss | CCC-V |
+    |---|---|
+    | MSE | 0.484 |
+    """
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in [table.columns, *table.to_numpy()]]
+    return "\n".join([lines[0], "|---" * table.shape[1] + "|", *lines[1:]])

@@ -1,0 +1,96 @@
+"""Figures of notebook 11: strips along directions, what directions are worth, where a reading can be sent."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from affkit_lab.figures.style import PALETTE
+from affkit_lab.latent.direction_quality import RANDOM
+
+
+def strip_rows(
+    rows: Mapping[str, np.ndarray], marks: Sequence[str] = (), title: str = "", side: float = 0.9
+) -> Figure:
+    """A row of faces for each name.
+
+    Parameters
+    ----------
+    rows:
+        What stands before the row, to its faces ``(N, S, S, 3)`` uint8.
+    marks:
+        What stands above the columns.
+    side:
+        Of a face, in inches.
+    """
+    columns = max(len(faces) for faces in rows.values())
+    above = 0.6 + 0.2 * max((mark.count("\n") for mark in marks), default=0)
+    size = (side * columns + 1.3, (side + 0.05) * len(rows) + above)
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01, rect=(0.01, 0, 0.98, 1))
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, (name, faces) in zip(axes, rows.items(), strict=True):
+        for axis, face in zip(line, faces, strict=False):
+            axis.imshow(face)
+        line[0].text(-0.08, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=10)
+    for axis, mark in zip(axes[0], marks, strict=False):
+        axis.set_title(mark, fontsize=10)
+    figure.suptitle(title)
+    return figure
+
+
+def direction_scatter(table: pd.DataFrame, names: Sequence[str], title: str = "") -> Figure:
+    """What a step does to its own reading, against what it does to who it is.
+
+    Parameters
+    ----------
+    table:
+        See ``direction_table``; its row ``random`` is the dashed line.
+    names:
+        Which directions.
+    """
+    figure, axis = plt.subplots(figsize=(8, 5))
+    own = table.loc[list(names)]
+    axis.axvline(table.at[RANDOM, "identity"], color="0.4", linestyle="--", label="a random direction")
+    axis.plot(own["identity"], own["in_spreads"], "o", color=PALETTE[1])
+    height = np.ptp(own["in_spreads"]) + 0.1
+    places = _apart(own["in_spreads"].to_numpy(), 0.06 * height)
+    right = own["identity"].max() + 0.1 * np.ptp(own["identity"]) + 0.005
+    line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.7}
+    for (name, row), place in zip(own.iterrows(), places, strict=True):
+        point = (row["identity"], row["in_spreads"])
+        axis.annotate(name, point, (right, place), fontsize=9, va="center", arrowprops=line)
+    axis.set_xlim(right=right + 0.25 * (right - own["identity"].min()))
+    axis.set_ylim(places.min() - 0.08 * height, places.max() + 0.08 * height)
+    axis.set_xlabel("change of who it is (1: another person)")
+    axis.set_ylabel("change of the reading, in its standard deviations")
+    axis.legend(loc="lower left", fontsize=9)
+    axis.set_title(title)
+    return figure
+
+
+def aim_and_reading(wanted: np.ndarray, read: np.ndarray, title: str = "") -> Figure:
+    """Valence and arousal as wanted, and as read of the faces that were found: ``(N, 2)`` each."""
+    figure, axis = plt.subplots(figsize=(5.6, 5.2))
+    for start, end in zip(wanted, read, strict=True):
+        axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.6"})
+    axis.plot(*wanted.T, "+", color=PALETTE[1], markersize=10, markeredgewidth=2, label="wanted")
+    axis.plot(*read.T, "o", color=PALETTE[0], markersize=6, label="read")
+    axis.axhline(0, color="0.7", linewidth=1)
+    axis.axvline(0, color="0.7", linewidth=1)
+    axis.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xlabel="valence", ylabel="arousal", title=title)
+    axis.legend(loc="lower left", fontsize=9)
+    return figure
+
+
+def _apart(values: np.ndarray, gap: float) -> np.ndarray:
+    """Heights near ``values``, at least ``gap`` apart, in the same order, for labels that do not overlap."""
+    order = np.argsort(values)
+    heights = values[order].astype(float)
+    for number in range(1, len(heights)):
+        heights[number] = max(heights[number], heights[number - 1] + gap)
+    heights -= (heights - values[order]).mean()
+    return heights[np.argsort(order)]

@@ -1,0 +1,198 @@
+"""Traces of valence or arousal, changed after the network: smoothed, late, wider, higher.
+
+A moving mean and a shift in time are the usual repairs of frame-by-frame predictions. Both are tried here on
+labels and, where a corpus knows it, on the truth, since labels are late: raters see, decide and then move.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from affkit.labelfiles.formats import VA_COLUMNS
+from affkit.metrics import StreamingCCC
+
+
+def change_trace(
+    values: np.ndarray,
+    shift: float = 0.0,
+    scale: float = 1.0,
+    lag: int = 0,
+    width: int = 1,
+    causal: bool = False,
+) -> np.ndarray:
+    """One trace, changed; every frame that had a value has one afterwards.
+
+    Parameters
+    ----------
+    values:
+        ``(T,)``, frame by frame; NaN where nothing was said, for instance where no face was found.
+    shift:
+        What is added.
+    scale:
+        How much wider the trace becomes, about its own mean.
+    lag:
+        By how many frames it comes later; a negative one comes earlier. Where that would need a frame beyond
+        an end, or one without a value, the last value before it stands in (at the start the first).
+    width:
+        Frames of the moving mean; those without a value, or beyond an end, do not count in it.
+    causal:
+        Whether the mean is of the frame and those before it, as it must be while a video runs. Otherwise it
+        is centred, and ``width`` must be odd.
+
+    Returns
+    -------
+    ndarray
+        ``(T,)`` float64. First smoothed, then late, then wider, then higher.
+
+    Raises
+    ------
+    ValueError
+        If ``width`` is less than 1, or even for a centred mean.
+
+    >>> change_trace(np.array([0.0, 0, 3, 0, 0]), width=3).tolist()
+    [0.0, 1.0, 1.0, 1.0, 0.0]
+    >>> change_trace(np.array([0.0, 0, 3, 0, 0]), width=3, causal=True).tolist()
+    [0.0, 0.0, 1.0, 1.0, 1.0]
+    >>> change_trace(np.array([1.0, 2, 3, np.nan, 4]), lag=1, shift=0.5).tolist()
+    [1.5, 1.5, 2.5, nan, 3.5]
+    """
+    values = np.asarray(values, np.float64)
+    known = ~np.isnan(values)
+    if width < 1 or (not causal and width % 2 == 0):
+        raise ValueError(f"a moving mean over {width} frames")
+    if not known.any():
+        return values.copy()
+    changed = values if width == 1 else _moving_mean(values, width, causal)
+    frames = np.arange(len(values))
+    held = np.maximum.accumulate(np.where(known, frames, np.argmax(known)))  # the last frame with a value
+    changed = changed[held[np.clip(frames - lag, 0, len(values) - 1)]]
+    stays = changed[known].mean() * (1 - scale)  # so that a scale of 1 leaves every number as it is
+    return np.where(known, scale * changed + stays + shift, np.nan)
+
+
+def _moving_mean(values: np.ndarray, width: int, causal: bool) -> np.ndarray:
+    """The mean of the known values in a window at each frame; NaN where there are none."""
+    known = ~np.isnan(values)
+    before = width - 1 if causal else width // 2
+    start = np.arange(len(values)) - before
+    window = np.clip(start, 0, None), np.clip(start + width, None, len(values))
+    total, count = (np.append(0, np.cumsum(part)) for part in (np.where(known, values, 0.0), known))
+    total, count = (part[window[1]] - part[window[0]] for part in (total, count))
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def change_traces(frames: pd.DataFrame, **changes) -> pd.DataFrame:
+    """The same for valence and arousal of many faces, each by itself, as a copy of the table.
+
+    Parameters
+    ----------
+    frames:
+        A row a frame: ``name`` of the face, ``frame`` (1-based), ``valence``, ``arousal``. A frame that is
+        not there had no face; it takes its place in time nevertheless.
+    changes:
+        Of :func:`change_trace`.
+    """
+    changed = {column: frames[column].to_numpy(np.float64, copy=True) for column in VA_COLUMNS}
+    for place in frames.groupby("name", sort=False).indices.values():
+        number = frames["frame"].to_numpy()[place] - 1
+        for values in changed.values():
+            trace = np.full(number.max() + 1, np.nan)
+            trace[number] = values[place]
+            values[place] = change_trace(trace, **changes)[number]
+    return frames.assign(**changed)
+
+
+def three_scores(predicted: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """``CCC``, ``Pearson`` and ``MSE`` of all frames that have both; NaN stands for "has not".
+
+    >>> scores = three_scores(np.array([0.5, 1.5, np.nan]), np.array([0.0, 1.0, 1.0]))
+    >>> {name: round(score, 3) for name, score in scores.items()}
+    {'CCC': 0.667, 'Pearson': 1.0, 'MSE': 0.25}
+    """
+    metric = StreamingCCC()
+    metric.update(predicted, label, ~np.isnan(predicted) & ~np.isnan(label))
+    return {"CCC": metric.compute(), "Pearson": metric.pearson(), "MSE": metric.mse()}
+
+
+def mean_ccc(frames: pd.DataFrame, against: str = "label") -> float:
+    """The mean CCC of valence and arousal, all frames pooled, with ``label_valence`` or ``true_valence``.
+
+    ``frames`` has both beside ``valence`` and ``arousal``, as
+    :func:`affkit_course.lessons.nb10.read_predictions` gives them.
+    """
+    return float(np.mean(list(_cccs(frames, against).values())))
+
+
+def _cccs(frames: pd.DataFrame, against: str) -> dict[str, float]:
+    pairs = {name: (frames[name].to_numpy(), frames[f"{against}_{name}"].to_numpy()) for name in VA_COLUMNS}
+    return {name: three_scores(*pair)["CCC"] for name, pair in pairs.items()}
+
+
+def lag_curves(frames: pd.DataFrame, lags: Iterable[int]) -> dict[str, dict[str, np.ndarray]]:
+    """The CCC of what is said, shown and labelled, when one of two traces is moved in time.
+
+    Parameters
+    ----------
+    frames:
+        As for :func:`mean_ccc`, with ``true_valence`` and ``true_arousal``.
+    lags:
+        L lags in frames, by which the first trace of a pair is moved later.
+
+    Returns
+    -------
+    dict
+        ``valence`` and ``arousal`` to the name of the pair to its CCC, ``(L,)``. The top of ``truth, label``
+        is where the labels are late; that of ``prediction, label`` should be about as much later than that
+        of ``prediction, truth``.
+    """
+    truth = frames.assign(**{name: frames[f"true_{name}"] for name in VA_COLUMNS})
+    pairs = {
+        "truth, label": (truth, "label"),
+        "prediction, label": (frames, "label"),
+        "prediction, truth": (frames, "true"),
+    }
+    curves = {name: {words: [] for words in pairs} for name in VA_COLUMNS}
+    for lag in lags:
+        for words, (first, against) in pairs.items():
+            for name, score in _cccs(change_traces(first, lag=lag), against).items():
+                curves[name][words].append(score)
+    return {name: {words: np.array(line) for words, line in of.items()} for name, of in curves.items()}
+
+
+def filter_scores(
+    parts: Mapping[str, pd.DataFrame],
+    widths: Iterable[int],
+    lags: Iterable[int],
+    against: Iterable[str] = ("label", "true"),
+) -> pd.DataFrame:
+    """What smoothing and a shift in time are worth: the mean CCC with labels and with the truth.
+
+    Parameters
+    ----------
+    parts:
+        Name of a part, such as ``"test"``, to its frames, as for :func:`mean_ccc`.
+    widths, lags:
+        In frames; each width is tried with each lag, centred and causal. Widths are odd.
+
+    Returns
+    -------
+    DataFrame
+        A row for each filter: ``causal`` (so is a mean of one frame), ``width``, ``lag``; ``delay``, by how
+        many frames it moves what it smooths: the lag, and half of what a causal mean looks back; ``live``,
+        whether it needs no frame of the future; and ``<part>_<against>``, the scores.
+    """
+    rows, lags = [], list(lags)
+    for width in widths:
+        for causal in (False, True) if width > 1 else (True,):  # a mean of one frame needs no future
+            change = {"width": width, "causal": causal}
+            smooth = {part: change_traces(frames, **change) for part, frames in parts.items()}
+            for lag in lags:
+                row = change | {"lag": lag}
+                row["delay"] = lag + causal * (width - 1) / 2
+                row["live"] = lag >= (0 if causal else width // 2)  # who waits long enough may look ahead
+                for part, frames in smooth.items():
+                    moved = change_traces(frames, lag=lag)
+                    row |= {f"{part}_{other}": mean_ccc(moved, other) for other in against}
+                rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,234 @@
+"""Every figure of the kit, in one look that reads without colour."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+import seaborn as sns
+from IPython.display import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from affkit.generate import image_grid
+from affkit.labelfiles.run_lengths import constant_stretches, true_stretches
+from affkit.labels import Labels
+
+PALETTE = sns.color_palette("colorblind")
+"""Seven or more hues that stay apart in the common forms of colour blindness."""
+
+
+def use_style() -> None:
+    """Switch matplotlib to the kit's look: white, light grid, readable at 100% zoom."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams.update({"figure.dpi": 72, "savefig.dpi": 72, "figure.constrained_layout.use": True})
+
+
+def picture_strip(
+    pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, title: str = ""
+) -> Image:
+    """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line of text above each one.
+
+    >>> strip = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"], "Three black squares")
+    >>> strip.format, strip.alt
+    ('jpeg', 'Three black squares')
+    """
+    widths = [picture.shape[1] / picture.shape[0] for picture in pictures]
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(11, 11 / sum(widths) + 0.5), width_ratios=widths, squeeze=False
+    )
+    for number, (axis, picture) in enumerate(zip(axes[0], pictures, strict=True)):
+        axis.imshow(picture)
+        axis.set_axis_off()
+        if titles is not None:
+            axis.set_title(titles[number], fontsize=9)
+    return photograph(figure, title)
+
+
+def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Image:
+    """Many equal pictures, ``(N, S, S, 3)`` uint8, as one sheet without gaps, row by row."""
+    sheet = image_grid(pictures, columns)
+    figure, axis = plt.subplots(figsize=(11, 11 * sheet.shape[0] / sheet.shape[1] + 0.4))
+    axis.imshow(sheet, interpolation="nearest" if pictures.shape[1] < 48 else None)
+    axis.set_axis_off()
+    return photograph(figure, title)
+
+
+def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> Image:
+    """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
+
+    ``title`` is also the text for those who cannot see it; it is drawn where the figure has no title yet.
+    Beside a heat map a thin line would lose its colour to the shades of the map: ``keep_rare`` keeps it, and
+    has fewer shades.
+
+    >>> figure, axis = plt.subplots(figsize=(2, 1))
+    >>> picture = line_picture(figure, "Nothing yet")
+    >>> picture.format, picture.alt
+    ('png', 'Nothing yet')
+    """
+    if not figure.get_suptitle() and not any(axes.get_title() for axes in figure.axes):
+        figure.suptitle(title)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    plt.close(figure)
+    method = PIL.Image.Quantize.MAXCOVERAGE if keep_rare else PIL.Image.Quantize.MEDIANCUT
+    with PIL.Image.open(file) as picture:
+        few = picture.convert("RGB").quantize(colors, method)
+    file = io.BytesIO()
+    few.save(file, "png", optimize=True)
+    return Image(file.getvalue(), format="png", alt=title)
+
+
+def photograph(figure: Figure, title: str, quality: int = 80) -> Image:
+    """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned.
+
+    Noise takes many bytes: a lower ``quality``, of 100, is good enough for it.
+    """
+    figure.suptitle(title)
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", pil_kwargs={"quality": quality, "optimize": True})
+    plt.close(figure)
+    return Image(file.getvalue(), format="jpeg", alt=title)
+
+
+def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:
+    """A copy of ``picture`` with the outline of ``box``: x, y, width, height in pixels."""
+    picture = picture.copy()
+    height, width = picture.shape[:2]
+    line = max(2, height // 160)
+    x0, y0 = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(box[:2], (width, height), strict=True))
+    x1 = int(np.clip(box[0] + box[2], 1, width))
+    y1 = int(np.clip(box[1] + box[3], 1, height))
+    for rows, columns in (
+        (slice(y0, y0 + line), slice(x0, x1)),
+        (slice(max(y1 - line, 0), y1), slice(x0, x1)),
+        (slice(y0, y1), slice(x0, x0 + line)),
+        (slice(y0, y1), slice(max(x1 - line, 0), x1)),
+    ):
+        picture[rows, columns] = color
+    return picture
+
+
+def valence_arousal_plane(traces: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> Figure:
+    """Paths of faces through the valence-arousal plane: name -> (valence ``(T,)``, arousal ``(T,)``)."""
+    figure, axis = plt.subplots(figsize=(4.6, 4.6))
+    axis.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.6"))
+    for (name, (valence, arousal)), style in zip(traces.items(), line_styles(), strict=False):
+        axis.plot(valence, arousal, label=name, linewidth=1.6, **style)
+    axis.axhline(0, color="0.6", linewidth=0.8)
+    axis.axvline(0, color="0.6", linewidth=0.8)
+    axis.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", title=title)
+    axis.set(xlabel="valence (negative to positive)", ylabel="arousal (passive to active)")
+    axis.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure:
+    """One clip's labels over time: valence and arousal, the expression, and a lane for each action unit.
+
+    Frames that are not labelled stay empty.
+    """
+    seconds = np.arange(len(labels)) / fps
+    figure, (traces, band, lanes) = plt.subplots(
+        3, 1, figsize=(11, 5.4), sharex=True, height_ratios=[3, 0.9, 3]
+    )
+    for (name, values), style in zip(
+        {"valence": labels.valence, "arousal": labels.arousal}.items(), line_styles(), strict=False
+    ):
+        traces.plot(seconds, np.where(labels.has_va, values, np.nan), label=name, **style)
+    traces.axhline(0, color="0.6", linewidth=0.8)
+    traces.set(ylim=(-1.05, 1.05), ylabel="valence, arousal", title=title)
+    traces.legend(loc="upper right", ncols=2, fontsize=8)
+    classes = np.where(labels.has_expression, labels.expression, -1)
+    for start, stop in constant_stretches(classes).tolist():
+        expression = classes[start]
+        if expression < 0:  # not labelled
+            continue
+        band.axvspan(start / fps, stop / fps, color=PALETTE[expression % len(PALETTE)], alpha=0.45)
+        if stop - start > 0.05 * len(labels):
+            name = labels.expression_names[expression]
+            band.text((start + stop) / 2 / fps, 0.5, name, ha="center", va="center", fontsize=9)
+    band.set(ylim=(0, 1), yticks=[])
+    band.set_ylabel("expression", rotation=0, ha="right", va="center")
+    for lane in range(len(labels.action_unit_names)):
+        on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
+        for start, stop in true_stretches(on).tolist():
+            lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
+    lanes.set(yticks=range(len(labels.action_unit_names)), yticklabels=labels.action_unit_names)
+    lanes.set(xlabel="seconds", ylim=(len(labels.action_unit_names) - 0.4, -0.6), xlim=(0, len(labels) / fps))
+    return figure
+
+
+def traces_over_time(
+    truth: Mapping[str, np.ndarray],
+    predicted: Mapping[str, np.ndarray],
+    fps: float = 30.0,
+    title: str = "",
+    names: tuple[str, str] = ("truth", "predicted"),
+) -> Figure:
+    """Truth and prediction of the same keys, ``(T,)`` each, one row a key; NaN leaves a gap.
+
+    ``names`` are what the legend calls the two.
+    """
+    figure, axes = plt.subplots(len(truth), 1, figsize=(11, 1 + 1.9 * len(truth)), sharex=True, squeeze=False)
+    for axis, key in zip(axes[:, 0], truth, strict=True):
+        axis.plot(np.arange(len(truth[key])) / fps, truth[key], color="0.25", label=names[0])
+        seconds = np.arange(len(predicted[key])) / fps
+        axis.plot(seconds, predicted[key], color=PALETTE[1], linestyle="--", label=names[1])
+        axis.set(ylabel=key, ylim=(-1.05, 1.05))
+    axes[0, 0].legend(loc="upper right", ncols=2, fontsize=8)
+    axes[0, 0].set_title(title)
+    axes[-1, 0].set_xlabel("seconds")
+    return figure
+
+
+def retiming(mappings: Mapping[str, np.ndarray], fps: int = 30) -> Figure:
+    """Where a conversion to a constant rate repeats or drops frames.
+
+    ``mappings``: clip to ``(T,)``, the source frame (0-based) that each new frame shows, as
+    :func:`affkit.video.transcode.convert_video` returns it.
+    """
+    figure, axes = plt.subplots(
+        len(mappings), 1, figsize=(11, 0.9 + 0.9 * len(mappings)), sharex=True, squeeze=False
+    )
+    for axis, (name, shown) in zip(axes[:, 0], mappings.items(), strict=True):
+        seconds, step = np.arange(1, len(shown)) / fps, np.diff(shown)
+        axis.plot(seconds[step == 0], step[step == 0], "|", markersize=16, label="repeated")
+        axis.plot(
+            seconds[step > 1], step[step > 1] * 0 + 1, "x", color=PALETTE[3], label="one or more dropped"
+        )
+        axis.set(yticks=[], ylim=(-0.6, 1.6), xlim=(0, None))
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
+    axes[-1, 0].set_xlabel("seconds of the new clip")
+    return figure
+
+
+def presence(frames: Mapping[str, np.ndarray], fps: float = 30.0, title: str = "") -> Figure:
+    """In which frames each face was found: name to its frame numbers (1-based), a bar a stretch."""
+    figure, axis = plt.subplots(figsize=(11, 1 + 0.35 * len(frames)))
+    for lane, numbers in enumerate(frames.values()):
+        numbers = np.sort(np.asarray(numbers))
+        for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+            first = run[0] - 1 if len(run) else 0  # who is never seen has a lane nevertheless
+            axis.barh(lane, len(run) / fps, left=first / fps, height=0.6, color=PALETTE[0])
+    axis.set(yticks=range(len(frames)), yticklabels=list(frames), xlabel="seconds", title=title)
+    axis.invert_yaxis()
+    return figure
+
+
+def hatch_bars(axis: Axes) -> None:
+    """Give each group of bars lines of its own, so that groups stay apart in grey."""
+    for bars, hatch in zip(axis.containers, ("", "//", "...", "xx"), strict=False):
+        for bar in bars:
+            bar.set(hatch=hatch, edgecolor="white", linewidth=0.5)
+
+
+def line_styles() -> list[dict]:
+    """Each colour with a dash of its own, so that lines stay apart in grey."""
+    return [
+        {"color": color, "linestyle": dash}
+        for color, dash in zip(PALETTE, ("-", "--", ":", "-."), strict=False)
+    ]

@@ -1,0 +1,117 @@
+"""The path of a clip through the valence-arousal plane, played by one generated face.
+
+The face starts somewhere in z. For every frame a z near the one before is sought whose face is read as the
+labels say, along the directions of valence and arousal, and the path is made smooth. What the reader says of
+the faces that come out is kept beside what was wanted: a face cannot show everything.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affkit.errors import UserError
+from affkit.evaluation.predict import VA
+from affkit.gan import Generator
+from affkit.labels import Labels
+from affkit_lab.latent.directions import Directions, faces_at
+from affkit_lab.latent.predictors import Reader
+from affkit_lab.latent.seek_reading import Found, Seeker
+from affkit_lab.latent.z_arithmetic import clip_z, smooth
+
+FIRST_ROUNDS, NEXT_ROUNDS = 8, 2  # faces looked at for the first frame, and for each one after it
+
+
+@dataclass(frozen=True)
+class PlayedPath:
+    """What :func:`play_labels` made.
+
+    Attributes
+    ----------
+    frames:
+        ``(T,)`` int64: numbers of the frames of the clip, the first one being 0.
+    z:
+        ``(T, 100)`` in [-1, 1].
+    wanted, read:
+        ``(T, 2)``: valence and arousal as labelled, smoothed, and as read from the faces of ``z``.
+    """
+
+    frames: np.ndarray
+    z: np.ndarray
+    wanted: np.ndarray
+    read: np.ndarray
+
+    @property
+    def error(self) -> np.ndarray:
+        """Mean distance of what is read from what was wanted, without its sign: of valence and of arousal."""
+        return np.abs(self.read - self.wanted).mean(axis=0)
+
+
+def va_seeker(
+    generator: Generator, reader: Reader, directions: Directions, z: np.ndarray, survey: int = 30
+) -> Seeker:
+    """Seeks faces near ``z`` by their valence and arousal, along the two directions.
+
+    ``va_seeker(generator, reader, directions, z).seek((0.5, 0.2)).z`` is what a click at (0.5, 0.2) gives.
+    Raises :class:`~affkit.errors.UserError` if there are no such directions.
+    """
+    missing = [name for name in VA if name not in directions]
+    if missing:
+        problem = f"no direction of {' and '.join(missing)}"
+        raise UserError("directions", problem, "learn them from a reader that tells valence and arousal")
+    return Seeker(generator, reader, z, directions.some(VA).vectors, VA, survey)
+
+
+def play_labels(
+    seeker: Seeker,
+    labels: Labels,
+    fps: float = 30.0,
+    played_fps: float = 10.0,
+    seconds: float = 0.3,
+    progress: Callable[[int, int], None] | None = None,
+    source: str = "labels",
+) -> PlayedPath:
+    """z for the frames of a clip, so that the face follows its valence and arousal.
+
+    Parameters
+    ----------
+    seeker:
+        See :func:`va_seeker`; its z is the face that plays.
+    labels:
+        Of the clip. Where it has no valence and arousal, they are drawn straight from the frame before to
+        the frame after.
+    fps, played_fps:
+        Frames a second of the clip, and how many of them to play, at most all.
+    seconds:
+        Standard deviation of the Gaussian that both the labels and z are smoothed with; 0: not at all.
+    progress:
+        Called with how many frames are done, and of how many.
+
+    Raises
+    ------
+    UserError
+        If no frame has valence and arousal.
+    """
+    known = np.flatnonzero(labels.has_va)
+    if not len(known):
+        raise UserError(source, "no frame has valence and arousal", "give a label file of the VA set")
+    frames = np.arange(known[0], known[-1] + 1)
+    values = [np.interp(frames, known, getattr(labels, name)[known]) for name in VA]
+    wanted = smooth(np.stack(values, axis=1), seconds * fps)  # (T, 2)
+    chosen = np.unique(np.arange(0, len(frames), max(fps / played_fps, 1)).astype(int))
+    frames, wanted = frames[chosen], wanted[chosen]
+    found: list[Found] = []
+    for number, target in enumerate(wanted):
+        rounds, near = (NEXT_ROUNDS, found[-1].place) if found else (FIRST_ROUNDS, None)
+        found.append(seeker.seek(target, rounds, near))
+        if progress:
+            progress(number + 1, len(wanted))
+    places = smooth(np.array([one.place for one in found]), seconds * min(fps, played_fps))
+    z = clip_z(seeker.z + places @ seeker.basis)
+    return PlayedPath(frames, z, wanted, read_path(seeker, z))
+
+
+def read_path(seeker: Seeker, z: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """What the seeker's reader says of the faces of ``z`` ``(T, 100)``: ``(T, C)``."""
+    faces = faces_at(seeker.generator, np.asarray(z))
+    return seeker.reader(faces)[seeker.columns].to_numpy(np.float64)

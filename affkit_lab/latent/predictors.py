@@ -1,0 +1,135 @@
+"""Readers: anything that looks at faces and fills a table, so that directions can be learned from it.
+
+A reader is a function of faces ``(N, S, S, 3)`` uint8 that returns a table of N rows, a column a reading,
+such as ``valence`` or ``AU12``. Which network is behind it, or whether there is one, does not matter.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from affkit.checkpoints import load_checkpoint
+from affkit.errors import UserError
+from affkit.evaluation.predict import VA, FaceReader, predict_faces
+from affkit.gan import Discriminator, fit_size
+from affkit.labels import EXPRESSIONS
+from affkit.multitask import AffWildNet
+from affkit.store import to_unit_range
+
+Reader = Callable[[np.ndarray], pd.DataFrame]
+SUREST = 1e-6  # a probability nearer to 0 or 1 than this is taken to be so near
+
+
+class NetworkReader:
+    """What a trained network reads.
+
+    Its columns are those of :func:`~affkit.evaluation.predict.predict_faces`: ``valence`` and ``arousal`` in
+    [-1, 1], and probabilities of the action units or, of an ``affwildnet``, of the expressions. A
+    discriminator also says ``fake``, its probability that the face is generated.
+
+    Parameters
+    ----------
+    model:
+        A network in evaluation mode, or the path of its checkpoint.
+    enlarge:
+        Faces smaller than the network reads are blown up; otherwise they are refused. It then sees faces
+        blurrier than any it was trained on.
+
+    Raises
+    ------
+    UserError
+        If the checkpoint cannot be read, or is of a network that reads no faces; when called, if the faces
+        are too small.
+    """
+
+    def __init__(self, model: torch.nn.Module | str | Path, enlarge: bool = False):
+        self.source: str | Path = getattr(model, "architecture", "faces")
+        if isinstance(model, str | Path):
+            self.source, (model, _) = model, load_checkpoint(model)
+        if not isinstance(model, AffWildNet | FaceReader):
+            problem = f"holds weights of {model.architecture}, which reads no faces"
+            raise UserError(self.source, problem, "give discriminator.safetensors or affwildnet.safetensors")
+        self.model, self.enlarge = model, enlarge
+
+    def __call__(self, faces: np.ndarray) -> pd.DataFrame:
+        size = self.model.config.image_size
+        if self.enlarge and faces.shape[1] < size:
+            faces = np.stack([cv2.resize(face, (size, size)) for face in faces])
+        if isinstance(self.model, AffWildNet):
+            return pd.DataFrame(_read_frames(self.model, faces, self.source))
+        with_fake = isinstance(self.model, Discriminator)
+        return pd.DataFrame(predict_faces(self.model, faces, self.source, with_fake=with_fake))
+
+
+class JoinedReader:
+    """Several readers as one: a column that two of them have is the first one's.
+
+    Parameters
+    ----------
+    readers:
+        The readers, those to be believed most first.
+    faces:
+        Some faces ``(N, S, S, 3)`` uint8, such as will be read: they show which reader has which columns.
+    """
+
+    def __init__(self, readers: Sequence[Reader], faces: np.ndarray):
+        self._parts: list[tuple[Reader, list[str]]] = []
+        for reader in readers:
+            columns = [name for name in reader(faces[:1]).columns if name not in self.columns]
+            self._parts.append((reader, columns))
+
+    @property
+    def columns(self) -> list[str]:
+        """All that is read."""
+        return [name for _, columns in self._parts for name in columns]
+
+    def only(self, columns: Sequence[str]) -> "JoinedReader":
+        """A reader of some of the columns, which does not ask readers that have none of them."""
+        some = JoinedReader([], np.empty(0))
+        wanted = [(reader, [name for name in own if name in columns]) for reader, own in self._parts]
+        some._parts = [(reader, own) for reader, own in wanted if own]
+        return some
+
+    def __call__(self, faces: np.ndarray) -> pd.DataFrame:
+        return pd.concat([reader(faces)[columns] for reader, columns in self._parts], axis=1)
+
+
+def log_odds(reader: Reader) -> Reader:
+    """The reader with log odds, log(p / (1 - p)), in place of its probabilities.
+
+    A probability near 0 hardly moves: a discriminator that was told "0.01" of every action unit on every
+    generated face, as in the paper (IV.C.1), seems to see nothing on them. Its log odds still differ from
+    face to face, and a straight line fits them better. Valence and arousal stay.
+    """
+
+    def read(faces: np.ndarray) -> pd.DataFrame:
+        table = reader(faces)
+        values, likely = table.to_numpy(np.float64, copy=True), ~table.columns.isin(VA)
+        odds = values[:, likely].clip(SUREST, 1 - SUREST)
+        values[:, likely] = np.log(odds / (1 - odds))
+        return pd.DataFrame(values, columns=table.columns, index=table.index)
+
+    return read
+
+
+@torch.no_grad()
+def _read_frames(
+    model: AffWildNet, faces: np.ndarray, source: str | Path, batch_size: int = 64
+) -> dict[str, np.ndarray]:
+    """Each face as a sequence of one frame: the recurrent part has nothing to remember."""
+    size = model.config.image_size
+    if faces.shape[1] < size:
+        problem = f"reads faces of {size} pixels, these have {faces.shape[1]}"
+        raise UserError(source, problem, "give a generator of larger faces, or enlarge them")
+    va, expression = [], []
+    for start in range(0, len(faces), batch_size):
+        images = fit_size(to_unit_range(faces[start : start + batch_size]), size)  # (B, 3, S, S)
+        output, _ = model(images[:, None])  # (B, 1, 3, S, S)
+        va.append(output.va[:, 0].clamp(-1, 1))  # (B, 2)
+        expression.append(output.expression[:, 0].softmax(dim=-1))  # (B, 7)
+    columns = dict(zip(VA, torch.cat(va).numpy().T, strict=True))
+    return columns | dict(zip(EXPRESSIONS, torch.cat(expression).numpy().T, strict=True))

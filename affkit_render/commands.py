@@ -1,0 +1,53 @@
+"""The command that draws people."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affkit.cli import MOST_SEED, Force, Jobs, out_folder, room
+
+app = room()
+
+
+@app.command("render", epilog="Example: affkit render --subjects 4 --seconds 5 --seed 1 -o drawn")
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the new corpus.")],
+    scale: Annotated[
+        str, typer.Option(help="The annotated corpus: kit, paper, or a share of the paper's such as 0.1.")
+    ] = "",
+    pool: Annotated[int, typer.Option(min=0, help="Instead of clips: unlabelled faces, one a person.")] = 0,
+    subjects: Annotated[int, typer.Option(min=1, help="How many people, one clip each.")] = 4,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Length of a clip.")] = 5.0,
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 30.0,
+    width: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 320,
+    height: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 240,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")
+    ] = None,
+    force: Force = False,
+    jobs: Jobs = 1,
+):
+    """Draw clips of faces whose labels are known exactly (needs affkit[synth]).
+
+    With --scale: the two parts of Section II, 70 clips with three coders and eight raters. Time and disk are
+    said first, and a run that was stopped goes on with the same command.
+    """
+    if scale:
+        from affkit_render.edition import KIT_SEED, estimate, make_corpus, plan_corpus, read_scale
+
+        share, seed = read_scale(scale), KIT_SEED if seed is None else seed
+        typer.echo(estimate(plan_corpus(share, seed)).text(jobs))
+        videos = make_corpus(out, share, seed, jobs=jobs, force=force)
+        typer.echo(f"{len(videos)} clips with labels, coders, raters and the truth in {out}")
+    elif pool:
+        from affkit_render.pool import draw_pool
+
+        sheets = draw_pool(out, pool, seed=seed or 0, jobs=jobs)
+        typer.echo(f"{pool} faces on {len(sheets)} sheets in {out}")
+    else:
+        from affkit_render.corpus import render_corpus
+
+        size = (width, height)
+        render_corpus(out, subjects, seconds, seed=seed or 0, size=size, fps=fps, force=force, jobs=jobs)
+        typer.echo(f"{subjects} clips with their labels in {out}")

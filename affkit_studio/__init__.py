@@ -1,0 +1,1 @@
+"""What has a screen: annotation, the latent browser, the doctor."""

@@ -1,0 +1,129 @@
+"""The latent browser as a page in the notebook; see ``latent_desk`` for what answers it."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import anywidget
+
+from affkit.checkpoints import load_checkpoint, model_key
+from affkit.corpus.corpus import Corpus, part_names
+from affkit.errors import UserError
+from affkit.faces.pool import pool_store
+from affkit.store import Store
+from affkit_lab.gan_evaluation.training_faces import TrainingFaces
+from affkit_studio.browse.explore import Explorer
+from affkit_studio.browse.favourites import Favourites
+from affkit_studio.browse.latent_desk import LatentDesk
+from affkit_studio.browse.latent_work import Shelf
+
+_PARTS = ("../page.js", "latent_draw.js", "latent_layout.js", "latent_panels.js", "latent.js")
+PAGE = [Path(__file__).parent / name for name in _PARTS]
+"""The parts of the page, in the order in which they are put together."""
+
+
+class LatentBrowser(anywidget.AnyWidget):
+    """The page of a :class:`~affkit_studio.browse.latent_desk.LatentDesk`; made by :func:`latent_browser`.
+
+    Parameters
+    ----------
+    desk:
+        What answers, one message at a time. Several pages may show one desk: each sees what the others do.
+    """
+
+    # One module of five parts, without a build step: a browser has no way to import files from here.
+    _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
+    _css = Path(__file__).with_name("latent.css")
+
+    def __init__(self, desk: LatentDesk):
+        super().__init__()
+        self.desk, self._turn = desk, threading.Lock()
+        self.on_msg(self._answer)
+
+    def _answer(self, _, message: dict, buffers: list) -> None:
+        with self._turn:
+            reply, pictures = self.desk.handle(message, buffers)
+        self.send(reply, pictures)
+
+
+def latent_browser(
+    checkpoint: str | Path,
+    readers: Sequence[str | Path] = (),
+    directions: str | Path | None = None,
+    favourites: str | Path = "favourites.json",
+    data: str | Path | None = None,
+    features: str | Path | None = None,
+    labels: str | Path | None = None,
+    seed: int = 0,
+) -> LatentBrowser:
+    """Browse the faces of a generator; press ``?`` in the page for its keys.
+
+    Parameters
+    ----------
+    checkpoint:
+        ``generator.safetensors`` of a GAN.
+    readers, directions:
+        See :meth:`~affkit_studio.browse.explore.Explorer.open`. Without readers, ``cnn.safetensors`` and
+        ``affwildnet.safetensors`` are taken if they are beside the generator or one folder up.
+    favourites:
+        File of the faces to come back to; films are written beside it.
+    data:
+        The faces the generator was trained on, a store or a folder of a pool: the nearest of them are shown.
+    features:
+        ``features.safetensors``, which judges how like two faces are; looked for as the readers are. Needed
+        for the nearest faces and for photographs.
+    labels:
+        A corpus; the valence and arousal of its clips can be played.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, or is not what it should be.
+    """
+    return LatentBrowser(open_desk(checkpoint, readers, directions, favourites, data, features, labels, seed))
+
+
+def open_desk(
+    checkpoint: str | Path,
+    readers: Sequence[str | Path] = (),
+    directions: str | Path | None = None,
+    favourites: str | Path = "favourites.json",
+    data: str | Path | None = None,
+    features: str | Path | None = None,
+    labels: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> LatentDesk:
+    """What answers the page; the parameters are those of :func:`latent_browser`."""
+    # What can be wrong is looked at before directions are learned, which takes a while.
+    generator, _ = load_checkpoint(checkpoint, "generator")
+    path = Path(favourites)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = Favourites(path, model_key(generator))
+    shelf = Shelf()
+    if features := features or next(iter(companions(checkpoint, "features")), None):
+        shelf.feature_net, _ = load_checkpoint(features, "featurenet")
+    if data is not None:
+        store, net = open_faces(data, generator.config.image_size), shelf.feature_net
+        if net is None:
+            raise UserError(data, "needs a network that says how like faces are", "give --features FILE")
+        shelf.training = lambda: TrainingFaces(store, net)
+    if labels is not None:
+        corpus = Corpus.open(labels)
+        shelf.clips = {name: corpus.labels[name] for name in part_names(corpus, "va")}
+    readers = readers or companions(checkpoint, "cnn", "affwildnet")
+    return LatentDesk(Explorer.open(checkpoint, readers, directions, seed, progress), kept, shelf)
+
+
+def companions(checkpoint: str | Path, *names: str) -> list[Path]:
+    """Checkpoints of these names beside a generator, or one folder up: those that are there."""
+    folder = Path(checkpoint).absolute().parent
+    places = [[folder / f"{name}.safetensors", folder.parent / f"{name}.safetensors"] for name in names]
+    return [path for both in places if (path := next((one for one in both if one.is_file()), None))]
+
+
+def open_faces(path: str | Path, size: int) -> Store:
+    """A store, or the faces of a pool with ``size`` pixels a side."""
+    if any(Path(path).glob("faces_*.webp")):
+        return pool_store(path, size)
+    return Store.open(path)

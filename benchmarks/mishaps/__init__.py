@@ -1,1 +1,0 @@
-"""What can go wrong, provoked: bad inputs, kills and sheer size; ``benchmarks/reliability.py`` reports."""

@@ -1,0 +1,249 @@
+"""What annotators are worth: against scikit-learn, formulas, and marks whose errors are known."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from notebook_checks import ROOT
+from PIL import Image
+from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
+from solutions import solution_functions
+
+from affkit.corpus.agreement import agree
+from affkit.corpus.ground_truth import read_truths
+from affkit.errors import UserError
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.video.video import write_video
+from affkit_course.lessons import nb02 as lesson
+from affkit_lab.figures import style as plots
+from affkit_studio.annotate.project import Project
+from affkit_studio.annotate.timeline import Segment
+
+CLIPS = ROOT / "data_samples" / "clips"
+ANSWERS = solution_functions("02")
+
+
+def marked(num_frames, *segments):
+    """Labels with the given ``(unit, start, stop)`` marked, all frames labelled."""
+    labels = Labels.empty(num_frames)
+    labels.has_action_units[:] = True
+    for unit, start, stop in segments:
+        labels.action_units[start:stop, ACTION_UNITS.index(unit)] = 1
+    return labels
+
+
+def random_units(rng, num_frames, share=0.4, labelled=1.0):
+    labels = Labels.empty(num_frames)
+    labels.has_action_units[:] = rng.uniform(size=(num_frames, 8)) < labelled
+    labels.action_units[:] = (rng.uniform(size=(num_frames, 8)) < share) & labels.has_action_units
+    return labels
+
+
+def rated(valence, arousal=None, known=True):
+    labels = Labels.empty(len(valence))
+    labels.valence[:] = valence
+    labels.arousal[:] = valence if arousal is None else arousal
+    labels.has_va[:] = known
+    return labels
+
+
+def test_true_labels_are_those_the_sample_clips_came_with():
+    truths = read_truths(CLIPS)
+    labels = lesson.true_labels(truths["interview"])
+    table = pd.read_csv(CLIPS / "truth" / "interview.csv")
+    seen = table["visible"] == 1
+    assert (labels.has_va == seen).all() and (labels.has_action_units.T == seen.to_numpy()).all()
+    np.testing.assert_allclose(labels.arousal[seen], table["arousal"][seen], atol=1e-6)
+    for column, unit in enumerate(ACTION_UNITS):
+        assert (labels.action_units[seen, column] == (table[unit][seen] > 0.2)).all()
+    assert (labels.expression[seen] == table["expression"][seen]).all()
+    assert max(table["expression"]) < len(EXPRESSIONS)
+
+
+def test_no_truth_is_said_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="truth"):
+        read_truths(tmp_path)
+
+
+def test_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    said = {name: random_units(rng, 80, labelled=0.7) for name in ("a", "b")}
+    truth = {name: random_units(rng, 80, labelled=0.9) for name in ("a", "b", "not asked for")}
+    scores = lesson.unit_scores(said, truth)
+    stack = {
+        name: np.concatenate([getattr(by[video], name) for video in said])
+        for by, name in ((said, "action_units"), (said, "has_action_units"))
+    }
+    real = np.concatenate([truth[video].action_units for video in said])
+    known = np.concatenate([truth[video].has_action_units for video in said])
+    for column, unit in [*enumerate(ACTION_UNITS), (slice(None), "all")]:
+        both = (known & stack["has_action_units"])[:, column]
+        ours, theirs = stack["action_units"][:, column][both], real[:, column][both]
+        row = scores.loc[unit]
+        assert row["precision"] == pytest.approx(precision_score(theirs, ours))
+        assert row["recall"] == pytest.approx(recall_score(theirs, ours))
+        assert row["f1"] == pytest.approx(f1_score(theirs, ours))
+        assert row["kappa"] == pytest.approx(cohen_kappa_score(theirs, ours))
+        assert row["labelled"] == pytest.approx(both.sum() / known[:, column].sum())
+        there = (real == 1)[:, column] & known[:, column]
+        guess = (stack["action_units"] == 1)[:, column]
+        assert row["found"] == pytest.approx(recall_score(there.ravel(), (guess & there).ravel()))
+
+
+def test_a_unit_that_never_occurs_has_no_score():
+    scores = lesson.unit_scores({"a": marked(10, ("AU1", 0, 4))}, {"a": marked(10, ("AU1", 2, 6))})
+    assert scores.loc["AU20", ["precision", "recall", "f1", "kappa", "found"]].isna().all()
+    assert scores.loc["AU1", ["precision", "recall", "found"]].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_columns_are_found_by_name():
+    said = marked(10, ("AU12", 2, 6)).with_action_units(ACTION_UNITS[::-1])
+    scores = lesson.unit_scores({"a": said}, {"a": marked(10, ("AU12", 2, 6))})
+    assert scores.loc["AU12", "f1"] == 1
+
+
+def test_calling_disputed_frames_absent_makes_recall_what_is_found():
+    rng = np.random.default_rng(1)
+    coders = {name: {"a": random_units(rng, 200)} for name in ("A1", "A2", "A3")}
+    truth = {"a": random_units(rng, 200)}
+    unknown, absent = (
+        lesson.unit_scores(agree(coders, disagreed=reading), truth) for reading in ("unknown", "absent")
+    )
+    pd.testing.assert_series_equal(absent["recall"], absent["found"], check_names=False)
+    pd.testing.assert_series_equal(unknown["found"], absent["found"])
+    assert (unknown["labelled"] < 1).all() and (absent["labelled"] == 1).all()
+
+
+def test_errors_of_onsets_and_offsets():
+    truth = marked(100, ("AU1", 10, 20), ("AU1", 40, 60), ("AU4", 30, 50), ("AU6", 0, 9), ("AU12", 95, 100))
+    said = marked(100, ("AU1", 13, 19), ("AU6", 2, 12), ("AU12", 90, 98), ("AU20", 5, 9))
+    errors = lesson.boundary_errors({"a": said}, {"a": truth}).set_index(["unit", "start"])
+    assert errors.loc[("AU1", 10), ["onset", "offset"]].tolist() == [3, -1]
+    assert not errors.loc[("AU1", 40), "marked"] and np.isnan(errors.loc[("AU1", 40), "onset"])
+    assert not errors.loc[("AU4", 30), "marked"]
+    assert np.isnan(errors.loc[("AU6", 0), "onset"]) and errors.loc[("AU6", 0), "offset"] == 3
+    assert errors.loc[("AU12", 95), "onset"] == -5 and np.isnan(errors.loc[("AU12", 95), "offset"])
+    assert len(errors) == 5  # a mark without an action has no onset to be wrong about
+
+
+def test_a_mark_over_two_actions_tells_no_onset_and_two_marks_on_one_do_not_either():
+    truth = marked(60, ("AU25", 10, 20), ("AU25", 24, 30), ("AU4", 10, 40))
+    said = marked(60, ("AU25", 10, 30), ("AU4", 10, 20), ("AU4", 25, 40))
+    errors = lesson.boundary_errors({"a": said}, {"a": truth})
+    assert errors["marked"].all() and errors[["onset", "offset"]].isna().all(axis=None)
+
+
+def test_where_the_face_comes_back_no_onset_is_known():
+    truth = marked(60, ("AU4", 20, 40))
+    truth.has_action_units[:20] = False
+    errors = lesson.boundary_errors({"a": marked(60, ("AU4", 22, 41))}, {"a": truth})
+    assert np.isnan(errors["onset"][0]) and errors["offset"][0] == 1
+
+
+@settings(max_examples=50)
+@given(arrays(bool, st.integers(1, 30)))
+def test_distance_to_change(values):
+    changes = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
+    wanted = [
+        min((min(abs(t - i), abs(t - i + 1)) for i in changes), default=np.inf) for t in range(len(values))
+    ]
+    assert lesson.distance_to_change(values).tolist() == wanted
+
+
+def test_disputed_frames():
+    truth = pd.DataFrame(0.0, range(6), ["valence", "arousal", "expression", *ACTION_UNITS])
+    truth = truth.assign(visible=[1, 1, 1, 1, 1, 0], AU4=[0, 0.1, 0.5, 0.9, 0.9, 0.9])
+    coders = {
+        "A1": {"a": marked(6, ("AU4", 1, 6))},
+        "A2": {"a": marked(6, ("AU4", 2, 6))},
+        "A3": {"a": marked(6, ("AU4", 4, 6))},
+    }
+    coders["A2"]["a"].has_action_units[5] = False
+    table = lesson.disputed_frames(coders, {"a": truth})
+    assert len(table) == 5 * 8  # the last frame is not labelled by all
+    units = table[table["unit"] == "AU4"]
+    assert units["frame"].tolist() == [1, 2, 3, 4, 5]
+    assert units["votes"].tolist() == [0, 1, 2, 2, 3]
+    assert units["disputed"].tolist() == [False, True, True, True, False]
+    assert units["intensity"].tolist() == [0, 0.1, 0.5, 0.9, 0.9]
+    assert units["present"].tolist() == [False, False, True, True, True]
+    assert units["distance"].tolist() == [1, 0, 0, 1, 2]  # out of sight it goes on
+    assert not table.loc[table["unit"] != "AU4", "disputed"].any()
+
+
+def test_concordance_is_best_where_the_lag_is_and_is_the_formula():
+    rng = np.random.default_rng(2)
+    wave = np.convolve(rng.normal(size=400), np.ones(30) / 30, "same")
+    wave = 0.9 * wave / np.abs(wave).max()
+    truth = {"a": rated(wave, wave[::-1])}
+    said = {"a": rated(np.roll(wave, 12), np.roll(wave[::-1], 7) * 0.5)}
+    table = lesson.concordance({"said": said}, truth, range(-20, 31))
+    assert table.set_index("shift")["valence"].idxmax() == 12
+    assert table.set_index("shift")["arousal"].idxmax() == 7
+    assert (table["frames"] == 400 - 20 - 30).all()
+    x, y = said["a"].arousal[20 + 3 : 370 + 3].astype(float), truth["a"].arousal[20:370].astype(float)
+    formula = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    assert table.set_index("shift")["arousal"][3] == pytest.approx(formula)
+
+
+def test_concordance_uses_the_frames_that_all_have_at_every_shift():
+    wave = np.sin(np.arange(50) / 5).astype(np.float32)
+    known, some = np.ones(50, bool), np.ones(50, bool)
+    some[30] = False
+    truth = {"a": rated(wave, known=known), "short": rated(wave[:3])}
+    ratings = {"one": {"a": rated(wave), "short": rated(wave[:3])}}
+    ratings["two"] = {"a": rated(wave, known=some), "short": rated(wave[:3])}
+    table = lesson.concordance(ratings, truth, (0, 2))
+    assert table["frames"].tolist() == [46 + 1] * 4  # frames 30 and 28 are gone, and the last two of each
+    assert table.loc[table["shift"] == 0, "valence"].tolist() == pytest.approx([1, 1])
+
+
+def test_the_hurried_annotator_marks_in_steps_and_saves(tmp_path):
+    write_video(tmp_path / "clip.mp4", (np.zeros((32, 32, 3), np.uint8) for _ in range(48)))
+    labels = marked(48, ("AU12", 12, 28), ("AU4", 20, 23), ("AU6", 38, 48))
+    with Project.open(tmp_path / "p.affkit") as project:
+        session = project.session(project.add_video(tmp_path / "clip.mp4").name, "hurried", "au")
+        session.mark("AU25", 0, 3)
+        assert lesson.mark_roughly(session, labels) == 2
+    with Project.open(tmp_path / "p.affkit") as project:
+        segments = project.session("clip", "hurried", "au").segments()
+    assert segments == [Segment("AU12", 10, 30), Segment("AU6", 40, 48)]
+
+
+def test_a_lane_without_frames_stays_in_the_figure():
+    figure = plots.presence({"A1": np.array([], int), "A2": np.array([3, 4, 9])})
+    axis = figure.axes[0]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["A1", "A2"]
+    assert {round(bar.get_y() + 0.3) for bar in axis.patches if bar.get_width() > 0} == {1}
+    low, high = sorted(axis.get_ylim())
+    assert low < 0 and high > 1
+
+
+def test_a_picture_of_lines_is_small_and_looks_the_same():
+    figure, axis = plt.subplots(figsize=(8, 3))
+    axis.plot(np.sin(np.arange(300)[:, None] / np.arange(3, 11)))
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png")
+    few = plots.line_picture(figure).data
+    assert len(few) < len(whole.getvalue()) / 2
+    pixels = [np.asarray(Image.open(file).convert("RGB"), int) for file in (whole, io.BytesIO(few))]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 3
+    assert not plt.fignum_exists(figure.number)
+
+
+@settings(max_examples=50)
+@given(pair=arrays(np.int8, (2, 40), elements=st.integers(0, 1)))
+def test_solutions_of_the_exercises_are_right(pair):
+    first, second = pair.tolist()
+    together = first + second
+    if 0 < sum(together) < len(together):
+        assert ANSWERS["kappa"](first, second) == pytest.approx(cohen_kappa_score(first, second))
+    else:
+        assert np.isnan(ANSWERS["kappa"](first, second))
+    for a, b in zip(first, second, strict=True):
+        assert ANSWERS["all_agree"]([a, b, a]) == (a if a == b else None)

@@ -1,0 +1,296 @@
+"""Notebook 10's numbers: against scikit-learn, NumPy loops, simulated people, and its own exercises."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from guesses import plain_ccc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from notebook_checks import ROOT
+from sklearn.metrics import accuracy_score, f1_score
+from solutions import solution_functions
+
+from affkit.corpus.corpus import Corpus
+from affkit.corpus.ground_truth import read_truth
+from affkit.errors import UserError
+from affkit.evaluation.evaluate import Options
+from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.metrics import StreamingExpressionScores
+from affkit_course.lessons import nb10 as lesson
+
+NAMES = ["clip_14", "clip_40_left", "clip_40_right", "clip_57"]
+ALL_FRAMES = Options(partial=True, num_resamples=0)
+ANSWERS = solution_functions("10")
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus.open(ROOT / "data_samples" / "corpus")
+
+
+@pytest.fixture(scope="module")
+def said(corpus):
+    """Guesses at every third frame of four faces."""
+    rng, parts = np.random.default_rng(5), []
+    for name in NAMES:
+        labels = corpus.labels[name]
+        rows = np.arange(1, len(labels), 3)
+        guess = {"valence": labels.valence[rows], "arousal": labels.arousal[rows]}
+        guess = {key: np.clip(values + rng.normal(0, 0.3, len(rows)), -1, 1) for key, values in guess.items()}
+        guess |= dict(zip(EXPRESSIONS, rng.dirichlet(np.ones(7), len(rows)).T, strict=True))
+        near = 0.4 * labels.action_units[rows] + 0.6 * rng.random((len(rows), 8))
+        guess |= dict(zip(ACTION_UNITS, near.T, strict=True))
+        head = {"name": name, "video": name.split("_left")[0].split("_right")[0], "frame": rows + 1}
+        parts.append(pd.DataFrame(head | {"subject": corpus.subjects[name], "set": "test"} | guess))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def frames(said, corpus, tmp_path_factory):
+    path = tmp_path_factory.mktemp("predictions") / "mtl.csv.gz"
+    said.to_csv(path, index=False)
+    return lesson.read_predictions(path, corpus)
+
+
+def test_every_frame_has_its_own_label_and_truth(said, frames, corpus):
+    pd.testing.assert_frame_equal(frames[list(said)], said)
+    for name, own in frames.groupby("name"):
+        rows, labels = own["frame"].to_numpy() - 1, corpus.labels[name]
+        truth = read_truth(corpus.root / "truth" / f"{name}.csv").iloc[rows]
+        masked = np.where(labels.has_va, labels.valence, np.nan)[rows]
+        np.testing.assert_array_equal(own["label_valence"].to_numpy(), masked)
+        seen = truth["visible"].to_numpy() == 1
+        wanted = np.where(seen, truth["arousal"], np.nan)
+        np.testing.assert_allclose(own["true_arousal"].to_numpy(float), wanted, rtol=1e-6)
+        named = [EXPRESSIONS[labels.expression[i]] if labels.has_expression[i] else "none" for i in rows]
+        assert own["label_expression"].fillna("none").tolist() == named
+        units = np.where(labels.has_action_units, labels.action_units, np.nan)[rows]
+        table = own[[f"label_{unit}" for unit in ACTION_UNITS]].astype("Float64")
+        np.testing.assert_array_equal(table.to_numpy(float, na_value=np.nan), units)
+        strong = np.where(seen, truth["AU12"] > 0.2, np.nan)
+        np.testing.assert_array_equal(own["true_AU12"].to_numpy(float, na_value=np.nan), strong)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda table: table.drop(columns="AU6"), "has no column AU6"),
+        (lambda table: table.assign(name="clip_99"), "predicts clip_99"),
+        (lambda table: table.assign(frame=table["frame"] - 5), "predicts frame -3 of clip_14"),
+        (lambda table: table.assign(frame=table["frame"] + 9000), "predicts frame 9002 of clip_14"),
+    ],
+)
+def test_a_file_of_something_else(change, words, said, corpus, tmp_path):
+    path = tmp_path / "other.csv"
+    change(said).to_csv(path, index=False)
+    with pytest.raises(UserError, match=words):
+        lesson.read_predictions(path, corpus)
+
+
+def test_no_file(corpus, tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        lesson.read_predictions(tmp_path / "none.csv.gz", corpus)
+
+
+def test_evaluation_of_the_table_is_that_of_its_rows(frames, corpus):
+    table = lesson.evaluate_frames(frames, corpus, "mtl", options=ALL_FRAMES).table["value"]
+    known = frames.dropna(subset="label_valence")
+    assert table["ccc_valence"] == pytest.approx(
+        plain_ccc(known["valence"], known["label_valence"]), abs=2e-4
+    )
+    known = frames.dropna(subset="label_expression")
+    predicted = known[list(EXPRESSIONS)].idxmax(axis=1)
+    f1 = f1_score(known["label_expression"], predicted, labels=list(EXPRESSIONS), average="macro")
+    assert table["expression_f1_macro"] == pytest.approx(f1)
+    ours = lesson.expression_scores(frames).compute()
+    assert ours["f1_macro"] == pytest.approx(f1)
+    assert ours["accuracy"] == pytest.approx(accuracy_score(known["label_expression"], predicted))
+    np.testing.assert_allclose(table[[f"au_f1_{unit}" for unit in ACTION_UNITS]], lesson.unit_f1(frames))
+
+
+@pytest.mark.parametrize("active", [0.5, pd.Series(np.linspace(0.1, 0.8, 8), ACTION_UNITS)])
+def test_f1_of_units_is_that_of_scikit_learn(active, frames, corpus):
+    found = lesson.unit_f1(frames, active)
+    for unit in ACTION_UNITS:
+        known = frames.dropna(subset=f"label_{unit}")
+        limit = active if isinstance(active, float) else active[unit]
+        wanted = f1_score(known[f"label_{unit}"].astype(int), known[unit] >= limit, zero_division=0)
+        assert found[unit] == pytest.approx(wanted)
+    table = lesson.evaluate_frames(frames, corpus, "au", active, ALL_FRAMES).table["value"]
+    assert table["au_f1_macro"] == pytest.approx(found.mean())
+
+
+def test_curves_are_the_f1_at_each_threshold(frames):
+    curves = lesson.unit_f1_curves(frames, [0.0, 0.3, 0.9])
+    for threshold in curves.index:
+        pd.testing.assert_series_equal(
+            curves.loc[threshold], lesson.unit_f1(frames, threshold), check_names=False
+        )
+    share = frames["label_AU12"].mean()
+    assert curves.at[0.0, "AU12"] == pytest.approx(2 * share / (1 + share))  # always there
+
+
+def test_always_one_expression(frames):
+    scores = lesson.expression_scores(lesson.always(frames, "Happiness"))
+    assert scores.confusion[:, 4].sum() == scores.confusion.sum() > 0
+    share = (frames["label_expression"].dropna() == "Happiness").mean()
+    assert scores.compute()["accuracy"] == pytest.approx(share)
+
+
+CONFUSIONS = hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 30)).filter(lambda c: c.sum(axis=1).all())
+
+
+@settings(max_examples=40)
+@given(CONFUSIONS, st.integers(0, 3), st.floats(0.01, 0.99))
+def test_another_share_of_a_class_is_a_weight_of_its_frames(confusion, place, share):
+    truth, predicted = (part.ravel() for part in np.indices((4, 4)))
+    support = confusion.sum(axis=1)
+    rest = support.sum() - support[place]
+    weights = confusion * np.where(np.arange(4) == place, share / support[place], (1 - share) / rest)[:, None]
+    table = lesson.scores_at_share(confusion, place, [share])
+    weights = {"sample_weight": weights.ravel()}
+    assert table["accuracy"].item() == pytest.approx(accuracy_score(truth, predicted, **weights))
+    for average in ("weighted", "macro"):
+        wanted = f1_score(truth, predicted, average=average, zero_division=0, **weights)
+        assert table[f"f1_{average}"].item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_share_it_has_changes_nothing():
+    confusion = RNG.integers(1, 50, (7, 7))
+    metric = StreamingExpressionScores(7)
+    metric.confusion = confusion
+    share = confusion[0].sum() / confusion.sum()
+    found = lesson.scores_at_share(confusion, 0, [share]).iloc[0].to_dict()
+    assert found == pytest.approx(metric.compute())
+
+
+def test_pooled_and_by_clip(frames, corpus):
+    means = frames.groupby("name")["label_valence"].transform("mean")
+    table = lesson.pooled_and_by_clip({"said": frames, "mean": frames.assign(valence=means)}, corpus)
+    known = frames.dropna(subset="label_valence")
+    assert table.at["said", "pooled"] == pytest.approx(
+        plain_ccc(known["valence"], known["label_valence"]), abs=2e-4
+    )
+    each = [plain_ccc(own["valence"], own["label_valence"]) for _, own in known.groupby("name")]
+    assert table.at["said", "mean over clips"] == pytest.approx(np.mean(each), abs=2e-4)
+    assert table.at["mean", "mean over clips"] == 0 < table.at["mean", "pooled"]
+    clips = lesson.clip_scores(frames, "valence")
+    np.testing.assert_allclose(clips["ccc"], each)
+    assert clips["frames"].sum() == len(known)
+    spread = known[known["name"] == "clip_57"]["label_valence"].to_numpy().std()
+    assert clips.at["clip_57", "spread"] == pytest.approx(spread, rel=1e-4)
+
+
+def crowd(num_people=24, num_frames=90, seed=0):
+    """People who are each misread in their own way; frame by frame hardly anything is left to chance."""
+    rng, parts = np.random.default_rng(seed), []
+    for person in range(num_people):
+        wave = np.sin(np.arange(num_frames) / 15 + rng.uniform(0, 6))
+        label = np.clip(rng.normal(0, 0.2) + 0.3 * wave, -1, 1)
+        guess = rng.normal(0, 0.3) + rng.normal(1, 0.3) * label + rng.normal(0, 0.05, num_frames)
+        rows = {
+            "name": f"clip {person}",
+            "subject": f"person {person}",
+            "frame": np.arange(1, num_frames + 1),
+        }
+        parts.append(pd.DataFrame(rows | {"valence": guess, "label_valence": label}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_sums_of_any_units_are_a_plain_loop():
+    table = crowd(5)
+    table.loc[7, "valence"], table.loc[100, "label_valence"] = np.nan, np.nan
+    for kind, units in lesson.resampling_units(table).items():
+        sample = lesson.ccc_sums(table["valence"], table["label_valence"], units)
+        known = table.dropna()
+        assert len(sample.subjects) == {"frames": len(known), "seconds": 15, "people": 5}[kind]
+        assert sample.of_all()["ccc"] == pytest.approx(plain_ccc(known["valence"], known["label_valence"]))
+        counts = RNG.integers(0, 3, len(sample.subjects))
+        times = dict(zip(sample.subjects, counts, strict=True))
+        drawn = known.loc[known.index.repeat(units[known.index].astype(str).map(times))]
+        wanted = plain_ccc(drawn["valence"], drawn["label_valence"])
+        assert sample.of_resamples(counts[None])["ccc"][0] == pytest.approx(wanted)
+
+
+def test_intervals_by_people_are_those_of_evaluate(frames, corpus):
+    found = lesson.intervals(frames, "valence", 400, seed=2).loc["people"]
+    options = Options(partial=True, num_resamples=400, seed=2)
+    theirs = lesson.evaluate_frames(frames, corpus, "va", options=options).table.loc["ccc_valence"]
+    np.testing.assert_allclose(found[["ccc", "low", "high"]].astype(float), theirs.to_numpy(), atol=1e-3)
+    assert found["drawn"] == frames["subject"].nunique()
+
+
+def test_intervals_by_people_hold_the_other_half_and_those_by_frame_do_not():
+    """With new people in every experiment: of right intervals 83%, with 24 people in a half a little less."""
+    inside = pd.concat(
+        [lesson.other_half(crowd(48, seed=seed), "valence", 2, 200, seed) for seed in range(25)]
+    )
+    held = inside.groupby("drawn")["inside"].mean()
+    assert 0.65 < held["people"] < 0.95 and held["frames"] < 0.3  # 50 cases
+    assert held["frames"] < held["seconds"] < held["people"]
+    assert (inside["inside"] == inside["other"].between(inside["low"], inside["high"])).all()
+    assert inside.groupby("repeat").size().tolist() == [3 * 25] * 2
+
+
+def test_halves_share_no_person():
+    table = crowd(7)
+    found = lesson.other_half(table, "valence", repeats=1, num_resamples=50, seed=3).iloc[0]
+    people = np.unique(table["subject"])
+    here = np.random.default_rng(3).permutation(people)[:3]
+    rest = table[~table["subject"].isin(here)]
+    assert rest["subject"].nunique() == 4
+    assert found["other"] == pytest.approx(plain_ccc(rest["valence"], rest["label_valence"]))
+
+
+def test_paired_people_by_a_loop():
+    first = crowd().assign(arousal=0.1, label_arousal=0.2, true_valence=0.0, true_arousal=0.0)
+    second = first.assign(valence=first["valence"] + 0.1)
+    row = lesson.paired_people(first, second, "label", 300).loc["valence"]
+    scores = [plain_ccc(one["valence"], one["label_valence"]) for one in (first, second)]
+    assert [row["first"], row["second"]] == pytest.approx(scores)
+    assert (
+        row["difference"] == pytest.approx(scores[0] - scores[1])
+        and row["low"] < row["difference"] < row["high"]
+    )
+    constant = lesson.paired_people(first, second, "true", 10)
+    assert (constant[["first", "second", "difference"]].to_numpy() == 0).all()
+
+
+# The exercises of notebook 10
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=8))
+def test_solution_of_the_constant_answer_is_scikit_learn(counts):
+    truth = np.repeat(np.arange(len(counts)), counts)
+    predicted = np.full(len(truth), np.argmax(counts))
+    wanted = accuracy_score(truth, predicted), f1_score(truth, predicted, average="macro", zero_division=0)
+    assert ANSWERS["always_scores"](counts) == pytest.approx(wanted)
+
+
+PAIRS = st.tuples(st.integers(0, 20).map(lambda number: number / 20), st.integers(0, 1))
+
+
+@settings(max_examples=40)
+@given(st.lists(PAIRS, min_size=1, max_size=20))
+def test_solution_of_the_threshold_is_scikit_learn(pairs):
+    probabilities, labels = map(list, zip(*pairs, strict=True))
+    thresholds = [0.0, 0.25, 0.5, 0.75, 1.0]
+    f1 = [f1_score(labels, np.array(probabilities) >= limit, zero_division=0) for limit in thresholds]
+    assert ANSWERS["best_threshold"](probabilities, labels, thresholds) == thresholds[int(np.argmax(f1))]
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 30), elements=st.integers(-5, 5)), st.integers(1, 9))
+def test_solution_of_the_causal_mean_is_pandas(values, width):
+    wanted = pd.Series(values).rolling(width, min_periods=1).mean()
+    assert ANSWERS["causal_mean"](list(values), width) == pytest.approx(list(wanted))
+
+
+def test_solution_of_independent_frames_is_what_a_simulation_says():
+    """Each answer stands in four frames: a quarter of the frames is independent."""
+    answers = RNG.normal(size=(4000, 50))
+    frames = np.repeat(answers, 4, axis=1)  # (experiments, 200)
+    naive = frames.std(axis=1).mean() / np.sqrt(200)
+    honest = frames.mean(axis=1).std()
+    assert ANSWERS["worth"](200, naive, honest) == pytest.approx(50, rel=0.06)

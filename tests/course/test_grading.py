@@ -1,0 +1,241 @@
+"""Submitted notebooks: right and wrong ones, and those that hang, exit, eat memory or are no notebook."""
+
+import csv
+import json
+import os
+import sys
+import time
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from notebook_checks import ROOT
+
+from affkit.cli import main
+from affkit.errors import UserError
+from affkit_course.exercises import grade as grading
+from affkit_course.exercises import load
+from affkit_course.exercises.grade import Limits, Row, grade_folder, write_grades
+from affkit_course.exercises.submission import definitions
+
+IMPORT = "import numpy as np\nfrom affkit_course.exercises.nb05 import check"
+SHORT = Limits(seconds=20, memory=2 * 2**30)
+
+
+def submit(path, *cells):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in cells]), path)
+
+
+def said(folder, limits=SHORT, **where):
+    """Exercise to (passed, said) of the only submission in a folder."""
+    rows = grade_folder(folder, limits, jobs=2, progress=False)
+    assert all(getattr(row, name) == value for row in rows for name, value in where.items())
+    return {row.exercise: (row.passed, row.said) for row in rows}
+
+
+def test_the_notebook_of_somebody_who_solved_everything(tmp_path):
+    """The whole course notebook, its stubs replaced; its training is not run, which would take minutes."""
+    (path,) = (ROOT / "notebooks").glob("10_*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    for exercise in load("10").checked:
+        (cell,) = (cell for cell in notebook.cells if exercise.stub in cell.source)
+        cell.source = cell.source.replace(exercise.stub, exercise.source)
+    (tmp_path / "ann").mkdir()
+    nbformat.write(notebook, tmp_path / "ann" / path.name)
+    start = time.monotonic()
+    rows = grade_folder(tmp_path, SHORT, progress=False)
+    assert [row.exercise for row in rows] == [exercise.name for exercise in load("10").checked]
+    assert all(row.passed and "right on all examples" in row.said for row in rows), rows
+    assert {(row.student, row.notebook) for row in rows} == {("ann", "10")}
+    assert [row.grade for row in rows] == [exercise.grade for exercise in load("10").checked]
+    assert time.monotonic() - start < 60
+
+
+def test_the_notebook_of_somebody_who_did_nothing(tmp_path):
+    (path,) = (ROOT / "notebooks").glob("05_*.ipynb")
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    found = said(tmp_path, student="05_losses_by_hand", notebook="05")
+    assert found["ccc"] == (False, "ccc is not written yet: check.ccc.hint() gives a hint.")
+    assert set(found) == {exercise.name for exercise in load("05").checked}
+    assert not any(passed for passed, _ in found.values())
+
+
+def test_exercises_that_somebody_has_deleted(tmp_path):
+    submit(tmp_path / "a.ipynb", IMPORT, load("05").ccc.source)
+    found = said(tmp_path)
+    assert found["ccc"][0] and found["mean_ccc"] == (False, "mean_ccc is not in the notebook")
+
+
+def test_wrong_answers_with_magics_helpers_and_a_cell_that_is_no_python(tmp_path):
+    ccc = "def ccc(x, y):\n    return 2 * moment(x, y) / (moment(x, x) + moment(y, y) + gap(x, y))"
+    submit(
+        tmp_path / "homework.ipynb",
+        IMPORT,
+        "%matplotlib inline\n!ls\ngap = lambda x, y: (np.mean(x) - np.mean(y)) ** 2",
+        "def moment(x, y):\n    return np.cov(x, y)[0, 1]\nprint('here')",
+        "def ccc(x, y):\n    return ...",
+        ccc,
+        "def cross_entropy(p, label)\n    return 0",
+        "def masked_mse(p, t, labelled):\n    return undefined",
+        "from affkit_course.exercises.nb05 import mean_ccc",
+        "len?",
+    )
+    found = said(tmp_path)
+    assert "Your moments divide by n - 1" in found["ccc"][1]
+    assert found["cross_entropy"][1].startswith("the cell stopped with SyntaxError: expected ':'")
+    assert "stopped with NameError: name 'undefined' is not defined" in found["masked_mse"][1]
+    assert found["mean_ccc"] == (False, "mean_ccc is imported from the solutions")
+
+
+def test_answers_that_hang_exit_crash_or_eat_memory_stop_nobody_else(tmp_path):
+    submit(
+        tmp_path / "ben" / "05.ipynb",
+        IMPORT,
+        "def cross_entropy(p, label):\n    while True:\n        try: 1 / 0\n        except: pass",
+        "def ccc(x, y):\n    exit()",
+        "def masked_mse(p, t, labelled):\n    return bytearray(3 * 2**29)",
+        "import os\ndef mean_ccc(p, t, size):\n    os._exit(3)",
+    )
+    submit(
+        tmp_path / "cas" / "05.ipynb",
+        IMPORT,
+        "import ctypes\ndef cross_entropy(p, label):\n    return ctypes.string_at(0)",
+        "def ccc(x, y):\n    def deep(): return deep()\n    return deep()",
+        "two = 1 / 0\ndef masked_mse(p, t, labelled):\n    return two",
+        "def mean_ccc(p, t, size):\n    while True: print('x' * 10**6)",
+    )
+    rows = grade_folder(tmp_path, Limits(seconds=10, memory=2**30), jobs=2, progress=False)
+    found = {(row.student, row.exercise): row.said for row in rows}
+    assert len(found) == 8 and not any(row.passed for row in rows)
+    assert found["ben", "cross_entropy"] == "cross_entropy: not done after 10 seconds"
+    assert "stopped with SystemExit" in found["ben", "ccc"]
+    assert "stopped with MemoryError. Hint" in found["ben", "masked_mse"]
+    assert found["ben", "mean_ccc"] == "mean_ccc: the code ended its process with 3"
+    assert found["cas", "cross_entropy"] == "cross_entropy: stopped by signal 11"
+    assert "stopped with RecursionError" in found["cas", "ccc"]
+    assert found["cas", "masked_mse"].startswith("defining masked_mse stopped with ZeroDivisionError")
+    assert found["cas", "mean_ccc"] == "mean_ccc: not done after 10 seconds"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="groups of processes")
+def test_what_an_answer_has_started_is_ended_with_it(tmp_path):
+    mark = tmp_path / "alive"
+    code = f"import time, pathlib\ntime.sleep(3)\npathlib.Path({str(mark)!r}).touch()"
+    submit(
+        tmp_path / "in" / "05.ipynb",
+        IMPORT,
+        "import subprocess, sys",
+        f"def ccc(x, y):\n    subprocess.Popen([sys.executable, '-c', {code!r}])\n    return 0",
+    )
+    assert "Hint" in said(tmp_path / "in")["ccc"][1]
+    time.sleep(4)
+    assert not mark.exists()
+
+
+def test_an_answer_leaves_no_file_and_waits_for_nobody(tmp_path):
+    submit(
+        tmp_path / "05.ipynb",
+        IMPORT,
+        "def ccc(x, y):\n    open('left.txt', 'w').write('x')\n    return float(input())",
+    )
+    before = sorted(tmp_path.rglob("*"))
+    assert "stopped with EOFError" in said(tmp_path)["ccc"][1]
+    assert sorted(tmp_path.rglob("*")) == before and not (ROOT / "left.txt").exists()
+
+
+def test_what_is_no_notebook_gets_its_line(tmp_path, monkeypatch):
+    (tmp_path / "words.ipynb").write_text("my answers are in the mail")
+    (tmp_path / "list.ipynb").write_text("[1, 2]")
+    (tmp_path / "bytes.ipynb").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "empty.ipynb").write_text("")
+    (tmp_path / "deep.ipynb").write_text("[" * 100_000)
+    (tmp_path / "dan").mkdir()
+    (tmp_path / "dan" / "answers.docx").write_text("x")
+    (tmp_path / "dan" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "dan" / ".ipynb_checkpoints" / "05.ipynb").write_text("{}")
+    submit(tmp_path / "eve" / "poem.ipynb", "print('roses')")
+    submit(tmp_path / "99_new.ipynb", "x = 1")
+    submit(tmp_path / "big.ipynb", "x = 1" * 9000)
+    (tmp_path / "gone.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
+    (tmp_path / "notes.txt").write_text("x")
+    monkeypatch.setattr(grading, "LARGEST", 30_000)
+    (tmp_path / "deep.ipynb").write_text("[" * 20_000)
+    rows = grade_folder(tmp_path, SHORT, progress=False)
+    assert {row.student: row.said for row in rows} == {
+        **dict.fromkeys(["words", "list", "bytes", "empty", "deep"], "is no notebook"),
+        "dan": "holds no notebook",
+        "eve": "is no notebook of the course",
+        "99_new": "no notebook with exercises",
+        "big": "is larger than 30,000 bytes",
+        "gone": "cannot be read: No such file or directory",
+    }
+    assert not any(row.passed or row.exercise for row in rows)
+
+
+def test_only_what_the_answer_needs_is_run():
+    cells = [
+        "import math, time\nfrom os import path as p",
+        "table = time.sleep(99)\ntwo = 2",
+        "class Half:\n    value = two / 4",
+        "def other():\n    two = 7\n    return two",
+        "def root(x):\n    table = [y for y in x]\n    return math.sqrt(sum(table)) * Half.value",
+        "if two > 1:\n    def root2(x):\n        return root(x)",
+        "root(3)",
+    ]
+    code, complaint = definitions(cells, "root2")
+    assert not complaint and "import math, time" in code and "class Half" in code and "if two > 1" in code
+    assert "def other" not in code and "os" not in code and not code.endswith("root(3)")
+    assert "time.sleep" not in code.replace("table = time.sleep(99)", "")
+    assert "time.sleep" not in code, "a local name of a function is not the global one"
+    assert definitions(cells, "missing") == ("", "")
+
+
+@pytest.mark.parametrize("broken", ["x = (", "'\\x0", "def f(a, a): pass", "(" * 9999])
+def test_a_cell_that_is_no_python_spoils_only_itself(broken):
+    good = "def ccc(x, y):\n    return 0"
+    assert definitions([broken, good], "ccc") == (good, "")
+    code, complaint = definitions([f"{broken}  # ccc", good.replace("ccc", "mse")], "ccc")
+    assert code == "" and complaint.startswith("the cell stopped with ")
+
+
+def test_no_folder_and_nothing_in_it(tmp_path):
+    with pytest.raises(UserError, match="holds no notebook"):
+        grade_folder(tmp_path)
+    with pytest.raises(UserError, match="is no folder"):
+        grade_folder(tmp_path / "none")
+
+
+def test_the_table_survives_commas_and_lines(tmp_path):
+    rows = [Row("ann, the first", "a.ipynb", "05", "ccc", "standard", True, 'said "right"'), Row("b", "b")]
+    write_grades(tmp_path / "grades.csv", rows)
+    with open(tmp_path / "grades.csv", newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert list(read[0]) == ["student", "file", "notebook", "exercise", "grade", "passed", "said"]
+    assert [read[0]["student"], read[0]["said"], read[0]["passed"]] == [
+        "ann, the first",
+        'said "right"',
+        "True",
+    ]
+    assert read[1]["passed"] == "False"
+
+
+def test_the_command_writes_a_table_and_prints_it(tmp_path, monkeypatch, capfd):
+    submit(tmp_path / "in" / "ann.ipynb", IMPORT, load("05").cross_entropy.source)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["affkit", "notebooks", "grade", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, capfd.readouterr()
+
+    out = tmp_path / "grades.csv"
+    code, shown = run(tmp_path / "in", "-o", out, "--jobs", 2)
+    assert code == 0 and shown.out == f"ann  1 of 4 right\nin {out}\n" and "4/4" in shown.err
+    assert out.read_text(encoding="utf-8").count("\n") == 5
+    code, shown = run(tmp_path / "in", "-o", out)
+    assert code == 2 and "already exists" in shown.err and shown.err.count("\n") == 1
+    code, shown = run(tmp_path / "in", "-o", out, "--force", "--json")
+    assert code == 0 and [row["passed"] for row in json.loads(shown.out)] == [True, False, False, False]
+    code, shown = run(tmp_path / "none", "-o", tmp_path / "new.csv")
+    assert code == 2 and "is no folder" in shown.err and not (tmp_path / "new.csv").exists()

@@ -1,0 +1,97 @@
+"""Notebook 12: the calculations that settle contradictions, faults planted for the doctor, its exercises."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from affkit.errors import UserError
+from affkit.gan import GanNetConfig, Generator, sample_z
+from affkit.metrics import StreamingCCC
+from affkit_course.exercises.nb12 import valid_size
+from affkit_course.lessons import nb12_claims as paper_claims
+from affkit_course.lessons.damage import damaged_folder
+from affkit_lab.figures.architecture import paper_rows
+from affkit_studio.doctor.report import examine
+
+CORPUS = "data_samples/corpus"
+CLIPS = ("clip_33", "clip_27", "clip_09", "clip_42")
+
+
+def test_sizes_are_those_of_transposed_convolutions_and_of_the_formula():
+    layers = [(3, 1), (4, 2), (5, 3)]
+    nets = [nn.ConvTranspose2d(1, 1, side, stride) for side, stride in layers]
+    picture, sides, by_formula = torch.zeros(1, 1, 2, 2), [], []
+    side = 2
+    for net, (filter_side, stride) in zip(nets, layers, strict=True):
+        picture = net(picture)
+        sides.append(picture.shape[-1])
+        side = (side - 1) * stride + filter_side
+        by_formula.append(side)
+    assert paper_claims.transposed_sizes(layers, "valid", side=2) == sides == by_formula
+    assert paper_claims.transposed_sizes(layers, "same", side=2) == [2, 4, 12]
+
+
+def test_the_layers_of_the_notebook_are_those_of_table_v_and_of_the_network():
+    printed = [row for row in paper_rows("1", "generator") if row.filter]
+    layers = [(int(row.filter.strip("[]").split(",")[0]), int(row.stride.split(",")[1])) for row in printed]
+    assert layers == [(2, 1), (4, 2), (4, 2), (6, 2)]
+    assert paper_claims.transposed_sizes(layers, "valid")[-1] == 32
+    with torch.no_grad():
+        assert Generator(GanNetConfig("1", width=0.05)).eval()(sample_z(1, 0)).shape[-1] == 32
+
+
+def test_gradients_of_the_generator_are_the_derivatives_of_its_losses():
+    table = paper_claims.generator_gradients([0.01, 0.3, 0.99])
+    x = table.index.to_numpy()
+    np.testing.assert_allclose(table["log"], 1 - x)  # d log(s(l)) / dl
+    np.testing.assert_allclose(table["non-saturating"], x)  # d -log(1 - s(l)) / dl
+
+
+def test_a_ccc_against_a_constant_teaches_nothing():
+    predicted = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (32, 2)))
+    found = paper_claims.constant_target_gradients(predicted, 0.01)
+    assert found["ccc"] == 0
+    assert found["mse"] > 0.05
+
+
+def test_eq_5_to_the_letter_is_no_ccc():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.3, 1000)
+    metric = StreamingCCC()
+    metric.update(x, x, np.ones(1000, bool))
+    assert metric.compute() == pytest.approx(1)
+    assert paper_claims.printed_ccc(x, x) == pytest.approx(1 / x.var())  # 2 s^2 / (2 s^4)
+
+
+def test_hours():
+    assert paper_claims.hours(30 * 3600) == 1
+    assert paper_claims.hours(234_000) == pytest.approx(2 + 10 / 60)
+    assert paper_claims.hours(288_000) == pytest.approx(2 + 40 / 60)
+
+
+def test_planted_faults_are_found_and_nothing_else(tmp_path):
+    done = damaged_folder(CORPUS, tmp_path / "damaged", CLIPS)
+    assert list(done) == list(CLIPS)
+    report = examine(tmp_path / "damaged")
+    found = {finding.code: " ".join(finding.where) for finding in report.findings}
+    planted = {
+        "lines-far-off": "clip_33",
+        "crops-beyond-lines": "clip_33",
+        "one-line-more": "clip_27",
+        "in-two-sets": "clip_09",
+        "crops-from-zero": "clip_42",
+    }
+    assert set(found) == {*planted, "task-missing"}
+    for code, name in planted.items():
+        assert name in found[code] and not any(other in found[code] for other in set(CLIPS) - {name})
+    damaged_folder(CORPUS, tmp_path / "damaged", CLIPS)  # made anew
+    with pytest.raises(UserError, match="no labels of valence and arousal"):
+        damaged_folder(CORPUS, tmp_path / "other", (*CLIPS[:3], "clip_99"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_solution_for_sizes_is_what_is_painted():
+    layers, side = [(2, 1), (4, 2), (4, 2), (6, 2)], 1
+    sides = [side := valid_size(side, *layer) for layer in layers]
+    assert sides == paper_claims.transposed_sizes(layers, "valid")

@@ -1,0 +1,241 @@
+"""Tables V to VIII row by row, typed once more here; costs against torch's own counter and plain formulas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from meta_networks import meta
+from solutions import solution_functions
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from affkit.gan import Convolution, Deconvolution, Discriminator, GanNetConfig, Generator, Layer
+from affkit.losses import fake_loss
+from affkit_lab.figures import architecture
+
+ANSWERS = solution_functions("06")
+BN, RELU, LEAKY, TANH = "batch normalization", "relu", "leaky relu", "tanh"
+
+
+def generator_7(k):
+    """Table VII: (layer, filter, stride, units, our output)."""
+    return [
+        ("fully connected", None, None, "1*6*6*1024", (6, 6, 1024)),
+        BN,
+        RELU,
+        ("conv2d transpose 1", (k, k, 1024, 512), 2, "", (12, 12, 512)),
+        BN,
+        RELU,
+        ("conv2d transpose 2", (k, k, 512, 256), 2, "", (24, 24, 256)),
+        BN,
+        RELU,
+        ("conv2d transpose 3", (k, k, 256, 128), 2, "", (48, 48, 128)),
+        BN,
+        RELU,
+        ("conv2d transpose 4", (k, k, 128, 3), 2, "", (96, 96, 3)),
+        TANH,
+    ]
+
+
+def discriminator_8(k):
+    """Table VIII."""
+    return [
+        ("conv2d 1", (k, k, 3, 64), 2, "", (48, 48, 64)),
+        BN,
+        LEAKY,
+        ("conv2d 2", (k, k, 64, 128), 2, "", (24, 24, 128)),
+        BN,
+        LEAKY,
+        ("conv2d 3", (k, k, 128, 256), 2, "", (12, 12, 256)),
+        BN,
+        LEAKY,
+        ("conv2d 4", (k, k, 256, 512), 2, "", (6, 6, 512)),
+        BN,
+        LEAKY,
+        ("fully connected", None, None, "2+8+1", None),
+        "sigmoid on AUs",
+        "sigmoid on Fake",
+    ]
+
+
+TABLES = {
+    ("1", "generator"): [
+        ("conv2d transpose 1", (2, 2, 100, 384), 1, "", (2, 2, 384)),
+        BN,
+        RELU,
+        ("conv2d transpose 2", (4, 4, 384, 128), 2, "", (6, 6, 128)),
+        BN,
+        RELU,
+        ("conv2d transpose 3", (4, 4, 128, 64), 2, "", (14, 14, 64)),
+        BN,
+        RELU,
+        ("conv2d transpose 4", (6, 6, 64, 3), 2, "", (32, 32, 3)),
+        TANH,
+    ],
+    ("1", "discriminator"): [
+        ("conv2d 1", (5, 5, 3, 64), 2, "", (16, 16, 64)),
+        BN,
+        LEAKY,
+        ("conv2d 2", (5, 5, 64, 128), 2, "", (8, 8, 128)),
+        BN,
+        LEAKY,
+        ("conv2d 3", (5, 5, 128, 256), 2, "", (4, 4, 256)),
+        BN,
+        LEAKY,
+        ("fully connected", None, None, "2+8+1", None),
+        "sigmoid on AUs",
+        "sigmoid on Fake",
+    ],
+    ("2", "generator"): generator_7(5),
+    ("2", "discriminator"): discriminator_8(5),
+    ("2-7x7", "generator"): generator_7(7),
+    ("2-7x7", "discriminator"): discriminator_8(7),
+}
+
+
+@pytest.mark.parametrize(("configuration", "part"), TABLES)
+def test_every_row_of_the_paper_and_of_the_live_network(configuration, part):
+    table = architecture.compare_with_paper(configuration, part)
+    rows = TABLES[configuration, part]
+    assert len(table) == len(rows)
+    ours = "'VALID'" if (configuration, part) == ("1", "generator") else "'SAME'"
+    for number, row in enumerate(rows):
+        found = {side: table.loc[number].xs(side, level=1) for side in ("paper", "ours")}
+        if isinstance(row, str):
+            wanted = [row, "", "", "", ""]
+            assert found["paper"].tolist() == wanted
+            in_the_loss = row.startswith("sigmoid")
+            assert found["ours"].tolist() == ([""] * 5 if in_the_loss else wanted)
+            assert table.loc[number, "verdict"] == ("in the loss" if in_the_loss else "same")
+            continue
+        layer, filter, stride, units, output = row
+        wanted = [layer, "", "", "", units]
+        if filter:
+            wanted = [layer, str(list(filter)), f"[1, {stride}, {stride}, 1]", "'SAME'", units]
+        assert found["paper"].tolist() == wanted
+        wanted[3] = ours if filter else ""
+        assert found["ours"].tolist() == wanted
+        if output:
+            assert table.loc[number, "output"] == "{} x {} x {}".format(*output)
+        differs = filter and ours == "'VALID'"
+        assert table.loc[number, "verdict"] == ("differs: padding" if differs else "same")
+
+
+def test_with_same_padding_table_v_is_as_printed_but_for_its_caption():
+    table = architecture.compare_with_paper("1", "generator", padding="same")
+    assert (table["verdict"] == "same").all()
+    assert table["output"].iloc[-1] == "8 x 8 x 3"
+
+
+def test_a_network_that_differs_is_seen():
+    net = meta(Generator, "1")
+    net.layers[2] = nn.LeakyReLU()
+    with torch.device("meta"):
+        net.layers[3] = Deconvolution(384, 128, Layer(4, 128, 2), "same")
+    found = architecture.live_rows(net)
+    assert found[2].layer == "leaky relu"
+    assert (found[3].padding, found[3].output) == ("'SAME'", "4 x 4 x 128")
+    printed = architecture.paper_rows("1", "generator")
+    differences = [a[:5] != b[:5] for a, b in zip(printed, found, strict=True)]
+    assert differences == [True, False, True, False, *[False] * 2, True, *[False] * 2, True, False]
+
+
+@pytest.mark.parametrize(("targets", "units"), [("va+au", "2+8+1"), ("va", "2+1"), ("au", "8+1")])
+def test_outputs_of_the_three_discriminators(targets, units):
+    assert architecture.live_rows(meta(Discriminator, "1", targets=targets))[-1].units == units
+
+
+def test_the_sigmoid_is_in_the_loss():
+    logit = torch.tensor([-2.0, 0.5])
+    torch.testing.assert_close(fake_loss(logit, 0.9), nn.BCELoss()(logit.sigmoid(), torch.full((2,), 0.9)))
+
+
+def test_tracing_leaves_no_trace():
+    net = Generator(GanNetConfig("1", width=0.05))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    architecture.trace(net)
+    assert net.training and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize(("configuration", "part"), TABLES)
+def test_costs_are_those_of_torchs_counter(configuration, part):
+    net = meta(Generator if part == "generator" else Discriminator, configuration)
+    size = net.config.image_size
+    costs = architecture.layer_costs(net)
+    assert costs["parameters"].sum() == sum(weight.numel() for weight in net.parameters())
+    counter = FlopCounterMode(display=False)
+    with counter:
+        net.eval()(torch.zeros((1, 100) if part == "generator" else (1, 3, size, size), device="meta"))
+    assert 2 * costs["multiply-adds"].sum() == counter.get_total_flops()  # it counts both halves
+    first = costs.iloc[0]
+    assert first["weights kB"] == first["parameters"] * 4 / 1000
+    assert first["output kB"] == np.prod([int(n) for n in first["output"].split(" x ")]) * 4 / 1000
+
+
+@pytest.mark.parametrize("filter, stride", [(2, 1), (4, 2), (5, 2), (6, 2), (7, 2), (3, 3)])
+def test_coverage_is_the_count_of_stamps(filter, stride):
+    side = 12
+    rows = np.zeros((side - 1) * stride + filter)
+    for start in range(0, side * stride, stride):
+        rows[start : start + filter] += 1
+    valid = architecture.coverage(filter, stride, side, "valid")
+    np.testing.assert_array_equal(valid, np.outer(rows, rows))
+    cut = (filter - stride) // 2
+    same = architecture.coverage(filter, stride, side, "same")
+    np.testing.assert_array_equal(same, valid[cut:, cut:][: side * stride, : side * stride])
+    inner = same[filter:-filter, filter:-filter]
+    assert (np.ptp(inner) == 0) == (filter % stride == 0)  # Odena et al. 2016
+
+
+@pytest.mark.parametrize(("configuration", "sides"), [("1", 29), ("2", 61), ("2-7x7", 91)])
+def test_the_footprint_is_the_receptive_field(configuration, sides):
+    torch.manual_seed(0)
+    discriminator = Discriminator(GanNetConfig(configuration, width=0.1))
+    seen = architecture.footprint(discriminator) > 0
+    assert [np.ptp(np.flatnonzero(seen.any(axis=axis))) + 1 for axis in (0, 1)] == [sides, sides]
+    layers = discriminator.config.tables.discriminator
+    assert ANSWERS["receptive_field"]([(layer.filter, layer.stride) for layer in layers]) == sides
+    assert discriminator.training
+
+
+def test_untrained_pixels_with_more_taps_vary_more():
+    """4, 6 or 9 taps for a filter of 5, nine for one of 6; several starts, since a start is noise."""
+    ratios = {}
+    for name in ("1", "2"):
+        config = GanNetConfig(name, width=0.1, weight_std=0.02)
+        table = architecture.parity_spread(config, range(30))
+        assert table.index.tolist() == list(range(30)) and (table > 0).all(axis=None)
+        mean = table.mean()
+        ratios[name] = mean.max() / mean.min()
+        pd.testing.assert_frame_equal(table.iloc[:2], architecture.parity_spread(config, range(2)))
+    assert mean.idxmax() == "odd, odd" and mean.idxmin() == "even, even"
+    assert 1.3 < ratios["2"] < 1.6 and ratios["1"] < 1.12, ratios
+
+
+# The exercises of notebook 06
+
+
+@given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 3))
+def test_solutions_for_sizes_and_padding_are_the_layers(size, filter, stride):
+    with torch.device("meta"):
+        image = torch.zeros(1, 1, size, size)
+        same = Convolution(1, 1, Layer(filter, 1, stride))(image).shape[-1]
+        assert ANSWERS["output_size"](size, filter, stride, "SAME") == same
+        if size >= filter:
+            valid = nn.Conv2d(1, 1, filter, stride)(image).shape[-1]
+            assert ANSWERS["output_size"](size, filter, stride, "VALID") == valid
+    before, after = ANSWERS["same_padding"](size, filter, stride)
+    assert 0 <= before <= after <= before + 1
+    assert (size + before + after - filter) // stride + 1 == same
+    if before + after:  # not a pixel more than needed
+        assert (size + before + after - 1 - filter) // stride + 1 < same
+
+
+@given(st.integers(1, 7), st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_solution_for_parameters_is_the_layer(filter, inputs, outputs, bias):
+    layer = nn.Conv2d(inputs, outputs, filter, bias=bias)
+    wanted = sum(weight.numel() for weight in layer.parameters())
+    assert ANSWERS["num_parameters"](filter, inputs, outputs, bias) == wanted

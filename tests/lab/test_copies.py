@@ -1,0 +1,104 @@
+"""Nearest faces and copies: against plain loops and SciPy, and on copies that are known to be copies."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from people_store import people_store
+from scipy.spatial.distance import cdist
+
+from affkit.errors import UserError
+from affkit_lab.gan_evaluation.memorization import copy_threshold, nearest, real_distances
+
+RNG = np.random.default_rng(0)
+STORE = people_store()
+ROWS = np.arange(len(STORE))
+
+
+def points_of(images):
+    return images.reshape(1, len(images), -1) / 127.5 - 1
+
+
+def test_nearest_is_that_of_scipy_over_all_versions_and_what_is_allowed():
+    queries, references = RNG.normal(size=(70, 5)), RNG.normal(size=(2, 40, 5))
+    allowed = RNG.random((70, 40)) < 0.5
+    distances = np.minimum(cdist(queries, references[0]), cdist(queries, references[1]))
+    number, distance = nearest(queries, references, chunk=32)
+    np.testing.assert_allclose(distance, distances.min(axis=1), atol=1e-3)
+    assert np.array_equal(number, distances.argmin(axis=1))
+    hidden = np.where(allowed, distances, np.inf)
+    number, distance = nearest(queries, references, lambda rows: allowed[rows], chunk=32)
+    np.testing.assert_allclose(distance, hidden.min(axis=1), atol=1e-3)
+    assert np.array_equal(number, hidden.argmin(axis=1))
+    assert np.isinf(nearest(queries, references, lambda rows: allowed[rows] & False)[1]).all()
+
+
+def test_within_means_another_moment_and_across_another_person():
+    store = people_store(num_people=3, moments=6)
+    store.index["frame"] = np.tile([1, 11, 30, 31, 61, 1], 3)  # the last of each is in a second video
+    store.index.loc[[5, 11, 17], "video"] += "b"
+    points = RNG.normal(size=(1, 18, 4))
+    within, across = real_distances(points, store, np.arange(18))
+    table, between = store.index, cdist(points[0], points[0])
+    for i in range(18):
+        same = [j for j in range(18) if table.at[j, "subject"] == table.at[i, "subject"]]
+        other = [
+            j
+            for j in same
+            if table.at[j, "video"] != table.at[i, "video"]
+            or abs(table.at[j, "frame"] - table.at[i, "frame"]) >= 30
+        ]
+        assert within[i] == pytest.approx(between[i, other].min(), abs=1e-3)
+        assert across[i] == pytest.approx(np.delete(between[i], same).min(), abs=1e-3)
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30), min_size=1, max_size=30),
+)
+def test_no_other_threshold_has_errors_that_are_more_equal(within, across):
+    within, across = np.array(within, float), np.array(across, float)
+    threshold = copy_threshold(within, across)
+
+    def errors(distance):
+        return np.mean(within > distance), np.mean(across <= distance)
+
+    missed, confused = errors(threshold.distance)
+    assert threshold.error == pytest.approx(confused)
+    for distance in {*within, *across}:
+        assert abs(missed - confused) <= abs(np.subtract(*errors(distance))) + 1e-9
+
+
+def test_copies_are_found_and_faces_of_new_people_are_not():
+    points = points_of(STORE.images)
+    threshold = copy_threshold(*real_distances(points, STORE, ROWS))
+    assert threshold.error < 0.1  # people look different here
+    copies = points[0, RNG.permutation(ROWS)[:40]] + RNG.normal(0, 0.01, (40, points.shape[2]))
+    assert (nearest(copies, points)[1] <= threshold.distance).all()
+    new = points_of(people_store(seed=9).images)[0]
+    assert (nearest(new, points)[1] > threshold.distance).mean() > 0.9
+
+
+def test_people_who_look_alike_make_the_distance_worthless_and_the_error_says_so():
+    store = people_store(num_people=8, moments=20)
+    points = RNG.normal(size=(1, len(store), 6))
+    threshold = copy_threshold(*real_distances(points, store, np.arange(len(store))))
+    assert threshold.error > 0.5  # somebody of seven others is nearer than oneself
+
+
+def test_at_most_so_many_faces_ask(monkeypatch):
+    monkeypatch.setattr("affkit_lab.gan_evaluation.memorization.MOST_ASKING", 10)
+    within, across = real_distances(points_of(STORE.images), STORE, ROWS)
+    assert len(within) == len(across) == 10
+
+
+def test_one_moment_or_one_person_is_not_enough():
+    points = points_of(STORE.images)
+    with pytest.raises(UserError, match="nobody at two moments"):
+        copy_threshold(*real_distances(points[:, ::12], STORE, ROWS[::12]))
+    with pytest.raises(UserError, match="not two people"):
+        copy_threshold(*real_distances(points[:, :12], STORE, ROWS[:12]))
+    nobody = people_store()
+    del nobody.index["subject"]
+    with pytest.raises(UserError, match="does not say who is in its videos"):
+        real_distances(points, nobody, ROWS)

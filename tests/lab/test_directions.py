@@ -1,0 +1,244 @@
+"""Directions in z: planted ones are found, and the rest against scikit-learn and NumPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted import NAMES, PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, Ridge
+
+from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
+from affkit.errors import UserError
+from affkit.gan import GanNetConfig, Generator, sample_z
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
+from affkit_lab.latent.direction_quality import RANDOM, direction_table, identity_changes, leak_table
+from affkit_lab.latent.directions import (
+    RIDGES,
+    Directions,
+    faces_at,
+    learned_directions,
+    principal_directions,
+)
+from affkit_lab.latent.directions_file import read_directions, write_directions
+from affkit_lab.latent.predictors import log_odds
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+GAN_1 = "data_samples/weights/gan_1/generator.safetensors"
+AXES = orthonormal_axes()
+GENERATOR = PlantedGenerator(AXES)
+
+
+def feature_net() -> FeatureNet:
+    torch.manual_seed(0)
+    return FeatureNet(FeatureNetConfig(3, image_size=16, channels=4, num_features=8)).eval()
+
+
+def cosines(first, second):
+    return (first * second).sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_checkpoint(GAN_1, "generator")[0]
+
+
+def test_planted_principal_directions_are_found_in_order_with_their_shares():
+    torch.manual_seed(0)
+    generator = Generator(GanNetConfig("1", width=0.05)).eval()
+    convolution, norm = generator.layers[0], generator.layers[1]
+    rng = np.random.default_rng(0)
+    ways = np.linalg.qr(rng.normal(size=(100, 3)))[0]
+    features = np.linalg.qr(rng.normal(size=(convolution.weight[0].numel(), 3)))[0]
+    planted = (ways * [3.0, 2.0, 1.0]) @ features.T
+    with torch.no_grad():
+        convolution.weight.copy_(torch.from_numpy(planted).reshape(convolution.weight.shape))
+        norm.bias.fill_(50.0)  # far from the bend of the ReLU
+    found = principal_directions(generator, count=3, num_faces=4000)
+    assert (np.abs(cosines(found.vectors, ways.T)) > 0.999).all()
+    moved = sample_z(4000, 0).double().numpy() @ ways * [3.0, 2.0, 1.0]
+    shares = np.linalg.eigvalsh(np.cov(moved.T))[::-1]  # near to 9, 4 and 1
+    np.testing.assert_allclose(found.table["explained"], shares / shares.sum(), atol=1e-3)
+    np.testing.assert_allclose(found.table["fit"], 1, atol=1e-3)
+
+
+def test_principal_directions_are_those_of_scikit_learn(shipped):
+    z = sample_z(400, 0)
+    seen = []
+    hook = shipped.layers[2].register_forward_hook(lambda *args: seen.append(args[2].flatten(1)))
+    with torch.no_grad():
+        shipped(z)
+    hook.remove()
+    pca = PCA(4, svd_solver="full").fit(seen[0].double().numpy())
+    scores = pca.transform(seen[0].double().numpy())
+    weights = LinearRegression(fit_intercept=False).fit(z.double().numpy(), scores).coef_
+    expected = []
+    for row in weights:  # Gram-Schmidt
+        rest = row - sum((row @ one) * one for one in expected)
+        expected.append(rest / np.linalg.norm(rest))
+    found = principal_directions(shipped, count=4, num_faces=400)
+    assert found.names == ["PCA 1", "PCA 2", "PCA 3", "PCA 4"]
+    assert (np.abs(cosines(found.vectors, np.array(expected))) > 0.99).all()
+    np.testing.assert_allclose(found.table["explained"], pca.explained_variance_ratio_, rtol=0.05)
+    np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(4), atol=1e-9)
+
+
+def test_their_signs_and_numbers_are_always_the_same_and_layers_can_be_chosen(shipped):
+    found = principal_directions(shipped, count=5, num_faces=200)
+    assert (
+        np.take_along_axis(found.vectors, np.abs(found.vectors).argmax(axis=1)[:, None], axis=1) > 0
+    ).all()
+    again = principal_directions(shipped, count=5, num_faces=200)
+    np.testing.assert_array_equal(found.vectors, again.vectors)
+    deeper = principal_directions(shipped, layer=2, count=5, num_faces=200)
+    assert not np.allclose(deeper.vectors, found.vectors, atol=0.01)
+    with pytest.raises(ValueError, match="the generator has 1 to 3"):
+        principal_directions(shipped, layer=4)
+    torch.manual_seed(0)
+    second = Generator(GanNetConfig("2", width=0.03)).eval()
+    assert principal_directions(second, count=2, num_faces=50).vectors.shape == (2, 100)
+
+
+def test_planted_readings_are_learned_with_their_slopes():
+    found = learned_directions(GENERATOR, read_blocks, num_faces=800)
+    assert found.names == list(NAMES)
+    truth = planted_directions(AXES)
+    assert (cosines(found.vectors, truth.vectors) > 0.999).all()
+    np.testing.assert_allclose(found.table["slope"], np.linalg.norm(AXES[:4], axis=1), rtol=0.02)
+    assert (found.table["r2"] > 0.98).all() and (found.table["correlation"] > 0.99).all()
+
+
+def test_the_weights_are_those_of_ridge_regression_with_one_of_the_strengths():
+    """Readings of noise need a strong ridge; closed formula of scikit-learn's solution."""
+
+    def noisy(faces):
+        rng = np.random.default_rng(int(faces.sum()) % 2**31)
+        return read_blocks(faces) + rng.normal(0, 0.5, (len(faces), 4))
+
+    z = sample_z(500, 0)
+    values = pd.concat([noisy(faces_at(GENERATOR, part.double().numpy())) for part in z.split(250)])
+    found = learned_directions(GENERATOR, noisy, num_faces=500)
+    x = z.double().numpy() - z.double().numpy().mean(axis=0)
+    for name in NAMES:
+        y = values[name].to_numpy() - values[name].mean()
+        solutions = [np.linalg.solve(x.T @ x + ridge * np.eye(100), x.T @ y) for ridge in RIDGES]
+        nearest = max(solutions, key=lambda w: w @ found[name] / np.linalg.norm(w))
+        np.testing.assert_allclose(found[name], nearest / np.linalg.norm(nearest), atol=1e-4)
+        assert found.table.at[name, "slope"] == pytest.approx(np.linalg.norm(nearest), rel=1e-4)
+    assert (found.table["r2"] < 0.1).all()  # noise of 0.5 over a signal of 0.115
+
+
+def test_fit_is_judged_on_faces_that_were_held_out():
+    """Readings that have nothing to do with z: a regression with 100 weights fits them, but not new ones."""
+
+    def chance(faces):
+        rng = np.random.default_rng(int(faces.sum()) % 2**31)
+        return pd.DataFrame({"valence": rng.normal(size=len(faces)), "always": 1.0})
+
+    found = learned_directions(GENERATOR, chance, num_faces=300)
+    assert found.names == ["valence"]  # what never changes has no direction
+    z = sample_z(300, 0).double().numpy()
+    values = pd.concat([chance(faces_at(GENERATOR, part)) for part in (z[:250], z[250:])])["valence"]
+    assert Ridge(0.1).fit(z, values).score(z, values) > 0.2
+    assert found.table["r2"].max() < 0.05
+
+
+def test_log_odds_are_fitted_better_where_probabilities_hardly_move():
+    def shy(faces):  # as a discriminator with smoothed labels: near 0.01
+        return pd.DataFrame({"AU12": 1 / (1 + np.exp(5 - 12 * read_blocks(faces)["AU12"]))})
+
+    plain = learned_directions(GENERATOR, shy, num_faces=600).table.loc["AU12"]
+    odds = learned_directions(GENERATOR, log_odds(shy), num_faces=600).table.loc["AU12"]
+    assert odds["r2"] > 0.97 > 0.8 > plain["r2"]
+    assert odds["slope"] == pytest.approx(12 * 0.2, rel=0.05)
+
+
+def test_apart_from_others_they_are_at_right_angles_to_them():
+    mixed = AXES.copy()
+    mixed[3] = AXES[3] + AXES[0]
+    generator = PlantedGenerator(mixed)
+    looks = planted_directions(AXES).some(["valence"])
+    found = learned_directions(generator, read_blocks, looks, num_faces=500)
+    assert np.abs(found["AU12"] @ looks["valence"]) < 1e-9
+    assert found["AU12"] @ (AXES[3] / 0.2) > 0.99
+    assert found.table.at["AU12", "slope"] == pytest.approx(0.2, rel=0.03)
+
+
+def test_the_table_says_what_a_step_does():
+    table = direction_table(GENERATOR, planted_directions(AXES), log_odds(probabilities), feature_net())
+    np.testing.assert_allclose(
+        table.loc[["valence", "arousal"], "effect"], 0.2, atol=0.01
+    )  # but for clipping
+    np.testing.assert_allclose(table.loc[["AU4", "AU12"], "effect"], 4 * 0.2, atol=0.05)
+    assert (table.loc[list(NAMES), "rises"] == 1).all()
+    assert (table.loc[list(NAMES), "others"] < 0.1).all() and table["others"].max() < 0.3
+    spread = 0.2 / np.sqrt(3)
+    assert table.at["valence", "in_spreads"] == pytest.approx(0.2 / spread, rel=0.15)
+    assert (table["identity"] > 0).all() and np.isnan(table.at[RANDOM, "effect"])
+
+
+def test_identity_is_a_share_of_the_distance_of_two_faces():
+    z = sample_z(40, 1).double().numpy() * 0.5
+    away = np.zeros(100)
+    nothing, something = identity_changes(GENERATOR, feature_net(), z, np.stack([away, AXES[0]]))
+    assert nothing == 0 and 0 < something < 1
+    other = identity_changes(GENERATOR, feature_net(), z, (np.roll(z, 1, axis=0) - z)[:1])[0]
+    assert 0.4 < other < 1.6  # to another face and back is about the distance of two
+
+
+def test_a_leak_is_there_before_and_gone_after():
+    mixed = AXES.copy()
+    mixed[1] = 0.6 * AXES[0] + 0.8 * AXES[1]  # cosine of valence and arousal: 0.6
+    generator, directions = PlantedGenerator(mixed), planted_directions(mixed)
+    table = leak_table(generator, read_blocks, directions, "arousal", ["valence", "AU4"])
+    assert list(table.index) == ["arousal", "valence", "AU4"]
+    assert table.attrs["left"] == pytest.approx(0.8, abs=1e-6)
+    step = np.sqrt(3)  # a step of one in standard deviations of the reading, 0.2 / sqrt(3)
+    np.testing.assert_allclose(table["before"], [step, 0.6 * step, 0], atol=0.25)
+    assert table.at["valence", "before"] > 0.8
+    np.testing.assert_allclose(table["after"], [0.8 * step, 0, 0], atol=0.15)
+    assert table.at["valence", "after_each"] < 0.2 < table.at["valence", "before_each"]
+    with pytest.raises(ValueError, match="nothing is left"):
+        leak_table(generator, read_blocks, directions, "arousal", ["arousal", "AU4"])
+
+
+def test_directions_are_picked_and_joined_by_name():
+    truth = planted_directions(AXES)
+    some = truth.some(["AU12", "valence"])
+    np.testing.assert_array_equal(some.vectors, truth.vectors[[3, 0]])
+    both = some | truth.some(["AU4"])
+    assert both.names == ["AU12", "valence", "AU4"] and "arousal" not in both
+    np.testing.assert_array_equal(both["AU4"], truth["AU4"])
+    with pytest.raises(ValueError):
+        both | some
+    with pytest.raises(ValueError):
+        Directions(truth.vectors[:2], truth.table)
+
+
+def test_a_file_gives_back_the_directions_of_its_generator_only(tmp_path):
+    truth = planted_directions(AXES)
+    path = write_directions(tmp_path / "d.safetensors", truth, "abc")
+    found = read_directions(path, "abc")
+    np.testing.assert_array_equal(found.vectors, truth.vectors)
+    pd.testing.assert_frame_equal(found.table, truth.table)
+    with pytest.raises(UserError, match="of another generator, not of def"):
+        read_directions(path, "def")
+    torch.manual_seed(0)
+    generator = Generator(GanNetConfig("1", width=0.05))
+    save_checkpoint(tmp_path / "g.safetensors", generator)
+    with pytest.raises(UserError, match="holds no directions"):
+        read_directions(tmp_path / "g.safetensors", "abc")
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="damaged"):
+        read_directions(path, "abc")
+
+
+def test_the_key_changes_with_any_weight_and_with_the_configuration(tmp_path):
+    torch.manual_seed(0)
+    generator = Generator(GanNetConfig("1", width=0.05)).eval()
+    key = model_key(generator)
+    save_checkpoint(tmp_path / "g.safetensors", generator)
+    assert model_key(load_checkpoint(tmp_path / "g.safetensors")[0]) == key
+    with torch.no_grad():
+        generator.layers[-2].bias[0] += 1e-3
+    assert model_key(generator) != key

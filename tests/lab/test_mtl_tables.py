@@ -1,0 +1,133 @@
+"""What is read out of Tables X and XI, printed and trained: votes of seeds, chance, pairs of rows, bars."""
+
+import json
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from affkit.evaluation.claims import Claim
+from affkit_lab.experiments import table_x, table_xi
+from affkit_lab.experiments.results import EXPRESSION_SCORES, VA_SCORES, Results, conclude, votes
+from affkit_lab.figures.tables import table_x_bars, table_xi_bars
+
+SCORES = VA_SCORES + EXPRESSION_SCORES
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def made_up(rows, seeds=(0, 1, 2), claims=()) -> Results:
+    """Results of runs that never were."""
+    rng = np.random.default_rng(0)
+    runs = [{"row": row, "seed": seed, "set": "test"} for row, seed in product(rows, seeds)]
+    scores = pd.DataFrame(runs).assign(**{name: rng.uniform(0, 0.6, len(runs)) for name in SCORES})
+    scores.loc[scores["row"] == "only_va", list(EXPRESSION_SCORES)] = np.nan
+    nothing = pd.DataFrame({name: {"majority": 0.1, "draw": 0.2} for name in SCORES})
+    return conclude({"steps": 9}, scores, nothing, claims)
+
+
+def cell(results, row, seed, score):
+    table = results.test
+    return table[(table["row"] == row) & (table["seed"] == seed)][score].item()
+
+
+def test_votes_count_the_seeds_one_by_one():
+    claims = [
+        Claim("a beats b", "a", "b", VA_SCORES, 0.07),
+        Claim("b beats a", "b", "a", ("ccc_valence",)),
+        Claim("a beats c", "a", "c", VA_SCORES),  # which nobody trained
+    ]
+    results = made_up(["a", "b"], seeds=range(5), claims=claims)
+    table = votes(results)
+    both = [
+        np.mean([cell(results, "a", s, n) - cell(results, "b", s, n) for n in VA_SCORES]) for s in range(5)
+    ]
+    one = [cell(results, "b", s, "ccc_valence") - cell(results, "a", s, "ccc_valence") for s in range(5)]
+    for place, own in enumerate((both, one)):
+        assert table.at[place, "in favour"] == f"{sum(value > 0 for value in own)} of 5"
+        assert float(table.at[place, "here"]) == pytest.approx(np.mean(own), abs=5e-4)
+    assert table["paper"].tolist() == ["+0.070", "-", "-"]
+    assert table.loc[2, ["in favour", "verdict"]].tolist() == ["0 of 0", "not decided"]
+    assert table["verdict"].tolist() == [verdict["verdict"] for verdict in results.verdicts]
+
+
+def test_three_rows_of_the_table_differ_by_one_factor():
+    alpha, beta = zip(*(table_x.ROWS[row] for row in table_x.SAME_RUN), strict=True)
+    assert alpha == beta and len(set(alpha)) == 3
+    assert all(a != b for row, (a, b) in table_x.ROWS.items() if row not in table_x.SAME_RUN)
+
+
+@pytest.mark.parametrize("rows", [table_x.ROWS, ["0.5_0.5", "1_1", "only_va"]])
+def test_noise_is_the_spread_of_what_is_one_run(rows):
+    results = made_up(rows)
+    table = table_x.noise(results)
+    trained = [row for row in table_x.SAME_RUN if row in rows]
+    assert list(table.index) == ["CCC-V", "CCC-A", "accuracy", "F1 weighted", "F1 macro"]
+    for name, score in zip(table.index, SCORES, strict=True):
+        printed = [table_x.PAPER[row][score] for row in table_x.SAME_RUN]
+        assert table.at[name, "paper, same run"] == pytest.approx(np.std(printed, ddof=1))
+        grid = np.array([[cell(results, row, seed, score) for seed in range(3)] for row in trained])
+        assert table.at[name, "here, same run"] == pytest.approx(np.std(grid, axis=0, ddof=1).mean())
+        assert table.at[name, "here, other seeds"] == pytest.approx(np.std(grid, axis=1, ddof=1).mean())
+
+
+def test_the_ccc_loss_against_the_mse_in_all_six_pairs():
+    results = made_up(table_xi.ROWS)
+    table = table_xi.ccc_against_mse(results)
+    assert (table["paper"] > 0).tolist() == [True, True, False, False, False, False]
+    assert table["paper"].iloc[1] == pytest.approx((0.616 + 0.510 - 0.532 - 0.362) / 2)
+    assert list(table_xi.ccc_against_mse()) == ["expression loss", "learning rate", "paper"]
+    short = {"cross entropy": "ce", "MSE before softmax": "before", "MSE after softmax": "after"}
+    for _, pair in table.iterrows():
+        end = f"{short[pair['expression loss']]}_{pair['learning rate']}"
+        own = [
+            np.mean(
+                [cell(results, f"ccc_{end}", s, n) - cell(results, f"mse_{end}", s, n) for n in VA_SCORES]
+            )
+            for s in range(3)
+        ]
+        assert pair["here"] == f"{np.mean(own):.3f} ± {np.std(own, ddof=1):.3f}"
+    some = made_up(["ccc_ce_0.001", "mse_ce_0.001"])
+    assert (table_xi.ccc_against_mse(some)["here"] == "-").tolist() == [True, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("table, draw", [(table_x, table_x_bars), (table_xi, table_xi_bars)])
+def test_bars_are_means_dots_are_seeds_and_diamonds_the_paper(table, draw):
+    rows = [row for row in table.ROWS if row not in ("only_expression", "mse_ce_0.0001")]
+    results = made_up(rows)
+    figure = draw(results, "a title")
+    assert figure.get_suptitle() == "a title" and len(figure.axes[0].get_yticks()) == len(rows)
+    for axis, score in zip(figure.axes, SCORES, strict=True):
+        own = results.test.groupby("row", sort=False)[score].mean().dropna()
+        assert [bar.get_width() for bar in axis.patches] == pytest.approx(own.tolist())
+        marks = {kind: [line for line in axis.lines if line.get_marker() == kind] for kind in "oD"}
+        dots = np.concatenate([line.get_xdata() for line in marks["o"]])
+        assert sorted(dots) == pytest.approx(sorted(results.test[score].dropna()))
+        printed = [table.PAPER[row][score] for row in rows if score in table.PAPER[row]]
+        assert [line.get_xdata()[0] for line in marks["D"]] == printed
+        low, high = axis.get_xlim()
+        assert low < min(0, *dots) and max(*dots, *printed) < high
+
+
+def test_one_row_without_a_score_has_a_panel_without_dots():
+    results = made_up(["only_va"])
+    results = Results(
+        results.settings, results.scores.drop(columns=[*EXPRESSION_SCORES]), results.nothing, results.verdicts
+    )
+    axis = table_x_bars(results).axes[2]
+    assert not axis.patches and [line.get_marker() for line in axis.lines] == ["None"]
+
+
+def test_what_was_run_in_a_line_and_read_again(tmp_path):
+    results = made_up(["a", "b"], seeds=range(4), claims=[Claim("a beats b", "a", "b", VA_SCORES)])
+    assert results.about == "rows: 2; seeds: 0, 1, 2, 3; steps of each run: 9"
+    results.write(tmp_path, "title", pd.DataFrame({"a": ["b"]}))
+    again = Results.read(tmp_path)
+    assert votes(again).equals(votes(results)) and again.about == results.about
+    assert json.loads((tmp_path / "results.json").read_text())["settings"] == {"steps": 9}

@@ -1,0 +1,235 @@
+"""The small model and its two experiments, on stores whose answer is known; faces sampled from clips."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from notebook_checks import ROOT
+from skimage.feature import hog
+
+from affkit.corpus.corpus import Corpus
+from affkit.errors import UserError
+from affkit.faces.detectors import Box
+from affkit.faces.sampling import sample_faces
+from affkit.labels import ACTION_UNITS, Labels
+from affkit.store import Store
+from affkit_lab.experiments.small_model import SmallModel, outlines, split_scores, subject_scores
+
+CLIPS = ROOT / "data_samples" / "clips"
+
+
+def memory_store(images: np.ndarray, index: pd.DataFrame) -> Store:
+    return Store(ROOT, index, images, {"size": images.shape[1]})
+
+
+def store_of_people(num_people=8, frames=30, same_feeling=True):
+    """Each person has a look of their own. Affect is a fact about the person, or a bar in the picture."""
+    rng = np.random.default_rng(3)
+    person = np.repeat(np.arange(num_people), frames)
+    looks = rng.integers(0, 256, (num_people, 32, 32, 3), dtype=np.uint8)
+    images = looks[person].copy()
+    valence = np.linspace(-0.9, 0.9, num_people)[person]
+    if not same_feeling:
+        valence = rng.uniform(-0.9, 0.9, len(person))
+        for image, value in zip(images, valence, strict=True):
+            image[:, :16], image[:, 16:] = 0, int(127 + 120 * value)  # the height of an edge
+            image[:8] = 128
+    index = pd.DataFrame({"valence": valence, "arousal": -valence, "expression": "Neutral"})
+    for name in ACTION_UNITS:
+        index[name] = pd.array((valence > 0).astype(int), "Int8")
+    return memory_store(images, index), [f"person {number}" for number in person]
+
+
+def test_outlines_see_the_direction_of_edges_as_scikit_image_does():
+    """Their blocks are the same; OpenCV shares votes between cells, so only main directions agree."""
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:, 16:] = 200  # a vertical edge: the gradient points along x
+    ours = outlines(np.stack([picture, picture.transpose(1, 0, 2)])).reshape(2, -1, 9).sum(axis=1)
+    theirs = [
+        hog(one[..., 0], 9, (8, 8), (2, 2)).reshape(-1, 9).sum(axis=0)
+        for one in (picture, picture.transpose(1, 0, 2))
+    ]
+    assert np.argmax(theirs, axis=1).tolist() == [0, 4]
+    assert set(np.argsort(ours[0])[-2:]) == {0, 8} and np.argmax(ours[1]) == 4  # 0 and 8 are neighbours
+
+
+def test_constant_pictures_have_no_outlines():
+    assert outlines(np.full((1, 32, 32, 3), 99, np.uint8)).max() == 0
+
+
+def test_the_model_is_ridge_regression_on_principal_components():
+    """Against the closed formula, with the singular vectors of NumPy."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 12)) @ np.diag(np.linspace(1, 3, 12))
+    labels = Labels.empty(200)
+    labels.has_va[:] = True
+    labels.valence[:] = np.clip(features[:, 3] / 20 + rng.normal(0, 0.1, 200), -1, 1)
+    labels.arousal[:] = 0.3
+    centred = features - features.mean(axis=0)
+    points = centred @ np.linalg.svd(centred)[2][:5].T
+    target = labels.valence - labels.valence.mean()
+    weights = np.linalg.solve(points.T @ points + 7 * np.eye(5), points.T @ target)
+    predicted = SmallModel(components=5, strength=7.0).fit(features, labels).predict(features)
+    np.testing.assert_allclose(predicted["valence"], points @ weights + labels.valence.mean(), atol=1e-5)
+    np.testing.assert_allclose(predicted["arousal"], 0.3, atol=1e-6)
+
+
+def test_what_is_not_labelled_does_not_matter():
+    rng = np.random.default_rng(1)
+    features, labels = rng.normal(size=(90, 8)), Labels.empty(90)
+    labels.has_va[:], labels.valence[:] = True, np.tanh(features[:, 0])
+    labels.has_action_units[:, :7], labels.action_units[:] = True, features[:, :8] > 0
+    before = SmallModel().fit(features, labels).predict(features)
+    spoilt = labels[np.arange(90)]
+    spoilt.has_va[60:], spoilt.has_action_units[60:] = False, False
+    hidden = spoilt[np.arange(90)]
+    hidden.valence[60:], hidden.action_units[60:] = -1, 1
+    assert (
+        SmallModel()
+        .fit(features, spoilt)
+        .predict(features)
+        .equals(SmallModel().fit(features, hidden).predict(features))
+    )
+    assert (before["AU25"] == 0).all()  # nobody ever labelled it
+    for column, name in enumerate(ACTION_UNITS[:7]):
+        assert np.mean((before[name] > 0.5) == labels.action_units[:, column]) > 0.9, name
+
+
+def test_a_unit_always_active_is_always_predicted_and_units_are_found_by_name():
+    labels = Labels.empty(20, ("AU7", "AU12", "AU4"))
+    labels.has_action_units[:], labels.action_units[:, 1] = True, 1
+    predicted = (
+        SmallModel().fit(np.random.default_rng(0).normal(size=(20, 5)), labels).predict(np.zeros((3, 5)))
+    )
+    assert list(predicted) == list(ACTION_UNITS)
+    assert (predicted["AU12"] == 1).all() and (predicted[["AU4", "AU20"]] == 0).all(axis=None)
+
+
+def test_knowing_the_person_helps_only_with_people_seen_before():
+    """Where affect is a fact about the person, frames drawn at random are solved, and new people are not."""
+    store, people = store_of_people()
+    scores = split_scores(store, people, seeds=range(4), progress=False)
+    mean = scores.groupby("split")[["ccc_valence", "au_f1_macro"]].mean()
+    assert mean.at["frames", "ccc_valence"] > 0.9 and mean.at["frames", "au_f1_macro"] > 0.95
+    assert abs(mean.at["people", "ccc_valence"]) < 0.5
+    assert (scores.groupby("seed")["train_frames"].nunique() == 1).all()
+
+
+def test_what_is_in_the_picture_is_found_in_new_people_too():
+    store, people = store_of_people(same_feeling=False)
+    scores = split_scores(store, people, seeds=range(2), progress=False)
+    assert scores.groupby("split")["ccc_valence"].mean().min() > 0.7
+
+
+def test_no_person_is_on_both_sides(monkeypatch):
+    """What the model is given tells which people it was trained and tested on."""
+    store, people = store_of_people(num_people=6)
+    seen = []
+
+    class Spy(SmallModel):
+        def fit(self, features, labels):
+            seen.append(set(np.round(labels.valence, 3)))
+            return super().fit(features, labels)
+
+        def predict(self, features):
+            seen[-1] = (seen[-1], len(features))
+            return super().predict(features)
+
+    scores = split_scores(store, people, seeds=[0, 1, 2], model=Spy, progress=False)
+    for (trained, tested), split in zip(seen, scores["split"], strict=True):
+        assert len(trained) == (6 if split == "frames" else 4) and tested > 30
+    seen.clear()
+    subject_scores(store, people, [1, 2, 4], seeds=[0], model=Spy, progress=False)
+    assert [len(trained) for trained, _ in seen] == [1, 2, 4]
+    assert seen[0][0] < seen[1][0] < seen[2][0]  # nested
+
+
+def test_more_people_never_means_more_frames():
+    store, people = store_of_people(num_people=10, frames=12)
+    scores = subject_scores(store, people, [2, 4, 7], seeds=[0, 1], progress=False)
+    assert (scores["train_frames"] == 24).all()
+    assert (scores.groupby("seed")["test_frames"].nunique() == 1).all()
+
+
+def test_too_few_people_and_wrong_groups():
+    store, people = store_of_people(num_people=4, frames=5)
+    with pytest.raises(UserError, match="fewer than 2 people"):
+        split_scores(store, ["one"] * 20, progress=False)
+    with pytest.raises(UserError, match="9 people to train on, 2 are there"):
+        subject_scores(store, people, [2, 9], progress=False)
+    with pytest.raises(ValueError, match="3 groups for 20 rows"):
+        split_scores(store, ["a", "b", "c"], progress=False)
+
+
+# ---- sampling
+
+
+class Found:
+    """A detector that always sees two faces, the surer one on the right."""
+
+    name = "found"
+
+    def detect(self, frame):
+        height, width = frame.shape[:2]
+        side = height / 3
+        return [Box(0.7 * width, 9, side, side, 2.0), Box(0.1 * width, 9, side, side, 1.0)]
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus.open(CLIPS)
+
+
+def test_sampled_rows_carry_the_labels_of_their_frames(corpus):
+    store = sample_faces(corpus, ["interview", "webcam_avi"], per_clip=5, detector=Found(), progress=False)
+    assert len(store) == 10 and store.images.shape == (10, 32, 32, 3)
+    for row, found in zip(store.index.itertuples(), range(10), strict=True):
+        theirs = corpus.labels[row.name][row.frame - 1 : row.frame]
+        assert store.labels[found : found + 1] == theirs
+        assert row.subject == corpus.subjects[row.name]
+    frames = store.index.groupby("name")["frame"].agg(list)
+    labelled = 1 + np.flatnonzero(corpus.labels["interview"].has_va)
+    assert [frames["interview"][0], frames["interview"][-1]] == [labelled[0], labelled[-1]]
+
+
+def test_crops_are_the_frames_at_these_numbers(corpus):
+    from affkit.faces.detectors import crop_face
+    from affkit.video.video import read_frames
+
+    store = sample_faces(corpus, ["webcam_avi"], per_clip=3, detector=Found(), progress=False)
+    film = list(read_frames(corpus.video_path("webcam_avi")))
+    for row in range(3):
+        frame = film[store.index["frame"][row] - 1]
+        np.testing.assert_array_equal(store[row], crop_face(frame, Found().detect(frame)[0], 32))
+
+
+def test_two_people_in_a_picture_are_told_apart(corpus):
+    names = ["two_people_left", "two_people_right"]
+    store = sample_faces(corpus, names, per_clip=2, detector=Found(), progress=False)
+    width = 640
+    assert (store.index.query("name == 'two_people_left'")["x"] < width / 2).all()
+    assert (store.index.query("name == 'two_people_right'")["x"] > width / 2).all()
+    assert store.index["person"].tolist() == [0, 0, 1, 1]
+    assert store.index["video"].unique().tolist() == ["two_people"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(per_clip=st.integers(1, 400))
+def test_frames_are_spread_evenly(per_clip):
+    corpus = Corpus.open(CLIPS)
+    index = sample_faces(corpus, ["webcam_avi"], per_clip, detector=Found(), progress=False).index
+    steps = np.diff(index["frame"])
+    assert len(index) == min(per_clip, corpus.labels["webcam_avi"].has_va.sum())
+    assert len(steps) == 0 or (steps.min() > 0 and steps.max() - steps.min() <= 1)
+
+
+def test_nobody_there_is_said(corpus):
+    class Blind:
+        name = "blind"
+
+        def detect(self, frame):
+            return []
+
+    with pytest.raises(UserError, match="no face in any"):
+        sample_faces(corpus, ["webcam_avi"], per_clip=2, detector=Blind(), progress=False)

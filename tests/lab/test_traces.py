@@ -1,0 +1,177 @@
+"""Traces changed after the network: against pandas, SciPy, scikit-learn, and cases whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from guesses import plain_ccc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.metrics import mean_squared_error
+
+from affkit_lab.figures.smoothing_and_lag import (
+    change_trace,
+    change_traces,
+    filter_scores,
+    lag_curves,
+    mean_ccc,
+    three_scores,
+)
+
+THOUSANDTHS = st.integers(-1000, 1000).map(lambda number: number / 1000)
+TRACES = hnp.arrays(np.float64, st.integers(1, 40), elements=THOUSANDTHS | st.just(np.nan))
+RNG = np.random.default_rng(0)
+
+
+@given(TRACES, st.integers(0, 6), st.booleans())
+def test_the_moving_mean_is_that_of_pandas(values, half, causal):
+    width = 2 * half + 1
+    rolling = pd.Series(values).rolling(width, center=not causal, min_periods=1).mean()
+    wanted = rolling.where(~np.isnan(values))  # a frame without a value gets none
+    np.testing.assert_allclose(change_trace(values, width=width, causal=causal), wanted, atol=1e-12)
+
+
+@given(TRACES, st.integers(-50, 50))
+def test_a_lag_is_a_plain_loop_over_frames(values, lag):
+    wanted = np.full(len(values), np.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    for frame in known:
+        source = min(max(frame - lag, 0), len(values) - 1)
+        before = known[known <= source]
+        wanted[frame] = values[before[-1] if len(before) else known[0]]
+    np.testing.assert_array_equal(change_trace(values, lag=lag), wanted)
+
+
+@given(TRACES, THOUSANDTHS, st.floats(-3, 3))
+def test_shift_and_scale_move_mean_and_width(values, shift, scale):
+    known = ~np.isnan(values)
+    changed = change_trace(values, shift=shift, scale=scale)
+    assert (np.isnan(changed) == ~known).all()
+    if known.any():
+        assert changed[known].mean() == pytest.approx(values[known].mean() + shift, abs=1e-9)
+        assert changed[known].std() == pytest.approx(abs(scale) * values[known].std(), abs=1e-9)
+
+
+def test_changes_come_in_their_order():
+    values = RNG.normal(size=50)
+    stepwise = change_trace(values, width=5, causal=True)
+    for change in ({"lag": 3}, {"scale": 2.0}, {"shift": -0.2}):
+        stepwise = change_trace(stepwise, **change)
+    at_once = change_trace(values, shift=-0.2, scale=2.0, lag=3, width=5, causal=True)
+    np.testing.assert_allclose(at_once, stepwise)
+
+
+@given(TRACES)
+def test_as_it_is(values):
+    np.testing.assert_array_equal(change_trace(values), values)
+
+
+@pytest.mark.parametrize("width, causal", [(0, False), (0, True), (-3, True), (4, False)])
+def test_a_mean_that_has_no_middle_or_no_frames(width, causal):
+    with pytest.raises(ValueError, match=f"over {width} frames"):
+        change_trace(np.zeros(3), width=width, causal=causal)
+
+
+def test_three_scores_are_those_of_numpy_scipy_and_scikit_learn():
+    x, y = RNG.normal(size=(2, 300))
+    y = 0.6 * x + 0.5 * y + 0.2
+    both = RNG.random(300) < 0.8
+    gaps = np.where(RNG.random(300) < 0.5, np.nan, x), np.where(RNG.random(300) < 0.5, np.nan, y)
+    missing_x, missing_y = np.where(both, x, gaps[0]), np.where(both, y, gaps[1])
+    both = ~np.isnan(missing_x) & ~np.isnan(missing_y)
+    found = three_scores(missing_x, missing_y)
+    assert found["CCC"] == pytest.approx(plain_ccc(x[both], y[both]))
+    assert found["Pearson"] == pytest.approx(stats.pearsonr(x[both], y[both]).statistic)
+    assert found["MSE"] == pytest.approx(mean_squared_error(x[both], y[both]))
+
+
+@settings(max_examples=20)
+@given(st.floats(-1, 1), st.floats(0.1, 3))
+def test_what_notebook_10_says_of_shift_and_scale(shift, scale):
+    """Pearson sees neither; the CCC is never farther from 0; the best scale of the MSE is never larger."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 200))
+    y = 0.5 * (0.7 * x + y) + 0.1
+    before, after = (three_scores(change_trace(x, **c), y) for c in ({}, {"shift": shift, "scale": scale}))
+    assert after["Pearson"] == pytest.approx(before["Pearson"])
+    assert abs(after["CCC"]) <= abs(after["Pearson"]) + 1e-12
+    scales = np.arange(0.05, 4, 0.05)
+    scores = pd.DataFrame([three_scores(change_trace(x, shift=shift, scale=k), y) for k in scales], scales)
+    assert scores["MSE"].idxmin() <= scores["CCC"].idxmax()
+
+
+def two_faces():
+    """Two faces of 200 and 120 frames, some missing: the labels are 6 frames late, the prediction 2."""
+    rng = np.random.default_rng(3)
+    parts = []
+    for name, length in (("a", 200), ("b", 120)):
+        rows = {"name": name, "frame": np.arange(1, length + 1), "subject": f"person {name}"}
+        for column in ("valence", "arousal"):
+            truth = np.convolve(rng.normal(size=length + 60), np.hanning(15), "same")[30 : length + 30]
+            rows[f"true_{column}"] = truth
+            rows[f"label_{column}"] = change_trace(truth, lag=6)
+            rows[column] = change_trace(truth, lag=2) + rng.normal(0, 0.3, length)
+        parts.append(pd.DataFrame(rows))
+    frames = pd.concat(parts, ignore_index=True)
+    frames.loc[50:60, "label_valence"] = np.nan
+    return frames.drop(index=[3, 100, 101, 102, 250])  # frames without a face; the index has gaps
+
+
+def test_each_face_is_changed_by_itself_at_its_own_time():
+    frames = two_faces()
+    changed = change_traces(frames, lag=4, width=3)
+    pd.testing.assert_frame_equal(
+        changed.drop(columns=["valence", "arousal"]), frames.drop(columns=["valence", "arousal"])
+    )
+    for name, own in frames.groupby("name"):
+        for column in ("valence", "arousal"):
+            trace = own.set_index("frame")[column].reindex(range(1, own["frame"].max() + 1))
+            wanted = change_trace(trace.to_numpy(), lag=4, width=3)
+            rows = changed["name"] == name
+            np.testing.assert_array_equal(changed.loc[rows, column], wanted[own["frame"] - 1])
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    frames = two_faces()
+    mixed = frames.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(
+        change_traces(mixed, lag=-7, width=5).loc[frames.index], change_traces(frames, lag=-7, width=5)
+    )
+
+
+def test_lag_curves_find_what_is_late_and_by_how_much():
+    lags = np.arange(-12, 13)
+    for lines in lag_curves(two_faces(), lags).values():
+        tops = {words: lags[ccc.argmax()] for words, ccc in lines.items()}
+        assert tops == {"truth, label": 6, "prediction, label": 4, "prediction, truth": -2}
+
+
+def test_filter_scores_are_those_of_each_filter_alone():
+    frames = two_faces()
+    table = filter_scores({"all": frames, "a": frames[frames["name"] == "a"]}, [1, 5], [-2, 0, 4])
+    assert len(table) == 3 * 3 and not table.duplicated(["causal", "width", "lag"]).any()
+    for row in table.itertuples():
+        changed = change_traces(frames, width=row.width, causal=row.causal)
+        changed = change_traces(changed, lag=row.lag)
+        for against, found in {"label": row.all_label, "true": row.all_true}.items():
+            known = changed.dropna(subset=[f"{against}_valence"])
+            cccs = [
+                plain_ccc(one[c], one[f"{against}_{c}"])
+                for c, one in {"valence": known, "arousal": changed}.items()
+            ]
+            assert found == pytest.approx(np.mean(cccs))
+        assert row.a_true == pytest.approx(mean_ccc(changed[changed["name"] == "a"], "true"))
+        assert row.delay == row.lag + (2 if row.causal and row.width == 5 else 0)
+        assert row.live == (row.lag >= (0 if row.causal else 2))
+
+
+def test_a_live_filter_does_not_know_the_future():
+    table = filter_scores({"all": two_faces()}, [1, 7], [-3, 0, 3])
+    values = RNG.normal(size=60)
+    for row in table.itertuples():
+        change = {"width": row.width, "causal": row.causal, "lag": row.lag}
+        other = values.copy()
+        other[31:] += 1  # another future
+        same = (change_trace(values, **change)[:31] == change_trace(other, **change)[:31]).all()
+        assert same == row.live

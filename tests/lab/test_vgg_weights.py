@@ -1,0 +1,384 @@
+"""Published weights of VGG-Face: every naming gives what a NumPy pass of the published network gives."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from affkit.checkpoints import load_checkpoint, save_checkpoint
+from affkit.errors import UserError
+from affkit.multitask import AffWildNet, AffWildNetConfig, VGGFace
+from affkit_lab.backbones.vgg_weights import load_vgg_face, match_vgg_face, published, read_weights
+
+WIDTH, SIZE = 0.05, 64  # 2 x 2 pixels are left for fc6: their order matters
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+MEAN = (129.186279296875, 104.76238250732422, 93.59396362304688)  # meta["mean"] of vgg_face_dag.py
+TORCHVISION = dict(
+    conv1_1=0, conv1_2=2, conv2_1=5, conv2_2=7, conv3_1=10, conv3_2=12, conv3_3=14, conv4_1=17, conv4_2=19,
+    conv4_3=21, conv5_1=24, conv5_2=26, conv5_3=28, fc6=0, fc7=3, fc8=6,
+)  # fmt: skip
+
+
+def matlab_file(width=WIDTH, size=SIZE):
+    """A network as MatConvNet has it: filters ``(H, W, in, out)``, biases ``(1, out)``."""
+    rng = np.random.default_rng(0)
+    shapes, channels, side = {}, 3, size // 32
+    for block, printed in enumerate(BLOCKS, 1):
+        for number, wide in enumerate(printed, 1):
+            out = round(wide * width)
+            shapes[f"conv{block}_{number}"] = (3, 3, channels, out)
+            channels = out
+    hidden = round(4096 * width)
+    shapes |= {
+        "fc6": (side, side, channels, hidden),
+        "fc7": (1, 1, hidden, hidden),
+        "fc8": (1, 1, hidden, 26),
+    }
+    arrays = {}
+    for name, shape in shapes.items():
+        arrays[f"{name}f"] = rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape).astype(np.float32)
+        arrays[f"{name}b"] = rng.normal(0, 5, (1, shape[3])).astype(np.float32)
+    return arrays
+
+
+def torch_file(style, arrays):
+    """The same network under the names, and in the axes, of PyTorch."""
+    tensors = {}
+    for name, array in arrays.items():
+        layer, part = name[:-1], {"f": "weight", "b": "bias"}[name[-1]]
+        if part == "bias":
+            array = array[0]
+        else:
+            array = np.einsum("yxio->oiyx", array)
+            array = array[:, ::-1] if style == "conv_1_1" and layer == "conv1_1" else array  # BGR
+            array = array.reshape(len(array), -1) if layer.startswith("fc") else array
+        if style == "conv_1_1":
+            layer = layer.replace("conv", "conv_")
+        elif style == "features":
+            layer = f"{'features' if layer[0] == 'c' else 'classifier'}.{TORCHVISION[layer]}"
+        tensors[f"{layer}.{part}"] = torch.from_numpy(np.ascontiguousarray(array))
+    return tensors
+
+
+def published_features(arrays, pixels):
+    """relu(fc6) of a face ``(S, S, 3)`` in 0 to 255, RGB, as MatConvNet computes it, in double precision."""
+    x = pixels.astype(np.float64) - MEAN
+    for block, printed in enumerate(BLOCKS, 1):
+        for number in range(1, len(printed) + 1):
+            padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
+            filters, bias = arrays[f"conv{block}_{number}f"], arrays[f"conv{block}_{number}b"][0]
+            x = np.maximum(np.einsum("hwiyx,yxio->hwo", windows, filters) + bias, 0)
+        half = x.shape[0] // 2
+        x = x.reshape(half, 2, half, 2, -1).max((1, 3))
+    return np.maximum(np.einsum("yxi,yxio->o", x, arrays["fc6f"]) + arrays["fc6b"][0], 0)
+
+
+def small_cnn(size=SIZE, width=WIDTH):
+    torch.manual_seed(1)
+    return VGGFace(AffWildNetConfig(width=width, image_size=size)).eval()
+
+
+def kept(cnn):
+    return {name: tensor.clone() for name, tensor in cnn.state_dict().items()}
+
+
+def same(state, cnn):
+    return all(torch.equal(tensor, state[name]) for name, tensor in cnn.state_dict().items())
+
+
+def in_dict(key, prefix=""):
+    """A writer of a training checkpoint, which holds more than the weights."""
+    return lambda tensors, path: torch.save(
+        {"epoch": 3, key: {prefix + name: tensor for name, tensor in tensors.items()}}, path
+    )
+
+
+def legacy(tensors, path):
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+
+
+WRITERS = {
+    "plain": ("net.pth", torch.save),
+    "legacy": ("net.pth", legacy),
+    "state_dict": ("net.pt", in_dict("state_dict")),
+    "model": ("net.PT", in_dict("model", "module.")),
+    "safetensors": ("net.safetensors", save_file),
+    "npz": ("net.npz", lambda tensors, path: np.savez(path, **{k: v.numpy() for k, v in tensors.items()})),
+}
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    return matlab_file()
+
+
+@pytest.fixture(scope="module")
+def face(arrays):
+    """Pixels ``(S, S, 3)`` and their published features."""
+    pixels = np.random.default_rng(2).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    features = published_features(arrays, pixels)
+    assert (features > 0).mean() > 0.2  # a network that says something
+    return pixels, features
+
+
+def features_of(cnn, pixels):
+    images = torch.from_numpy(pixels).movedim(-1, 0).float()[None] / 127.5 - 1
+    with torch.inference_mode():
+        return cnn(images)[0].numpy()
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("style", ["conv1_1", "conv_1_1", "features", "matlab"])
+def test_features_are_the_published_ones(tmp_path, arrays, face, style, writer):
+    pixels, expected = face
+    name, write = WRITERS[writer]
+    matlab = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    if writer == "model" and style == "matlab":
+        write = in_dict("model")  # MATLAB's names have no prefixes
+    write(matlab if style == "matlab" else torch_file(style, arrays), tmp_path / name)
+    cnn = small_cnn()
+    loaded = load_vgg_face(cnn, tmp_path / name)
+    np.testing.assert_allclose(features_of(cnn, pixels), expected, rtol=1e-4, atol=1e-4 * expected.max())
+    assert len(loaded.layers) == 14 and loaded.layers[::13] == ("conv1_1", "fc6") and loaded.left_out == ()
+    assert loaded.channels == ("BGR" if style == "conv_1_1" else "RGB")
+    assert len(loaded.unused) == 4 and "14 layers of VGG-Face (conv1_1 to fc6)" in str(loaded)
+
+
+def test_biases_of_any_shape_and_convolution_like_fc6(tmp_path, arrays, face):
+    """Older MATLAB files have (out, 1); some ports keep fc6 as a convolution."""
+    flat = {k: (v.reshape(-1, 1) if k.endswith("b") else v) for k, v in arrays.items()}
+    np.savez(tmp_path / "a.npz", **flat)
+    tensors = torch_file("conv1_1", arrays)
+    tensors["fc6.weight"] = tensors["fc6.weight"].unflatten(1, (-1, SIZE // 32, SIZE // 32))
+    torch.save(tensors, tmp_path / "b.pth")
+    for name in ("a.npz", "b.pth"):
+        cnn = small_cnn()
+        load_vgg_face(cnn, tmp_path / name)
+        np.testing.assert_allclose(features_of(cnn, face[0]), face[1], rtol=1e-4, atol=1e-4 * face[1].max())
+
+
+def test_half_precision_becomes_single(tmp_path, arrays):
+    torch.save({k: v.half() for k, v in torch_file("conv1_1", arrays).items()}, tmp_path / "a.pth")
+    cnn = small_cnn()
+    load_vgg_face(cnn, tmp_path / "a.pth")
+    assert {tensor.dtype for tensor in cnn.state_dict().values()} == {torch.float32}
+
+
+def test_without_published_weights_the_input_is_left_alone():
+    cnn = small_cnn()
+    images = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+    assert torch.equal(cnn(images), cnn.fc(cnn.layers(images).flatten(1)).relu())
+
+
+def test_a_checkpoint_keeps_the_input(tmp_path, arrays, face):
+    torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
+    net = AffWildNet(AffWildNetConfig(width=WIDTH, image_size=SIZE, hidden=4, attention_length=2))
+    load_vgg_face(net.cnn, tmp_path / "vgg.pth")
+    again, _ = load_checkpoint(save_checkpoint(tmp_path / "net.safetensors", net))
+    np.testing.assert_allclose(features_of(again.cnn, face[0]), face[1], rtol=1e-4, atol=1e-4 * face[1].max())
+    black = torch.full((3, 1, 1), -1.0)
+    for pixel, value in ((black, 0), (-black, 255)):
+        taken = (pixel * again.cnn.scale + again.cnn.shift).flatten()
+        np.testing.assert_allclose(taken, value - np.array(MEAN), rtol=1e-6)
+
+
+def test_another_size_of_faces_leaves_fc_as_it_was(tmp_path, arrays):
+    torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
+    cnn = small_cnn(size=96)
+    before = kept(cnn)
+    loaded = load_vgg_face(cnn, tmp_path / "vgg.pth")
+    assert loaded.layers[-1] == "conv5_3" and len(loaded.layers) == 13
+    assert loaded.left_out == ("fc6, which is for faces of 64 pixels, not 96",)
+    assert "as initialised: fc6, which is for faces of 64 pixels, not 96" in str(loaded)
+    changed = {name for name, tensor in cnn.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == set(before) - {"fc.weight", "fc.bias"}
+
+
+def test_convolutions_alone_are_enough(tmp_path, arrays):
+    tensors = torch_file("features", arrays)
+    torch.save({k: v for k, v in tensors.items() if k.startswith("features")}, tmp_path / "vgg.pth")
+    loaded = load_vgg_face(small_cnn(), tmp_path / "vgg.pth")
+    assert len(loaded.layers) == 13 and loaded.left_out == ("fc6, which the file does not hold",)
+    assert loaded.unused == ()
+
+
+def test_what_is_not_used_is_named(tmp_path, arrays):
+    torch.save(torch_file("conv1_1", arrays) | {"age.weight": torch.ones(2)}, tmp_path / "vgg.pth")
+    loaded = load_vgg_face(small_cnn(), tmp_path / "vgg.pth")
+    assert loaded.unused == ("fc7.weight", "fc7.bias", "fc8.weight", "fc8.bias", "age.weight")
+    assert str(loaded).endswith("not used: fc7.weight, fc7.bias, fc8.weight, fc8.bias, age.weight")
+
+
+@pytest.mark.parametrize("names", ["conv1_1", "conv_1_1", "features", "matlab", "PyVGGFace"])
+@pytest.mark.parametrize("size", [224, 96])
+def test_published_shapes_fit_at_width_1(names, size):
+    """Parkhi et al. 2015, Table 3: no memory is taken for them."""
+    wide = {3: 64, 5: 512}
+    tensors, channels = {}, 3
+    for layer, place in TORCHVISION.items():
+        block, number = int(layer[4]) if layer[0] == "c" else 0, layer[-1]
+        if block:
+            out = wide.get(block, 2 ** (5 + block)) if block != 3 else 256
+            shape, channels = (out, channels, 3, 3), out
+        else:
+            shape = {"fc6": (4096, 25088), "fc7": (4096, 4096), "fc8": (2622, 4096)}[layer]
+        name = {
+            "conv1_1": f"{layer}.",
+            "conv_1_1": f"{layer.replace('conv', 'conv_')}.",
+            "features": f"{'features' if block else 'classifier'}.{place}.",
+            "matlab": layer,
+            "PyVGGFace": f"features.conv_{block}_{number}{'-conv' * (layer == 'conv2_2')}."
+            if block
+            else f"fc.{layer}.",
+        }[names]
+        weight, bias = ("f", "b") if names == "matlab" else ("weight", "bias")
+        bias_shape = (1, shape[0]) if names == "matlab" else (shape[0],)
+        if names == "matlab":
+            rows, inputs = (7, 512) if layer == "fc6" else (shape[2] if block else 1, shape[1])
+            shape = (rows, rows, inputs, shape[0])
+        tensors[name + weight] = torch.empty(shape, device="meta")
+        tensors[name + bias] = torch.empty(bias_shape, device="meta")
+    with torch.device("meta"):
+        cnn = VGGFace(AffWildNetConfig(width=1.0, image_size=size))
+    state, loaded = match_vgg_face(tensors, cnn, "vgg")
+    ours = {name: tensor.shape for name, tensor in cnn.state_dict().items()}
+    if size != 224:
+        assert loaded.left_out == ("fc6, which is for faces of 224 pixels, not 96",)
+        del ours["fc.weight"], ours["fc.bias"]
+    assert {name: tensor.shape for name, tensor in state.items()} == ours
+    assert len(loaded.unused) == 4
+    if size == 224:
+        assert state["fc.weight"].shape == (4096, 25088)
+
+
+@pytest.mark.parametrize("name", ["conv1.weight", "layer1.0.conv1.weight", "fc.weight", "bn1_1.weight", ""])
+def test_names_of_others_are_none_of_ours(name):
+    assert published(name) is None
+
+
+def complaint(path, cnn=None):
+    """The line that a file is refused with; the network stays as it was."""
+    cnn = cnn or small_cnn()
+    before = kept(cnn)
+    with pytest.raises(UserError) as error:
+        load_vgg_face(cnn, path)
+    assert same(before, cnn)
+    assert "\n" not in str(error.value) and str(error.value).startswith(str(path))
+    return str(error.value)
+
+
+def test_a_network_of_another_width_is_refused_with_shapes(tmp_path, arrays):
+    torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
+    text = complaint(tmp_path / "vgg.pth", small_cnn(width=0.1))
+    assert "conv1_1.weight is (3, 3, 3, 3), here (6, 3, 3, 3)" in text and "width 1.0" in text
+    assert text.count("here (") == 5 and "and 23 more" in text  # 14 layers, two tensors each
+
+
+def test_what_is_missing_foreign_or_double_is_named(tmp_path, arrays):
+    def refused(change, style="conv1_1"):
+        tensors = torch_file(style, arrays)
+        change(tensors)
+        torch.save(tensors, tmp_path / "vgg.pth")
+        return complaint(tmp_path / "vgg.pth")
+
+    assert "conv3_2.bias is missing;" in refused(lambda t: t.pop("conv3_2.bias"))
+    assert "fc6.bias is missing;" in refused(lambda t: t.pop("fc6.bias"))
+    assert "fc6.weight is missing;" in refused(lambda t: t.pop("fc6.weight"))
+    assert "features.28" not in refused(lambda t: t.pop("features.28.weight"), "features")
+    odd = {"fc6.weight": torch.zeros(205, 26 * 3)}  # 3 pixels are no square
+    assert "fc6.weight is (205, 78), here (205, 104)" in refused(lambda t: t.update(odd))
+    vgg_19 = {"conv3_4.weight": torch.zeros(13, 13, 3, 3)}
+    assert "conv3_4.weight is no layer of VGG-Face" in refused(lambda t: t.update(vgg_19))
+    double = {"encoder.conv1_1.weight": torch.zeros(3, 3, 3, 3)}
+    assert "conv1_1.weight is there twice" in refused(lambda t: t.update(double))
+    imagenet = {"classifier.6.bias": torch.zeros(1000)}
+    assert "1000 classes of ImageNet" in refused(lambda t: t.update(imagenet), "features")
+
+
+def test_another_network_is_named_by_its_first_names(tmp_path):
+    resnet = {f"layer{i}.0.conv1.weight": torch.zeros(2, 2, 3, 3) for i in range(8)}
+    torch.save({"conv1.weight": torch.zeros(2, 3, 7, 7)} | resnet, tmp_path / "resnet.pth")
+    text = complaint(tmp_path / "resnet.pth")
+    assert "holds no layer of VGG-Face" in text and "conv1.weight, layer0.0.conv1.weight" in text
+    assert "layer3" in text and "layer4" not in text
+    torch.save({}, tmp_path / "nothing.pth")
+    assert "its first names: none" in complaint(tmp_path / "nothing.pth")
+
+
+class Hidden:
+    """Reading it back from a pickle creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_does_not_run(tmp_path, arrays, zipped):
+    trace = tmp_path / "trace"
+    copy.copy(Hidden(trace)).close()  # goes the way of unpickling
+    assert trace.exists()
+    trace.unlink()
+    for content in (torch_file("conv1_1", arrays) | {"x": Hidden(trace)}, Hidden(trace), small_cnn()):
+        torch.save(content, tmp_path / "vgg.pth", _use_new_zipfile_serialization=zipped)
+        text = complaint(tmp_path / "vgg.pth")
+        assert "would run a program" in text and "model.state_dict()" in text
+        assert not trace.exists()
+    assert "affkit.multitask.VGGFace" in text  # the last one was a whole model
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:'torch.load' received a zip file")
+def test_torchscript_is_refused(tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.ones(1)), tmp_path / "vgg.pt")
+    assert "(TorchScript)" in complaint(tmp_path / "vgg.pt")
+
+
+def test_objects_in_npz_are_refused(tmp_path):
+    trace = tmp_path / "trace"
+    array = np.empty(1, object)
+    array[0] = Hidden(trace)
+    np.savez(tmp_path / "vgg.npz", conv1_1f=array)
+    assert "an object in it could run a program" in complaint(tmp_path / "vgg.npz")
+    (tmp_path / "pickle.npz").write_bytes(array.dumps())
+    assert "numpy.savez" in complaint(tmp_path / "pickle.npz")
+    np.savez(tmp_path / "text.npz", conv1_1f=np.array(["a"]))
+    assert "more than plain arrays of numbers" in complaint(tmp_path / "text.npz")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("writer", ["plain", "legacy", "safetensors", "npz"])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.01, 0.3, 0.9, 0.9999])
+def test_a_truncated_file_is_refused(tmp_path, arrays, writer, part):
+    name, write = WRITERS[writer]
+    path = tmp_path / name
+    write(torch_file("conv1_1", arrays), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(part * len(data))])
+    assert "the file is empty" in complaint(path) if part == 0 else "damaged" in complaint(path)
+
+
+@pytest.mark.parametrize("name", ["vgg.pth", "vgg.safetensors", "vgg.npz"])
+@pytest.mark.parametrize("data", [b"these are not weights", b"<html>not found</html>", b"\x80\x02."])
+def test_another_kind_of_file_under_the_name_is_refused(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert "damaged" in complaint(tmp_path / name)
+
+
+def test_kinds_that_are_not_read(tmp_path):
+    assert "no such file" in complaint(tmp_path / "vgg.pth")
+    for name in ("vgg-face.mat", "VGG_FACE.t7"):
+        (tmp_path / name).write_bytes(b"a")
+        assert "give one of .pth, .pt, .safetensors, .npz" in complaint(tmp_path / name)
+    for content in ([torch.ones(1)], torch.ones(1)):
+        torch.save(content, tmp_path / "vgg.pth")
+        assert f"holds a {type(content).__name__} and no state dict" in complaint(tmp_path / "vgg.pth")
+
+
+def test_other_entries_of_a_state_dict_are_passed_over(tmp_path):
+    torch.save({"a": torch.ones(2), "epoch": 3, 7: torch.ones(1)}, tmp_path / "a.pth")
+    assert set(read_weights(tmp_path / "a.pth")) == {"a", "7"}

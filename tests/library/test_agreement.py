@@ -1,0 +1,254 @@
+"""Agreement of hand-made annotators: agreed labels, folders that are read, what the command writes."""
+
+import json
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from experts import EXPERTS, annotator, annotators, lagging
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import any_labels
+
+from affkit.cli import main
+from affkit.corpus.agreement import (
+    agree,
+    combine_ratings,
+    comparable,
+    gather,
+    read_annotators,
+    write_agreement,
+)
+from affkit.corpus.reliability import agreement_table, reliability
+from affkit.errors import UserError
+from affkit.labelfiles.layouts import read_annotations, write_annotations
+from affkit.labels import EXPRESSIONS, Labels
+
+RNG = np.random.default_rng(5)
+
+
+# Agreed labels
+
+
+@pytest.mark.parametrize("keep, disagreed, first_unit, second_unit, expressions", [
+    ("all", "unknown", [1, 0, None, None, None], [1, 0, None, None, None], [4, None, 0, None, None]),
+    ("all", "absent", [1, 0, 0, None, None], [1, 0, 0, 0, None], [4, None, 0, None, None]),
+    ("majority", "unknown", [1, 0, 1, 1, None], [1, 0, 0, 1, None], [4, 6, 0, 3, None]),
+    ("majority", "absent", [1, 0, 1, 1, None], [1, 0, 0, 1, None], [4, 6, 0, 3, None]),
+])  # fmt: skip
+def test_three_experts(keep, disagreed, first_unit, second_unit, expressions):
+    units = [list(pair) for pair in zip(first_unit, second_unit, strict=True)]
+    assert agree(EXPERTS, keep, disagreed) == {"clip": annotator(units, expressions)}
+
+
+def test_a_draw_is_no_majority():
+    two = {name: EXPERTS[name] for name in ("A1", "A2")}
+    assert agree(two, "majority") == agree(two, "all")
+    assert agree(two, "majority", "absent") == agree(two, "all", "absent")
+
+
+@pytest.mark.parametrize("rule", [("most", "unknown"), ("all", "present")])
+def test_an_unknown_rule_is_refused(rule):
+    with pytest.raises(ValueError, match="choose from"):
+        agree(EXPERTS, *rule)
+
+
+def test_raters_are_averaged_where_all_rated():
+    traces = RNG.uniform(-1, 1, (3, 4, 2)).astype(np.float32)
+    raters = {f"R{k}": {"clip": annotator(va=[*map(tuple, traces[k])])} for k in range(3)}
+    raters["R1"]["clip"].has_va[2] = False
+    mean = traces.astype(np.float64).mean(axis=0)
+    for labels in (agree(raters)["clip"], combine_ratings(raters)["clip"]):
+        assert labels.has_va.tolist() == [True, True, False, True]
+        assert np.allclose(labels.valence[labels.has_va], mean[[0, 1, 3], 0], atol=1e-7)
+        assert np.allclose(labels.arousal[labels.has_va], mean[[0, 1, 3], 1], atol=1e-7)
+
+
+def test_experts_and_raters_do_not_wait_for_each_other():
+    """A rater who labels no action units is no vote against them; nobody agrees alone."""
+    raters = {f"R{k}": {"clip": annotator(va=[(0.5, k / 10)] * 5)} for k in range(2)}
+    alone = {"A4": {"clip": annotator(va=[(0.5, 0.0)] * 5)}}
+    both = agree(EXPERTS | raters)["clip"]
+    assert both.has_va.all() and both.arousal == pytest.approx([0.05] * 5)
+    assert replace(both, has_va=np.zeros(5, bool)) == agree(EXPERTS)["clip"]
+    assert not agree(EXPERTS | alone)["clip"].has_va.any()
+
+
+def test_every_video_is_agreed_on_by_itself():
+    swapped = {name: {"a": one["clip"], "b": one["clip"][::-1]} for name, one in EXPERTS.items()}
+    swapped = {name: one | {"c": Labels.empty(2, ("AU1", "AU12"))} for name, one in swapped.items()}
+    alone = agree(EXPERTS)["clip"]
+    assert agree(swapped) == {"a": alone, "b": alone[::-1], "c": Labels.empty(2, ("AU1", "AU12"))}
+    assert list(gather(swapped, "expressions").rows) == ["a", "b"]
+
+
+@settings(max_examples=25)
+@given(annotators(), st.sampled_from(["unknown", "absent"]), st.randoms())
+def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
+    names = random.sample(list(annotators), len(annotators))
+    other = {name: annotators[name] for name in names}
+    for keep in ("all", "majority"):
+        mine, theirs = agree(annotators, keep, disagreed), agree(other, keep, disagreed)
+        for video, one in mine.items():
+            # the last digit of a sum depends on the order; nothing else may
+            assert np.allclose(one.valence, theirs[video].valence, rtol=1e-6, atol=1e-12)
+            assert np.allclose(one.arousal, theirs[video].arousal, rtol=1e-6, atol=1e-12)
+            assert replace(theirs[video], valence=one.valence, arousal=one.arousal) == one
+    tables = [
+        agreement_table(one).set_index(["task", "tag", "statistic"])["value"] for one in (annotators, other)
+    ]
+    mine, theirs = (
+        table[~table.index.get_level_values("statistic").str.contains(" and ")] for table in tables
+    )
+    assert mine.sort_index().to_dict() == pytest.approx(theirs.sort_index().to_dict(), nan_ok=True)
+
+
+@given(annotators())
+def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
+    for video, agreed in agree(annotators).items():
+        for labels in annotators.values():
+            own = labels[video]
+            if any(one.has_action_units.any() for one in labels.values()):
+                known = agreed.has_action_units
+                assert own.has_action_units[known].all()
+                assert (own.action_units[known] == agreed.action_units[known]).all()
+            if any(one.has_expression.any() for one in labels.values()):
+                known = agreed.has_expression
+                assert own.has_expression[known].all()
+                assert (own.expression[known] == agreed.expression[known]).all()
+            if any(one.has_va.any() for one in labels.values()):
+                assert own.has_va[agreed.has_va].all()
+
+
+@given(any_labels(("AU1", "AU12")))
+def test_who_is_asked_twice_agrees(labels):
+    twice = {"A1": {"clip": labels}, "A2": {"clip": labels}}
+    assert agree(twice) == {"clip": labels}
+    table = reliability(twice)
+    beyond = table[~table["statistic"].isin(["annotators", "percent agreement"])]["value"]
+    assert np.allclose(beyond.dropna(), 1, atol=1e-6)
+    assert (table[table["statistic"] == "percent agreement"]["value"].dropna() == 100).all()
+
+
+# Reading
+
+
+def folders(tmp_path, annotators, **options):
+    for name, labels in annotators.items():
+        write_annotations(tmp_path / name, labels, **options)
+    return [tmp_path / name for name in annotators]
+
+
+@pytest.mark.parametrize("layout", ["abaw1", "abaw6"])
+def test_annotators_come_from_folders(tmp_path, layout):
+    assert read_annotators(folders(tmp_path, EXPERTS, layout=layout)) == EXPERTS
+
+
+def test_units_that_somebody_has_no_column_for_are_masked(tmp_path):
+    some = {"A1": {"clip": annotator([[1, 1]])}, "A2": {"clip": annotator([[1, 1]], names=("AU1", "AU7"))}}
+    read = read_annotators(folders(tmp_path, some))
+    assert {one["clip"].action_unit_names for one in read.values()} == {("AU1", "AU12", "AU7")}
+    assert agree(read)["clip"].has_action_units.tolist() == [[True, False, False]]
+
+
+OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, "Other"))
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"A2": {"clip": EXPERTS["A2"]["clip"][:4]}}, ["clip", "4 frames by A2", "5 by A1"]),
+    ({"A3": {"other": EXPERTS["A3"]["clip"]}}, ["A3: has no labels of clip (2 of 2 ", "annotate the same"]),
+    ({"A3": EXPERTS["A3"] | {"other": EXPERTS["A3"]["clip"]}}, ["A1: has no labels of other", "--common"]),
+    ({"A2": {"clip": OTHER}}, ["A2: chose from", "Other", "A1 from"]),
+])  # fmt: skip
+def test_annotators_that_cannot_be_compared(tmp_path, changes, words):
+    with pytest.raises(UserError) as error:
+        read_annotators(folders(tmp_path, EXPERTS | changes))
+    assert all(word in str(error.value) for word in words)
+
+
+def test_tasks_of_different_people_have_nothing_in_common():
+    lone = {"A1": {"clip": annotator(units=[[1, 1]])}, "R1": {"clip": annotator(va=[(0.0, 0.0)])}}
+    with pytest.raises(UserError, match="A1, R1: no task was done by two"):
+        comparable(lone)
+
+
+def test_common_videos_are_kept_on_demand():
+    more = EXPERTS | {"A3": EXPERTS["A3"] | {"b": EXPERTS["A3"]["clip"], "c": EXPERTS["A3"]["clip"]}}
+    with pytest.warns(UserWarning, match="2 of 3 videos are left out"):
+        assert comparable(more, common_only=True) == EXPERTS
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert comparable(EXPERTS, common_only=True) == EXPERTS
+
+
+def test_each_annotator_is_given_once(tmp_path):
+    one, two, three = folders(tmp_path, EXPERTS)
+    write_annotations(tmp_path / "again" / "A1", EXPERTS["A1"])
+    for paths, words in [
+        ([one], "needs two annotators"),
+        ([one, two, tmp_path / "A2" / ".." / "A1"], "is given twice"),
+        ([one, two, tmp_path / "again" / "A1"], "another annotator is called A1"),
+        ([one, tmp_path / "none"], "no such folder"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            read_annotators(paths)
+
+
+# Writing and the command
+
+
+def run(monkeypatch, capsys, *line):
+    monkeypatch.setattr("sys.argv", ["affkit", "agree", *map(str, line)])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code or 0, capsys.readouterr()
+
+
+def test_the_command_writes_what_the_library_says(tmp_path, monkeypatch, capsys):
+    given, out = folders(tmp_path, EXPERTS | {}), tmp_path / "agreed"
+    code, said = run(monkeypatch, capsys, *given, "-o", out, "--disagreed", "absent")
+    assert code == 0 and "action units: frames" in said.out
+    assert read_annotations(out) == agree(EXPERTS, disagreed="absent")
+    lines = (out / "agreement.csv").read_text().splitlines()
+    assert lines[0] == "task,tag,statistic,value" and "action units,AU1,kept,3" in lines
+    assert "expressions,Disgust,Fleiss' kappa," in lines  # not defined: an empty cell
+
+    before = sorted(out.rglob("*"))
+    code, said = run(monkeypatch, capsys, *given, "-o", out)
+    assert code == 2 and "already exists" in said.err and sorted(out.rglob("*")) == before
+    code, said = run(monkeypatch, capsys, *given, "-o", out, "--force", "--keep", "majority", "--json")
+    rows = json.loads(said.out)
+    assert {"task": "action units", "tag": "AU1", "statistic": "kept", "value": 4.0} in rows
+    assert read_annotations(out) == agree(EXPERTS, "majority")
+
+
+def test_the_command_aligns_raters(tmp_path, monkeypatch, capsys):
+    given = folders(tmp_path, lagging([0, 20, 5]))
+    code, said = run(
+        monkeypatch, capsys, *given, "-o", tmp_path / "out", "--align", "2.5", "--fps", "12", "--json"
+    )
+    lags = {row["tag"]: row["value"] for row in json.loads(said.out) if row["statistic"] == "lag"}
+    assert code == 0 and lags == {"R0": 0, "R1": 20, "R2": 5}
+    assert read_annotations(tmp_path / "out")["v0"].has_va.sum() == 380
+
+
+def test_what_is_not_ours_is_never_replaced(tmp_path):
+    table = agreement_table(EXPERTS)
+    write_annotations(tmp_path / "mine", EXPERTS["A1"])
+    write_agreement(tmp_path / "notes", EXPERTS["A1"], table)
+    (tmp_path / "notes" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for name, words in [
+        ("mine", "without agreement.csv"),
+        ("notes", "holds thesis.txt"),
+        ("file", "not a folder"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            write_agreement(tmp_path / name, EXPERTS["A1"], table, force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    write_agreement(tmp_path / "empty", EXPERTS["A1"], table)
+    assert read_annotations(tmp_path / "empty") == EXPERTS["A1"]

@@ -1,0 +1,145 @@
+"""Intervals by subject, against plain loops over frames, SciPy, and simulated people."""
+
+import numpy as np
+import pytest
+from guesses import labels_and_guesses, plain_ccc
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
+
+from affkit.errors import UserError
+from affkit.evaluation.bootstrap import (
+    SubjectSums,
+    bootstrap,
+    paired_difference,
+    percentile_interval,
+    resample_counts,
+)
+from affkit.evaluation.evaluate import Options, evaluate_labels
+
+QUICK = Options(num_resamples=0)
+
+
+def share(sums):
+    """Right answers of all answers."""
+    return {"share": sums["answers"][..., 0] / sums["answers"][..., 1]}
+
+
+def test_resamples_are_those_of_a_plain_loop_over_frames():
+    guesses, truth, subjects = labels_and_guesses()
+    sample = evaluate_labels(guesses, truth, "mtl", subjects, QUICK).sample
+    videos = {name: [video for video in truth if subjects[video] == name] for name in sample.subjects}
+    assert sorted(map(len, videos.values())) == [1, 1, 1, 2, 2]
+    found = bootstrap(sample, 25, seed=3)
+    for number, counts in enumerate(resample_counts(len(videos), 25, seed=3)):
+        drawn = [video for name, count in zip(videos, counts, strict=True) for video in videos[name] * count]
+
+        def frames(values, mask, drawn=drawn):
+            """Guesses and labels of the drawn videos, frame by frame."""
+            sides = (
+                np.concatenate([getattr(side[v], values)[getattr(truth[v], mask)] for v in drawn])
+                for side in (guesses, truth)
+            )
+            return [side.astype(np.float64) for side in sides]
+
+        valence = frames("valence", "has_va")
+        assert found["ccc_valence"][number] == pytest.approx(plain_ccc(*valence), rel=1e-9)
+        assert found["mse_valence"][number] == pytest.approx(mean_squared_error(*valence), rel=1e-9)
+        assert found["pearson_valence"][number] == pytest.approx(np.corrcoef(*valence)[0, 1], rel=1e-9)
+        predicted, labels = frames("expression", "has_expression")
+        for average in ("macro", "weighted"):
+            expected = f1_score(labels, predicted, average=average)
+            assert found[f"expression_f1_{average}"][number] == pytest.approx(expected)
+        assert found["expression_accuracy"][number] == pytest.approx(accuracy_score(labels, predicted))
+        mask = np.concatenate([truth[v].has_action_units for v in drawn])
+        sides = [np.concatenate([side[v].action_units for v in drawn]) for side in (truth, guesses)]
+        units = [f1_score(*(side[mask[:, k], k] for side in sides)) for k in range(3)]
+        assert found["au_f1_macro"][number] == pytest.approx(np.mean(units))
+        assert found["au_f1_AU12"][number] == pytest.approx(units[1])
+
+
+def test_the_interval_of_a_mean_is_that_of_scipy():
+    """A score that is a mean over subjects is the plain bootstrap of SciPy."""
+    values = np.random.default_rng(0).normal(0.5, 0.2, 40)
+    rows = np.stack([values, np.ones(40)], axis=1)
+    sample = SubjectSums(tuple(map(str, range(40))), {"answers": rows}, share)
+    ours = percentile_interval(bootstrap(sample, 20_000)["share"])
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1)
+    np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.004)  # the width is 0.12
+
+
+def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
+    """People differ: of 150 experiments with 40 people, about 95% of the intervals hold the true share."""
+    rng = np.random.default_rng(5)
+    held = {"subjects": 0, "frames": 0}
+    for experiment in range(150):
+        ability = rng.beta(2, 1, 40)  # each answers rightly in this share of the frames; 2/3 on average
+        right = rng.random((40, 30)) < ability[:, None]
+        answers = {
+            "subjects": np.stack([right.sum(axis=1), np.full(40, 30)], axis=1),
+            "frames": np.stack([right.ravel(), np.ones(1200)], axis=1),
+        }
+        for kind, rows in answers.items():
+            sample = SubjectSums(tuple(map(str, range(len(rows)))), {"answers": rows}, share)
+            low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["share"])
+            held[kind] += low <= 2 / 3 <= high
+    assert 0.9 <= held["subjects"] / 150 <= 0.985
+    assert held["frames"] / 150 < 0.6
+
+
+def test_the_same_seed_draws_the_same_people():
+    assert (resample_counts(6, 50, 1) == resample_counts(6, 50, 1)).all()
+    assert (resample_counts(6, 50, 1) != resample_counts(6, 50, 2)).any()
+    assert resample_counts(6, 5000).mean(axis=0) == pytest.approx(np.ones(6), abs=0.06)
+
+
+def test_scores_that_are_not_defined_are_left_out_of_an_interval():
+    values = np.array([np.nan, 1.0, 2.0, np.nan, 3.0])
+    assert percentile_interval(values) == percentile_interval(np.array([1.0, 2.0, 3.0]))
+    assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
+
+
+def test_a_paired_difference_is_surer_than_two_intervals():
+    """Two predictors, one a little better; what is hard in a video is hard for both."""
+    guesses, truth, subjects = labels_and_guesses(30, noise=0.4)
+    better = {}
+    for name, guess in guesses.items():
+        better[name] = guess[np.arange(len(guess))]
+        better[name].valence[:] = 0.9 * guess.valence + 0.1 * truth[name].valence
+    first, second = (evaluate_labels(one, truth, "va", subjects) for one in (better, guesses))
+    table = paired_difference(first.sample, second.sample, 500)
+    row = table.loc["ccc_valence"]
+    assert row["first"] == first.table.at["ccc_valence", "value"] and row["first"] > row["second"]
+    assert row["difference"] == row["first"] - row["second"]
+    assert row["low"] > 0 and row["above_zero"] == 1
+    assert first.table.at["ccc_valence", "low"] < second.table.at["ccc_valence", "high"]  # these overlap
+    assert (table.loc["ccc_arousal", ["difference", "low", "high", "above_zero"]] == 0).all()
+    backwards = paired_difference(second.sample, first.sample, 500)
+    np.testing.assert_allclose(backwards["low"], -table["high"])
+    assert backwards.at["ccc_valence", "above_zero"] == 0
+
+
+def test_paired_subjects_are_found_by_name():
+    guesses, truth, subjects = labels_and_guesses()
+    worse, _, _ = labels_and_guesses(noise=0.8)
+    backwards = dict(reversed(truth.items()))
+    first, second, turned = (
+        evaluate_labels(one, labels, "au", subjects, QUICK).sample
+        for one, labels in ((guesses, truth), (worse, truth), (worse, backwards))
+    )
+    assert second.subjects == tuple(reversed(turned.subjects))
+    tables = [paired_difference(first, other, 200) for other in (second, turned)]
+    np.testing.assert_allclose(*tables)
+    assert tables[0].at["au_f1_macro", "low"] > 0
+
+
+def test_a_paired_difference_needs_the_same_people_and_two_of_them():
+    guesses, truth, subjects = labels_and_guesses(4)
+    fewer = {name: truth[name] for name in ("clip_0", "clip_1")}
+    all_four, two, alone = (
+        evaluate_labels(guesses, labels, "va", people, QUICK).sample
+        for labels, people in ((truth, {}), (fewer, {}), (fewer, subjects))
+    )
+    with pytest.raises(UserError, match="only one of the two has subject clip_2"):
+        paired_difference(all_four, two)
+    with pytest.raises(UserError, match="one subject only"):
+        paired_difference(alone, alone)

@@ -1,0 +1,397 @@
+"""Conversion to 30 frames a second: the frames, their labels, bad input, and being killed on the way."""
+
+import errno
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from videos import numbered, read_labels, read_number, read_numbers, video_kinds, write_labels, write_numbered
+
+from affkit.corpus.corpus import Corpus
+from affkit.errors import UserError
+from affkit.video import convert
+from affkit.video.convert import JOURNAL, convert_videos
+from affkit.video.transcode import convert_video, retime, retime_lines
+from affkit.video.video import probe, read_frames, write_video
+
+KINDS = video_kinds()
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A clip of every kind, with labels that say which number is on each frame."""
+    folder = tmp_path_factory.mktemp("sources")
+    for name, kind in KINDS.items():
+        path = write_numbered(folder / "videos" / name, **kind)
+        write_labels(folder / "annotations/VA_Set/Train_Set" / f"{path.stem}.txt", kind.get("num_frames", 40))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted(sources, tmp_path_factory):
+    out = tmp_path_factory.mktemp("converted") / "out"
+    videos = [sources / "videos" / name for name in KINDS]
+    convert_videos(videos, out, labels=sources / "annotations", progress=False)
+    return out
+
+
+def three_clips(folder):
+    folder.mkdir()
+    return [write_numbered(folder / f"{name}.avi", 20, fps=25, codec="mjpeg") for name in "abc"]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_label_i_is_still_frame_i(converted, name):
+    stem = name.rsplit(".", 1)[0]
+    numbers = read_numbers(converted / f"{stem}.mp4")
+    assert read_labels(converted / "annotations/VA_Set/Train_Set" / f"{stem}.txt") == numbers
+    num_frames = KINDS[name].get("num_frames", 40)
+    assert numbers[0] == 0 and numbers == sorted(numbers)
+    if KINDS[name].get("fps", 30) <= 30 and "times" not in KINDS[name]:
+        assert sorted(set(numbers)) == list(range(num_frames))  # no frame is lost
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_frames_are_shown_when_they_were(sources, converted, name):
+    kind = KINDS[name]
+    times = kind.get("times") or [i / float(kind["fps"]) for i in range(40)]
+    numbers = read_numbers(converted / f"{name.rsplit('.', 1)[0]}.mp4")
+    for i, number in enumerate(numbers):
+        assert times[number] <= i / 30 + 1 / 60 + 0.001  # never more than half a step early
+        later = times[number + 1] if number + 1 < kind.get("num_frames", 40) else math.inf
+        assert later >= i / 30 + 1 / 60 - 0.001  # never more than half a step late
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_written(converted, name):
+    path = converted / f"{name.rsplit('.', 1)[0]}.mp4"
+    info = probe(path)
+    assert (info.width, info.height, info.rotation, info.fps) == (160, 96, 0, 30)
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        times = [frame.pts * frame.time_base for frame in container.decode(stream)]
+    assert times == [Fraction(i, 30) for i in range(len(times))]
+
+
+def test_thirty_frames_a_second_stay_what_they_are(converted):
+    for stem in ("rounded30", "rounded30_h264", "turned"):
+        numbers = read_numbers(converted / f"{stem}.mp4")
+        assert numbers == list(range(40))
+
+
+def test_pixels_stay_what_they_are(tmp_path):
+    """Full-range MJPEG, odd sizes, turned: nothing is scaled, mirrored or made brighter."""
+    picture = np.full((97, 161, 3), 40, np.uint8)
+    picture[:48, :80], picture[48:, 80:] = (230, 180, 120), (10, 200, 60)
+    for name, codec in (("a.avi", "mjpeg"), ("a.mkv", "ffv1")):
+        write_video(tmp_path / name, [picture] * 3, codec=codec)
+        convert_video(tmp_path / name, tmp_path / "out.mp4", force=True)
+        before, after = next(read_frames(tmp_path / name)), next(read_frames(tmp_path / "out.mp4"))
+        assert after.shape == (96, 160, 3)
+        assert np.abs(before[:96, :160].astype(int) - after).mean() < 2
+
+
+def test_colours_of_large_clips_keep_their_meaning(tmp_path):
+    path = tmp_path / "hd.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.colorspace = stream.codec_context.color_primaries = 1  # BT.709
+        stream.codec_context.color_trc = 1
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(3), "rgb24")))
+        container.mux(stream.encode())
+    convert_video(path, tmp_path / "out.mp4")
+    for clip in (path, tmp_path / "out.mp4"):
+        with av.open(str(clip)) as container:
+            context = container.streams.video[0].codec_context
+            assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
+
+
+@given(st.lists(st.fractions(0, Fraction(1, 2)), min_size=1, max_size=30), st.sampled_from([24, 25, 30, 60]))
+def test_retime_against_a_plain_search(gaps, rate):
+    times = np.cumsum([Fraction(0), *gaps]).tolist()
+    step = Fraction(1, rate)
+    shown = [i for i, count in retime(((t, i) for i, t in enumerate(times)), step) for _ in range(count)]
+    places = [math.floor(t * 30 + Fraction(1, 2)) for t in times]
+    length = max(1, math.floor((times[-1] + step) * 30 + Fraction(1, 2)))
+    assert shown == [max(i for i, place in enumerate(places) if place <= n) for n in range(length)]
+
+
+def test_retime_as_the_fps_filter_of_ffmpeg(tmp_path):
+    for name in ("variable.mp4", "mjpeg25.avi", "vp9_24.webm", "fast60.mp4", "ntsc.mov"):
+        path = write_numbered(tmp_path / name, **KINDS[name])
+        with av.open(str(path)) as container:
+            graph, stream = av.filter.Graph(), container.streams.video[0]
+            graph.link_nodes(
+                graph.add_buffer(template=stream), graph.add("fps", "30"), graph.add("buffersink")
+            ).configure()
+            theirs = []
+            for frame in [*container.decode(stream), None]:
+                graph.push(frame)
+                while True:
+                    try:
+                        theirs.append(graph.pull().to_ndarray(format="gray"))
+                    except (av.BlockingIOError, av.EOFError):
+                        break
+        ours = convert_video(path, tmp_path / "out.mp4", force=True)
+        theirs = [read_number(frame) for frame in theirs]
+        common = min(len(ours), len(theirs))
+        assert abs(len(ours) - len(theirs)) <= 2  # how long the last frame stays is a guess
+        assert ours[:common].tolist() == theirs[:common]
+
+
+def test_two_people_no_header_carriage_returns_and_byte_order_mark(tmp_path):
+    clip = write_numbered(tmp_path / "clip.avi", 25, fps=25, codec="mjpeg")
+    labels = tmp_path / "labels"
+    write_labels(labels / "AU_Set/clip_left.txt", 25, "AU1,AU2")
+    write_labels(labels / "train/valence/clip.txt", 25, header=None)
+    text = (labels / "AU_Set/clip_left.txt").read_text()
+    (labels / "AU_Set/clip_right.txt").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    write_labels(labels / "AU_Set/other.txt", 7)
+    convert_videos([clip], tmp_path / "out", labels=labels, progress=False)
+    numbers, out = read_numbers(tmp_path / "out/clip.mp4"), tmp_path / "out/labels"
+    assert read_labels(out / "AU_Set/clip_left.txt") == numbers and len(numbers) == 30
+    assert (out / "AU_Set/clip_right.txt").read_bytes() == (out / "AU_Set/clip_left.txt").read_bytes()
+    lines = (out / "train/valence/clip.txt").read_text().splitlines()
+    assert [round(float(line.split(",")[0]) * 1000) for line in lines] == numbers
+    assert not (out / "AU_Set/other.txt").exists()
+
+
+def test_a_clip_called_left_is_a_clip_of_its_own(tmp_path):
+    clips = [write_numbered(tmp_path / f"{name}.avi", 25, fps=25, codec="mjpeg") for name in ("a", "a_left")]
+    write_labels(tmp_path / "labels/a.txt", 25)
+    write_labels(tmp_path / "labels/a_left.txt", 25)
+    convert_videos(clips[:1], tmp_path / "one", tmp_path / "labels", progress=False)
+    convert_videos(clips, tmp_path / "two", tmp_path / "labels", progress=False)
+    assert contents(tmp_path / "one").keys() == {"a.mp4", "labels/a.txt", "labels/a_left.txt"}
+    assert contents(tmp_path / "two").keys() == {"a.mp4", "a_left.mp4", "labels/a.txt", "labels/a_left.txt"}
+
+
+def test_labels_beside_the_clips(tmp_path):
+    clips = three_clips(tmp_path / "corpus")
+    for clip in clips:
+        write_labels(tmp_path / "corpus/VA_Set/Train_Set" / f"{clip.stem}.txt", 20)
+    (tmp_path / "corpus/subjects.csv").write_text("video,subject\na,ada\nb,ben\nc,ada\n")
+    convert_videos([tmp_path / "corpus"], tmp_path / "out", labels=tmp_path / "corpus", progress=False)
+    assert contents(tmp_path / "out").keys() == {f"{n}.mp4" for n in "abc"} | {
+        *(f"VA_Set/Train_Set/{n}.txt" for n in "abc"),
+        "subjects.csv",
+    }
+    assert Corpus.open(tmp_path / "out").subjects == {"a": "ada", "b": "ben", "c": "ada"}
+
+
+@pytest.mark.parametrize("num_lines", [37, 43])
+def test_a_few_lines_more_or_less_are_one_warning(tmp_path, num_lines):
+    clip = write_numbered(tmp_path / "clip.avi", 40, fps=25, codec="mjpeg")
+    for side in ("left", "right"):
+        write_labels(tmp_path / "labels" / f"clip_{side}.txt", num_lines)
+    with pytest.warns(UserWarning, match=f"40 frames, but .*clip_left.txt labels {num_lines}") as caught:
+        convert_videos([clip], tmp_path / "out", labels=tmp_path / "labels", progress=False)
+    assert len(caught) == 1
+    numbers = read_numbers(tmp_path / "out/clip.mp4")
+    expected = [number for number in numbers if number < num_lines]
+    assert read_labels(tmp_path / "out/labels/clip_left.txt") == expected
+
+
+def test_labels_of_another_clip_are_refused(tmp_path):
+    clip = write_numbered(tmp_path / "clip.avi", 40, fps=25, codec="mjpeg")
+    write_labels(tmp_path / "labels/clip.txt", 60)
+    with pytest.raises(UserError, match=r"clip.txt: labels 60 frames, but .*clip.avi has 40"):
+        convert_videos([clip], tmp_path / "out", labels=tmp_path / "labels", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_are_none(tmp_path):
+    clips = three_clips(tmp_path / "clips")
+    (tmp_path / "labels").mkdir()
+    for labels, words in ((tmp_path / "labels", "no label file"), (clips[0], "not a folder")):
+        with pytest.raises(UserError, match=words):
+            convert_videos(clips, tmp_path / "out", labels=labels, progress=False)
+    write_labels(tmp_path / "labels/a.txt", 20)
+    with pytest.warns(UserWarning, match="no labels for b.avi, c.avi"):
+        convert_videos(clips, tmp_path / "out", labels=tmp_path / "labels", progress=False)
+
+
+def test_labels_of_a_clip_that_breaks_off(tmp_path):
+    clip = write_numbered(tmp_path / "clip.avi", 40, fps=25, codec="mjpeg")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    write_labels(tmp_path / "labels/clip.txt", 40)
+    with pytest.warns(UserWarning, match="breaks off after frame"):
+        convert_videos([clip], tmp_path / "out", labels=tmp_path / "labels", progress=False)
+    numbers = read_numbers(tmp_path / "out/clip.mp4")
+    assert read_labels(tmp_path / "out/labels/clip.txt") == numbers and 15 < max(numbers) < 30
+
+
+@given(st.lists(st.integers(0, 20), max_size=20).map(sorted), st.integers(1, 21), st.booleans())
+def test_retime_lines_against_numpy(frames, num_lines, has_header):
+    frames = [i for i in frames if i < num_lines]
+    lines = [f"{i},-1" for i in range(num_lines)]
+    text = "\n".join((["valence,arousal"] if has_header else []) + lines)
+    result = retime_lines(text, np.array(frames, int)).splitlines()
+    assert result == (["valence,arousal"] if has_header else []) + np.array(lines)[frames].tolist()
+
+
+def test_bad_inputs_are_refused_before_anything_is_written(tmp_path):
+    good = write_numbered(tmp_path / "good.mp4", 5)
+    (tmp_path / "text.mp4").write_text("valence,arousal\n" * 100)
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "folder").mkdir()
+    shutil.copy(good, tmp_path / "GOOD.mkv")
+    for name, other in {
+        "itself.mp4": "itself.mp4",
+        "round.mp4": "about.mp4",
+        "about.mp4": "round.mp4",
+    }.items():
+        (tmp_path / name).symlink_to(other)
+    cases = {"missing.mp4": "no such file", "text.mp4": "not a video", "empty.mp4": "empty"}
+    cases |= {"itself.mp4": "no such file", "round.mp4": "no such file"}  # links that lead to no file
+    cases |= {"folder": "no video in it", "GOOD.mkv": "would become GOOD.mp4, as would"}
+    for name, words in cases.items():
+        with pytest.raises(UserError, match=words) as caught:
+            convert_videos([good, tmp_path / name], tmp_path / "out", progress=False)
+        assert name in str(caught.value) and not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="no video was given"):
+        convert_videos([], tmp_path / "out")
+    with pytest.raises(UserError, match="would replace an original"):
+        convert_videos([good], tmp_path, force=True, progress=False)
+    with pytest.raises(UserError, match="text.mp4: cannot be written to"):
+        convert_videos([good], tmp_path / "text.mp4", progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_cannot_be_written_to(tmp_path):
+    clips = three_clips(tmp_path / "clips")
+    (tmp_path / "out").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="cannot be written to"):
+        convert_videos(clips, tmp_path / "out", progress=False)
+
+
+def test_existing_output_is_kept_unless_forced(tmp_path):
+    clips, out = three_clips(tmp_path / "clips"), tmp_path / "out"
+    convert_videos(clips[:1], out, progress=False)
+    (out / "b.mp4").write_text("precious")
+    before = contents(out)
+    for inputs in (clips[:1], clips[1:]):
+        with pytest.raises(UserError, match="already exists; .*--force"):
+            convert_videos(inputs, out, progress=False)
+        assert contents(out) == before
+    convert_videos(clips[1:], out, force=True, progress=False)
+    assert read_numbers(out / "b.mp4")[-1] == 19 and not (out / JOURNAL).exists()
+
+
+def test_full_disk_in_the_middle_and_on_again(tmp_path, monkeypatch):
+    clips, out = three_clips(tmp_path / "clips"), tmp_path / "out"
+    convert_videos(clips, tmp_path / "undisturbed", progress=False)
+    real = convert.transcode
+
+    def full(source, target, tick):
+        if source.stem == "b":
+            target.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(source, target, tick)
+
+    monkeypatch.setattr(convert, "transcode", full)
+    with pytest.raises(UserError, match="b.mp4: the disk is full"):
+        convert_videos(clips, out, progress=False)
+    assert contents(out).keys() == {"a.mp4", JOURNAL}
+    monkeypatch.setattr(convert, "transcode", real)
+    first = (out / "a.mp4").stat().st_mtime_ns
+    convert_videos(clips, out, progress=False)
+    assert (out / "a.mp4").stat().st_mtime_ns == first  # was not done again
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_a_first_clip_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(source, target, tick):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(convert, "transcode", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        convert_videos(three_clips(tmp_path / "clips"), tmp_path / "out", progress=False)
+    assert contents(tmp_path / "out") == {}
+
+
+def test_the_journal_of_other_clips_is_respected(tmp_path):
+    clips, out = three_clips(tmp_path / "clips"), tmp_path / "out"
+    out.mkdir()
+    (out / JOURNAL).write_text(json.dumps({"job": {"clips": ["others"]}, "done": []}))
+    with pytest.raises(UserError, match="other clips is unfinished"):
+        convert_videos(clips, out, progress=False)
+    (out / JOURNAL).write_text("{ha")
+    with pytest.raises(UserError, match=f"{JOURNAL}: cannot be read"):
+        convert_videos(clips, out, progress=False)
+    (out / JOURNAL).write_text(json.dumps({"job": {"clips": ["others"]}, "done": []}))
+    assert len(convert_videos(clips, out, force=True, progress=False)) == 3
+    assert contents(out).keys() == {"a.mp4", "b.mp4", "c.mp4"}
+
+
+CONVERT = """
+import sys
+from affkit.video.convert import convert_videos
+convert_videos([sys.argv[1]], sys.argv[2], labels=sys.argv[3], progress=False)
+"""
+
+
+def test_killed_anywhere_goes_on_to_the_same_bytes(tmp_path):
+    folder = tmp_path / "clips"
+    for i, codec in enumerate(("mjpeg", "mpeg4", "mjpeg", "mpeg4")):
+        write_numbered(folder / f"clip{i}.avi", 200, fps=25, codec=codec)
+        write_labels(tmp_path / "labels" / f"clip{i}.txt", 200)
+    began = time.perf_counter()
+    command = [sys.executable, "-c", CONVERT, folder]
+    subprocess.run([*command, tmp_path / "undisturbed", tmp_path / "labels"], check=True)
+    seconds = time.perf_counter() - began
+    expected = contents(tmp_path / "undisturbed")
+    assert len(expected) == 8
+    moments, num_killed = np.random.default_rng(0).uniform(0.4, 0.95, 4), 0
+    for k, moment in enumerate(moments):
+        out = tmp_path / f"out{k}"
+        process = subprocess.Popen([*command, out, tmp_path / "labels"])
+        try:
+            process.wait(moment * seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        killed = (out / JOURNAL).exists() or not (out / "clip0.mp4").exists()
+        num_killed += killed
+        if killed:
+            convert_videos([folder], out, labels=tmp_path / "labels", progress=False)
+        assert contents(out) == expected
+    assert num_killed > 0
+
+
+def test_several_at_a_time_give_the_same_bytes(tmp_path):
+    clips = three_clips(tmp_path / "clips")
+    one = convert_videos(clips, tmp_path / "one", progress=False)
+    three = convert_videos(clips, tmp_path / "three", jobs=3, progress=False)
+    assert [path.name for path in one] == [path.name for path in three] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+
+
+def test_silent_without_progress_and_a_bar_with_it(tmp_path, capsys):
+    clips = three_clips(tmp_path / "clips")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert_videos(clips, tmp_path / "out", progress=False)
+        assert capsys.readouterr() == ("", "")
+        convert_videos(clips, tmp_path / "out", progress=True, force=True)
+    printed = capsys.readouterr()
+    assert "60/60" in printed.err and printed.out == ""

@@ -1,0 +1,341 @@
+"""Folders of label files, in the layout of every year, and the corpus around them."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import corpora
+
+from affkit.corpus.corpus import Corpus
+from affkit.errors import UserError
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
+from affkit.labelfiles.layouts import find_layout, find_video, read_annotations, video_of, write_annotations
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+
+VA = "valence,arousal\n-1,0.5\n-5,-5\n"
+EIGHT = ",".join(ACTION_UNITS) + "\n" + "0,1,0,0,0,0,0,1\n" + "-1," * 7 + "-1\n"
+TWELVE = ",".join(ABAW_ACTION_UNITS) + "\n" + "0,1" + ",0" * 10 + "\n" + "-1," * 11 + "-1\n"
+SEVEN = ",".join(EXPRESSIONS) + "\n4\n-1\n"
+WITH_OTHER = ",".join(EXPRESSIONS_WITH_OTHER) + "\n7\n-1\n"
+MTL_LINE = "clip/00001.jpg,-1,0.5,4" + ",0" * 11 + ",1\n"
+
+
+def make(root: Path, files: dict[str, str]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return root
+
+
+# What each year handed out, as paths below the folder a user gives
+YEARS = {
+    "2020, Training_Set": ("VA_Set/{}", "EXPR_Set/{}", "AU_Set/{}", "Training_Set", EIGHT, SEVEN),
+    "2020, Train_Set": ("VA_Set/{}", "EXPR_Set/{}", "AU_Set/{}", "Train_Set", EIGHT, SEVEN),
+    "2020, in annotations": (
+        "annotations/VA_Set/{}", "annotations/EXPR_Set/{}", "annotations/AU_Set/{}",
+        "Training_Set", EIGHT, SEVEN,
+    ),
+    "third": (
+        "3rd ABAW Annotations/VA_Estimation_Challenge/{}",
+        "3rd ABAW Annotations/EXPR_Classification_Challenge/{}",
+        "3rd ABAW Annotations/AU_Detection_Challenge/{}", "Train_Set", TWELVE, WITH_OTHER,
+    ),
+    "sixth": (
+        "6th ABAW Annotations/VA_Estimation_Challenge/{}",
+        "6th ABAW Annotations/EXPR_Recognition_Challenge/{}",
+        "6th ABAW Annotations/AU_Detection_Challenge/{}", "Train_Set", TWELVE, WITH_OTHER,
+    ),
+    "sixth, unpacked deeper": (
+        "Aff-Wild2/labels/6th ABAW Annotations/VA_Estimation_Challenge/{}",
+        "Aff-Wild2/labels/6th ABAW Annotations/EXPR_Recognition_Challenge/{}",
+        "Aff-Wild2/labels/6th ABAW Annotations/AU_Detection_Challenge/{}",
+        "Train_Set", TWELVE, WITH_OTHER,
+    ),
+    "lower case": (
+        "va_estimation_challenge/{}", "expr_recognition_challenge/{}", "au_detection_challenge/{}",
+        "train_set", TWELVE, WITH_OTHER,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_every_year_is_read(tmp_path, year):
+    va, expr, au, train, units, classes = YEARS[year]
+    make(tmp_path, {
+        va.format(f"{train}/clip.txt"): VA,
+        expr.format(f"{train}/clip.txt"): classes,
+        au.format(f"{train}/clip.txt"): units,
+        va.format("Validation_Set/two_left.txt"): VA,
+        va.format("Validation_Set/two_right.txt"): VA,
+        expr.format("Validation_Set/two_left.txt"): classes,
+        au.format("Validation_Set/other.txt"): units,
+        va.format("Validation_Set/._two_left.txt"): "\x05\x16",  # what archives made on a Mac leave
+    })  # fmt: skip
+    assert find_layout(tmp_path).splits == ("train", "validation")
+    labels = read_annotations(tmp_path)
+    assert list(labels) == ["clip", "other", "two_left", "two_right"]
+    assert list(read_annotations(tmp_path, "train")) == ["clip"]
+    assert list(read_annotations(tmp_path, "validation")) == ["other", "two_left", "two_right"]
+    clip = labels["clip"]
+    assert clip.valence.tolist() == [-1, 0] and clip.has_va.tolist() == [True, False]
+    assert clip.expression[0] == (4 if classes is SEVEN else 7)
+    assert clip.has_expression.tolist() == [True, False]
+    ours = clip.with_action_units(ACTION_UNITS)
+    assert ours.action_units[0, ACTION_UNITS.index("AU2")] == 1
+    assert ours.has_action_units[0, ACTION_UNITS.index("AU20")] == (units is EIGHT)
+    assert not ours.has_action_units[1].any()
+    assert not labels["other"].has_va.any() and not labels["two_right"].has_expression.any()
+    assert {one.action_unit_names for one in labels.values()} == {clip.action_unit_names}
+    assert {one.expression_names for one in labels.values()} == {clip.expression_names}
+
+
+@pytest.mark.parametrize("folder", ["", "MTL_Challenge/", "4th ABAW Annotations/MTL_Challenge/"])
+@pytest.mark.parametrize("names", [
+    ("train_set.txt", "validation_set.txt"),
+    ("training_set_annotations.txt", "validation_set_annotations.txt"),
+])  # fmt: skip
+def test_multi_task_files_are_read(tmp_path, folder, names):
+    header = "image,valence,arousal,expression," + ",".join(ABAW_ACTION_UNITS) + "\n"
+    train, validation = (folder + name for name in names)
+    make(tmp_path, {train: header + MTL_LINE, validation: MTL_LINE.replace("clip", "two_left")})
+    assert list(read_annotations(tmp_path)) == ["clip", "two_left"]
+    clip = read_annotations(tmp_path, "train")["clip"]
+    assert clip.valence[0] == -1 and clip.expression[0] == 4
+    assert clip.action_units[0, ABAW_ACTION_UNITS.index("AU26")] == 1
+
+
+def test_the_multi_task_file_beside_the_others_is_not_read_twice(tmp_path):
+    make(tmp_path, {
+        "VA_Estimation_Challenge/Train_Set/clip.txt": VA,
+        "MTL_Challenge/train_set.txt": MTL_LINE.replace("-1,0.5", "0.5,0.5"),
+    })  # fmt: skip
+    assert ("mtl", "train") in find_layout(tmp_path).sets
+    assert read_annotations(tmp_path)["clip"].valence.tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize("below", ["annotations/", ""])
+def test_affwild_is_read(tmp_path, below):
+    make(
+        tmp_path, {f"{below}train/valence/105.txt": "0.5\n-1\n", f"{below}train/arousal/105.txt": "0.25\n1\n"}
+    )
+    labels = read_annotations(tmp_path, "train")
+    assert labels["105"].valence.tolist() == [0.5, -1] and labels["105"].arousal.tolist() == [0.25, 1]
+
+
+def test_one_file_of_many_videos_is_read(tmp_path):
+    make(tmp_path, {"labels.csv": "video,frame,valence,arousal\nclip,2,-1,0\n"})
+    assert read_annotations(tmp_path / "labels.csv")["clip"].valence.tolist() == [0, -1]
+
+
+def test_lists_of_test_videos(tmp_path):
+    make(tmp_path, {
+        "VA_Set/Train_Set/clip.txt": VA,
+        "VA_Set/TestSet/names/VA_test_set_release.txt": "video7\nvideo8_left\r\n\n",
+        "AU_test_set_release.txt": "video9\n",
+    })  # fmt: skip
+    layout = find_layout(tmp_path)
+    assert layout.test_lists == {"VA": ("video7", "video8_left"), "AU": ("video9",)}
+    assert layout.splits == ("train",)
+
+
+def test_images_are_never_listed(tmp_path, monkeypatch):
+    make(tmp_path, {"annotations/VA_Set/Train_Set/clip.txt": VA, "cropped_aligned/clip/00001.jpg": ""})
+    opened = []
+    listing = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: opened.append(self.name) or listing(self))
+    find_layout(tmp_path)
+    assert "VA_Set" in opened and not {"cropped_aligned", "clip"} & set(opened)
+
+
+def test_files_of_different_lengths_warn_once_a_video(tmp_path):
+    make(tmp_path, {
+        "VA_Set/Train_Set/short.txt": VA + "0.5,0.5\n",
+        "AU_Set/Train_Set/short.txt": EIGHT,
+        "EXPR_Set/Train_Set/short.txt": SEVEN,
+        "VA_Set/Train_Set/good.txt": VA,
+        "AU_Set/Train_Set/good.txt": EIGHT,
+    })  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        labels = read_annotations(tmp_path)
+    assert len(caught) == 1 and "short" in str(caught[0].message)
+    assert len(labels["short"]) == 2 and labels["short"].valence[0] == -1
+
+
+# Folders that cannot be read
+
+
+def test_an_unknown_folder_says_what_was_looked_for(tmp_path):
+    make(tmp_path, {"readme.txt": "", "faces/clip.jpg": ""})
+    with pytest.raises(UserError) as error:
+        read_annotations(tmp_path)
+    message = str(error.value)
+    for word in (str(tmp_path), "faces, readme.txt", "VA_Set", "EXPR_Recognition_Challenge", "train_set.txt"):
+        assert word in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("files, split, expected", [
+    ({"VA_Set/Learning_Set/clip.txt": VA}, None, "or Validation_Set, only: Learning_Set"),
+    ({"VA_Set/Train_Set/notes.md": ""}, None, "holds no label files"),
+    ({"VA_Set/Train_Set/clip.txt": VA}, "validation", "has no set 'validation'; choose from train"),
+    ({"VA_Set/Train_Set/clip.txt": VA, "VA_Set/Validation_Set/clip.txt": VA}, None, "clip is in another set"),
+    ({"VA_Set/Train_Set/clip.txt": VA + "1.7,0\n"}, None, "clip.txt: line 4: valence is 1.7"),
+    ({"EXPR_Set/Train_Set/a.txt": WITH_OTHER, "EXPR_Set/Train_Set/b.txt": WITH_OTHER.replace("Other", "Joy")},
+     None, "do not fit together"),
+    ({"train/valence/1.txt": "0\n", "train/arousal/2.txt": "0\n"}, None, "no such file"),
+    ({"3rd ABAW Annotations/VA_Set/Train_Set/a.txt": VA, "5th ABAW Annotations/VA_Set/Train_Set/a.txt": VA},
+     None,
+     "several sets of annotations: 3rd ABAW Annotations, 5th ABAW Annotations"),
+])  # fmt: skip
+def test_bad_folders(tmp_path, files, split, expected):
+    make(tmp_path, files)
+    with pytest.raises(UserError) as error:
+        read_annotations(tmp_path, split)
+    assert expected in str(error.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        read_annotations(tmp_path / "none")
+
+
+# Writing
+
+
+@given(corpora(), st.sampled_from(["abaw1", "abaw3", "abaw6"]))
+def test_annotations_come_back(tmp_path_factory, labels, layout):
+    root = tmp_path_factory.mktemp("annotations")
+    write_annotations(root, labels, layout)
+    back = read_annotations(root)
+    assert back == dict(sorted(labels.items()))
+    assert all(path.suffix == ".txt" for path in root.rglob("*") if path.is_file())
+
+
+def test_sets_and_folders_are_those_of_the_year(tmp_path):
+    full = Labels.empty(2)
+    full.has_va[:], full.has_expression[:], full.has_action_units[:] = True, True, True
+    labels = {"a": full, "b_left": Labels.empty(1), "c": Labels.empty(1)}
+    write_annotations(tmp_path, labels, splits={"b_left": "validation", "c": "test"})
+    files = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*.txt")}
+    assert sorted(files) == [
+        "AU_Detection_Challenge/Train_Set/a.txt",
+        "EXPR_Recognition_Challenge/Train_Set/a.txt",
+        "VA_Estimation_Challenge/Test_Set/c.txt",
+        "VA_Estimation_Challenge/Train_Set/a.txt",
+        "VA_Estimation_Challenge/Validation_Set/b_left.txt",
+    ]
+    assert (
+        files["VA_Estimation_Challenge/Validation_Set/b_left.txt"].read_bytes() == b"valence,arousal\n-5,-5\n"
+    )
+    assert list(read_annotations(tmp_path, "validation")) == ["b_left"]
+    assert list(read_annotations(tmp_path, "test")) == ["c"]
+
+
+def test_existing_files_are_refused_without_force(tmp_path):
+    labels = {"a": Labels.empty(1), "b": Labels.empty(1)}
+    write_annotations(tmp_path, {"b": Labels.empty(3)})
+    with pytest.raises(UserError, match=r"b\.txt: already exists"):
+        write_annotations(tmp_path, labels)
+    assert list(read_annotations(tmp_path)) == ["b"]  # nothing of "a" was written
+    write_annotations(tmp_path, labels, force=True)
+    assert len(read_annotations(tmp_path)["b"]) == 1
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".."])
+def test_nothing_is_written_outside(tmp_path, name):
+    with pytest.raises(UserError, match="not a video name"):
+        write_annotations(tmp_path / "in", {name: Labels.empty(1)})
+    assert list(tmp_path.iterdir()) == []
+
+
+# Videos
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("clip_left", ("clip", "left")), ("clip_right", ("clip", "right")), ("clip", ("clip", "")),
+    ("upright", ("upright", "")), ("left_clip", ("left_clip", "")), ("a_left_right", ("a_left", "right")),
+    ("clip_leftover", ("clip_leftover", "")), ("_left", ("_left", "")),
+])  # fmt: skip
+def test_only_a_real_suffix_is_a_side(name, expected):
+    assert video_of(name) == expected
+
+
+def test_the_video_of_a_name(tmp_path):
+    make(
+        tmp_path,
+        dict.fromkeys(["clip.mp4", "turn_left.AVI", "turn.mov", "clip.txt", "two.mp4", "two.avi"], ""),
+    )
+    assert find_video(tmp_path, "clip") == find_video(tmp_path, "clip_right") == tmp_path / "clip.mp4"
+    assert find_video(tmp_path, "turn_left") == tmp_path / "turn_left.AVI"
+    assert find_video(tmp_path, "turn_right") == tmp_path / "turn.mov"
+    assert find_video(tmp_path, "cli") is None
+    with pytest.raises(UserError, match="both two.avi and two.mp4"):
+        find_video(tmp_path, "two")
+    with pytest.raises(UserError, match="not a video name"):
+        find_video(tmp_path, "../clip")
+
+
+# The corpus
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    labels = Labels.empty(3)
+    labels.has_va[:] = True
+    labels.valence[:] = np.float32([-1, 0, 1])
+    names = ("one", "two_left", "two_right", "three")
+    write_annotations(tmp_path / "annotations", dict.fromkeys(names, labels), splits={"three": "validation"})
+    return make(tmp_path, dict.fromkeys(["videos/one.avi", "videos/two.mp4", "batch2/three.mp4"], ""))
+
+
+def test_a_corpus_without_a_list_of_subjects(corpus):
+    opened = Corpus.open(corpus)
+    assert opened.videos == ["one", "three", "two_left", "two_right"]
+    assert opened.subjects == {name: name for name in opened.videos}
+    assert opened.video_path("two_left") == opened.video_path("two_right") == corpus / "videos" / "two.mp4"
+    assert opened.video_path("three") == corpus / "batch2" / "three.mp4"
+    assert Corpus.open(corpus, "validation").videos == ["three"]
+    assert opened.labels["one"].valence.tolist() == [-1, 0, 1]
+    with pytest.raises(UserError, match="no video of four"):
+        opened.video_path("four")
+
+
+def test_the_list_of_subjects(corpus):
+    rows = [
+        "\ufeffvideo,person,subject,gender",
+        "one.avi,,s1,female",
+        "two,left,s2,male",
+        "two,right,s1,female",
+    ]
+    make(corpus, {"subjects.csv": "\r\n".join(rows)})
+    opened = Corpus.open(corpus)
+    assert opened.subjects == {"one": "s1", "three": "three", "two_left": "s2", "two_right": "s1"}
+    assert opened.attributes.at["two_left", "gender"] == "male"
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("video,gender\none,male\n", "line 1: the header is 'video,gender'"),
+    ("video,subject\none,\n", "line 2: the subject is ''"),
+    ("video,subject\none,s1\none,s2\n", "line 3: a person listed before is 'one'"),
+    ("video,subject\none\n", "line 2: has 1 columns, not 2"),
+    ("video,subject\none,s1\ntwo\n", "line 3: has 1 columns, not 2"),
+    ("video,subject\n", "no frame below it"),
+])  # fmt: skip
+def test_a_bad_list_of_subjects(corpus, text, expected):
+    make(corpus, {"subjects.csv": text})
+    with pytest.raises(UserError) as error:
+        Corpus.open(corpus)
+    assert "subjects.csv: " in str(error.value) and expected in str(error.value)
+
+
+@pytest.mark.parametrize("other", ["nothing.csv", "subjects.csv"])
+def test_a_list_of_subjects_that_is_a_link_to_nowhere_is_told(corpus, other):
+    """As if there were none, everybody would be somebody else, and a division by subject would leak."""
+    (corpus / "subjects.csv").symlink_to(other)
+    with pytest.raises(UserError, match="subjects.csv: no such file"):
+        Corpus.open(corpus)

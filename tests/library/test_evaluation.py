@@ -1,0 +1,320 @@
+"""Predictions scored against labels: what is compared with what, against scikit-learn."""
+
+import warnings
+
+import numpy as np
+import pytest
+from guesses import UNITS, labels_and_guesses, plain_ccc
+from hypothesis import given
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squared_error
+from strategies import corpora
+
+from affkit.errors import UserError
+from affkit.evaluation.bootstrap import bootstrap, resample_counts
+from affkit.evaluation.evaluate import Evaluation, Options, evaluate_files, evaluate_labels
+from affkit.labelfiles.formats import EXPRESSIONS_WITH_OTHER, write_expressions, write_va
+from affkit.labelfiles.layouts import read_tasks, write_annotations
+from affkit.labelfiles.tables import write_mtl, write_submission, write_table
+from affkit.labels import EXPRESSIONS, Labels
+
+GUESSES, TRUTH, SUBJECTS = labels_and_guesses()
+QUICK = Options(num_resamples=0)
+PARTIAL = Options(num_resamples=0, partial=True)
+PER_VIDEO = Options(num_resamples=0, per_video=True)
+
+
+def pooled(name, mask):
+    """Guesses and labels of all frames that are labelled, one video after the other."""
+    sides = (
+        np.concatenate([getattr(side[video], name)[getattr(TRUTH[video], mask)] for video in TRUTH])
+        for side in (GUESSES, TRUTH)
+    )
+    return [side.astype(np.float64) for side in sides]
+
+
+def values(evaluation: Evaluation) -> dict[str, float]:
+    return evaluation.table["value"].to_dict()
+
+
+def clip(frames=4, valence=0.5):
+    """A video in which valence rises, all frames labelled."""
+    labels = Labels.empty(frames)
+    labels.valence[:], labels.arousal[:] = np.linspace(-valence, valence, frames), 0.25
+    labels.has_va[:] = labels.has_expression[:] = True
+    return labels
+
+
+# Scores
+
+
+def test_valence_and_arousal_are_those_of_numpy():
+    found = values(evaluate_labels(GUESSES, TRUTH, "va", options=QUICK))
+    for name in ("valence", "arousal"):
+        pair = pooled(name, "has_va")
+        assert found[f"ccc_{name}"] == pytest.approx(plain_ccc(*pair))
+        assert found[f"pearson_{name}"] == pytest.approx(np.corrcoef(*pair)[0, 1])
+        assert found[f"mse_{name}"] == pytest.approx(mean_squared_error(*pair))
+    assert found["ccc_mean"] == pytest.approx((found["ccc_valence"] + found["ccc_arousal"]) / 2)
+    assert "multi_task" not in found
+
+
+def test_expressions_are_those_of_scikit_learn():
+    evaluation = evaluate_labels(GUESSES, TRUTH, "expr", options=QUICK)
+    found, (predicted, truth) = values(evaluation), pooled("expression", "has_expression")
+    assert found["expression_accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    for average in ("macro", "weighted"):
+        assert found[f"expression_f1_{average}"] == pytest.approx(f1_score(truth, predicted, average=average))
+    for name, expected in zip(EXPRESSIONS, f1_score(truth, predicted, average=None), strict=True):
+        assert found[f"expression_f1_{name}"] == pytest.approx(expected)
+    assert (evaluation.confusion.to_numpy() == confusion_matrix(truth, predicted)).all()
+    assert tuple(evaluation.confusion.index) == EXPRESSIONS
+
+
+def test_action_units_are_those_of_scikit_learn():
+    found = values(evaluate_labels(GUESSES, TRUTH, "au", options=QUICK))
+    units = []
+    for k, name in enumerate(UNITS):
+        sides = (
+            np.concatenate([side[v].action_units[TRUTH[v].has_action_units[:, k], k] for v in TRUTH])
+            for side in (TRUTH, GUESSES)
+        )
+        units.append(f1_score(*sides))
+        assert found[f"au_f1_{name}"] == pytest.approx(units[-1])
+    assert found["au_f1_macro"] == pytest.approx(np.mean(units))
+
+
+def test_the_multi_task_score_needs_all_three():
+    found = values(evaluate_labels(GUESSES, TRUTH, "mtl", options=QUICK))
+    parts = found["ccc_mean"] + found["expression_f1_macro"] + found["au_f1_macro"]
+    assert found["multi_task"] == pytest.approx(parts)
+    for task in ("va", "expr", "au"):
+        alone = values(evaluate_labels(GUESSES, TRUTH, task, options=QUICK))
+        assert alone.items() <= found.items()
+    without = {name: labels.with_action_units(("AU9",)) for name, labels in GUESSES.items()}
+    evaluation = evaluate_labels(without, TRUTH, "mtl", options=QUICK)
+    assert not {"multi_task", "au_f1_macro"} & set(values(evaluation))
+    assert "Not scored: action units; predictions has none." in evaluation.notes
+
+
+def test_per_video_is_the_mean_over_videos():
+    pooled_scores = values(evaluate_labels(GUESSES, TRUTH, "mtl", options=QUICK))
+    found = values(evaluate_labels(GUESSES, TRUTH, "mtl", SUBJECTS, PER_VIDEO))
+    each = [
+        values(evaluate_labels({name: GUESSES[name]}, {name: TRUTH[name]}, "mtl", options=QUICK))
+        for name in TRUTH
+    ]
+    for name in pooled_scores:
+        assert found[name] == pytest.approx(np.nanmean([one[name] for one in each]))
+    assert abs(found["ccc_valence"] - pooled_scores["ccc_valence"]) > 0.01
+    valence = [
+        plain_ccc(*(side[name].valence[TRUTH[name].has_va].astype(float) for side in (GUESSES, TRUTH)))
+        for name in TRUTH
+    ]
+    assert found["ccc_valence"] == pytest.approx(np.mean(valence))
+
+
+def test_a_video_without_the_label_does_not_count_in_a_mean_over_videos():
+    truth = {"a": clip(), "b": clip(), "c": clip()}
+    truth["b"].has_va[:] = False
+    guesses = {"a": clip(), "b": clip(), "c": clip(valence=-0.5)}
+    found = values(evaluate_labels(guesses, truth, "mtl", options=PER_VIDEO))
+    assert found["ccc_valence"] == pytest.approx(0, abs=1e-12)  # the mean of 1 and -1
+
+
+@given(corpora())
+def test_the_truth_scores_full_against_itself(labels):
+    """Whatever is labelled: F1 and accuracy are 1, CCC is 1 or, where nothing changes, 0."""
+    if not any(
+        one.has_va.any() or one.has_expression.any() or one.has_action_units.any() for one in labels.values()
+    ):
+        with pytest.raises(UserError, match="has no valence and arousal in any frame"):
+            evaluate_labels(labels, labels, "mtl", options=QUICK)
+        return
+    found = values(evaluate_labels(labels, labels, "mtl", options=QUICK))
+    for name, value in found.items():
+        if name.startswith("mse"):
+            assert value == pytest.approx(0, abs=1e-12)
+        elif name.startswith("expression") and not np.isnan(value) or name.endswith("accuracy"):
+            assert value == 1
+        elif name in ("ccc_valence", "ccc_arousal"):
+            numbers = np.concatenate([getattr(one, name[4:])[one.has_va] for one in labels.values()])
+            expected = 1 if np.ptp(numbers) > 1e-3 else value
+            assert value == pytest.approx(expected, abs=1e-6)
+
+
+# What is compared with what
+
+
+def test_the_order_of_videos_and_of_lines_does_not_matter(tmp_path):
+    expected = values(evaluate_labels(GUESSES, TRUTH, "mtl", options=QUICK))
+    backwards = dict(reversed(GUESSES.items()))
+    write_table(tmp_path / "truth.csv", TRUTH)
+    write_table(tmp_path / "guesses.csv", backwards)
+    header, *lines = (tmp_path / "guesses.csv").read_text().splitlines()
+    np.random.default_rng(0).shuffle(lines)
+    (tmp_path / "guesses.csv").write_text("\n".join([header, *lines]) + "\n")
+    write_annotations(tmp_path / "abaw", GUESSES)
+    write_mtl(tmp_path / "mtl.txt", backwards)
+    for guesses in ("guesses.csv", "abaw", "mtl.txt"):
+        found = values(evaluate_files(tmp_path / guesses, tmp_path / "truth.csv", "mtl", options=QUICK))
+        assert found.keys() - {"expression_f1_Other"} == expected.keys()
+        assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+    write_submission(tmp_path / "au.txt", backwards, "au")
+    found = evaluate_files(tmp_path / "au.txt", tmp_path / "truth.csv", "au", options=QUICK)
+    assert values(found)["au_f1_macro"] == pytest.approx(expected["au_f1_macro"])
+
+
+def test_files_without_a_layout_around_them(tmp_path):
+    (tmp_path / "flat").mkdir()
+    for name, guess in GUESSES.items():
+        write_va(tmp_path / "flat" / f"{name}.txt", guess)
+    write_table(tmp_path / "truth.csv", TRUTH)
+    found = evaluate_files(tmp_path / "flat", tmp_path / "truth.csv", "va", options=QUICK)
+    expected = evaluate_labels(GUESSES, TRUTH, "va", options=QUICK)
+    assert values(found) == pytest.approx(values(expected))
+    with pytest.raises(UserError, match="label files of one task"):
+        evaluate_files(tmp_path / "flat", tmp_path / "truth.csv", "mtl")
+    with pytest.raises(UserError, match="the header is 'valence,arousal'"):
+        evaluate_files(tmp_path / "flat", tmp_path / "truth.csv", "au")
+    with pytest.raises(UserError, match="no sets of a layout"):
+        evaluate_files(tmp_path / "truth.csv", tmp_path / "flat", "va", split="test")
+    (tmp_path / "own").mkdir()
+    write_va(tmp_path / "own" / "clip_0.txt", TRUTH["clip_0"])
+    pair = tmp_path / "flat" / "clip_0.txt", tmp_path / "own" / "clip_0.txt"
+    expected = evaluate_labels({"a": GUESSES["clip_0"]}, {"a": TRUTH["clip_0"]}, "va", options=QUICK)
+    assert values(evaluate_files(*pair, "va", options=QUICK)) == pytest.approx(values(expected))
+
+
+def test_a_shorter_file_of_another_task_cuts_nothing(tmp_path):
+    write_annotations(tmp_path, {"a": clip(9)})
+    write_expressions(tmp_path / "EXPR_Recognition_Challenge" / "Train_Set" / "a.txt", clip(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels = read_tasks(tmp_path, ("va", "expr"))
+    assert len(labels["va"]["a"]) == 9 and len(labels["expr"]["a"]) == 4
+    assert evaluate_files(tmp_path, tmp_path, "va", options=QUICK).parts["va"].frames == 9
+
+
+def test_one_set_of_the_truth(tmp_path):
+    write_annotations(tmp_path, TRUTH, splits={"clip_1": "validation", "clip_4": "validation"})
+    write_table(tmp_path / "guesses.csv", GUESSES)
+    found = evaluate_files(tmp_path / "guesses.csv", tmp_path, "expr", "validation", options=QUICK)
+    two = {name: TRUTH[name] for name in ("clip_1", "clip_4")}
+    assert values(found) == values(evaluate_labels(GUESSES, two, "expr", options=QUICK))
+    assert len(found.parts["expr"].metrics) == 2 and found.parts["expr"].not_labelled > 0
+    with pytest.raises(UserError, match="has no set 'test'"):
+        evaluate_files(tmp_path / "guesses.csv", tmp_path, "expr", "test")
+
+
+def test_what_is_not_labelled_does_not_count_and_is_counted():
+    changed = {name: guess[np.arange(len(guess))] for name, guess in GUESSES.items()}
+    for name, guess in changed.items():
+        guess.valence[~TRUTH[name].has_va] = -1
+    changed["stranger"] = clip(30)
+    longer = clip(100)
+    longer.valence[: len(TRUTH["clip_0"])] = changed["clip_0"].valence
+    longer.arousal[: len(TRUTH["clip_0"])] = changed["clip_0"].arousal
+    changed["clip_0"] = longer
+    found, expected = (evaluate_labels(one, TRUTH, "va", options=QUICK) for one in (changed, GUESSES))
+    assert values(found) == values(expected)
+    before = sum(int((~labels.has_va).sum()) for labels in TRUTH.values())
+    assert expected.parts["va"].not_labelled == before
+    assert found.parts["va"].not_labelled == before + 30 + 100 - len(TRUTH["clip_0"])
+
+
+def test_a_labelled_frame_without_a_prediction_is_an_error(tmp_path):
+    truth = {"a": clip(6), "b": clip(8), "c": clip(3)}
+    truth["b"].has_va[4] = False
+    guesses = {"c": clip(3), "b": clip(7), "a": clip(6)}  # frame 8 of b is beyond its end
+    guesses["b"].has_va[[4, 6]] = False  # frame 5 is not labelled
+    guesses["c"].has_va[1] = False
+    for name, labels in {"guesses.csv": guesses, "truth.csv": truth}.items():
+        write_table(tmp_path / name, labels)
+    with pytest.raises(UserError) as error:
+        evaluate_files(tmp_path / "guesses.csv", tmp_path / "truth.csv", "va")
+    said = "guesses.csv: predicts no valence and arousal of frame 7 of b (3 such frames in 2 videos); "
+    assert said in str(error.value) and str(error.value).endswith("--partial")
+    found = evaluate_labels(guesses, truth, "va", options=PARTIAL)
+    assert found.parts["va"].frames == 6 + 5 + 2 and found.parts["va"].missing_frames == 3
+    x = np.concatenate([truth["a"].valence, truth["b"].valence[[0, 1, 2, 3, 5]], truth["c"].valence[[0, 2]]])
+    y = np.concatenate(
+        [truth["a"].valence, guesses["b"].valence[[0, 1, 2, 3, 5]], guesses["c"].valence[[0, 2]]]
+    )
+    assert values(found)["ccc_valence"] == pytest.approx(plain_ccc(x, y))
+    assert any("left out 3 labelled frames" in note for note in found.notes)
+
+
+def test_a_labelled_video_without_predictions_is_an_error():
+    truth = {"a": clip(), "b": clip(), "c": clip()}
+    for guesses in ({"b": clip()}, {"b": clip(), "d": clip()}):
+        with pytest.raises(
+            UserError, match=r"no valence and arousal of a \(2 of 3 labelled videos\).*--partial"
+        ):
+            evaluate_labels(guesses, truth, "va")
+    found = evaluate_labels({"b": clip()}, truth, "va", options=PARTIAL)
+    assert found.parts["va"].missing_videos == ["a", "c"] and found.parts["va"].frames == 4
+    truth["a"].has_va[:] = truth["c"].has_va[:] = False
+    assert evaluate_labels({"b": clip()}, truth, "va", options=QUICK).parts["va"].missing_videos == []
+    with pytest.raises(UserError, match="compare the names of the videos"):
+        evaluate_labels({"x": clip()}, truth, "va", options=PARTIAL)
+
+
+def test_an_action_unit_that_nobody_predicted():
+    two = {name: guess.with_action_units(("AU25", "AU1", "AU9")) for name, guess in GUESSES.items()}
+    with pytest.raises(UserError, match="has no AU12, which the truth has"):
+        evaluate_labels(two, TRUTH, "au")
+    found = evaluate_labels(two, TRUTH, "au", options=PARTIAL)
+    full = values(evaluate_labels(GUESSES, TRUTH, "au", options=QUICK))
+    assert found.parts["au"].missing_units == ("AU12",) and found.parts["au"].classes == ("AU1", "AU25")
+    assert values(found)["au_f1_AU25"] == full["au_f1_AU25"]
+    assert values(found)["au_f1_macro"] == pytest.approx((full["au_f1_AU1"] + full["au_f1_AU25"]) / 2)
+    assert "au_f1_AU12" not in values(found)
+
+
+def test_a_class_that_the_predictions_do_not_know_counts():
+    """ "Other" in the truth only: these frames are wrong, as in the challenges."""
+    truth = Labels.empty(3, expression_names=EXPRESSIONS_WITH_OTHER)
+    truth.expression[:], truth.has_expression[:] = [0, 4, 7], True
+    guess = clip(3)
+    guess.expression[:] = [0, 4, 4]
+    found = evaluate_labels({"a": guess}, {"a": truth}, "expr", options=QUICK)
+    assert values(found)["expression_f1_macro"] == pytest.approx(
+        f1_score([0, 4, 7], [0, 4, 4], average="macro")
+    )
+    assert found.confusion.at["Other", "Happiness"] == 1
+    strange = Labels.empty(3, expression_names=(*EXPRESSIONS, "Contempt"))
+    strange.has_expression[:] = True
+    with pytest.raises(UserError, match="do not fit together"):
+        evaluate_labels({"a": strange}, {"a": truth}, "expr")
+
+
+def test_subjects_and_intervals():
+    found = evaluate_labels(GUESSES, TRUTH, "va", SUBJECTS)
+    assert len(found.sample.subjects) == 5 and "Subjects: 5." in found.notes
+    inside = found.table["low"] <= found.table["value"], found.table["value"] <= found.table["high"]
+    assert np.all(inside) and (found.table["low"] < found.table["high"]).all()
+    assert found.table.equals(evaluate_labels(GUESSES, TRUTH, "va", SUBJECTS).table)
+    alone = evaluate_labels(GUESSES, TRUTH, "va")
+    assert len(alone.sample.subjects) == 7
+    assert values(alone) == pytest.approx(values(found))  # only the intervals are others
+    assert any("each video is a subject of its own" in note for note in alone.notes)
+    one = evaluate_labels(GUESSES, TRUTH, "va", dict.fromkeys(TRUTH, "Ada"))
+    assert one.table[["low", "high"]].isna().all(axis=None)
+    assert "Intervals: none, since they need two subjects." in one.notes
+    some = evaluate_labels(GUESSES, TRUTH, "va", {"clip_0": "Ada", "clip_1": "Ada"})
+    assert any("5 videos without a known one" in note for note in some.notes)
+
+
+def test_intervals_of_means_over_videos():
+    """By subject, all videos of a subject at once: the plain loop."""
+    options = Options(per_video=True, num_resamples=50, seed=2)
+    found = evaluate_labels(GUESSES, TRUTH, "va", SUBJECTS, options)
+    drawn = bootstrap(found.sample, 50, 2)["ccc_arousal"]
+    ccc = {
+        name: plain_ccc(*(side[name].arousal[TRUTH[name].has_va].astype(float) for side in (GUESSES, TRUTH)))
+        for name in TRUTH
+    }
+    for value, counts in zip(drawn, resample_counts(5, 50, 2), strict=True):
+        times = dict(zip(found.sample.subjects, counts, strict=True))
+        each = [ccc[name] for name in TRUTH for _ in range(times[SUBJECTS[name]])]
+        assert value == pytest.approx(np.mean(each))

@@ -1,0 +1,335 @@
+"""Faces in pictures and through clips: detectors, following, crops."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage import data
+
+from affkit.errors import UserError
+from affkit.faces import detectors as faces
+from affkit.faces import tracking
+from affkit.faces.detectors import Box, Detector, HaarDetector, YuNetDetector, crop_face, make_detector
+from affkit.faces.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
+
+ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, measured by eye on the photograph
+
+
+class SquareDetector:
+    """Finds bright squares: a detector whose right answer is known to the pixel."""
+
+    name = "squares"
+
+    def detect(self, frame):
+        mask = (frame.max(axis=2) > 100).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+        return [Box(*map(float, row[:4]), 1.0) for row in stats[1:] if row[4] > 100]
+
+
+def draw(*squares, size=(240, 320)):
+    """A dark picture with squares ``(x, y, side, colour)``."""
+    frame = np.zeros((*size, 3), np.uint8)
+    for x, y, side, colour in squares:
+        frame[max(y, 0) : y + side, max(x, 0) : x + side] = colour
+    return frame
+
+
+RED, BLUE = (250, 20, 20), (20, 20, 250)
+
+boxes = st.builds(
+    Box, *[st.floats(-50, 150) for _ in range(2)], *[st.floats(5, 90) for _ in range(2)], st.floats(0, 1)
+)
+
+
+# Detectors
+
+
+def test_haar_finds_the_one_face_of_a_photograph():
+    found = HaarDetector().detect(data.astronaut())
+    assert len(found) == 1
+    assert found[0].iou(ASTRONAUT) > 0.75
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "retina", "hubble_deep_field"])
+def test_haar_finds_no_face_where_there_is_none(name):
+    assert HaarDetector().detect(getattr(data, name)()) == []
+
+
+@pytest.mark.parametrize("width", [62, 100, 200, 400])
+def test_haar_finds_faces_down_to_the_promised_size(width):
+    """60 of 720 pixels is the smallest face by default; the frame is never searched at its full size."""
+    photo = data.astronaut()[:300, 80:380]
+    scale = width / 98
+    photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:720]
+    frame = np.full((720, 1280, 3), 90, np.uint8)
+    frame[: photo.shape[0], 40 : 40 + photo.shape[1]] = photo
+    truth = Box(40 + 96 * scale, 66 * scale, 98 * scale, 98 * scale)
+    found = HaarDetector().detect(frame)
+    assert len(found) == 1 and found[0].iou(truth) > 0.6
+
+
+def test_haar_sees_nothing_in_a_picture_smaller_than_its_window():
+    assert HaarDetector().detect(np.zeros((5, 3, 3), np.uint8)) == []
+
+
+def test_detectors_by_name(tmp_path):
+    assert make_detector("haar") == HaarDetector()
+    assert isinstance(make_detector("haar"), Detector)
+    for spec in ("dlib", "haar:x", "yunet", "yunet:", ""):
+        with pytest.raises(UserError, match="known are haar, mtcnn, ffld2 and yunet:FILE"):
+            make_detector(spec)
+
+
+def test_yunet_needs_its_model_file(tmp_path):
+    with pytest.raises(UserError, match="none.onnx: no such file"):
+        make_detector(f"yunet:{tmp_path}/none.onnx")
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(b"this is not a network")
+    with pytest.raises(UserError, match="wrong.onnx: is not a YuNet model"):
+        make_detector(f"yunet:{wrong}")
+
+
+def test_yunet_boxes_are_in_pixels_of_the_frame(tmp_path, monkeypatch):
+    """The network sees a picture reduced to 640 pixels; a row is x, y, w, h, ten landmarks, score."""
+    seen = {}
+
+    class Net:
+        def setInputSize(self, size):  # noqa: N802
+            seen["size"] = size
+
+        def detect(self, picture):
+            seen["shape"], seen["pixel"] = picture.shape, picture[0, 0].tolist()
+            rows = [[10, 20, 30, 40, *[0] * 10, 0.8], [100, 50, 20, 20, *[0] * 10, 0.9]]
+            return 1, np.array(rows, np.float32)
+
+    monkeypatch.setattr(faces, "_yunet", lambda model, min_score: Net())
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"x")
+    frame = np.full((720, 1280, 3), (1, 2, 3), np.uint8)
+    best, other = YuNetDetector(str(model)).detect(frame)
+    assert seen == {"size": (640, 360), "shape": (360, 640, 3), "pixel": [3, 2, 1]}
+    assert best[:4] == (200, 100, 40, 40) and other[:4] == (20, 40, 60, 80)
+    assert best.score > other.score
+
+
+# Boxes and crops
+
+
+@given(boxes, boxes)
+def test_iou_is_symmetric_and_between_0_and_1(a, b):
+    assert a.iou(b) == pytest.approx(b.iou(a))
+    assert 0 <= a.iou(b) <= 1 + 1e-9
+    assert a.iou(a) == pytest.approx(1)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 40), st.integers(0, 60), st.integers(0, 60))
+def test_iou_counts_pixels(x, y, side, x2, y2):
+    a, b = np.zeros((2, 100, 100), bool)
+    a[y : y + side, x : x + side] = True
+    b[y2 : y2 + 20, x2 : x2 + 20] = True
+    expected = (a & b).sum() / (a | b).sum()
+    assert Box(x, y, side, side).iou(Box(x2, y2, 20, 20)) == pytest.approx(expected)
+
+
+@given(boxes, st.sampled_from([16, 32, 96]))
+def test_crop_is_a_square_of_the_picture_continued_at_its_borders(box, size):
+    frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    wide = np.pad(frame, ((400, 400), (400, 400), (0, 0)), mode="edge")
+    side = faces.CROP_MARGIN * (box.w * box.h) ** 0.5
+    left = round(box.x + box.w / 2 - side / 2) + 400
+    top = round(box.y + box.h / 2 - side / 2 - faces.CROP_RISE * (box.w * box.h) ** 0.5) + 400
+    side = round(side)
+    square = wide[top : top + side, left : left + side]
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    np.testing.assert_array_equal(
+        crop_face(frame, box, size), cv2.resize(square, (size, size), interpolation=how)
+    )
+
+
+def test_without_doubles_keeps_the_better_of_two():
+    good, double, apart = Box(0, 0, 20, 20, 3.0), Box(2, 2, 18, 18, 1.0), Box(50, 50, 20, 20, 2.0)
+    assert without_doubles([double, apart, good]) == [good, apart]
+
+
+# Following
+
+
+def test_a_moving_face_has_a_box_in_every_frame():
+    frames = [draw((20 + 4 * t, 60 + t, 40, RED)) for t in range(50)]
+    (person,) = find_people(frames, SquareDetector(), fps=30)
+    assert list(person) == list(range(50))
+    for t, box in person.items():
+        assert box.iou(Box(20 + 4 * t, 60 + t, 40, 40)) > 0.9
+
+
+def test_a_face_is_followed_back_to_where_it_came_from():
+    """It appears between two searches of the whole picture, and yet no frame is lost."""
+    frames = [draw(*[(100, 80, 40, RED)] * (t >= 10)) for t in range(40)]
+    (person,) = find_people(frames, SquareDetector(), fps=30)
+    assert list(person) == list(range(10, 40))
+
+
+def test_the_whole_picture_is_searched_a_few_times_a_second():
+    shapes = []
+
+    class Counting(SquareDetector):
+        def detect(self, frame):
+            shapes.append(frame.shape)
+            return super().detect(frame)
+
+    follow_faces([draw((100, 80, 40, RED))] * 60, Counting(), fps=30)
+    whole = shapes.count((240, 320, 3))
+    assert whole == len(range(0, 60, round(tracking.SEARCH_SECONDS * 30)))
+    assert set(shapes) == {(240, 320, 3), (96, 96, 3)}
+
+
+@pytest.mark.parametrize(("missing", "filled"), [(3, True), (15, True), (16, False), (30, False)])
+def test_gaps_of_half_a_second_are_filled(missing, filled):
+    frames = [draw(*[(60 + t, 80, 40, RED)] * (not 40 <= t < 40 + missing)) for t in range(110)]
+    (person,) = find_people(frames, SquareDetector(), fps=30)
+    gap = [person.get(t) for t in range(40, 40 + missing)]
+    if not filled:
+        assert gap == [None] * missing
+        return
+    for t, box in enumerate(gap, start=40):
+        assert np.isnan(box.score)
+        assert box.iou(Box(60 + t, 80, 40, 40)) > 0.85
+    assert sum(np.isnan(box.score) for box in person.values()) == missing
+
+
+def test_people_who_cross_keep_their_numbers():
+    """They pass each other closely, one above the other; nobody is swapped, the longer seen is person 0."""
+    frames = []
+    for t in range(60):
+        squares = [(10 + 4 * t, 60, 40, RED)] + [(260 - 4 * t, 110, 40, BLUE)] * (t < 50)
+        frames.append(draw(*squares))
+    red, blue = find_people(frames, SquareDetector(), fps=30)
+    assert (len(red), len(blue)) == (60, 50)
+    assert all(abs(box.y - 60) < 2 for box in red.values())
+    assert all(abs(box.y - 110) < 2 for box in blue.values())
+
+
+def test_who_comes_back_is_the_same_person():
+    """Red leaves for a second and comes back elsewhere; by its colours it is one person."""
+    frames = []
+    for t in range(120):
+        red = [(60, 30, 40, RED)] if t < 45 else [(250, 150, 40, RED)] if t >= 75 else []
+        frames.append(draw(*red, *[(150, 60, 40, BLUE)] * (40 <= t < 80)))
+    red, blue = find_people(frames, SquareDetector(), fps=30)
+    assert list(red) == [*range(45), *range(75, 120)]
+    assert list(blue) == list(range(40, 80))
+
+
+def test_what_is_seen_too_short_is_not_a_person():
+    frames = [draw((60, 80, 40, RED), *[(200, 100, 30, BLUE)] * (30 <= t < 36)) for t in range(60)]
+    assert len(find_people(frames, SquareDetector(), fps=30)) == 1
+    frames = [draw((60, 80, 40, RED), *[(200, 100, 30, BLUE)] * (30 <= t < 45)) for t in range(60)]
+    assert len(find_people(frames, SquareDetector(), fps=30)) == 2
+
+
+def test_a_single_frame_is_enough_when_the_clip_has_no_more():
+    (person,) = find_people([draw((60, 80, 40, RED))], SquareDetector(), fps=30)
+    assert list(person) == [0]
+
+
+def test_no_frames_and_no_faces_give_nobody():
+    assert find_people([], SquareDetector(), fps=30) == []
+    assert find_people([draw()] * 20, SquareDetector(), fps=30) == []
+
+
+def test_a_face_that_leaves_the_picture_is_followed_to_the_border():
+    frames = [draw((200 + 5 * t, 80, 40, RED)) for t in range(40)]
+    (person,) = find_people(frames, SquareDetector(), fps=30)
+    assert 20 <= max(person) <= 24  # its last pixel column is gone at frame 24
+
+
+def test_look_near_prefers_the_face_of_the_same_size_and_place():
+    frame = draw((60, 60, 40, RED), (108, 60, 20, BLUE))
+    found = look_near(frame, Box(64, 62, 40, 40), SquareDetector(), margin=3)
+    assert found.iou(Box(60, 60, 40, 40)) > 0.9
+    assert look_near(frame, Box(-80, -80, 40, 40), SquareDetector()) is None
+    assert look_near(frame, Box(400, 300, 40, 40), SquareDetector()) is None
+
+
+@pytest.mark.parametrize("degrees", [-25, 0, 25])
+def test_a_tilted_head_is_still_found_where_it_was(degrees):
+    photo = data.astronaut()[:300, 80:380]
+    (x, y) = center = Box(101, 74, 90, 98).center  # hairline to chin, cheek to cheek, by eye
+    turn = cv2.getRotationMatrix2D(center, degrees, 1)
+    tilted = cv2.warpAffine(photo, turn, (300, 300), borderMode=cv2.BORDER_REPLICATE)
+    found = look_near(tilted, Box(x - 40, y - 60, 90, 98), HaarDetector())
+    assert np.hypot(found.center[0] - x, found.center[1] - y) < 12
+    assert 80 < found.side < 120
+    assert bool(degrees) == (
+        HaarDetector().detect(tilted) == []
+    )  # a look at the whole picture is blind to it
+
+
+# Filling and smoothing
+
+
+@given(st.sets(st.integers(0, 60), min_size=1), st.integers(0, 10))
+def test_fill_gaps_fills_the_short_ones_on_a_line(seen, longest):
+    track = {t: Box(3 * t, 100 - t, 20 + t, 30, 1.0) for t in seen}
+    filled = fill_gaps(track, longest)
+    assert list(filled) == sorted(filled)
+    for t in range(min(seen), max(seen) + 1):
+        before, after = max(s for s in seen if s <= t), min(s for s in seen if s >= t)
+        assert (t in filled) == (after - before - 1 <= longest or t in seen)
+        if t in filled:
+            assert filled[t][:4] == pytest.approx((3 * t, 100 - t, 20 + t, 30))
+            assert np.isnan(filled[t].score) == (t not in seen)
+
+
+def test_smoothing_leaves_steady_motion_and_takes_jitter():
+    steady = {t: Box(5 * t, 100 - 2 * t, 40, 40, 1.0) for t in [*range(30), *range(50, 70)]}
+    for t, box in smooth(steady, 9).items():
+        assert box == pytest.approx(steady[t])
+    rng = np.random.default_rng(0)
+    shaky = {t: box.moved(*rng.normal(0, 2, 2)) for t, box in steady.items()}
+
+    def error(track):
+        return np.std([track[t].x - steady[t].x for t in track])
+
+    assert error(smooth(shaky, 9)) < 0.6 * error(shaky)
+
+
+def test_smoothing_ignores_a_single_wild_size():
+    track = {t: Box(0, 0, 40, 40, 1.0) for t in range(20)} | {10: Box(-10, -10, 60, 60, 1.0)}
+    assert all(box.w == pytest.approx(40) for box in smooth(dict(sorted(track.items())), 9).values())
+
+
+# A photograph that moves
+
+
+def test_a_real_face_in_motion_with_a_real_detector():
+    """The astronaut drifts over a cup of coffee: one person, a right box in every frame."""
+    photo = data.astronaut()[:260, 90:360]
+    background = cv2.resize(data.coffee(), (640, 480))
+    frames, truth = [], []
+    for t in range(24):
+        x, y = 100 + 8 * t, 120 + round(40 * np.sin(t / 6))
+        frame = background.copy()
+        frame[y : y + 260, x : x + 270] = photo
+        frames.append(frame)
+        truth.append(ASTRONAUT.moved(x - 90, y))
+    (person,) = find_people(frames, HaarDetector(), fps=30)
+    assert list(person) == list(range(24))
+    assert min(box.iou(truth[t]) for t, box in person.items()) > 0.7
+
+
+@pytest.mark.parametrize(("best", "people"), [(1.5, 0), (2.5, 1)])
+def test_a_person_is_seen_clearly_at_least_once(best, people):
+    class Doubtful:
+        name, clear = "doubtful", 2.0
+
+        def __init__(self):
+            self.calls = 0
+
+        def detect(self, frame):
+            self.calls += 1
+            return [Box(20, 20, 48, 48, best if self.calls == 5 else 1.0)]
+
+    frames = [np.zeros((96, 96, 3), np.uint8)] * 30
+    assert len(find_people(frames, Doubtful(), fps=30)) == people

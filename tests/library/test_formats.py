@@ -1,0 +1,309 @@
+"""The label files of one video, read and written, with every mistake that public loaders make."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import any_labels
+
+from affkit.errors import UserError
+from affkit.labelfiles import formats
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a label file and give its path."""
+
+    def write(content, name="clip.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def lines(path):
+    """The file as anyone would split it, without our reader."""
+    data = path.read_bytes()
+    assert b"\r" not in data and data.endswith(b"\n")
+    return [line.split(",") for line in data.decode().split("\n")[:-1]]
+
+
+# Round trips, and what is written as an independent reader sees it
+
+
+@given(any_labels())
+def test_valence_and_arousal_come_back(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("va") / "clip.txt"
+    formats.write_va(path, labels)
+    back = formats.read_va(path)
+    np.testing.assert_array_equal(back.has_va, labels.has_va)
+    np.testing.assert_array_equal(back.valence, labels.valence)
+    np.testing.assert_array_equal(back.arousal, labels.arousal)
+    assert not back.has_expression.any() and not back.has_action_units.any()
+    header, *rows = lines(path)
+    assert header == ["valence", "arousal"]
+    for row, valence, labelled in zip(rows, labels.valence, labels.has_va, strict=True):
+        assert np.float32(row[0]) == valence if labelled else row == ["-5", "-5"]
+
+
+@given(any_labels(expression_names=EXPRESSIONS_WITH_OTHER))
+def test_expressions_come_back(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("expr") / "clip.txt"
+    formats.write_expressions(path, labels)
+    back = formats.read_expressions(path)
+    assert back.expression_names == labels.expression_names
+    np.testing.assert_array_equal(back.has_expression, labels.has_expression)
+    np.testing.assert_array_equal(back.expression, labels.expression)
+    header, *rows = lines(path)
+    expected = np.where(labels.has_expression, labels.expression, -1)
+    assert header[-1] == "Other" and [int(cell) for (cell,) in rows] == expected.tolist()
+
+
+@given(any_labels(action_unit_names=ABAW_ACTION_UNITS))
+def test_action_units_come_back(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("au") / "clip.txt"
+    formats.write_action_units(path, labels)
+    back = formats.read_action_units(path)
+    assert back.action_unit_names == ABAW_ACTION_UNITS
+    np.testing.assert_array_equal(back.has_action_units, labels.has_action_units)
+    np.testing.assert_array_equal(back.action_units, labels.action_units)
+    _, *rows = lines(path)
+    expected = np.where(labels.has_action_units, labels.action_units, -1)
+    assert [[int(cell) for cell in row] for row in rows] == expected.tolist()
+
+
+@given(any_labels())
+def test_affwild_comes_back(tmp_path_factory, labels):
+    folder = tmp_path_factory.mktemp("affwild")
+    paths = folder / "valence.txt", folder / "arousal.txt"
+    formats.write_affwild(*paths, labels)
+    back = formats.read_affwild(*paths)
+    np.testing.assert_array_equal(back.has_va, labels.has_va)
+    np.testing.assert_array_equal(back.valence, labels.valence)
+    np.testing.assert_array_equal(back.arousal, labels.arousal)
+    assert len(lines(paths[0])) == len(labels)  # no header
+
+
+@given(any_labels())
+def test_the_three_files_of_a_video_merge_to_the_whole(tmp_path_factory, labels):
+    folder = tmp_path_factory.mktemp("merge")
+    formats.write_va(folder / "va.txt", labels)
+    formats.write_expressions(folder / "expr.txt", labels)
+    formats.write_action_units(folder / "au.txt", labels)
+    parts = (
+        formats.read_va(folder / "va.txt"),
+        formats.read_expressions(folder / "expr.txt"),
+        formats.read_action_units(folder / "au.txt"),
+    )
+    assert formats.merge(*parts) == labels
+
+
+# Not labelled, and the off-by-one
+
+
+def test_minus_one_is_kept_and_minus_five_in_either_masks_both(file):
+    labels = formats.read_va(file("valence,arousal\n-1,-1\n-5,0.5\n0.5,-5.0\n-5,-5\n-1.0,1\n"))
+    assert labels.has_va.tolist() == [True, False, False, False, True]
+    assert labels.valence.tolist() == [-1, 0, 0, 0, -1]
+    assert labels.arousal.tolist() == [-1, 0, 0, 0, 1]
+
+
+def test_line_i_below_the_header_is_frame_i(file):
+    labels = formats.read_va(file("valence,arousal\n0.125,0\n0.25,0\n0.375,0\n"))
+    for frame in (1, 2, 3):
+        assert labels.valence[frame - 1] == frame / 8
+
+
+def test_columns_are_found_by_name(file):
+    assert formats.read_va(file("arousal,valence\n0.5,-1\n")).valence.tolist() == [-1]
+    units = formats.read_action_units(file("AU12,AU1\n1,0\n-1,1\n")).with_action_units(("AU1", "AU12"))
+    assert units.action_units.tolist() == [[0, 1], [1, 0]]
+    assert units.has_action_units.tolist() == [[True, True], [True, False]]
+
+
+def test_expressions_in_another_order_are_found_by_name(file):
+    labels = formats.read_expressions(
+        file("Other,Surprise,Sadness,Happiness,Fear,Disgust,Anger,Neutral\n3\n0\n-1\n")
+    )
+    assert labels.expression_names == EXPRESSIONS_WITH_OTHER
+    assert labels.expression.tolist() == [EXPRESSIONS.index("Happiness"), 7, 0]
+    assert labels.has_expression.tolist() == [True, True, False]
+
+
+def test_the_headers_of_all_years(file):
+    old = formats.read_action_units(file("AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n" + "0," * 7 + "1\n"))
+    assert old.action_unit_names == ACTION_UNITS
+    new = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
+    new = formats.read_action_units(file(new + "\n" + "0," * 10 + "1,-1\n"))
+    ours = new.with_action_units(ACTION_UNITS)
+    assert new.action_unit_names == ABAW_ACTION_UNITS
+    assert ours.action_units[0, ACTION_UNITS.index("AU25")] == 1
+    assert not ours.has_action_units[0, ACTION_UNITS.index("AU20")]
+    seven = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise"
+    assert formats.read_expressions(file(seven + "\n6\n")).expression_names == EXPRESSIONS
+    assert formats.read_expressions(file(seven + ",Other\n7\n")).expression_names == EXPRESSIONS_WITH_OTHER
+
+
+@given(any_labels(expression_names=EXPRESSIONS_WITH_OTHER))
+def test_dropping_other_masks_it(labels):
+    dropped = formats.drop_other(labels)
+    assert dropped.expression_names == EXPRESSIONS
+    was_other = labels.has_expression & (labels.expression == 7)
+    np.testing.assert_array_equal(dropped.has_expression, labels.has_expression & ~was_other)
+    kept = dropped.has_expression
+    np.testing.assert_array_equal(dropped.expression[kept], labels.expression[kept])
+    np.testing.assert_array_equal(dropped.has_va, labels.has_va)
+
+
+# Different lengths
+
+
+def test_different_lengths_warn_once_and_do_not_shift(file):
+    va = formats.read_va(file("valence,arousal\n0.25,0\n0.5,0\n0.75,0\n"))
+    units = formats.read_action_units(file("AU1\n0\n1\n"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        merged = formats.merge(
+            va, units, formats.read_expressions(file(f"{','.join(EXPRESSIONS)}\n4\n5\n6\n")), name="clip"
+        )
+    assert len(caught) == 1
+    assert "clip" in str(caught[0].message) and "3, 2, 3" in str(caught[0].message)
+    assert merged.valence.tolist() == [0.25, 0.5] and merged.expression.tolist() == [4, 5]
+    assert merged.action_units[:, 0].tolist() == [0, 1]
+
+
+def test_affwild_files_of_different_lengths(file):
+    with pytest.warns(UserWarning, match="first 2"):
+        labels = formats.read_affwild(file("0.5\n0.25\n0.125\n", "v.txt"), file("1\n-1\n", "a.txt"))
+    assert labels.valence.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("num_frames", [2, 3, 4])
+def test_labels_and_frames_of_different_number(num_frames):
+    labels = Labels.empty(3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(formats.match_length(labels, num_frames, "clip")) == min(3, num_frames)
+    assert len(caught) == (num_frames != 3)
+
+
+def test_the_first_of_two_labels_counts():
+    first = formats.drop_other(Labels.empty(2))
+    second = Labels.empty(2)
+    for labels, value in ((first, 0.5), (second, -0.5)):
+        labels.valence[:] = value
+    first.has_va[0] = second.has_va[0] = second.has_va[1] = True
+    assert formats.merge(first, second).valence.tolist() == [0.5, -0.5]
+
+
+def test_classes_that_do_not_fit_together():
+    with pytest.raises(ValueError, match="do not fit"):
+        formats.merge(Labels.empty(1, expression_names=("Joy",)), Labels.empty(1))
+
+
+# Text as people have it
+
+
+@pytest.mark.parametrize("content", [
+    b"valence,arousal\r\n0.5,-1\r\n-5,-5\r\n",
+    b"\xef\xbb\xbfvalence,arousal\n0.5,-1\n-5,-5\n",
+    b"\xef\xbb\xbfvalence,arousal\r\n0.5,-1\r\n-5,-5\r\n\r\n\r\n",
+    b"valence,arousal\n0.5,-1\n-5,-5",
+    b"valence,arousal\n0.5,-1\n-5,-5\n\n \n",
+    b"valence, arousal\n 0.5 , -1 \n-5, -5\n",
+    b"valence,arousal\r0.5,-1\r-5,-5\r",
+    b"valence,arousal\n5e-1,-1.\n-5.0,-5.000\n",
+])  # fmt: skip
+def test_line_ends_marks_and_spaces_do_not_matter(file, content):
+    labels = formats.read_va(file(content))
+    assert labels.valence.tolist() == [0.5, 0] and labels.arousal.tolist() == [-1, 0]
+    assert labels.has_va.tolist() == [True, False]
+
+
+# Bad input: one line that names the file, the line and the mend
+
+VA, AU, EXPR = "valence,arousal\n", "AU1,AU2\n", ",".join(EXPRESSIONS) + "\n"
+
+
+@pytest.mark.parametrize("reader, content, expected", [
+    ("va", "valence;arousal\n0.5;0\n", "line 1: the header is 'valence;arousal'"),
+    ("va", "0.5,0.5\n0.5,0\n", "line 1: the header is '0.5,0.5'"),
+    ("va", EXPR + "1\n", "the first line must be 'valence,arousal'"),
+    ("va", VA + "0.5,0\n0.5,happy\n", "line 3: arousal is 'happy'"),
+    ("va", VA + "0.5,0\n1.7,0\n", "line 3: valence is 1.7"),
+    ("va", VA + "0.5,0\n0,-1.0000001\n", "line 3: arousal is -1.0000001"),
+    ("va", VA + "-4,0\n", "line 2: valence is -4"),
+    ("va", VA + "nan,0\n", "line 2: valence is 'nan'"),
+    ("va", VA + "0,inf\n", "line 2: arousal is 'inf'"),
+    ("va", VA + "0,1e999\n", "line 2: arousal is '1e999'"),
+    ("va", VA + "0,0\n0,\n", "line 3: arousal is ''"),
+    ("va", VA + "0,1_0\n", "line 2: arousal is '1_0'"),
+    ("va", VA + "0,0\n0.5\n", "line 3: has 1 columns, not 2"),
+    ("va", VA + "0,0,0\n0.5,0.5\n", "line 2: has 3 columns, not 2"),
+    ("va", VA + "0,0\n0.5,0.5,0.5\n", "line 3: has 3 columns, not 2"),
+    ("va", VA + "0,0\n\n0.5,0.5\n", "line 3: is blank"),
+    ("va", VA + "0,'0\n", "line 2: arousal is"),
+    ("va", VA, "no frame below it"),
+    ("va", "", "the file is empty"),
+    ("va", " \n\n", "the file is empty"),
+    ("va", b"\x00\x00\x00\x18ftypmp42", "is not a text file"),
+    ("va", VA.encode() + b"0,0\n\xff\xfe,1\n", "line 3: is not UTF-8 text"),
+    ("va", "valence,arousal\n0,0\n".encode("utf-16"), "is UTF-16 text"),
+    ("expr", "valence,arousal\n0,0\n", "line 1: the header is 'valence,arousal'"),
+    ("expr", "Neutral,Anger\n0\n", "line 1: the header is 'Neutral,Anger'"),
+    ("expr", EXPR + "0\n7\n", "line 3: expression is 7"),
+    ("expr", EXPR + "-2\n", "line 2: expression is -2"),
+    ("expr", EXPR + "0\n2.5\n", "line 3: expression is 2.5"),
+    ("expr", EXPR + "Anger\n", "line 2: expression is 'Anger'"),
+    ("expr", EXPR + "0,0,1,0,0,0,0\n", "line 2: has 7 columns, not 1"),
+    ("au", "AU1,AU1\n0,0\n", "line 1: the header is 'AU1,AU1'"),
+    ("au", "AU1,smile\n0,0\n", "line 1: the header is 'AU1,smile'"),
+    ("au", AU + "0,0\n0,2\n", "line 3: AU2 is 2"),
+    ("au", AU + "0.5,0\n", "line 2: AU1 is 0.5"),
+    ("au", AU + "-5,0\n", "line 2: AU1 is -5"),
+    ("au", AU + "1\n", "line 2: has 1 columns, not 2"),
+])  # fmt: skip
+def test_bad_input_is_one_clear_line(file, reader, content, expected):
+    path = file(content)
+    read = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}[reader]
+    with pytest.raises(UserError) as error:
+        read(path)
+    message = str(error.value)
+    assert expected in message
+    assert message.startswith(f"{path}: ") and "\n" not in message and len(message) < len(str(path)) + 200
+
+
+def test_no_file_and_no_affwild_number(tmp_path, file):
+    with pytest.raises(UserError, match="no such file"):
+        formats.read_va(tmp_path / "none.txt")
+    with pytest.raises(UserError, match=r"a\.txt: line 2: arousal is 1.7"):
+        formats.read_affwild(file("0\n0\n", "v.txt"), file("0\n1.7\n", "a.txt"))
+    with pytest.raises(UserError, match=r"v\.txt: line 1: valence is 'valence'"):
+        formats.read_affwild(file("valence\n0\n", "v.txt"), file("0\n0\n", "a.txt"))
+
+
+@pytest.mark.parametrize("bad", [0, 999, 1000, 1001, 4567, 8999])
+@pytest.mark.parametrize("line", ["0.5", "0.5,word", "", "0.5,0.5,0.5"])
+def test_the_faulty_line_of_a_long_file_is_found(file, bad, line):
+    rows = ["0.5,-0.25"] * 9000
+    rows[bad] = line
+    with pytest.raises(UserError, match=f"line {bad + 2}:"):
+        formats.read_va(file("valence,arousal\n" + "\n".join(rows) + "\n0,0\n"))
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
+    path = tmp_path / "clip.txt"
+    formats.write_va(path, Labels.empty(3))
+    before = path.read_bytes()
+
+    def no_rename(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("affkit.files.os.replace", no_rename)
+    with pytest.raises(KeyboardInterrupt):
+        formats.write_va(path, Labels.empty(9))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

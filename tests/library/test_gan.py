@@ -1,0 +1,211 @@
+"""The networks' sizes and variants, and TensorFlow's convolutions against plain loops."""
+
+import numpy as np
+import pytest
+import torch
+from meta_networks import meta
+from torch import nn
+
+from affkit.gan import (
+    CONFIGURATIONS,
+    Convolution,
+    Deconvolution,
+    Discriminator,
+    GanNetConfig,
+    Generator,
+    Layer,
+    fit_size,
+    same_padding,
+    sample_z,
+)
+from affkit.train_gan import frozen_statistics
+
+RNG = np.random.default_rng(0)
+
+
+def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():
+    def sides(padding):
+        x, found = torch.zeros(2, 100, 1, 1, device="meta"), [1]
+        for module in meta(Generator, "1", padding=padding).layers:
+            x = module(x)
+            if isinstance(module, nn.ConvTranspose2d):
+                found.append(x.shape[-1])
+        return found
+
+    assert sides("valid") == sides(None) == [1, 2, 6, 14, 32]
+    assert sides("same") == [1, 1, 2, 4, 8]
+    assert [GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
+    assert all(GanNetConfig(name).image_size == tables.size for name, tables in CONFIGURATIONS.items())
+
+
+@pytest.mark.parametrize(("targets", "outputs"), [("va+au", 11), ("va", 3), ("au", 9)])
+def test_variants_of_the_discriminator(targets, outputs):
+    discriminator = Discriminator(GanNetConfig("1", width=0.05, targets=targets)).eval()
+    images = torch.rand(3, 3, 32, 32) * 2 - 1
+    output = discriminator(images)
+    assert discriminator.head.out_features == outputs
+    columns = discriminator.head(discriminator.layers(images).flatten(1))
+    parts = [part for part in (output.va, output.action_units, output.fake[:, None]) if part is not None]
+    torch.testing.assert_close(torch.cat(parts, dim=1), columns)
+    assert (output.va is None) == ("va" not in targets)
+    assert (output.action_units is None) == ("au" not in targets)
+
+
+# TensorFlow's padding
+
+
+def numpy_conv(x, w, stride, before, size):
+    """Cross-correlation of ``(C, H, H)`` with ``(O, C, k, k)``; the first window is ``before`` outside."""
+    k = w.shape[-1]
+    y = np.zeros((len(w), size, size))
+    for i in range(size):
+        for j in range(size):
+            for a in range(k):
+                for b in range(k):
+                    r, c = i * stride + a - before, j * stride + b - before
+                    if 0 <= r < x.shape[1] and 0 <= c < x.shape[2]:
+                        y[:, i, j] += w[:, :, a, b] @ x[:, r, c]
+    return y
+
+
+def numpy_deconv(x, w, stride, before, size):
+    """Each pixel of ``(C, H, H)`` stamps the filter ``(C, O, k, k)``; ``size`` pixels are kept."""
+    k, h = w.shape[-1], x.shape[1]
+    full = np.zeros((w.shape[1], (h - 1) * stride + k, (h - 1) * stride + k))
+    for i in range(h):
+        for j in range(h):
+            for a in range(k):
+                for b in range(k):
+                    full[:, i * stride + a, j * stride + b] += x[:, i, j] @ w[:, :, a, b]
+    return full[:, before : before + size, before : before + size]
+
+
+@pytest.mark.parametrize(("k", "side"), [(5, 8), (5, 7), (7, 6), (7, 12), (4, 6)])
+def test_convolution_is_tensorflows_same(k, side):
+    size = -(-side // 2)
+    total = max(
+        (size - 1) * 2 + k - side, 0
+    )  # the rule in TensorFlow's documentation; the odd one goes after
+    layer = Convolution(3, 4, Layer(k, 4, 2), bias=False)
+    x = RNG.normal(size=(3, side, side)).astype(np.float32)
+    expected = numpy_conv(x, layer.weight.detach().numpy(), 2, total // 2, size)
+    np.testing.assert_allclose(layer(torch.from_numpy(x)[None])[0].detach(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [2, 4, 5, 6, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_deconvolution_is_the_plain_loop(k, stride):
+    x = RNG.normal(size=(3, 5, 5)).astype(np.float32)
+    for padding in ("same", "valid"):
+        layer = Deconvolution(3, 4, Layer(k, 4, stride), padding, bias=False)
+        weight = layer.weight.detach().numpy()
+        before, size = ((k - stride) // 2, 5 * stride) if padding == "same" else (0, 4 * stride + k)
+        expected = numpy_deconv(x, weight, stride, before, size)
+        found = layer(torch.from_numpy(x)[None])[0].detach()
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [5, 7])
+def test_same_deconvolution_is_the_gradient_of_same_convolution(k):
+    """That is TensorFlow's definition of it: <conv(x), y> = <x, deconv(y)> for all x and y."""
+    down, up = (
+        Convolution(3, 4, Layer(k, 4, 2), bias=False),
+        Deconvolution(4, 3, Layer(k, 3, 2), "same", bias=False),
+    )
+    up.weight = down.weight
+    x, y = torch.randn(1, 3, 12, 12), torch.randn(1, 4, 6, 6)
+    torch.testing.assert_close((down(x) * y).sum(), (x * up(y)).sum(), rtol=1e-4, atol=1e-3)
+
+
+def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
+    assert same_padding(32, 5, 2) == same_padding(96, 5, 2) == (1, 2)
+    assert same_padding(96, 7, 2) == (2, 3)
+    assert same_padding(7, 5, 2) == (2, 2)
+    assert same_padding(4, 1, 2) == (0, 0)
+
+
+# Spectral norm
+
+
+def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one():
+    torch.manual_seed(0)
+    discriminator = Discriminator(GanNetConfig("1", width=0.05, weight_std=0.02, spectral_norm=True))
+    kinds = [type(module).__name__ for module in discriminator.modules()]
+    assert "BatchNorm2d" not in kinds and sum("Parametrized" in kind for kind in kinds) == 4
+    assert discriminator.layers[0].weight.shape[2:] == (5, 5)
+    for _ in range(200):  # each training pass is one step of the power iteration
+        discriminator(torch.zeros(1, 3, 32, 32))
+    for module in [*discriminator.layers, discriminator.head]:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = module.weight.detach().flatten(1).numpy()
+            assert np.linalg.svd(weight, compute_uv=False)[0] == pytest.approx(1, abs=0.01)
+            started = module.parametrizations.weight.original
+            assert started.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_evaluation_leaves_the_power_iteration_alone():
+    discriminator = Discriminator(GanNetConfig("1", width=0.05, spectral_norm=True)).eval()
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    discriminator(torch.zeros(1, 3, 32, 32))
+    assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
+
+
+# The rest
+
+
+@pytest.mark.parametrize("configuration", ["1", "2", "2-7x7"])
+def test_a_narrow_pair_trains_through_both(configuration):
+    config = GanNetConfig(configuration, width=0.02)
+    generator, discriminator = Generator(config), Discriminator(config)
+    images = generator(sample_z(4, seed=0))
+    assert images.shape == (4, 3, config.image_size, config.image_size) and images.abs().max() <= 1
+    output = discriminator(images)
+    (output.va.sum() + output.action_units.sum() + output.fake.sum()).backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in generator.layers[0].parameters())
+    assert discriminator.head.weight.grad.abs().sum() > 0
+
+
+def test_z_is_uniform_and_repeatable():
+    z = sample_z(2000, seed=3)
+    assert torch.equal(z, sample_z(2000, seed=3)) and not torch.equal(z, sample_z(2000, seed=4))
+    assert z.shape == (2000, 100) and z.min() >= -1 and z.max() <= 1
+    assert abs(z.mean()) < 0.01 and abs(z.var() - 1 / 3) < 0.01
+
+
+def test_dcgan_weights():
+    torch.manual_seed(0)
+    for net in (
+        Generator(GanNetConfig("1", weight_std=0.02)),
+        Discriminator(GanNetConfig("1", weight_std=0.02)),
+    ):
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_frozen_statistics_leave_no_trace_and_change_no_output():
+    discriminator = Discriminator(GanNetConfig("1", width=0.05))
+    before = {name: value.clone() for name, value in discriminator.named_buffers() if "running" in name}
+    images = torch.randn(4, 3, 32, 32)
+    with frozen_statistics(discriminator):
+        frozen = discriminator(images)
+    assert all(
+        torch.equal(dict(discriminator.named_buffers())[name], value) for name, value in before.items()
+    )
+    assert torch.equal(discriminator(images).fake, frozen.fake)
+    after = dict(discriminator.named_buffers())
+    assert not any(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_larger_faces_are_averaged_down():
+    images = torch.rand(2, 3, 96, 96)
+    blocks = images.unflatten(2, (32, 3)).unflatten(4, (32, 3)).mean(dim=(3, 5))
+    torch.testing.assert_close(fit_size(images, 32), blocks)
+    assert fit_size(images, 96) is images
+
+
+def test_unknown_choices_are_refused():
+    for wrong in ({"configuration": "3"}, {"targets": "all"}, {"padding": "full"}, {"width": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            GanNetConfig(**wrong)

@@ -1,0 +1,211 @@
+"""Reliability against published examples, scikit-learn, statsmodels, NumPy and hand-made annotators."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from experts import EXPERTS, annotators, lagging
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats import inter_rater
+
+from affkit.corpus.agreement import agree
+from affkit.corpus.rater_lag import align_ratings
+from affkit.corpus.reliability import (
+    agreement_table,
+    as_text,
+    ccc,
+    cohen_kappa,
+    fleiss_kappa,
+    kept_frames,
+    krippendorff_alpha,
+    pearson,
+    reliability,
+    summary,
+)
+from affkit.labels import EXPRESSIONS
+
+RNG = np.random.default_rng(5)
+NAN = float("nan")
+
+# Krippendorff (2011), Computing Krippendorff's alpha-reliability: four observers, twelve units, 0 is missing
+OBSERVERS = np.array([
+    [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
+    [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
+    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+])  # fmt: skip
+
+# Fleiss (1971), as table of 10 subjects and 5 categories, 14 ratings each: kappa 0.210
+FLEISS = np.array([
+    [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+    [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+])  # fmt: skip
+
+
+def values_of(table, task, tag):
+    chosen = table[(table["task"] == task) & (table["tag"] == tag)]
+    return dict(zip(chosen["statistic"], chosen["value"], strict=True))
+
+
+# Coefficients
+
+
+def test_alpha_of_the_published_example():
+    present = OBSERVERS > 0
+    assert round(krippendorff_alpha(OBSERVERS, present), 3) == 0.743
+    assert round(krippendorff_alpha(OBSERVERS.astype(float), present, "interval"), 3) == 0.849
+    assert np.isclose(krippendorff_alpha(OBSERVERS + 7.0, present, "interval"), 0.8491, atol=5e-5)
+
+
+@pytest.mark.parametrize("level", ["nominal", "interval"])
+def test_alpha_is_that_of_all_pairs_one_by_one(level):
+    """Disagreement within units over disagreement of all, counted pair by pair from the definition."""
+    values, present = RNG.integers(0, 4, (5, 30)), RNG.random((5, 30)) < 0.6
+
+    def disagreement(numbers):
+        return sum(
+            float(a != b) if level == "nominal" else float(a - b) ** 2 for a, b in combinations(numbers, 2)
+        )
+
+    units = [values[present[:, u], u] for u in range(30) if present[:, u].sum() > 1]
+    pooled = np.concatenate(units)
+    within = sum(disagreement(unit) / (len(unit) - 1) for unit in units) / len(pooled)
+    expected = disagreement(pooled) / len(pooled) / (len(pooled) - 1)
+    assert krippendorff_alpha(values, present, level) == pytest.approx(1 - within / expected)
+
+
+def test_fleiss_kappa_of_the_published_example():
+    values = np.array([np.repeat(np.arange(5), counts) for counts in FLEISS]).T  # (14, 10)
+    assert round(fleiss_kappa(values, np.ones(values.shape, bool)), 3) == 0.210
+
+
+def test_fleiss_kappa_is_that_of_statsmodels_where_all_labelled():
+    values, present = RNG.integers(0, 3, (4, 80)), RNG.random((4, 80)) < 0.9
+    table, _ = inter_rater.aggregate_raters(values[:, present.all(axis=0)].T)
+    assert fleiss_kappa(values, present) == pytest.approx(inter_rater.fleiss_kappa(table))
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_cohens_kappa_is_that_of_scikit_learn(classes):
+    first = RNG.integers(0, classes, 500)
+    second = np.where(RNG.random(500) < 0.6, first, RNG.integers(0, classes, 500))
+    for pair in ((first, second), (first, first), (first, 0 * first), (first, (first + 1) % classes)):
+        assert cohen_kappa(*pair) == pytest.approx(cohen_kappa_score(*pair))
+
+
+def test_ccc_and_pearson_are_those_of_numpy():
+    x = RNG.normal(size=300)
+    y = 0.5 * x + 0.2 * RNG.normal(size=300) + 1
+    covariance = np.cov(x, y, bias=True)
+    assert pearson(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    expected = 2 * covariance[0, 1] / (np.trace(covariance) + (x.mean() - y.mean()) ** 2)
+    assert ccc(x, y) == pytest.approx(expected)
+
+
+def test_where_all_say_the_same_nothing_is_known():
+    """Two coders who never mark a rare unit agree everywhere; no measure beyond chance may call it good."""
+    same, yes = np.zeros((3, 9), int), np.ones((3, 9), bool)
+    assert np.isnan(cohen_kappa(same[0], same[1])) and np.isnan(fleiss_kappa(same, yes))
+    flat = np.full((3, 9), 0.1)
+    assert np.isnan(krippendorff_alpha(same, yes)) and np.isnan(krippendorff_alpha(flat, yes, "interval"))
+    assert np.isnan(ccc(flat[0], flat[1])) and np.isnan(pearson(flat[0], np.arange(9)))
+    assert ccc(flat[0], np.arange(9)) == 0
+
+
+def test_without_frames_there_is_no_value():
+    none, no = np.zeros((2, 5), int), np.zeros((2, 5), bool)
+    one = no.copy()
+    one[0] = True  # a single annotator everywhere
+    for present in (no, one):
+        assert np.isnan(krippendorff_alpha(none, present)) and np.isnan(fleiss_kappa(none, present))
+        assert np.isnan(krippendorff_alpha(none, present, "interval"))
+    assert all(np.isnan(measure(none[0, :0], none[1, :0])) for measure in (cohen_kappa, ccc, pearson))
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match="ordinal"):
+        krippendorff_alpha(OBSERVERS, OBSERVERS > 0, "ordinal")
+
+
+# Tables
+
+
+def test_frames_by_reason():
+    table = kept_frames(EXPERTS)
+    first = {"frames": 5, "kept": 2, "all present": 1, "all absent": 1, "disagreed": 1}
+    assert values_of(table, "action units", "AU1") == first | {"not labelled by all": 2}
+    together = {"frames": 10, "kept": 4, "all present": 2, "all absent": 2, "disagreed": 3}
+    assert values_of(table, "action units", "all") == together | {"not labelled by all": 3}
+    happy = {"frames": 5, "kept": 1, "all present": 1, "all absent": 1, "disagreed": 1}
+    assert values_of(table, "expressions", "Happiness") == happy | {"not labelled by all": 2}
+    every = {"frames": 5, "kept": 2, "all present": 2, "all absent": 0, "disagreed": 1}
+    assert values_of(table, "expressions", "all") == every | {"not labelled by all": 2}
+    confused = table[table["statistic"] == "confused"]
+    assert confused[["tag", "value"]].values.tolist() == [["Happiness / Surprise", 1]]
+
+
+@settings(max_examples=40)
+@given(annotators(), st.sampled_from(["all", "majority"]), st.sampled_from(["unknown", "absent"]))
+def test_kept_frames_are_those_of_the_agreed_labels(annotators, keep, disagreed):
+    table, agreed = kept_frames(annotators, keep, disagreed), agree(annotators, keep, disagreed).values()
+    kept = table[table["statistic"] == "kept"].set_index(["task", "tag"])["value"].to_dict()
+    expected = {("action units", "AU12"): sum(one.has_action_units[:, 1].sum() for one in agreed)}
+    expected["action units", "all"] = sum(one.has_action_units.sum() for one in agreed)
+    expected["expressions", "all"] = sum(one.has_expression.sum() for one in agreed)
+    for index, name in enumerate(EXPRESSIONS):
+        expected["expressions", name] = sum(
+            ((one.expression == index) & one.has_expression).sum() for one in agreed
+        )
+    expected["valence-arousal", "all"] = sum(one.has_va.sum() for one in agreed)
+    assert all(kept[key] == expected[key] for key in kept if key in expected)
+    for (task, tag), count in table[table["statistic"] == "frames"].groupby(["task", "tag"])["value"]:
+        found = values_of(table, task, tag)
+        reasons = ("kept",) if task == "valence-arousal" else ("all present", "all absent", "disagreed")
+        assert sum(found[name] for name in reasons) + found["not labelled by all"] == count.item()
+
+
+def test_reliability_of_each_tag():
+    table = reliability(EXPERTS)
+    first = values_of(table, "action units", "AU1")
+    assert first["annotators"] == 3 and first["percent agreement"] == pytest.approx(100 * 2 / 3)
+    assert first["Cohen's kappa, A1 and A2"] == 1
+    assert first["Cohen's kappa, A1 and A3"] == pytest.approx(cohen_kappa_score([1, 0, 1], [1, 0, 0]))
+    pairs = [first[f"Cohen's kappa, {pair}"] for pair in ("A1 and A2", "A1 and A3", "A2 and A3")]
+    assert first["mean Cohen's kappa"] == pytest.approx(np.mean(pairs))
+    # one expression against the rest: frames 1 to 3, of which the second divides Happiness
+    happy = values_of(table, "expressions", "Happiness")
+    counts = np.array([[0, 3], [2, 1], [3, 0]])
+    assert happy["Fleiss' kappa"] == pytest.approx(inter_rater.fleiss_kappa(counts))
+    every = values_of(table, "expressions", "all")
+    assert every["Fleiss' kappa"] == pytest.approx(
+        inter_rater.fleiss_kappa(np.array([[0, 3, 0], [0, 1, 2], [3, 0, 0]]))
+    )
+    assert np.isnan(values_of(table, "expressions", "Disgust")["Fleiss' kappa"])
+
+
+def test_reliability_of_ratings():
+    raters = lagging([0, 4, 9])
+    found = values_of(reliability(raters), "valence-arousal", "valence")
+    traces = [np.concatenate([one.valence for one in labels.values()]) for labels in raters.values()]
+    expected = [np.corrcoef(*pair)[0, 1] for pair in combinations(traces, 2)]
+    assert found["mean Pearson"] == pytest.approx(np.mean(expected))
+    assert found["Pearson, R0 and R2"] == pytest.approx(expected[1])
+    aligned = values_of(reliability(align_ratings(raters, 20)[0]), "valence-arousal", "valence")
+    assert all(aligned[name] > found[name] for name in ("mean CCC", "mean Pearson", "Krippendorff's alpha"))
+
+
+def test_tables_to_read():
+    tables = summary(agreement_table(EXPERTS, lags={"R1": 0, "R2": 12}))
+    assert list(tables) == [
+        "action units: frames",
+        "action units: agreement",
+        "expressions: frames",
+        "expressions: agreement",
+        "expressions: chosen for the same frame",
+        "valence-arousal: lags",
+    ]
+    assert tables["action units: frames"].index.tolist() == ["AU1", "AU12", "all"]
+    text = as_text(agreement_table(EXPERTS, lags={"R2": 12}))
+    assert "66.7" in text and "nan" not in text.lower() and "12" in text.splitlines()[-1]

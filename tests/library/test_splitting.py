@@ -1,0 +1,222 @@
+"""Dividing a corpus: no subject in two sets, sizes met, labels balanced."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from people import kept, make_corpus, shared_subjects, thirty_videos
+
+from affkit.corpus.corpus import Corpus
+from affkit.corpus.leakage import leaks
+from affkit.corpus.partition import SETS, Partition
+from affkit.corpus.split_by_subject import partition_table, split_corpus
+from affkit.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return thirty_videos()
+
+
+def video_sets(partition: Partition) -> dict[str, set[str]]:
+    return {subset: {name[:3] for name in names} for subset, names in partition.sets.items()}
+
+
+def components(people: list[list[str]]) -> list[set[int]]:
+    """Videos that hang together by a subject, found by joining until nothing changes."""
+    groups = [({i}, set(present)) for i, present in enumerate(people)]
+    for _ in people:
+        for one, two in itertools.combinations(list(groups), 2):
+            if one in groups and two in groups and one[1] & two[1]:
+                groups.remove(one)
+                groups.remove(two)
+                groups.append((one[0] | two[0], one[1] | two[1]))
+    return [videos for videos, _ in groups]
+
+
+def possible_sizes(people: list[list[str]]) -> set[tuple[int, ...]]:
+    """All sizes of the three sets that there are, found by trying; the fourth set is what is left over."""
+    possible = {(0, 0, 0)}
+    for group in components(people):
+        possible |= {
+            tuple(n + len(group) * (i == place) for i, n in enumerate(sizes))
+            for sizes in possible
+            for place in range(3)
+        }
+    return possible
+
+
+@settings(max_examples=20)
+@given(shared_subjects(), st.data())
+def test_no_subject_is_divided_and_sizes_are_met(people, data):
+    corpus = make_corpus(people)
+    possible = possible_sizes(people)
+    any_sizes = st.tuples(*[st.integers(1, 5)] * 3)
+    met = sorted(sizes for sizes in possible if min(sizes) > 0)
+    sizes = data.draw(st.one_of(st.sampled_from(met), any_sizes) if met else any_sizes)
+    task = data.draw(st.sampled_from(["au", "expr", "va"]))
+    if sizes in possible:
+        partition = split_corpus(corpus, sizes, task)
+        videos = video_sets(partition)
+        assert tuple(len(videos[subset]) for subset in SETS) == sizes
+        where = {video: subset for subset, own in videos.items() for video in own}
+        assert len(where) == sum(sizes)  # no video is in two sets
+        for i, j in itertools.combinations(range(len(people)), 2):
+            if set(people[i]) & set(people[j]):
+                assert where.get(f"v{i:02}") == where.get(f"v{j:02}")
+        names = {name for names in partition.sets.values() for name in names}
+        assert names == {name for name in corpus.labels if name[:3] in where}
+        assert leaks(partition) == [] and partition.subjects == {
+            name: corpus.subjects[name] for name in names
+        }
+    else:
+        with pytest.raises(UserError) as error:
+            split_corpus(corpus, sizes, task)
+        if len(components(people)) < 3:
+            assert "hang together" in str(error.value) or "adds up to" in str(error.value)
+        elif sum(sizes) <= len(people):
+            nearest = tuple(map(int, str(error.value).split("nearest possible is ")[1].split(",")))
+            distance = {
+                other: sum(abs(a - b) for a, b in zip(other, sizes, strict=True))
+                for other in possible
+                if min(other) > 0
+            }
+            assert distance[nearest] == min(distance.values())
+
+
+@pytest.mark.parametrize("sizes, expected", [
+    ((28, 8, 18), "--sizes 28,8,18: adds up to 54 videos, and 30 have labels of action units"),
+    ((0.6, 0.3, 0.2), "adds up to 1.1"),
+    ((10, 10), "not a size for each"),
+    ((10, 10, 0), "not a size for each"),
+    ((10, 0.5, 5), "not a size for each"),
+])  # fmt: skip
+def test_bad_sizes(corpus, sizes, expected):
+    with pytest.raises(UserError) as error:
+        split_corpus(corpus, sizes)
+    assert expected in str(error.value)
+
+
+def test_shares_become_the_nearest_numbers(corpus):
+    videos = video_sets(split_corpus(corpus, (0.6, 0.15, 0.25)))
+    assert [len(videos[subset]) for subset in SETS] in ([18, 4, 8], [18, 5, 7])
+    pairs = make_corpus([["a"], ["a"], ["b"], ["b"], ["c"], ["c"]])
+    videos = video_sets(split_corpus(pairs, (0.5, 0.25, 0.25)))
+    assert [len(videos[subset]) for subset in SETS] == [2, 2, 2]
+    videos = video_sets(split_corpus(corpus, (0.97, 0.015, 0.015)))
+    assert [len(videos[subset]) for subset in SETS] == [28, 1, 1]
+
+
+def kept_rows(corpus: Corpus, task: str) -> dict[str, pd.DataFrame]:
+    """Name to its frames that count, a row each, with a column for each label."""
+    tables = {}
+    for name, labels in corpus.labels.items():
+        if task == "au":
+            values, mask = labels.action_units, (labels.action_units == 1).any(axis=1)
+        else:
+            values, mask = np.eye(7)[labels.expression], labels.has_expression
+        tables[name] = pd.DataFrame(values).assign(v=labels.valence, a=labels.arousal)[mask]
+    return tables
+
+
+def misfit(tables: dict[str, pd.DataFrame], sets: dict[str, list[str]]) -> float:
+    """Distance of the label distributions of sets to that of all, as the documentation has it."""
+    whole = pd.concat(tables.values())
+    total = 0.0
+    for names in sets.values():
+        own = pd.concat([tables[name] for name in names])
+        videos = len({name[:3] for name in names})
+        total += (((own.mean() - whole.mean()) / whole.std()) ** 2).sum()
+        total += ((own[["v", "a"]].var() / whole[["v", "a"]].var() - 1) ** 2).sum()
+        total += (len(own) / videos / (len(whole) / 30) - 1) ** 2
+    return total
+
+
+@pytest.mark.parametrize("task", ["au", "expr"])
+def test_sets_are_more_alike_than_random_ones(corpus, task):
+    rng, tables = np.random.default_rng(1), kept_rows(corpus, task)
+    groups = {}
+    for name, subject in corpus.subjects.items():  # "a" and "b" hang together by the first video
+        groups.setdefault("a" if subject == "b" else subject, []).append(name)
+    random = []
+    while len(random) < 40:
+        sets = {"train": [], "validation": [], "test": []}
+        for subject in groups:
+            sets[rng.choice(list(sets), p=[0.6, 0.15, 0.25])] += groups[subject]
+        if [len({name[:3] for name in names}) for names in sets.values()] == [18, 4, 8]:
+            random.append(misfit(tables, sets))
+    ours = split_corpus(corpus, (18, 4, 8), task, inactive=0 if task == "au" else None)
+    found = misfit(tables, {subset: list(names) for subset, names in ours.sets.items()})
+    assert found < min(random) and found < np.mean(random) / 4
+
+
+@pytest.mark.parametrize("inactive", [None, 0, 1, 300])
+def test_all_active_frames_and_some_inactive_ones(corpus, inactive):
+    partition = split_corpus(corpus, (18, 4, 8), inactive=inactive)
+    masks = kept(partition, corpus)
+    rows = [(labels, masks[name]) for name, labels in corpus.labels.items()]
+    known = np.concatenate([labels.has_action_units.any(axis=1) for labels, _ in rows])
+    active = np.concatenate([(labels.action_units == 1).any(axis=1) for labels, _ in rows])
+    mask = np.concatenate([mask for _, mask in rows])
+    assert mask[active].all() and not mask[~known].any()
+    wanted = min(round(active.sum() * 40_702 / 139_298), (known & ~active).sum())
+    assert mask[~active].sum() == (wanted if inactive is None else inactive)
+    if inactive == 300:  # in proportion to what each set has
+        for names in partition.sets.values():
+            spare = sum(
+                (
+                    corpus.labels[name].has_action_units.any(axis=1)
+                    & ~corpus.labels[name].action_units.any(axis=1)
+                ).sum()
+                for name in names
+            )
+            drawn = sum((masks[name] & ~corpus.labels[name].action_units.any(axis=1)).sum() for name in names)
+            assert abs(drawn - 300 * spare / (known & ~active).sum()) < 1
+
+
+def test_drawn_frames_differ_with_the_seed_and_are_spread(corpus):
+    one, two = (kept(split_corpus(corpus, (18, 4, 8), inactive=300, seed=seed), corpus) for seed in (0, 1))
+    assert any((one[name] != two[name]).any() for name in one)
+    drawn = np.concatenate([
+        np.flatnonzero(one[name] & ~labels.action_units.any(axis=1)) / len(labels)
+        for name, labels in corpus.labels.items()
+    ])  # fmt: skip
+    assert abs(drawn.mean() - 0.5) < 0.07  # of 300 uniform numbers it is within 0.05 nearly always
+
+
+@pytest.mark.parametrize("task, mask", [("expr", "has_expression"), ("va", "has_va")])
+def test_all_labelled_frames_of_other_tasks(corpus, task, mask):
+    masks = kept(split_corpus(corpus, (18, 4, 8), task), corpus)
+    assert all((masks[name] == getattr(labels, mask)).all() for name, labels in corpus.labels.items())
+
+
+@pytest.mark.parametrize("task, inactive, expected", [
+    ("au", 10**6, "frames in which no unit is active; choose 0 to"),
+    ("au", -1, "choose 0 to"),
+    ("expr", 10, "for action units only"),
+    ("pose", None, "is not a task; choose from au, expr, va"),
+])  # fmt: skip
+def test_bad_tasks_and_numbers(corpus, task, inactive, expected):
+    with pytest.raises(UserError) as error:
+        split_corpus(corpus, (18, 4, 8), task, inactive)
+    assert expected in str(error.value)
+
+
+def test_the_table_says_what_is_in_the_sets(corpus):
+    partition = split_corpus(corpus, (18, 4, 8))
+    table = partition_table(partition, corpus)
+    masks = kept(partition, corpus)
+    assert table.loc["videos", [*SETS, "all"]].tolist() == [18, 4, 8, 30]
+    for subset in SETS:
+        labels = [corpus.labels[name][masks[name]] for name in partition.sets[subset]]
+        assert table.at["frames", subset] == sum(map(len, labels))
+        units = np.concatenate([one.action_units for one in labels])
+        np.testing.assert_allclose(table.loc["AU1":"AU25", subset], units.mean(axis=0))
+        valence = np.concatenate([one.valence for one in labels])
+        np.testing.assert_allclose(table.at["mean valence", subset], valence.mean(), rtol=1e-4)
+        np.testing.assert_allclose(table.at["variance of valence", subset], valence.var(), rtol=1e-4)
+        assert table.at["subjects", subset] == len({corpus.subjects[name] for name in partition.sets[subset]})
+    assert table.loc["frames", "paper's train":].sum() == 180_000

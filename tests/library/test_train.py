@@ -1,0 +1,376 @@
+"""Both training runs on small stores of noise: repeatable, resumable, and usable afterwards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from noise_store import make_store
+from safetensors.torch import load_file
+
+from affkit import loop as runs
+from affkit.errors import UserError
+from affkit.evaluation.predict import evaluate, predict_store
+from affkit.gan import Discriminator
+from affkit.generate import generate
+from affkit.store import FrameDataset
+from affkit.train import GanConfig, MtlConfig, train_gan, train_mtl
+from affkit.train_gan import GanTrainer
+from affkit_lab.backbones.cuda_graph_step import RecordedGanTrainer
+
+TINY = {"width": 0.03, "batch_size": 8}
+TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def gan(store, out, steps, config=None, **options):
+    config = config or GanConfig.recipe("kit", **TINY)
+    return train_gan(store, out, config, steps, device="cpu", progress=False, **options)
+
+
+def mtl(store, out, steps, config=None, **options):
+    config = config or MtlConfig(**TINY_MTL)
+    return train_mtl(store, out, config, steps=steps, device="cpu", progress=False, **options)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(step):
+    def callback(number, values, trainer):
+        if number >= step:
+            raise Killed
+
+    return callback
+
+
+# Runs
+
+
+@pytest.mark.parametrize(
+    ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
+)
+def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
+    faces = make_store(tmp_path / "store")
+    train(faces, tmp_path / "whole", 7, save_every=3)
+    with pytest.raises(Killed):
+        train(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after(4))
+    torch.manual_seed(99)  # whatever the new process has drawn before
+    train(faces, tmp_path / "killed", 7, save_every=2, resume=True)
+    for name in networks:
+        file = f"{name}.safetensors"
+        whole, killed = load_file(tmp_path / "whole" / file), load_file(tmp_path / "killed" / file)
+        assert whole.keys() == killed.keys()
+        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+    log = pd.read_csv(tmp_path / "killed" / "log.csv")
+    assert log["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    pd.testing.assert_frame_equal(log, pd.read_csv(tmp_path / "whole" / "log.csv"))
+
+
+OPTIONS = {
+    "augmented": {"augment": ("color", "translation", "cutout")},
+    "spectral norm": {"spectral_norm": True},
+    "no average": {"average": 0.0},
+    "all": {"augment": ("cutout",), "spectral_norm": True, "discriminator_steps": 2, "w_r": 1.0},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, monkeypatch, options):
+    """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
+    faces, config = make_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
+    whole = gan(faces, tmp_path / "whole", 6, config)
+    original, steps = GanTrainer.generator_step, []
+
+    def generator_step(*args):
+        steps.append(args)
+        if len(steps) in (2, 6):  # the second time it begins with step 1 again
+            raise Killed
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GanTrainer, "generator_step", generator_step)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
+    assert pd.read_csv(tmp_path / "killed" / "log.csv")["step"].tolist() == [1, 2]
+    resumed = gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
+    pd.testing.assert_frame_equal(whole.log, resumed.log, check_exact=False, rtol=1e-8)
+    for name in ("generator", "discriminator"):
+        one, two = load_file(getattr(whole, name)), load_file(getattr(resumed, name))
+        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(tmp_path, monkeypatch):
+    """Generated and real ones in the discriminator's update, generated ones in the generator's."""
+    flows, seen = [], []
+
+    def augment(images, kinds, random):
+        flows.append(images.requires_grad)
+        return images * 0 + 0.25
+
+    monkeypatch.setattr("affkit.train_gan.augment", augment)
+    original = Discriminator.forward
+    monkeypatch.setattr(
+        Discriminator, "forward", lambda self, images: seen.append(images) or original(self, images)
+    )
+    config = GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1)
+    gan(make_store(tmp_path / "store"), tmp_path / "run", 1, config)
+    assert flows == [False, False, True]  # a gradient goes through the last one only
+    assert len(seen) == 3 and all((images == 0.25).all() for images in seen)
+
+
+def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch):
+    faces = make_store(tmp_path / "store")
+    gan(faces, tmp_path / "whole", 6)
+    original, calls = runs.write_tensors, []
+
+    def second_call_dies(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise Killed
+        original(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(runs, "write_tensors", second_call_dies)  # networks and log of step 4 are there already
+        gan(faces, tmp_path / "killed", 6, save_every=2)
+    run = gan(faces, tmp_path / "killed", 6, save_every=2, resume=True)
+    assert run.log["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        whole, killed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
+        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+
+
+@pytest.mark.parametrize("train", [gan, mtl])
+def test_a_run_is_a_function_of_its_seed(tmp_path, train):
+    faces = make_store(tmp_path / "store")
+    changed = GanConfig.recipe("kit", **TINY, seed=1) if train is gan else MtlConfig(**TINY_MTL, seed=1)
+    torch.manual_seed(1)
+    first = train(faces, tmp_path / "1", 2).log
+    torch.manual_seed(2)
+    pd.testing.assert_frame_equal(first, train(faces, tmp_path / "2", 2).log)
+    other = train(faces, tmp_path / "3", 2, changed).log
+    assert not np.allclose(first.iloc[:, 1:3], other.iloc[:, 1:3])
+
+
+def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
+    faces = make_store(tmp_path / "store")
+    gan(faces, tmp_path / "run", 1)
+    before = (tmp_path / "run" / "training.safetensors").read_bytes()
+    with pytest.raises(UserError, match="add --resume"):
+        gan(faces, tmp_path / "run", 2)
+    with pytest.raises(UserError, match="another configuration"):
+        gan(faces, tmp_path / "run", 2, GanConfig.recipe("kit", **TINY, lr_generator=1e-3), resume=True)
+    with pytest.raises(UserError, match="other data"):
+        gan(faces, tmp_path / "run", 2, rows=[*range(39), 0], resume=True)
+    assert (tmp_path / "run" / "training.safetensors").read_bytes() == before
+    assert len(gan(faces, tmp_path / "run", 1, resume=True).log) == 1  # nothing left to do
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(tmp_path):
+    faces = make_store(tmp_path / "store")
+
+    def break_weights(number, values, trainer):
+        with torch.no_grad():
+            trainer.modules["discriminator"].head.weight.fill_(torch.nan)
+
+    with pytest.raises(UserError, match="no longer a number at step 3; lower the learning rate"):
+        gan(faces, tmp_path / "run", 6, save_every=2, callback=break_weights)
+    kept = load_file(tmp_path / "run" / "discriminator.safetensors")
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+    assert len(pd.read_csv(tmp_path / "run" / "log.csv")) == 2
+
+
+def test_the_paper_recipe_is_the_paper(tmp_path):
+    config = GanConfig.recipe("paper")
+    assert config == GanConfig()
+    assert (config.lr_generator, config.lr_discriminator, config.betas) == (1e-4, 1e-5, (0.5, 0.999))
+    assert (config.batch_size, config.clip, config.leak, config.w_r) == (64, 20, 0.2, 1)
+    assert (config.fake_target, config.fake_label, config.generator_loss) == (0.01, 0.9, "log")
+    assert (config.generator_steps, config.discriminator_steps, config.width) == (5, 1, 1.0)
+    assert GanConfig.recipe("paper", "2").generator_steps == 2
+    other = [GanConfig.recipe("paper-d-more", name) for name in ("1", "2")]
+    assert [(c.generator_steps, c.discriminator_steps) for c in other] == [(1, 5), (1, 2)]
+    assert replace(other[0], generator_steps=5, discriminator_steps=1) == config
+    best = MtlConfig()
+    assert (best.alpha, best.beta, best.va_loss, best.expression_loss) == (0.5, 0.5, "ccc", "cross_entropy")
+    assert (best.lr, best.batch_size, best.sequence_length, best.attention_length) == (1e-3, 10, 80, 32)
+    with pytest.raises(UserError, match="choose paper or paper-d-more or kit"):
+        GanConfig.recipe("best")
+
+
+def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(tmp_path, monkeypatch):
+    calls = []
+    for name in ("discriminator_step", "generator_step"):
+        original = getattr(GanTrainer, name)
+        monkeypatch.setattr(
+            GanTrainer,
+            name,
+            lambda self, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(self, *a),
+        )
+    config = GanConfig.recipe("paper", **TINY, w_r_steps=4)
+    log = gan(make_store(tmp_path / "store"), tmp_path / "run", 6, config).log
+    assert "".join(kind for kind, _ in calls) == "dggggg" * 6
+    assert log["w_r"].tolist() == [1, 0.75, 0.5, 0.25, 0, 0]
+    assert (log["fake_va"] == 1).all()  # the CCC with a constant
+    # the generator's first update has the faces of the discriminator's, each other one its own: 5 x 8 in 40
+    assert calls[0][1] == calls[1][1] and len({mean for _, mean in calls[:6]}) == 5
+
+
+def test_gradients_are_clipped(tmp_path):
+    """With a tiny norm Adam's first step is as large as ever; the gradient that it saw is not."""
+    store = make_store(tmp_path / "store")
+    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
+    trainer.step(0)
+    for module in trainer.modules["generator"], trainer.modules["discriminator"]:
+        norm = torch.stack([w.grad.norm() for w in module.parameters() if w.grad is not None]).norm()
+        assert norm.item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_mirrored_faces_and_the_average_of_weights(tmp_path):
+    store = make_store(tmp_path / "store")
+    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY))
+    original = FrameDataset(store)[trainer.stream.batch(0)][0]
+    images, _, _ = trainer._batch(0, runs.step_generator(0, 0))
+    flipped = [torch.equal(image, face.flip(-1)) for image, face in zip(images, original, strict=True)]
+    same = [torch.equal(image, face) for image, face in zip(images, original, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True)) and any(flipped) and any(same)
+
+    expected = trainer.modules["average"].layers[0].weight.clone()
+    for number in range(3):
+        trainer.step(number)
+        decay = min(0.999, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * trainer.modules["generator"].layers[0].weight.detach()
+    torch.testing.assert_close(trainer.best_generator.layers[0].weight, expected)
+
+
+@pytest.mark.parametrize("recipe", ["kit", "paper-d-more"])
+def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
+    """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
+    store = make_store(tmp_path / "store")
+    config = GanConfig.recipe(recipe, **TINY, w_r=0.0, average=0.9)
+    plain, recorded = (
+        kind(runs.make_fabric("cpu"), store, None, config) for kind in (GanTrainer, RecordedGanTrainer)
+    )
+    batches = config.discriminator_steps + config.generator_steps - 1
+    for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
+        recorded._send(number)
+        random = runs.step_generator(config.seed, number)
+        for i in range(number * batches, (number + 1) * batches):
+            torch.testing.assert_close(plain._batch(i, random), recorded._batch(i, random))
+        assert recorded._decay(number).item() == pytest.approx(plain._decay(number))
+    for number in range(4):
+        values, again = plain.step(number), recorded.step(number)
+        assert {name: float(value) for name, value in values.items()} == pytest.approx(
+            {name: float(value) for name, value in again.items()}, abs=1e-4
+        )
+    for name, tensor in plain.best_generator.state_dict().items():
+        torch.testing.assert_close(tensor, recorded.best_generator.state_dict()[name], atol=1e-4, rtol=1e-3)
+
+
+def test_the_recorded_step_averages_large_faces_down(tmp_path):
+    store = make_store(tmp_path / "store", frames=12, size=96)
+    config = GanConfig.recipe("kit", **TINY)
+    recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
+    recorded._send(0)
+    images, _, _ = recorded._batch(0, runs.step_generator(0, 0))
+    expected, _, _ = GanTrainer(runs.make_fabric("cpu"), store, None, config)._batch(
+        0, runs.step_generator(0, 0)
+    )
+    torch.testing.assert_close(images, expected, atol=1 / 127, rtol=0)  # a byte again after averaging
+
+
+def test_the_gan_draws_at_32_from_faces_of_96(tmp_path):
+    store = make_store(tmp_path / "store", frames=12, size=96)
+    run = gan(store, tmp_path / "run", 1)
+    assert generate(run.generator, 3).shape == (3, 32, 32, 3)
+    with pytest.raises(UserError, match="make a store with --size 96"):
+        gan(make_store(tmp_path / "small"), tmp_path / "r", 1, GanConfig.recipe("kit", "2", width=0.01))
+
+
+def test_a_gan_learns_from_faces_without_labels(tmp_path):
+    log = gan(make_store(tmp_path / "store", labelled=False), tmp_path / "run", 2).log
+    assert (log["real_va"] == 0).all() and (log["real_au"] == 0).all() and (log["real_fake"] > 0).all()
+
+
+def test_mtl_learns_a_store_by_heart(tmp_path):
+    """The whole chain can lower its loss: 10 frames, each of one colour that gives its labels away."""
+    store = make_store(tmp_path / "store", frames=10, size=32)
+    store.images = np.linspace(0, 255, 10).astype(np.uint8)[:, None, None, None] * np.ones(
+        (1, 32, 32, 3), np.uint8
+    )
+    config = MtlConfig(**TINY_MTL | {"width": 0.1, "hidden": 32}, lr=3e-3)
+    log = mtl(store, tmp_path / "run", 120, config).log
+    assert log["va"].iloc[-1] < 0.1 < 0.35 < log["va"].iloc[0]
+    assert log["expression"].iloc[-1] < 0.1
+
+
+def test_alpha_and_beta_choose_the_task(tmp_path):
+    faces = make_store(tmp_path / "store")
+    only_va = mtl(faces, tmp_path / "va", 2, MtlConfig(**TINY_MTL, alpha=1, beta=0)).log
+    assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
+    with pytest.raises(UserError, match="alpha: 1.5 is outside"):
+        MtlConfig(alpha=1.5)
+    with pytest.raises(UserError, match="va_loss: 'l1' is not known; choose ccc or mse"):
+        MtlConfig(va_loss="l1")
+    with pytest.raises(UserError, match="targets: 'all' is not known; choose va.au or va or au"):
+        GanConfig(targets="all")
+    with pytest.raises(UserError, match="no frame is labelled for va or expression"):
+        mtl(make_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
+
+
+def test_epochs_are_counted_in_sequences(tmp_path):
+    faces = make_store(tmp_path / "store")  # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
+    run = train_mtl(
+        faces, tmp_path / "run", MtlConfig(**TINY_MTL), num_epochs=1.5, device="cpu", progress=False
+    )
+    assert len(run.log) == 6
+    with pytest.raises(UserError, match="needs num_epochs or steps"):
+        train_mtl(faces, tmp_path / "other", MtlConfig(**TINY_MTL), device="cpu")
+
+
+def test_a_frozen_cnn_stays_as_it_came(tmp_path):
+    faces = make_store(tmp_path / "store")
+    source = mtl(faces, tmp_path / "source", 1).checkpoint
+    config = MtlConfig(**TINY_MTL, frozen=True, seed=5)
+    frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
+    before, after = load_file(source), load_file(frozen)
+    assert all(torch.equal(before[key], after[key]) == key.startswith("cnn.") for key in before)
+    with pytest.raises(UserError, match="has width 0.02"):
+        mtl(faces, tmp_path / "wide", 1, MtlConfig(**TINY_MTL | {"width": 0.05}), weights=source)
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="device nonsense: .*; try --device cpu"):
+        train_gan(make_store(tmp_path / "store"), tmp_path / "run", steps=1, device="nonsense")
+
+
+def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
+    stream = runs.RowStream(n=7, batch_size=3, seed=0)
+    seen = np.concatenate([stream.batch(k) for k in range(14)])
+    assert all(sorted(seen[i : i + 7]) == list(range(7)) for i in range(0, 42, 7))
+    assert not np.array_equal(seen[:7], seen[7:14])
+    assert np.array_equal(stream.batch(1), runs.RowStream(7, 3, 0).batch(1))  # without the batches before
+    assert len(runs.RowStream(n=2, batch_size=64, seed=0).batch(5)) == 2
+
+
+def test_the_path_from_a_store_to_scores(tmp_path):
+    """Train both, predict with both, and get every score of Section IV.D."""
+    store = make_store(tmp_path / "store")
+    run, net = gan(store, tmp_path / "gan", 2), mtl(store, tmp_path / "mtl", 2)
+    assert sorted(path.name for path in run.out.iterdir()) == [
+        "discriminator.safetensors",
+        "generator.safetensors",
+        "grid_000002.png",
+        "log.csv",
+        "training.safetensors",
+    ]
+    scores = {}
+    for checkpoint in (run.discriminator, net.checkpoint):
+        scores |= evaluate(predict_store(checkpoint, store, device="cpu", progress=False), store.labels)
+    assert {name.split("_", 1)[0] for name in scores} == {"ccc", "expression", "au"} and len(scores) == 8
+    assert all(-1 <= value <= 1 for value in scores.values())

@@ -1,0 +1,298 @@
+"""Clips of every kind: what they are, their frames, and what is said about files that are none."""
+
+import os
+import subprocess
+import sys
+import warnings
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+from videos import numbered, read_number, read_numbers, video_kinds, write_numbered
+
+from affkit.errors import UserError
+from affkit.video.video import View, probe, read_frames, write_video
+
+KINDS = video_kinds()
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    return {name: write_numbered(folder / name, **kind) for name, kind in KINDS.items()}
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    """100 frames, keyframes 30 apart, B-frames."""
+    return write_numbered(tmp_path_factory.mktemp("long") / "long.mp4", num_frames=100)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_frame_of_every_kind_in_order(clips, name):
+    num_frames = KINDS[name].get("num_frames", 40)
+    info = probe(clips[name])
+    assert read_numbers(clips[name]) == list(range(num_frames))
+    assert info.num_frames == num_frames
+    assert (info.width, info.height) == KINDS[name].get("size", (160, 96))
+    if "times" not in KINDS[name]:
+        assert float(info.fps) == pytest.approx(float(KINDS[name]["fps"]), rel=1e-3)
+        assert info.duration == pytest.approx(num_frames / KINDS[name]["fps"], abs=0.05)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_turned_as_opencv_turns_it(tmp_path, rotation):
+    path = write_numbered(tmp_path / "turned.mp4", num_frames=3, rotation=rotation)
+    capture = cv2.VideoCapture(str(path))
+    opencv = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
+    ours = next(read_frames(path))
+    assert probe(path).rotation == rotation
+    assert ours.shape == opencv.shape == (96, 160, 3)
+    assert np.abs(ours.astype(int) - opencv).mean() < 3
+    red, blue = ours[4, 8].astype(int), ours[4, -8].astype(int)
+    assert red[0] - red[2] > 150 and blue[2] - blue[0] > 150  # red is left, blue is right
+
+
+@pytest.mark.parametrize("mirror", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_turning_follows_the_display_matrix_point_by_point(tmp_path, degrees, mirror):
+    path, picture = tmp_path / "a.mp4", numbered(5, 48, 32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.set_display_rotation(degrees, *mirror)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream))
+        view = View.of(frame, stream)
+        sides = [side for side in frame.side_data if "DISPLAYMATRIX" in str(side.type)]
+    matrix = np.frombuffer(sides[0], np.int32) if sides else np.array([65536, 0, 0, 0, 65536])
+    a, b, _, c, d = np.sign(np.where(np.abs(matrix[:5]) > 1000, matrix[:5], 0))
+    shown = {}
+    for q in range(32):
+        for p in range(48):
+            shown[a * p + c * q, b * p + d * q] = picture[q, p]
+    left, top = min(x for x, _ in shown), min(y for _, y in shown)
+    expected = np.zeros((view.shown_size[1], view.shown_size[0], 3), np.uint8)
+    for (x, y), pixel in shown.items():
+        expected[y - top, x - left] = pixel
+    np.testing.assert_array_equal(view.turn(picture), expected)
+
+
+@pytest.mark.parametrize("start", [0, 1, 29, 30, 31, 59, 60, 74, 99])
+def test_starts_exactly_anywhere(long_clip, start):
+    numbers = [read_number(frame) for frame in read_frames(long_clip, start, start + 4)]
+    assert numbers == list(range(start, min(start + 4, 100)))
+
+
+@pytest.mark.parametrize(
+    "name", ["mjpeg25.avi", "vp9_24.webm", "ntsc.mov", "rounded30_h264.mkv", "variable.mp4"]
+)
+def test_starts_exactly_in_other_kinds(clips, name):
+    assert [read_number(frame) for frame in read_frames(clips[name], 33, 36)] == [33, 34, 35]
+
+
+def test_start_behind_the_end_gives_nothing(long_clip):
+    assert list(read_frames(long_clip, 100)) == list(read_frames(long_clip, 500)) == []
+    assert list(read_frames(long_clip, 5, 5)) == []
+
+
+def test_negative_start_is_a_mistake_of_the_caller(long_clip):
+    with pytest.raises(ValueError, match="start"):
+        list(read_frames(long_clip, -1))
+
+
+def test_grey_frames_can_be_written_to(long_clip):
+    grey, colour = next(read_frames(long_clip, format="gray")), next(read_frames(long_clip))
+    assert grey.shape == (96, 160) and grey.dtype == np.uint8
+    assert np.abs(grey - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY).astype(float)).mean() < 4
+    grey[0] = colour[0, 0, 0] = 1
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 80, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
+        for i in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(i, 80, 96), "rgb24")))
+        container.mux(stream.encode())
+    assert (probe(path).width, probe(path).height) == (160, 96)
+    assert read_numbers(path) == [0, 1, 2]
+
+
+def _with_sound(path, pictures: bool):
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=44100)
+        video = container.add_stream("libx264", rate=30) if pictures else None
+        if video:
+            video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+            for i in range(10):
+                container.mux(video.encode(av.VideoFrame.from_ndarray(numbered(i), "rgb24")))
+            container.mux(video.encode())
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), "fltp", "mono")
+        silence.rate = 44100
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+    return path
+
+
+def test_sound_longer_than_the_pictures_is_no_damage(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_numbers(_with_sound(tmp_path / "a.mp4", True)) == list(range(10))
+        assert read_numbers(_with_sound(tmp_path / "a.mkv", True)) == list(range(10))
+
+
+def _cut(path, target, share):
+    data = path.read_bytes()
+    target.write_bytes(data[: int(len(data) * share)])
+    return target
+
+
+def _remux(path, target, **options):
+    """The same packets in another container."""
+    with av.open(str(path)) as source, av.open(str(target), "w", container_options=options) as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return target
+
+
+def bad_files(folder):
+    """Files that are no clip, each with a word of what is said about it."""
+    good = write_numbered(folder / "good.mp4", num_frames=20)
+    files = {"missing.mp4": "no such file", "folder.mp4": "not a file", "empty.mp4": "empty"}
+    (folder / "folder.mp4").mkdir()
+    (folder / "empty.mp4").touch()
+    contents = {
+        "text.mp4": (b"valence,arousal\n0.1,0.2\n" * 50, "not a video"),
+        "text.txt": (b"hello\n" * 500, "not a video"),
+        "list.m3u8": (
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\ngood.mp4\n#EXT-X-ENDLIST\n",
+            "not a video",
+        ),
+        "list.mp4": (b"ffconcat version 1.0\nfile good.mp4\n", "not a video"),
+        "picture.png": (cv2.imencode(".png", numbered(0))[1].tobytes(), "not a video"),
+        "picture.mp4": (cv2.imencode(".jpg", numbered(0))[1].tobytes(), "not a video"),
+        "half.mp4": (good.read_bytes()[: good.stat().st_size // 2], "cut short"),
+        "noise.avi": (np.random.default_rng(0).bytes(5000), "not a video"),
+    }
+    for name, (content, words) in contents.items():
+        (folder / name).write_bytes(content)
+        files[name] = words
+    _with_sound(folder / "sound.mp4", pictures=False)
+    return {folder / name: words for name, words in files.items()} | {folder / "sound.mp4": "only sound"}
+
+
+def test_bad_files_get_one_clear_line(tmp_path):
+    for path, words in bad_files(tmp_path).items():
+        for use in (probe, lambda path: list(read_frames(path))):
+            with pytest.raises(UserError, match=words) as caught:
+                use(path)
+            assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+            assert "; " in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "fragmented", "mkv", "webm", "avi"])
+def test_a_clip_cut_short_gives_what_comes_before(tmp_path, long_clip, kind):
+    if kind == "mp4":
+        whole = _remux(long_clip, tmp_path / "a.mp4", movflags="faststart")
+    elif kind == "fragmented":
+        whole = _remux(long_clip, tmp_path / "a.mp4", movflags="frag_keyframe+empty_moov")
+    elif kind == "mkv":
+        whole = _remux(long_clip, tmp_path / "a.mkv")
+    else:
+        codec = {"webm": "libvpx-vp9", "avi": "mjpeg"}[kind]
+        whole = write_numbered(tmp_path / f"a.{kind}", num_frames=100, codec=codec)
+    for share in (0.5, 0.8):
+        cut = _cut(whole, tmp_path / f"cut{whole.suffix}", share)
+        with pytest.warns(UserWarning, match=r"cut\.\w+: breaks off after frame (\d+)") as caught:
+            numbers = read_numbers(cut)
+        assert 10 < len(numbers) < 90
+        assert numbers == list(range(len(numbers)))  # nothing is missing before the end
+        assert f"frame {len(numbers)};" in str(caught[0].message)
+
+
+def test_a_damaged_place_ends_the_clip(tmp_path, long_clip):
+    data = bytearray(long_clip.read_bytes())
+    middle = len(data) * 6 // 10
+    data[middle : middle + 300] = bytes(300)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="breaks off after frame"):
+        numbers = read_numbers(path)
+    assert numbers == list(range(len(numbers))) and 20 < len(numbers) < 100
+    with pytest.warns(UserWarning, match=f"breaks off after frame {len(numbers)};"):
+        assert [read_number(frame) for frame in read_frames(path, 35)] == numbers[35:]
+
+
+def test_a_sound_clip_gives_no_warning(clips):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in clips.values():
+            list(read_frames(path))
+
+
+def test_names_that_look_like_addresses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("http:clip.mp4", "-i.mp4", "50% off, 'new'.mp4", "lächeln %03d.mp4"):
+        write_numbered(tmp_path / name, num_frames=2)
+        assert read_numbers(name) == [0, 1]
+
+
+def test_write_needs_a_frame_and_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="no frames"):
+        write_video(tmp_path / "a.mp4", [])
+
+    def breaking():
+        yield numbered(0)
+        raise RuntimeError("camera gone")
+
+    with pytest.raises(RuntimeError, match="camera gone"):
+        write_video(tmp_path / "a.mp4", breaking())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_same_frames_same_bytes(tmp_path):
+    first, second = (
+        write_numbered(tmp_path / name, num_frames=40).read_bytes() for name in ("a.mp4", "b.mp4")
+    )
+    assert first == second
+
+
+TINY_DISK = """
+import sys
+import numpy as np
+from affkit.video.video import write_video
+noise = np.random.default_rng(0)
+write_video(sys.argv[1], (noise.integers(0, 256, (96, 160, 3), np.uint8) for _ in range(int(sys.argv[2]))))
+"""
+
+
+@pytest.mark.parametrize("num_frames", [30, 300])
+def test_full_disk(tmp_path, num_frames):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        os.name != "posix"
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("may not mount a small disk")
+    try:
+        path = disk / "a.mp4"
+        command = [sys.executable, "-c", TINY_DISK, path, str(num_frames)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert "UserError" in result.stderr and "the disk is full" in result.stderr
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)

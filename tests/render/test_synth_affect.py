@@ -1,0 +1,166 @@
+"""The affect model: feelings stay in the circle, faces follow the published tables, labels what is shown."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from affkit.labels import ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS
+from affkit_render import motion
+from affkit_render.affect import (
+    ACTION_UNIT_THRESHOLD,
+    Performance,
+    perform,
+    planned_episodes,
+    sample_style,
+    spontaneous_episodes,
+)
+from affkit_render.emotions import ANCHORS, SHOWN_UNITS
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def act(seed: int, seconds: float = 10, fps: float = 30, plan=None) -> Performance:
+    style = sample_style(np.random.default_rng([seed, 1]))
+    return perform(np.arange(round(seconds * fps)) / fps, np.random.default_rng([seed, 2]), style, plan)
+
+
+@given(SEEDS, st.sampled_from([7, 24, 30000 / 1001, 60]))
+def test_everything_is_in_its_range(seed, fps):
+    performance = act(seed, fps=fps)
+    assert np.hypot(performance.valence, performance.arousal).max() <= 1
+    for values in (*performance.intensities.values(), performance.blink, performance.jaw):
+        assert values.min() >= 0 and values.max() <= 1
+    assert np.abs(performance.gaze).max() <= 0.45
+    assert np.abs(np.stack([performance.yaw, performance.pitch, performance.roll])).max() <= 0.7
+    assert set(performance.intensities) == set(SHOWN_UNITS)
+
+
+@given(SEEDS)
+def test_feelings_and_faces_are_smooth(seed):
+    performance = act(seed, fps=60)
+    steps = np.diff(np.stack([performance.valence, performance.arousal]), axis=1)
+    assert np.abs(steps).max() < 0.1  # in a sixtieth of a second
+    # a rise takes 0.2 s at least: in a smoothstep, at most 1.5 / 0.2 a second, and two may coincide
+    for unit in set(SHOWN_UNITS) - {"AU25"}:  # syllables are faster
+        assert np.abs(np.diff(performance.intensities[unit])).max() < 2 * 1.5 / 0.1 / 60
+
+
+@given(SEEDS)
+def test_same_seed_same_labels_and_other_seed_other_labels(seed):
+    assert act(seed).labels == act(seed).labels
+    assert not np.array_equal(act(seed).valence, act(seed + 1).valence)
+
+
+@given(SEEDS)
+def test_the_frame_rate_changes_nothing_but_the_sampling(seed):
+    fast, slow = act(seed, fps=60), act(seed, fps=30)
+    assert np.allclose(fast.valence[::2], slow.valence, atol=2e-4)
+    assert np.allclose(fast.intensities["AU25"][::2], slow.intensities["AU25"], atol=2e-4)
+    assert np.array_equal(fast.expression[::2], slow.expression)
+
+
+def test_labels_are_complete_and_say_what_is_shown():
+    labelled = []
+    for seed in range(5):
+        performance = act(seed, seconds=60)
+        labels = performance.labels
+        assert labels.has_va.all() and labels.has_expression.all() and labels.has_action_units.all()
+        for column, unit in enumerate(ACTION_UNITS):
+            expected = performance.intensities[unit] > ACTION_UNIT_THRESHOLD
+            assert np.array_equal(labels.action_units[:, column], expected)
+        labelled.append(labels.action_units.mean(axis=0))
+    assert np.mean(labelled, axis=0).min() > 0.01  # every unit is used by somebody
+
+
+@pytest.mark.parametrize("emotion", list(ANCHORS))
+def test_a_planned_emotion_is_felt_near_its_anchor_and_shown_by_its_action_units(emotion):
+    felt, shown = [], []
+    for seed in range(20):
+        performance = act(seed, seconds=3, plan=[emotion])
+        apex = np.flatnonzero(performance.expression == EXPRESSIONS.index(emotion))
+        assert len(apex) > 20
+        middle = apex[len(apex) // 2]
+        felt.append((performance.valence[middle], performance.arousal[middle]))
+        shown.append([performance.intensities[unit][middle] > 0.4 for unit in SHOWN_UNITS])
+    distances = {name: np.linalg.norm(np.mean(felt, axis=0) - ANCHORS[name]) for name in ANCHORS}
+    assert distances[emotion] < 0.35
+    used = dict(zip(SHOWN_UNITS, np.mean(shown, axis=0), strict=True))
+    for unit, share in EXPRESSION_ACTION_UNITS[emotion].items():
+        if share == 1:
+            assert used[unit] > 0.8
+    strange = [unit for unit in SHOWN_UNITS if unit not in EXPRESSION_ACTION_UNITS[emotion]]
+    # other units come from speech and from signals without emotion only
+    assert np.mean([used[unit] for unit in strange if unit != "AU25"]) < 0.15
+
+
+@pytest.mark.parametrize(("emotion", "unit"), [("Happiness", "AU6"), ("Sadness", "AU17"), ("Fear", "AU26")])
+def test_action_units_that_some_people_use_are_used_by_that_share(emotion, unit):
+    styles = [sample_style(np.random.default_rng([9, seed])) for seed in range(400)]
+    share = np.mean([unit in style.units[emotion] for style in styles])
+    assert abs(share - EXPRESSION_ACTION_UNITS[emotion][unit]) < 0.08
+
+
+def test_blinks_have_the_usual_rate_and_length():
+    times = np.arange(0, 600, 0.005)
+    for rate in motion.BLINKS_A_MINUTE:
+        closed = motion.blinks(np.random.default_rng(3), times, rate) > 0
+        edges = np.diff(closed.astype(int))
+        starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+        ends = ends[ends > starts[0]]
+        lengths = 0.005 * (ends - starts[: len(ends)])
+        assert abs((edges == 1).sum() / 10 - rate) < 0.2 * rate
+        assert lengths.min() > 0.08 and lengths.max() < 0.42
+
+
+def test_speech_fills_its_share_and_parts_the_lips():
+    times = np.arange(0, 600, 0.02)
+    talk = motion.speech(np.random.default_rng(4), times, share=0.3)
+    assert 0.2 < talk.talking.mean() < 0.4
+    assert (talk.lips[talk.talking] > ACTION_UNIT_THRESHOLD).mean() > 0.5
+    assert talk.lips[~talk.talking].mean() < 0.02
+    spectrum = np.abs(np.fft.rfft(talk.jaw - talk.jaw.mean()))[1:]
+    hertz = np.fft.rfftfreq(len(times), 0.02)[1:]
+    syllables = (hertz > 2) & (hertz < 8)
+    assert spectrum[syllables].sum() > 2 * spectrum[hertz >= 8].sum()
+    assert not motion.speech(np.random.default_rng(4), times, share=0).talking.any()
+
+
+def test_spontaneous_episodes_rise_hold_and_fall_more_slowly():
+    style = sample_style(np.random.default_rng(0))
+    episodes = spontaneous_episodes(np.random.default_rng(1), 6000, style)
+    for one, following in zip(episodes, episodes[1:], strict=False):
+        assert 0.2 <= one.rise <= 0.6 and 0.5 <= one.hold <= 4 and one.fall >= 1.5 * one.rise
+        assert following.start >= one.start + one.rise + one.hold + one.fall
+    shares = np.array([sum(e.felt == name for e in episodes) for name in ANCHORS]) / len(episodes)
+    assert shares.min() > 0.02 and shares.argmax() == 0
+
+
+def test_a_plan_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="need at least 4.5 seconds"):
+        planned_episodes(np.random.default_rng(0), 2.0, sample_style(np.random.default_rng(0)), ["Fear"] * 3)
+
+
+def test_valence_and_arousal_are_no_function_of_the_action_units():
+    """A boosted tree that is given the true intensities stays clearly below a CCC of 0.95 on new people."""
+    people = [act(seed, seconds=60, fps=10) for seed in range(60)]
+    features = [np.stack(list(person.intensities.values()), axis=1) for person in people]
+    train, test = np.concatenate(features[:40]), np.concatenate(features[40:])
+    for name in ("valence", "arousal"):
+        truth = [getattr(person, name) for person in people]
+        tree = HistGradientBoostingRegressor(random_state=0).fit(train, np.concatenate(truth[:40]))
+        x, y = tree.predict(test), np.concatenate(truth[40:])
+        ccc = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+        assert 0.4 < ccc < 0.9  # hard, and yet there is something to learn
+
+
+def test_the_same_face_comes_with_different_labels():
+    """Among frames with nearly the same action units, valence differs by more than half of its range."""
+    people = [act(seed, seconds=60, fps=5) for seed in range(40)]
+    faces = np.concatenate([np.stack(list(person.intensities.values()), axis=1) for person in people])
+    valence = np.concatenate([person.valence for person in people])
+    smiling = faces[:, SHOWN_UNITS.index("AU12")] > 0.5
+    still = faces.max(axis=1) < 0.1
+    for alike in (smiling, still):
+        assert np.ptp(valence[alike]) > 1

@@ -1,0 +1,362 @@
+"""Simulated annotators: right when they never err, wrong in the ways and as often as they are told to be."""
+
+import hashlib
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from sklearn.metrics import cohen_kappa_score
+
+from affkit.corpus.agreement import combine_ratings
+from affkit.errors import UserError
+from affkit.labelfiles.layouts import read_annotations
+from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit_render.affect import perform, sample_style
+from affkit_render.annotators import TRUTH_COLUMNS, annotate_corpus
+from affkit_render.coders import Coder, code_action_units, code_expressions, sample_coders
+from affkit_render.raters import Rater, rate, sample_raters
+
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+def acted(seed: int, seconds: int = 30) -> pd.DataFrame:
+    """The truth about one person who is in sight all the time."""
+    style = sample_style(np.random.default_rng([seed, 1]))
+    act = perform(np.arange(seconds * 30) / 30, np.random.default_rng([seed, 2]), style)
+    shown = {f"shown_{name}": strength for name, strength in act.strengths.items()}
+    columns = {name: getattr(act, name) for name in ("valence", "arousal", "expression")}
+    talking = act.talking.astype(int)
+    return pd.DataFrame(
+        {"time": act.times, "visible": 1, "covered": 0.0, "talking": talking}
+        | columns
+        | shown
+        | act.intensities
+    )
+
+
+def pulses(unit: str, starts: np.ndarray, length: int, num_frames: int) -> pd.DataFrame:
+    """A face that does nothing but move one unit from 0 to 1 and back, at once."""
+    truth = pd.DataFrame(0.0, range(num_frames), [*TRUTH_COLUMNS])
+    truth["time"], truth["visible"] = np.arange(num_frames) / 30, 1
+    truth.loc[np.add.outer(starts, np.arange(length)).ravel(), unit] = 1.0
+    return truth
+
+
+def ends_of(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last frame of each run, found by scipy."""
+    found = ndimage.find_objects(ndimage.label(frames)[0])
+    return np.array([run.start for (run,) in found]), np.array([run.stop - 1 for (run,) in found])
+
+
+def unit_of(labels, unit: str) -> np.ndarray:
+    return labels.action_units[:, ACTION_UNITS.index(unit)]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[pd.DataFrame]:
+    return [acted(seed) for seed in range(24)]
+
+
+@given(SEEDS)
+@settings(max_examples=10)
+def test_a_coder_who_never_errs_says_the_truth(seed):
+    truth = acted(seed, seconds=10)
+    coder = Coder("A1")
+    for passes in (1, 2):
+        units = code_action_units(truth, coder, seed, passes)
+        assert np.array_equal(units.action_units, truth[list(ACTION_UNITS)].to_numpy() > 0.2)
+        assert units.has_action_units.all() and not units.has_expression.any()
+        tags = code_expressions(truth, coder, seed, passes)
+        assert np.array_equal(tags.expression, truth["expression"])
+        assert tags.has_expression.all() and not tags.has_action_units.any()
+
+
+def test_marks_are_late_and_inexact_by_as_much_as_the_coder_is():
+    starts = np.arange(100, 60_000, 120)
+    truth = pulses("AU4", starts, 60, 60_100)
+    coder = Coder("A1", lag=(5, 1), jitter=3)
+    begin, last = ends_of(unit_of(code_action_units(truth, coder, seed=0), "AU4"))
+    assert len(begin) == len(starts)
+    for errors, lag in ((begin - starts, 5), (last - (starts + 59), 1)):
+        assert abs(errors.mean() - lag) < 4 * 3 / np.sqrt(len(starts))
+        assert abs(errors.std() - 3) < 0.4
+    assert abs(np.corrcoef(begin - starts, last - starts)[0, 1]) < 0.2  # the two ends err apart
+
+
+@pytest.mark.parametrize(("passes", "share"), [(1, 0.3), (2, 0.15)])
+def test_weak_and_brief_marks_are_missed_as_often_as_said_and_half_of_them_found_again(passes, share):
+    starts = np.arange(10, 60_000, 20)
+    truth = pulses("AU4", starts, 1, 60_010)
+    truth["AU4"] *= 0.2001  # at the threshold
+    labels = code_action_units(truth, Coder("A1", miss=0.3, repair=0.5), seed=1, passes=passes)
+    begin, _ = ends_of(unit_of(labels, "AU4"))
+    assert set(begin) <= set(starts)
+    assert abs(1 - len(begin) / len(starts) - share) < 0.04
+
+
+def test_strong_and_long_marks_are_not_missed_and_covered_ones_are():
+    starts = np.arange(100, 30_000, 200)
+    truth = pulses("AU4", starts, 100, 30_100)
+    coder = Coder("A1", miss=0.3, hidden=0.5)
+
+    def found():
+        return len(ends_of(unit_of(code_action_units(truth, coder, seed=2), "AU4"))[0]) / len(starts)
+
+    assert found() > 0.97
+    truth["covered"] = 1.0
+    assert abs(found() - 0.5) < 0.13
+
+
+def test_a_smile_is_taken_for_a_raised_cheek_only_by_a_coder_who_does_so():
+    starts = np.arange(100, 60_000, 120)
+    truth = pulses("AU12", starts, 60, 60_100)
+    careful = code_action_units(truth, Coder("A1", miss=0.2, jitter=4), seed=3)
+    assert not np.delete(careful.action_units, ACTION_UNITS.index("AU12"), axis=1).any()
+    labels = code_action_units(truth, Coder("A1", false_mark=0.2), seed=3)
+    cheek = unit_of(labels, "AU6")
+    assert 0.2 < len(ends_of(cheek)[0]) / len(starts) < 0.4
+    assert not cheek[truth["AU12"] == 0].any()
+    assert not unit_of(labels, "AU4").any()
+
+
+def test_an_expression_is_confused_as_a_whole_and_with_its_neighbours_only():
+    starts = np.arange(100, 60_000, 120)
+    truth = pulses("shown_Fear", starts, 60, 60_100)
+    tags = code_expressions(truth, Coder("A1", confusion=0.25), seed=4).expression
+    for start in starts:
+        assert len(set(tags[start : start + 60])) == 1
+    names, counts = np.unique([EXPRESSIONS[tags[start]] for start in starts], return_counts=True)
+    share = dict(zip(names, counts / len(starts), strict=True))
+    assert set(share) == {"Fear", "Surprise", "Anger"}
+    assert abs(share["Fear"] - 0.75) < 0.08 and share["Surprise"] > share["Anger"]
+    assert (tags[truth["shown_Fear"] == 0] == EXPRESSIONS.index("Neutral")).all()
+
+
+def test_two_coders_are_confused_by_the_same_faces_and_in_the_same_way():
+    starts = np.arange(100, 120_000, 120)
+    truth = pulses("shown_Fear", starts, 60, 120_100)
+    said = [code_expressions(truth, Coder(name, confusion=0.2), seed=7).expression[starts] for name in "ab"]
+    wrong = [tags != EXPRESSIONS.index("Fear") for tags in said]
+    both = wrong[0] & wrong[1]
+    assert both.mean() > 1.5 * wrong[0].mean() * wrong[1].mean()
+    assert (said[0] == said[1])[both].all()
+    assert (wrong[0] != wrong[1]).mean() > 0.1
+
+
+def test_what_is_between_neutral_and_clear_gets_no_tag():
+    truth = pulses("shown_Anger", np.arange(0), 1, 400)
+    truth["shown_Anger"] = np.linspace(0, 0.4, 400)
+    labels = code_expressions(truth, Coder("A1", neutral=0.5), seed=0)
+    neutral, anger = truth["shown_Anger"] <= 0.125, truth["shown_Anger"] > 0.25
+    assert np.array_equal(labels.has_expression, neutral | anger)
+    assert (labels.expression[neutral] == 0).all() and (labels.expression[anger] == 1).all()
+    truth["AU26"] = 0.5  # a face that moves is not neutral to somebody who looks at it
+    labels = code_expressions(truth, Coder("A1", neutral=0.5, still=0.3), seed=0)
+    assert np.array_equal(labels.has_expression, anger)
+
+
+@given(SEEDS)
+@settings(max_examples=10)
+def test_brief_gaps_are_bridged_and_short_marks_dropped(seed):
+    truth = acted(seed, seconds=10)
+    coder = Coder("A1", jitter=4, bridge=5, shortest=4, false_mark=0.5)
+    for column in code_action_units(truth, coder, seed).action_units.T:
+        begin, last = ends_of(column)
+        inner = (begin > 0) & (last < len(truth) - 1)
+        assert ((last - begin + 1)[inner] >= 4).all()
+        assert (begin[1:] - last[:-1] - 1 > 5).all()
+
+
+@given(SEEDS, st.floats(0.05, 0.5), st.floats(1, 2), st.floats(0.5, 1))
+@settings(max_examples=20)
+def test_a_stricter_coder_marks_fewer_frames_and_hysteresis_marks_more(seed, threshold, factor, release):
+    truth = acted(seed % 8, seconds=10)
+
+    def marked(threshold, release=1.0):
+        coder = Coder("A1", dict.fromkeys(Coder("A1").thresholds, threshold), release=release)
+        return code_action_units(truth, coder, seed).action_units.astype(bool)
+
+    assert (marked(threshold * factor) <= marked(threshold)).all()
+    assert (marked(threshold) <= marked(threshold, release)).all()
+    # below the lower threshold nothing is ever marked
+    assert not (marked(threshold, release) & (truth[list(ACTION_UNITS)] < threshold * release)).any(axis=None)
+
+
+def test_nobody_labels_a_face_that_is_not_there():
+    truth = acted(0)
+    truth.loc[200:399, "visible"] = 0
+    coder, rater = sample_coders(0, 1)[0], sample_raters(0, 1)[0]
+    there = truth["visible"].to_numpy(bool)
+    units = code_action_units(truth, coder, seed=0)
+    assert np.array_equal(units.has_action_units.all(axis=1), there)
+    assert not units.has_action_units[~there].any() and not units.action_units[~there].any()
+    assert not code_expressions(truth, coder, seed=0).has_expression[~there].any()
+    assert np.array_equal(rate(truth, rater, seed=0).has_va, there)
+
+
+def test_the_same_seed_gives_the_same_and_another_coder_another(clips):
+    first, second, _ = sample_coders(5)
+    assert sample_coders(5)[0] == first and sample_raters(5) == sample_raters(5)
+    for code in (code_action_units, code_expressions):
+        once = code(clips[0], first, seed=7)
+        assert code(clips[0], first, seed=7) == once
+        assert code(clips[0], first, seed=8) != once
+        assert code(clips[0], replace(first, name="A9"), seed=7) != once
+        assert code(clips[0], second, seed=7) != once
+    rater = sample_raters(5)[0]
+    assert rate(clips[0], rater, 7) == rate(clips[0], rater, 7) != rate(clips[0], rater, 8)
+
+
+def kappas(clips, passes: int) -> dict[str, float]:
+    """Mean kappa of the pairs of coders by scikit-learn, for each unit and for the tags both gave."""
+    coders = sample_coders(0)
+    units = [
+        np.concatenate(
+            [code_action_units(truth, coder, i, passes).action_units for i, truth in enumerate(clips)]
+        )
+        for coder in coders
+    ]
+    result = {
+        unit: np.mean([cohen_kappa_score(a[:, i], b[:, i]) for a, b in combinations(units, 2)])
+        for i, unit in enumerate(ACTION_UNITS)
+    }
+    every = [[code_expressions(truth, coder, i, passes) for i, truth in enumerate(clips)] for coder in coders]
+    tags = [
+        np.concatenate([np.where(one.has_expression, one.expression, -1) for one in own]) for own in every
+    ]
+    both = [(a[(a >= 0) & (b >= 0)], b[(a >= 0) & (b >= 0)]) for a, b in combinations(tags, 2)]
+    return result | {"expression": np.mean([cohen_kappa_score(a, b) for a, b in both])}
+
+
+def test_coders_agree_as_people_do_and_better_after_the_second_pass(clips):
+    first, second = kappas(clips, 1), kappas(clips, 2)
+    assert all(0.4 < kappa < 0.95 for kappa in second.values())
+    assert np.mean([second[unit] - first[unit] for unit in ACTION_UNITS]) > 0.02
+    assert second["expression"] > first["expression"]
+    easy, hard = min(second["AU12"], second["AU25"]), max(second["AU6"], second["AU20"], second["AU15"])
+    assert easy > hard
+
+
+def test_the_lag_of_a_rater_is_found_by_cross_correlation(clips):
+    truth = acted(3, seconds=120)
+    rater = Rater("R1", lag=(1.5, 2.5), gain=(0.7, 1.1), offset=(0.1, -0.1), tremor=0.02)
+    labels = rate(truth, rater, seed=0)
+    for name, lag in (("valence", 45), ("arousal", 75)):
+        said, felt = getattr(labels, name)[100:], truth[name].to_numpy()
+        scores = [np.corrcoef(said, felt[100 - shift : len(felt) - shift])[0, 1] for shift in range(100)]
+        assert abs(np.argmax(scores) - lag) <= 1
+        assert max(scores) > 0.99
+
+
+def test_a_rater_starts_at_rest_follows_smoothly_and_stays_on_the_scale():
+    num_frames = 300
+    truth = pulses("AU4", np.arange(0), 1, num_frames).assign(valence=0.9, arousal=-0.9)
+    rater = Rater("R1", lag=(2.0, 1.0), hand=0.5, gain=(2.0, 1.0), step=0.05)
+    labels = rate(truth, rater, seed=0)
+    assert not labels.valence[:60].any() and not labels.arousal[:30].any()
+    after = np.exp(-(0.5 + 1 / 100) / 0.5)  # half a second after the joystick first moves
+    assert abs(labels.arousal[45] - -0.9 * (1 - after)) < 0.05
+    assert labels.valence[-1] == 1  # 1.8 is not on the scale
+    assert np.allclose(labels.valence / 0.05, np.round(labels.valence / 0.05), atol=1e-4)
+
+
+def test_a_rater_who_never_errs_says_the_truth_at_any_frame_rate():
+    for fps in (24, 30, 50):
+        truth = acted(1).assign(time=lambda table, fps=fps: table["time"] * 30 / fps)
+        labels = rate(truth, Rater("R1"), seed=0)
+        assert np.abs(labels.valence - truth["valence"]).max() < 0.01
+        assert np.abs(labels.arousal - truth["arousal"]).max() < 0.01
+
+
+def test_one_of_eight_raters_is_careless(clips):
+    raters = sample_raters(0)
+    careless = max(raters, key=lambda rater: rater.lapses)
+    felt = np.concatenate([truth["valence"] for truth in clips])
+
+    def correlation(rater):
+        said = np.concatenate([rate(truth, rater, i).valence for i, truth in enumerate(clips)])
+        late = round(30 * rater.lag[0])  # so that slowness is no fault
+        return np.corrcoef(said[late:], felt[: len(felt) - late])[0, 1]
+
+    scores = {rater.name: correlation(rater) for rater in raters}
+    assert min(scores, key=scores.get) == careless.name
+    assert scores[careless.name] < 0.8 < np.median(list(scores.values()))
+
+
+def test_raters_put_in_step_are_near_the_truth_and_as_they_come_they_are_not():
+    truths = {f"clip{i}": acted(i, seconds=60) for i in range(8)}
+    rated = {
+        rater.name: {name: rate(truth, rater, i) for i, (name, truth) in enumerate(truths.items())}
+        for rater in sample_raters(0)
+    }
+
+    def concordance(largest_lag: int, dimension: str) -> float:
+        mean = combine_ratings(rated, largest_lag)
+        known = np.concatenate([mean[name].has_va for name in truths])
+        said = np.concatenate([getattr(mean[name], dimension) for name in truths])[known]
+        felt = np.concatenate([truths[name][dimension] for name in truths])[known]
+        apart = said.var() + felt.var() + (said.mean() - felt.mean()) ** 2
+        return 2 * np.cov(said, felt, bias=True)[0, 1] / apart
+
+    for dimension in ("valence", "arousal"):
+        assert 0.85 < concordance(60, dimension) < 0.99
+        assert concordance(60, dimension) > concordance(0, dimension) + 0.05
+
+
+def write_truth(folder, names) -> None:
+    folder.mkdir(parents=True)
+    for i, name in enumerate(names):
+        acted(i, seconds=4).to_csv(folder / f"{name}.csv", index=False)
+
+
+def digest(folder) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    text = b"".join(str(path.relative_to(folder)).encode() + path.read_bytes() for path in files)
+    return hashlib.sha256(text).hexdigest()
+
+
+def test_a_corpus_gets_three_coders_and_eight_raters(tmp_path):
+    for root in (tmp_path / "one", tmp_path / "two"):
+        write_truth(root / "truth", ["a", "b", "c_left"])
+        annotate_corpus(root, 3, action_unit_names=["a", "b"], expression_names=["b"], progress=False)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    root = tmp_path / "one"
+    assert sorted(path.name for path in root.iterdir()) == ["coders", "raters", "truth"]
+    assert sorted(path.name for path in (root / "coders").iterdir()) == ["A1", "A2", "A3"]
+    assert sorted(path.name for path in (root / "raters").iterdir()) == [f"R{i}" for i in range(1, 9)]
+    coded = read_annotations(root / "coders" / "A2")
+    assert set(coded) == {"a", "b"} and len(coded["a"]) == 120
+    assert coded["a"].has_action_units.all() and not coded["a"].has_expression.any()
+    assert coded["b"].has_expression.any() and not coded["b"].has_va.any()
+    rated = read_annotations(root / "raters" / "R5")
+    assert set(rated) == {"a", "b", "c_left"}
+    assert all(one.has_va.all() and not one.has_action_units.any() for one in rated.values())
+
+
+def test_annotations_are_replaced_only_when_asked_and_then_wholly(tmp_path):
+    write_truth(tmp_path / "truth", ["a", "b"])
+    annotate_corpus(tmp_path, 0, ["a", "b"], ["a"], progress=False)
+    before = digest(tmp_path)
+    with pytest.raises(UserError, match="already exists"):
+        annotate_corpus(tmp_path, 1, ["a"], progress=False)
+    assert digest(tmp_path) == before
+    annotate_corpus(tmp_path, 1, ["a"], force=True, progress=False)
+    assert set(read_annotations(tmp_path / "coders" / "A1")) == {"a"}
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match="holds no truth tables"):
+        annotate_corpus(tmp_path, progress=False)
+    write_truth(tmp_path / "truth", ["a"])
+    with pytest.raises(UserError, match="holds no z.csv"):
+        annotate_corpus(tmp_path, action_unit_names=["z"], progress=False)
+    table = pd.read_csv(tmp_path / "truth" / "a.csv")
+    table.drop(columns="shown_Fear").to_csv(tmp_path / "truth" / "a.csv", index=False)
+    with pytest.raises(UserError, match="a.csv: has no column shown_Fear"):
+        annotate_corpus(tmp_path, progress=False)
+    assert not (tmp_path / "coders").exists()

@@ -1,0 +1,272 @@
+"""The command line as a user meets it: exit codes, one line for a mistake, and what comes out."""
+
+import json
+import subprocess
+import sys
+import warnings
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from people_store import people_store, write_store
+from skimage import data
+
+from affkit.checkpoints import load_checkpoint, save_checkpoint
+from affkit.cli import main
+from affkit.faces.pool import SHEET_COLUMNS, write_sheet
+from affkit.gan import Discriminator, GanNetConfig, Generator
+from affkit.video.video import write_video
+
+COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
+COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
+COMMANDS += ["browse", "page", "experiment table-ix", "experiment semi-supervised"]
+COMMANDS += ["experiment enrich", "notebooks run", "notebooks times", "notebooks grade", "notebooks site"]
+
+
+SHIPPED = Path(__file__).parents[2] / "data_samples" / "weights"
+
+Answer = namedtuple("Answer", "returncode stdout stderr")
+
+
+@pytest.fixture
+def affkit(folder, monkeypatch, capfd):
+    """Run a command in ``folder``, in this process: importing torch anew for each would take minutes."""
+
+    def run(line: str) -> Answer:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["affkit", *line.split()])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Answer(end.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a short clip of a real photograph, and two small untrained networks."""
+    folder = tmp_path_factory.mktemp("cli")
+    photo = data.astronaut()
+    write_video(folder / "clip.mp4", (np.roll(photo, 2 * i, axis=1) for i in range(12)))
+    config = GanNetConfig("1", width=0.1)
+    save_checkpoint(folder / "generator.safetensors", Generator(config))
+    save_checkpoint(folder / "discriminator.safetensors", Discriminator(config))
+    (folder / "words.mp4").write_text("no video")
+    (folder / "taken").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_of_the_command_itself(command, affkit):
+    answer = affkit(f"{command} --help")
+    assert answer.returncode == 0
+    assert f"Example: affkit {command} " in " ".join(answer.stdout.split())
+
+
+def test_help_names_every_command(affkit):
+    answer = affkit("")
+    assert answer.returncode == 0
+    assert all(command.split()[0] in answer.stdout for command in COMMANDS)
+
+
+MISTAKES = {
+    "convert missing.mp4 -o out": "missing.mp4: no such file",
+    "convert words.mp4 -o out": "words.mp4",
+    "convert clip.mp4 -o out --labels nowhere": "nowhere",
+    "convert clip.mp4": "Missing option '--out'",
+    "faces missing.mp4 -o out": "missing.mp4: no such file",
+    "faces clip.mp4 -o taken": "taken: already exists",
+    "faces clip.mp4 -o out --size 5": "--size 5",
+    "faces clip.mp4 -o out --size ten": "Invalid value for '--size'",
+    "faces clip.mp4 -o out --detector dlib": "dlib: is not a detector",
+    "faces clip.mp4 -o out --detector yunet:missing.onnx": "missing.onnx: no such file",
+    "render -o out --scale huge": "'huge' is no size",
+    "render -o out --pool 5": "give a multiple of 32",
+    "doctor --data missing": "missing: no such file or folder",
+    "stats --data taken": "taken: no annotations in it",
+    "agree taken -o out": "taken",
+    "agree taken nowhere -o out": "taken",
+    "split --data taken --sizes 1,1,1 -o out.json": "taken: no annotations in it",
+    "split --data taken -o out.json": "needs --data, --sizes and --out",
+    "split --check missing.json": "missing.json",
+    "annotate missing.mp4": "missing.mp4: no such file",
+    "annotate clip.mp4 --project words.mp4": "words.mp4",
+    "train gan --data nowhere --out out": "nowhere",
+    "train mtl --data nowhere --out out": "nowhere",
+    "train gan --data taken --out out --recipe good": "good",
+    "train gan --data nowhere --out out --augment blur": "'blur' is not known; choose from flip, color",
+    "train gan --data nowhere --out out --recipe kit --save-every 0": "Invalid value for '--save-every'",
+    "train features --data nowhere --out out": "nowhere",
+    "evaluate gan --run taken --data nowhere --features words.mp4": "nowhere",
+    "generate --checkpoint missing.safetensors -o out.png": "missing.safetensors: no such file",
+    "generate --checkpoint discriminator.safetensors -o out.png": "needed are those of generator",
+    "generate --checkpoint words.mp4 -o out.png": "words.mp4",
+    "generate --checkpoint generator.safetensors -o taken": "taken: already exists",
+    "predict clip.mp4 -o out.csv --checkpoint generator.safetensors": "predicts nothing",
+    "predict missing.mp4 -o out.csv --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "predict clip.mp4 -o out --checkpoint generator.safetensors": "predicts nothing",
+    "predict missing.mp4 -o out --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "predict clip.mp4 -o taken --checkpoint discriminator.safetensors": "taken: already exists",
+    "predict clip.mp4 -o . --force --checkpoint discriminator.safetensors": "holds clip.mp4, and would be",
+    "page --checkpoint missing.safetensors -o out.html": "missing.safetensors: no such file",
+    "page --checkpoint words.mp4 -o out.html": "words.mp4",
+    "page --checkpoint discriminator.safetensors -o out.html": "needed are those of generator",
+    "page --checkpoint generator.safetensors --principal -o taken": "taken: already exists",
+    "page --checkpoint generator.safetensors --reader words.mp4 -o out.html": "words.mp4",
+    "notebooks run taken": "holds no notebook",
+    "notebooks times taken": "holds no times.json",
+    "notebooks site taken -o out": "holds no notebook",
+    "notebooks site -o taken": "taken: already exists",
+    "notebooks site --run nowhere -o out": "nowhere: no such folder",
+    "convert clip.mp4 -o words.mp4/out": "words.mp4/out: words.mp4 is a file",
+    "render -o words.mp4": "words.mp4: is a file",
+    "faces clip.mp4 -o " + "x" * 300: "is too long a name",
+    "render -o out --seed -1": "Invalid value for '--seed'",
+    "render -o out --seconds inf": "Invalid value for '--seconds'",
+    "render -o out --seconds nan": "Invalid value for '--seconds'",
+    "agree taken taken -o out --align inf": "Invalid value for '--align'",
+    "agree taken taken -o out --align nan": "Invalid value for '--align'",
+    "split --data taken --sizes inf,1,1 -o out.json": "--sizes inf,1,1: is not finite",
+    "train gan --data nowhere --out out --width inf": "Invalid value for '--width'",
+    "train mtl --data nowhere --out out --lr 0": "Invalid value for '--lr'",
+    "train gan --data nowhere --out out --part :train": "nowhere",
+    "experiment table-ix --data nowhere --partition x --out out --seeds -1": "--seeds -1: is not from 0",
+    "stats --data taken --units missing.jpg": "missing.jpg: no such file",
+    "predict clip.mp4 -o out --checkpoint discriminator.safetensors --device abacus": "device abacus",
+    "paint clip.mp4": "No such command 'paint'",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line_exit_code_2_and_leaves_nothing(line, folder, affkit):
+    before = sorted(folder.rglob("*"))
+    answer = affkit(line)
+    assert answer.returncode == 2
+    complaint = [text for text in answer.stderr.splitlines() if text.strip()]
+    assert len(complaint) == 1 and complaint[0].startswith("affkit: ")
+    assert MISTAKES[line] in complaint[0]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_generate_draws_the_same_picture_for_the_same_seed(folder, affkit):
+    for name, seed in {"a.png": 1, "b.png": 1, "c.png": 2}.items():
+        answer = affkit(f"generate --checkpoint generator.safetensors --n 4 --seed {seed} -o {name}")
+        assert answer.returncode == 0, answer.stderr
+    pictures = [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_a_page_is_written_once(folder, affkit):
+    line = "page --checkpoint generator.safetensors --principal --title Ours -o pages/live.html"
+    answer = affkit(line)
+    assert answer.returncode == 0 and "pages/live.html" in answer.stdout, answer.stderr
+    page = (folder / "pages" / "live.html").read_text()
+    assert "<h1>Ours</h1>" in page and '"PCA 20"' in page and '"AU12"' not in page
+    answer = affkit(line)
+    assert answer.returncode == 2 and "already exists" in answer.stderr
+    assert affkit(f"{line} --force").returncode == 0
+
+
+def test_a_page_takes_the_directions_beside_the_generator(folder, affkit):
+    checkpoint = SHIPPED / "gan_1" / "generator.safetensors"
+    answer = affkit(f"page --checkpoint {checkpoint} -o shipped.html")
+    assert answer.returncode == 0, answer.stderr
+    page = (folder / "shipped.html").read_text()
+    assert all(f'"name": "{name}"' in page for name in ("valence", "AU12", "Happiness", "PCA 1"))
+    assert '"name": "fake"' not in page and "<h1>Faces from 100 numbers</h1>" in page
+
+
+def test_a_process_ends_with_the_exit_code():
+    run = subprocess.run(
+        [sys.executable, "-c", "from affkit.cli import main; main()", "paint"], capture_output=True
+    )
+    assert run.returncode == 2
+    assert run.stderr.decode().startswith("affkit: No such command")
+
+
+def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
+    steps = [
+        "convert clip.mp4 -o clips",
+        "faces clips/clip.mp4 -o store --size 32",
+        "train gan --data store --out run --steps 2 --width 0.1",
+        "predict clip.mp4 -o table.csv --checkpoint run/discriminator.safetensors",
+    ]
+    for line in steps:
+        answer = affkit(line)
+        assert answer.returncode == 0, answer.stderr
+        assert "Traceback" not in answer.stderr
+    answer = affkit("train features --data store --out features --steps 1")
+    assert answer.returncode == 2 and "does not say who is in its videos" in answer.stderr
+    for options in ("", "--no-video --force"):
+        answer = affkit(f"predict clip.mp4 -o said {options} --checkpoint run/discriminator.safetensors")
+        assert answer.returncode == 0, answer.stderr
+        assert (folder / "said" / "clip.mp4").is_file() == (not options)
+        assert (folder / "said" / "table.csv").read_bytes() == (folder / "table.csv").read_bytes()
+    table = pd.read_csv(folder / "table.csv")
+    assert table["frame"].tolist() == list(range(1, 13))
+    assert table[["valence", "arousal"]].abs().max().max() <= 1
+    assert ((table["AU12"] >= 0) & (table["AU12"] <= 1)).all()
+
+
+def test_a_video_without_a_face_is_one_line_and_no_folder(folder, affkit):
+    write_video(folder / "wall.mp4", np.full((12, 240, 320, 3), 120, np.uint8))
+    before = sorted(folder.rglob("*"))
+    answer = affkit("predict wall.mp4 -o nobody --checkpoint discriminator.safetensors")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].startswith("affkit: wall.mp4: no face in any frame; ")
+    assert "Traceback" not in answer.stderr and sorted(folder.rglob("*")) == before
+
+
+def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
+    write_store(people_store(size=32), folder / "people")
+    names = {"train": range(4), "test": range(4, 6)}
+    sets = {part: {f"clip_{i}": None for i in numbers} for part, numbers in names.items()}
+    subjects = {f"clip_{i}": f"subject_{i}" for i in range(6)}
+    (folder / "part.json").write_text(json.dumps({"sets": sets, "subjects": subjects}))
+    options = "--augment color,cutout --spectral-norm --save-every 1 --part part.json:train"
+    evaluate = "evaluate gan --run gan --data people --features seen/features.safetensors --n 20"
+    for line in (
+        f"train gan --data people --out gan --steps 2 --width 0.1 {options}",
+        "train features --data people --out seen --steps 2 --part part.json:test",
+        f"{evaluate} --part part.json:train -o figures",
+    ):
+        answer = affkit(line)
+        assert answer.returncode == 0, answer.stderr
+    assert all(word in answer.stdout for word in ("FID", "diversity", "copies", "kappa", "generated", "real"))
+    nearest = pd.read_csv(folder / "figures" / "nearest.csv")
+    assert len(nearest) == 20 and nearest["features_row"].max() < 48  # the first four people
+    assert sorted(path.name for path in (folder / "gan").glob("grid*")) == [
+        "grid_000001.png",
+        "grid_000002.png",
+    ]
+    answer = affkit(f"{evaluate} --part part.json:train --json")
+    assert set(json.loads(answer.stdout)["fid"]) == {"generated", "real"}
+    for part, problem in {
+        "part.json:dev": "has no set 'dev'",
+        "part.json": "names no file or no set",
+    }.items():
+        answer = affkit(f"{evaluate} --part {part}")
+        assert answer.returncode == 2 and problem in answer.stderr
+    answer = affkit(f"{evaluate} -o figures")
+    assert answer.returncode == 2 and "evaluation.csv: already exists" in answer.stderr
+
+
+def test_a_gan_learns_from_a_pool_too_and_from_the_mse_of_generated_faces(folder, affkit):
+    write_store(people_store(size=32), folder / "crowd")
+    (folder / "strangers").mkdir()
+    faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), np.uint8)
+    write_sheet(folder / "strangers" / "faces_01.webp", faces)
+    line = "train gan --data crowd --out crowd_gan --steps 2 --width 0.1 --va-loss mse"
+    answer = affkit(f"{line} --pool strangers")
+    assert answer.returncode == 0, answer.stderr
+    config = load_checkpoint(folder / "crowd_gan" / "discriminator.safetensors")[1]["config"]
+    assert config["va_loss"] == config["fake_va_loss"] == "mse"
+    assert (pd.read_csv(folder / "crowd_gan" / "log.csv")["fake_va"] != 1).all()  # the CCC with a constant
+    answer = affkit(f"{line} --resume")
+    assert answer.returncode == 2 and "other data" in answer.stderr  # without the pool it is another run
+    answer = affkit("train gan --data crowd --out other --pool nowhere")
+    assert answer.returncode == 2 and "holds no sheet of faces" in answer.stderr
+    assert not (folder / "other").exists()

@@ -1,0 +1,315 @@
+"""What students of such courses and users of affect corpora complain about most, and why nobody has to here.
+
+Each test is named after a complaint and fails where it would be true. Where another test looks closer, it is
+called from here, or named.
+"""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import test_course_exercises
+import test_environment
+import test_extract
+from cell_names import changed_later, names_of
+from notebook_checks import MAX_BYTES, MAX_CELLS, ROOT, code_cells, form_problems, tags
+from packaging.requirements import Requirement
+from test_faces import SquareDetector
+from test_safety import tracked
+from videos import write_labels
+from year_folders import LISTS, YEARS, add_crops, make_year
+
+from affkit.checkpoints import load_checkpoint
+from affkit.errors import UserError
+from affkit.evaluation.evaluate import evaluate_files
+from affkit.faces.extract import extract_faces
+from affkit.labelfiles.formats import read_va
+from affkit.labelfiles.layouts import find_layout, read_annotations
+from affkit.video.convert import convert_videos
+from affkit.video.video import write_video
+from affkit_course.exercises import load, numbers
+from affkit_studio.doctor.page import page
+from affkit_studio.doctor.report import examine
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = ROOT / "docs" / "solutions"
+SAMPLES = ROOT / "data_samples"
+PAPER = "https://arxiv.org/abs/1811.07771"
+PROSE = [path for path in tracked() if path.suffix == ".md"]
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_number = pytest.mark.parametrize("number", numbers())
+each_year = pytest.mark.parametrize("year", YEARS)
+
+
+def opened(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+def prose(path: Path) -> str:
+    """The words of a Markdown file, or of a notebook."""
+    if path.suffix == ".md":
+        return path.read_text(encoding="utf-8")
+    return "\n\n".join(cell.source for cell in opened(path).cells if cell.cell_type == "markdown")
+
+
+def solution_blocks(number: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (SOLUTIONS / f"{number}.md").read_text(encoding="utf-8"), re.S)
+
+
+# ---- Students ----
+
+
+def test_1_broken_dependencies():
+    """Every package has a lower bound or a pin, and what is installed here, under these tests, meets it."""
+    assert len(test_environment.REQUIREMENTS) > 10
+    for requirement in test_environment.REQUIREMENTS:
+        operators = {one.operator for one in Requirement(requirement).specifier}
+        assert operators & {"==", ">=", "~="}, requirement
+        test_environment.test_this_environment_is_the_one_described(requirement)
+
+
+@each_number
+def test_1_solutions_that_nobody_executed(number):
+    """Functions are executed; code that goes on from the notebook uses names that the notebook really has."""
+    test_course_exercises.test_the_printed_solutions_pass_the_checks_in_the_notebook(number)
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    known = {"np", "display"}.union(*(names_of(cell.source).writes for cell in code_cells(opened(path))))
+    for block in solution_blocks(number):
+        known |= names_of(block).writes if block.startswith("def ") else set()
+    known |= set(re.findall(r"`(\w+)`", (SOLUTIONS / f"{number}.md").read_text()))  # told in the words
+    unknown = {block: names_of(block).reads - known for block in solution_blocks(number)}
+    assert {block: names for block, names in unknown.items() if names} == {}
+
+
+@each_notebook
+def test_2_a_gpu_needed_and_not_announced(path):
+    head = opened(path).cells[0].source
+    assert re.search(r"\bminutes?\b", head) and "GPU" in head
+    needs = re.search(r"\*\*Needs\*\*(.*?)(?=\n\n|\Z)", head, re.S)[1]
+    assert re.search(r"\bno GPU\b", needs, re.I), "the notebooks of this course need none"
+    slow = re.findall(r"PROFILE = \"gpu\"", "\n".join(cell.source for cell in code_cells(opened(path))))
+    assert not slow, "as stored it runs on a CPU"
+
+
+def test_3_face_data_links_that_die():
+    """No address of data is anywhere, and what the datasheet promises lies beside it, of the size it says."""
+    for path in [*PROSE, *NOTEBOOKS]:
+        addresses = re.findall(r"https?://[^\s)>\"'`\\]+", path.read_text(encoding="utf-8"))
+        assert set(addresses) <= {PAPER}, path
+    rows = re.findall(r"^\| `([^`]+)` \|.*\| ([\d.]+) MB \|$", (SAMPLES / "DATASHEET.md").read_text(), re.M)
+    assert len(rows) >= 6
+    for name, megabytes in rows:
+        files = [path for path in tracked() if (SAMPLES / name) in (path, *path.parents)]
+        assert files and sum(path.stat().st_size for path in files) / 1e6 == pytest.approx(
+            float(megabytes), abs=0.15
+        ), name
+
+
+@each_number
+def test_4_missing_solutions(number):
+    """As many solutions as exercises, in their order, each with words, and with code where that is asked."""
+    text = (SOLUTIONS / f"{number}.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## ", text, flags=re.M)[1:]
+    exercises = list(load(number))
+    assert len(parts) == len(exercises) > 0
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    asked = prose(path).split("## Exercises")[1]
+    for i, (part, exercise) in enumerate(zip(parts, exercises, strict=True), start=1):
+        assert part.startswith(f"{i} {exercise.title} ") and exercise.title in asked
+        assert len(part.split("\n", 1)[1].split()) > 10
+        assert exercise not in load(number).checked or f"def {exercise.name}(" in part
+
+
+@each_notebook
+def test_5_set_up_and_path_cells_that_fail(path):
+    cells = code_cells(opened(path))
+    assert "parameters" in tags(cells[0])
+    values = ast.parse(cells[0].source).body  # nothing is called, so nothing can fail
+    assert all(isinstance(line, ast.Assign) and not re.search(r"\w\(", ast.unparse(line)) for line in values)
+    code = "\n".join(cell.source for cell in cells)
+    found = re.findall(
+        r"^\s*[!%].*|.*\bpip install\b.*|.*\bchdir\(.*|.*\bsys\.path\b.*|.*\benviron\b.*|.*google\.colab.*",
+        code,
+        re.M,
+    )
+    tree = ast.parse(code)
+    later = {id(part) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values[1:]}
+    texts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in later)
+    found += [text for text in texts if re.match(r"/\w|~/|[A-Z]:\\", str(text))]
+    assert found == []
+
+
+def test_6_answers_in_inconsistent_places():
+    assert sorted(path.name for path in SOLUTIONS.iterdir()) == [f"{number}.md" for number in numbers()]
+    named = [path for path in tracked() if re.search("solution|answer", path.name, re.I)]
+    assert {path.parent for path in named} <= {ROOT / "tests"}  # and the folder of solutions
+    for number in numbers():
+        (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        assert set(re.findall(r"docs/solutions/\S+\.md", prose(path))) == {f"docs/solutions/{number}.md"}
+
+
+def test_7_parts_that_go_unchecked():
+    """No cell is passed over, no test is left out by name, and one that is skipped lacks something here."""
+    for notebook in map(opened, NOTEBOOKS):
+        assert not any(HIDING & set(tags(cell)) for cell in notebook.cells)
+        assert "not_compared" not in notebook.metadata.get("affkit", {})
+    settings = (ROOT / "pyproject.toml").read_text() + (ROOT / "Makefile").read_text()
+    settings += (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"--deselect|--ignore|-k \w|-m [\"'](?!pip|venv|pytest)\w", settings) == []
+    skips = [line for path in (ROOT / "tests").glob("*.py") for line in skips_in(path.read_text())]
+    assert skips and [line for line in skips if not LACKING.search(line)] == []
+
+
+HIDING = {"nbval-skip", "skip-execution", "raises-exception"}
+LACKING = re.compile(
+    r"find_spec|is_file\(\)|exists\(\)|os\.name|geteuid|importorskip\('(embreex|scipy|torch|anny)'\)"
+    r"|no Chromium|may not mount|skip\(reason\)|skip\(message\)"
+)
+
+
+def skips_in(source: str) -> list[str]:
+    """Calls and decorators that leave out a test."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call | ast.Attribute))
+    names = r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b|unittest\.skip"
+    return [text for node in calls if re.match(names, text := ast.unparse(node)) and "(" in text]
+
+
+def test_7_a_test_left_out_for_time_would_be_seen():
+    (line,) = skips_in("@pytest.mark.skip(reason='takes too long')\ndef test(): pass")
+    assert not LACKING.search(line)
+    assert len(skips_in("def test():\n    pytest.skip('slow')\n    pytest.xfail('some day')")) == 2
+
+
+@each_notebook
+def test_8_notebooks_too_long(path):
+    assert len(opened(path).cells) <= min(MAX_CELLS, 40)
+    assert path.stat().st_size <= min(MAX_BYTES, 300_000)
+
+
+@each_notebook
+def test_9_out_of_order_state(path):
+    """Stored from one run, and no cell changes what an earlier one reads: a reader can go back to any cell.
+
+    Every cell is also run twice, and from the middle, in test_notebooks.py.
+    """
+    assert [problem for problem in form_problems(path) if "top-to-bottom" in problem] == []
+    assert changed_later([cell.source for cell in code_cells(opened(path))]) == []
+
+
+def test_10_dead_launch_buttons():
+    """No button that needs somebody's server, and every link leads to a file here, or to the paper."""
+    for path in [*PROSE, *NOTEBOOKS]:
+        text = prose(path)
+        buttons = r"mybinder|colab|kaggle|deepnote|gitpod|codespaces|shields\.io|badge"
+        assert not re.search(buttons, text, re.I), path
+        text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)
+        links = re.findall(r"\]\(([^)\s]+)", text) + re.findall(r"(?:src|href)=[\"']([^\"']+)", text)
+        for link in (link for link in links if link != PAPER):
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file).resolve() if file else path
+            assert target.exists() and target.is_relative_to(ROOT), f"{path}: {link}"
+            assert not anchor or anchor in anchors(target), f"{path}: {link}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a page as addresses."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# ---- Users of affect corpora ----
+
+STEP, DARKEST = 3, 110  # of the greys that stand for a face
+
+
+@pytest.mark.parametrize("rate", [25, 30])
+def test_labels_shifted_by_one_frame_against_crops(rate, tmp_path):
+    """The face on frame i is as grey as its label says, also after conversion to 30 frames a second."""
+    frames = np.zeros((40, 96, 120, 3), np.uint8)
+    frames[:, 18:78, 30:90] = (DARKEST + STEP * np.arange(40))[:, None, None, None]
+    write_video(tmp_path / "raw" / "clip.avi", frames, fps=rate, codec="mjpeg")
+    write_labels(tmp_path / "raw" / "labels" / "VA_Set" / "Train_Set" / "clip.txt", 40)
+    raw = tmp_path / "raw"
+    (clip,) = convert_videos([raw / "clip.avi"], tmp_path / "out", raw / "labels", progress=False)
+    how = {"labels": tmp_path / "out" / "labels", "progress": False}
+    store = extract_faces([clip], tmp_path / "store", 16, SquareDetector(), **how)
+    seen = (store.images[:, 5:11, 5:11].mean(axis=(1, 2, 3)) - DARKEST) / STEP
+    labelled = store.labels.valence * 1000
+    assert store.labels.has_va.all() and store.index["frame"].tolist() == list(range(1, len(store) + 1))
+    np.testing.assert_array_equal(seen.round(), labelled.round())
+    assert set(labelled.round()) == set(range(40)) and len(store) == (48 if rate == 25 else 40)
+
+
+@pytest.mark.parametrize("first, code", [(0, "crops-from-zero"), (2, "crops-one-more")])
+def test_crops_of_others_that_are_shifted_are_told(first, code, tmp_path):
+    make_year(tmp_path, "ABAW5")
+    shutil.rmtree(tmp_path / "cropped_aligned" / "alpha")
+    add_crops(tmp_path / "cropped_aligned" / "alpha", range(first, first + 60))
+    assert code in {finding.code for finding in examine(tmp_path).findings}
+
+
+def test_minus_one_a_valid_valence_taken_for_minus_five(tmp_path):
+    file = tmp_path / "clip.txt"
+    file.write_text("valence,arousal\n-1,-1\n-5,-5\n0.5,-5\n-5,0.5\n-1,1\n")
+    labels = read_va(file)
+    assert labels.has_va.tolist() == [True, False, False, False, True]
+    assert labels.valence[labels.has_va].tolist() == [-1, -1]
+    assert labels.arousal[labels.has_va].tolist() == [-1, 1]
+    test_extract.test_minus_one_is_a_valence_and_other_is_an_expression()
+
+
+@each_year
+def test_folder_names_that_change_by_year(year, tmp_path):
+    """The same two commands read all of them: the folder of the year is found by what is in it."""
+    labels = read_annotations(make_year(tmp_path, year))
+    wanted = {"alpha", "two_left", "two_right"} | ({"gamma"} if year != "Aff-Wild" else set())
+    assert set(labels) == wanted and {len(one) for one in labels.values()} == {60}
+    for one in labels.values():
+        assert one.has_va[:-1].all() and not one.has_va[-1]
+    assert find_layout(tmp_path).splits == (("train",) if year == "Aff-Wild" else ("train", "validation"))
+    assert examine(tmp_path).findings == []
+
+
+@pytest.mark.parametrize("year", ["ABAW3", "ABAW6", *LISTS])
+def test_fewer_crops_than_label_lines(year, tmp_path):
+    """Lines stay with their frames, and the doctor says how many have a picture."""
+    make_year(tmp_path, year)
+    for number in (5, 6, 17):
+        (tmp_path / "cropped_aligned" / "alpha" / f"{number:05d}.jpg").unlink()
+    report = examine(tmp_path)
+    rows = [row for row in report.rows if row.subset == "train"]
+    assert rows and all(row.labelled - row.with_crop == 3 for row in rows)
+    assert "with crop" in page(report)
+    assert len(read_annotations(tmp_path)["alpha"]) == 60
+
+
+def test_test_sets_without_labels(tmp_path):
+    make_year(tmp_path, "ABAW5")
+    folder = tmp_path / "5th ABAW Annotations" / "VA_Estimation_Challenge"
+    (folder / "VA_test_set_release.txt").write_text("delta\nepsilon_left\n")
+    (folder / "Test_Set").mkdir()
+    layout = find_layout(tmp_path)
+    assert layout.test_lists == {"VA": ("delta", "epsilon_left")} and "test" not in layout.splits
+    assert {"delta", "epsilon_left"}.isdisjoint(read_annotations(tmp_path))
+    assert "VA: 2 videos" in page(examine(tmp_path))
+    with pytest.raises(UserError, match="has no set 'test'; choose from train, validation"):
+        evaluate_files(tmp_path, tmp_path, "va", split="test")
+
+
+def test_weights_behind_dead_links():
+    """What the model card names is here, opens, and is all there is; nothing fetches any (test_safety.py)."""
+    weights = SAMPLES / "weights"
+    shipped = {path.relative_to(weights).as_posix() for path in weights.rglob("*.safetensors")}
+    shipped = {name for name in shipped if not name.endswith("directions.safetensors")}  # no network
+    card = (weights / "README.md").read_text(encoding="utf-8")
+    assert shipped == set(re.findall(r"^\| `([\w/]+\.safetensors)` \|", card, re.M))
+    for name in shipped:
+        network, _ = load_checkpoint(weights / name)
+        assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+    texts = [path.read_text(encoding="utf-8") for path in [*PROSE, *NOTEBOOKS]]
+    named = {name for text in texts for name in re.findall(r"data_samples/weights/[\w./]*\w", text)}
+    assert len(named) > 3 and [name for name in named if not (ROOT / name).exists()] == []

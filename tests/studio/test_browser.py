@@ -1,0 +1,219 @@
+"""The notebooks in JupyterLab in a real browser: they run, their sliders move pictures, nothing leaves."""
+
+from contextlib import ExitStack
+
+import nbformat
+import numpy as np
+import pytest
+from browser import browse, jupyterlab, pixels, pixels_after, run_all
+from guesses import plain_ccc
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from notebook_checks import ROOT, sandbox
+from playwright.sync_api import expect
+
+from affkit_course.run import run_course
+
+pytestmark = pytest.mark.browser
+HANDLE, PICTURE = ".affkit-frame-slider .noUi-handle", "img.affkit-frame-image"
+START = ROOT / "notebooks" / "00_start_here.ipynb"
+
+TOY = """\
+import numpy as np
+from affkit_studio.widgets import frame_player
+
+display(frame_player(lambda i: np.full((24, 32, 3), 20 * i, np.uint8), num_frames=10))
+"""
+SCORES = """\
+import numpy as np
+from affkit_studio.score_widget import score_explorer
+
+label = np.sin(np.arange(300) / 20) / 2
+display(score_explorer(label, label))
+"""
+BROKEN = """\
+from IPython.display import Javascript, display
+
+display(Javascript("console.error('broken widget'); fetch('http://example.org/picture.png')"))
+"""
+
+
+@pytest.fixture
+def lab(chromium, tmp_path):
+    """``lab(notebook)`` runs all cells of a copy of the notebook in JupyterLab; returns the watched page."""
+    with ExitStack() as stack:
+
+        def run(path):
+            root = tmp_path / "root"
+            copy = sandbox(path, root)
+            address = stack.enter_context(jupyterlab(root, tmp_path / "jupyter"))
+            watched = stack.enter_context(browse(chromium, tmp_path / "profile"))
+            assert run_all(watched.page, address, f"notebooks/{copy.name}") == []
+            return watched
+
+        yield run
+
+
+def write_toy(folder, source):
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_markdown_cell("# A toy: $x^2$"), new_code_cell(source)]
+    path = folder / "01_toy.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def test_slider_shows_the_frame_of_its_number(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, TOY))
+    page = watched.page
+    page.wait_for_selector(PICTURE)
+    first = pixels(page, PICTURE)
+    page.locator(HANDLE).focus()
+    page.keyboard.press("ArrowRight")
+    moved = np.frombuffer(pixels_after(page, PICTURE, first), np.uint8).reshape(24, 32, 4)
+    assert np.frombuffer(first, np.uint8).reshape(24, 32, 4)[..., :3].max() == 0
+    assert np.unique(moved[..., :3]).tolist() == [20]
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, SCORES))
+    page, image = watched.page, "img.affkit-score-image"
+    changed = page.locator(".affkit-score-table tr").last  # CCC, Pearson, MSE
+    label = np.sin(np.arange(300) / 20) / 2
+
+    def scores():
+        return [float(number) for number in changed.locator("td").all_inner_texts()]
+
+    page.wait_for_selector(image)
+    first = pixels(page, image)
+    assert scores() == [1, 1, 0]
+    page.locator(".affkit-score-shift .noUi-handle").focus()
+    for _ in range(4):  # by 0.05
+        page.keyboard.press("ArrowRight")
+    expect(changed).to_contain_text("0.040")
+    assert scores() == [pytest.approx(2 * label.var() / (2 * label.var() + 0.2**2), abs=5e-4), 1, 0.04]
+    higher = pixels_after(page, image, first)
+    page.get_by_role("button", name="as predicted").click()
+    expect(changed).to_contain_text("0.000")
+    assert scores() == [1, 1, 0]
+    slider = page.locator(".affkit-score-lag .noUi-target").bounding_box()
+    page.mouse.click(slider["x"] + 0.9 * slider["width"], slider["y"] + slider["height"] / 2)
+    expect(changed).not_to_contain_text("1.000")
+    lag = int(page.locator(".affkit-score-lag .widget-readout").inner_text())
+    late = label[np.clip(np.arange(300) - lag, 0, None)]
+    wanted = plain_ccc(late, label), np.corrcoef(late, label)[0, 1], ((late - label) ** 2).mean()
+    assert 40 < lag < 60 and scores() == pytest.approx(wanted, abs=5e-4)
+    assert len({first, higher, pixels(page, image)}) == 3
+    page.screenshot(path=tmp_path / "scores.png")
+    assert watched.errors == [] and watched.outside == []
+
+
+def drawn_frame(page):
+    """Which frame of the toy is seen: its grey level says so."""
+    picture = np.frombuffer(pixels(page, PICTURE), np.uint8).reshape(24, 32, 4)
+    (level,) = np.unique(picture[..., :3])
+    return level / 20
+
+
+def test_a_hundred_events_in_two_seconds_end_on_the_right_frame(lab, tmp_path):
+    page = lab(write_toy(tmp_path, TOY)).page
+    page.wait_for_selector(PICTURE)
+    handle, track = page.locator(HANDLE), page.locator(".affkit-frame-slider .noUi-target").bounding_box()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    for number in range(100):
+        page.mouse.move(track["x"] + (number * 37 % 100) / 100 * track["width"], middle)
+        page.wait_for_timeout(10)
+    page.mouse.move(track["x"] + 0.67 * track["width"], middle)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
+    assert shown == 6 and drawn_frame(page) == shown
+
+
+def test_a_kernel_that_dies_under_a_slider_is_told(lab, tmp_path):
+    page = lab(write_toy(tmp_path, TOY)).page
+    page.wait_for_selector(PICTURE)
+    kernel = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    page.evaluate(f"{kernel}.requestExecute({{code: {kill!r}}}); 0")
+    page.get_by_role("dialog").filter(has_text="Kernel").wait_for()
+
+
+PLAYER = """\
+from affkit.faces.extract import extract_faces
+from affkit.store import Store
+from affkit_studio.widgets import clip_player
+
+video = {video!r}
+extract_faces([video], "store", 32, progress=False)
+display(clip_player(video, Store.open("store").index, every=10))
+"""
+
+
+def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
+    video = str(ROOT / "data_samples" / "corpus" / "videos" / "clip_01.mp4")
+    watched = lab(write_toy(tmp_path, PLAYER.format(video=video)))
+    page = watched.page
+    page.wait_for_selector(PICTURE)
+    first = pixels(page, PICTURE)
+    yellow = np.all(np.frombuffer(first, np.uint8).reshape(-1, 4)[:, :3] == (255, 200, 0), axis=1)
+    assert yellow.sum() > 100  # the box of person 0
+    page.locator(HANDLE).focus()
+    page.keyboard.press("End")
+    last = pixels_after(page, PICTURE, first)
+    page.keyboard.press("Home")
+    assert pixels_after(page, PICTURE, last) == first
+    for width in (1200, 800):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.screenshot(path=tmp_path / f"player_{width}.png")
+        box, cell = (page.locator(name).bounding_box() for name in (".affkit-frame-slider", ".jp-OutputArea"))
+        assert box["x"] + box["width"] <= cell["x"] + cell["width"] + 1, f"cut at {width} pixels"
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_a_fault_on_the_page_is_seen(lab, tmp_path):
+    watched = lab(write_toy(tmp_path, BROKEN))
+    watched.page.wait_for_timeout(1000)
+    assert any("broken widget" in error for error in watched.errors)
+    assert watched.outside == ["http://example.org/picture.png"]
+
+
+def test_a_cell_that_fails_is_seen(lab, tmp_path):
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        lab(write_toy(tmp_path, "1 / 0"))
+
+
+@pytest.mark.skipif(not START.exists(), reason="notebook 00 is not written yet")
+def test_start_here(lab, tmp_path):
+    watched = lab(START)
+    page = watched.page
+    page.locator(PICTURE).first.scroll_into_view_if_needed()
+    first = pixels(page, PICTURE)
+    assert len(set(first)) > 50, "a picture worth looking at"
+    page.locator(HANDLE).first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    moved = pixels_after(page, PICTURE, first)
+    page.screenshot(path=tmp_path / "moved.png")
+    page.keyboard.press("Home")
+    assert pixels_after(page, PICTURE, moved) != moved
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_pages_of_the_course_need_no_network(chromium, tmp_path):
+    write_toy(tmp_path, TOY + "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()")
+    assert [result.error for result in run_course(tmp_path, tmp_path / "out", progress=False)] == [""]
+    with browse(chromium, tmp_path / "profile") as watched:
+        page = watched.page
+        page.goto((tmp_path / "out" / "index.html").as_uri())
+        picture = page.locator("section img")
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        page.screenshot(path=tmp_path / "index.png")
+        page.get_by_role("link", name="A toy").first.click()
+        page.wait_for_selector("math")
+        assert page.locator(".jp-RenderedImage img").count() == 1
+        assert page.get_by_text("open in JupyterLab").count() == 1
+        page.screenshot(path=tmp_path / "page.png")
+    assert watched.errors == [] and watched.outside == []

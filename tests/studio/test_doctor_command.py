@@ -1,0 +1,227 @@
+"""``affkit doctor`` as a user meets it: any folder, the page, JSON, commands that run; nothing is written."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from people_store import people_store, write_store
+from test_doctor import ABAW5, VA
+from typer.main import get_command
+from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
+
+from affkit.cli import app, main
+from affkit.video.video import read_frames, write_video
+from affkit_studio.doctor.commands import quoted
+from affkit_studio.doctor.page import page
+from affkit_studio.doctor.report import examine
+
+SAMPLES = Path(__file__).parents[2] / "data_samples"
+
+
+@pytest.fixture
+def affkit(tmp_path, monkeypatch, capfd):
+    """Run a command line in ``tmp_path`` as a shell would: its words are split and expanded by bash."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def run(line: str) -> tuple[int, str, str]:
+        if not line.startswith("affkit "):
+            done = subprocess.run(["bash", "-ec", line], capture_output=True, text=True)
+            return done.returncode, done.stdout, done.stderr
+        words = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+        monkeypatch.setattr(sys, "argv", [os.fsdecode(word) for word in words.stdout.split(b"\0")[:-1]])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, *capfd.readouterr()
+
+    return run
+
+
+def snapshot(root: Path) -> dict[str, tuple]:
+    found = {path: path.lstat() for path in (root, *root.rglob("*"))}
+    return {str(path): (stat.st_mtime_ns, stat.st_size, stat.st_mode) for path, stat in found.items()}
+
+
+def faulty_year(root: Path) -> Path:
+    """Two real clips in the layout of the fifth challenge, with faults that keep nothing from running."""
+    clips, frames = SAMPLES / "clips", 45
+    for task, folder in {"VA": "VA_Estimation", "EXPR": "EXPR_Classification", "AU": "AU_Detection"}.items():
+        source = next((clips / "annotations").glob(f"{task}_*"))
+        for subset, name in (("Train_Set", "interview"), ("Validation_Set", "webcam_avi")):
+            lines = (source / "Train_Set" / f"{name}.txt").read_text().splitlines()
+            write(root / ABAW5 / f"{folder}_Challenge" / subset / f"{name}.txt", lines[: frames - 2])
+    (root / "batch 1").mkdir(parents=True)
+    for name, how in {"interview.mp4": {"fps": 30}, "webcam_avi.avi": {"fps": 25, "codec": "mjpeg"}}.items():
+        pictures = read_frames(clips / "videos" / name, stop=frames)
+        write_video(root / "batch 1" / name, pictures, **how)
+    add_crops(root / "cropped_aligned" / "interview", range(1, frames - 5))
+    (root / "batch 2").mkdir()
+    return root
+
+
+@pytest.mark.parametrize("subjects", [False, True])
+def test_the_commands_for_a_faulty_year_run(affkit, tmp_path, subjects):
+    root = faulty_year(tmp_path / "it's Aff-Wild2")
+    if subjects:
+        write(root / "subjects.csv", ["video,subject", "interview,Ada", "webcam_avi,Ben"])
+    code, out, _ = affkit(f"affkit doctor --data {quoted(root)}")
+    assert code == 0 and "Aff-Wild2, ABAW5 (2023)" in out and "[few-lines-differ]" in out
+    commands = out.partition("Next:\n")[2].splitlines()
+    assert [line.split()[1] for line in commands] == ["stats", "split", "convert", "faces", "doctor"]
+    for line in commands:
+        code, out, err = affkit(line.strip())
+        assert code == 0, err
+    assert "a store of faces" in out and ", 0 with va" not in out
+    people = set(pd.read_csv("store/index.csv")["subject"])
+    assert people == ({"Ada", "Ben"} if subjects else {"interview", "webcam_avi"})
+
+
+def test_the_commands_for_label_files_without_a_layout_run(affkit, tmp_path):
+    make_year(tmp_path / "year", "ABAW5")
+    (tmp_path / "year" / VA).parent.rename(tmp_path / "flat labels")
+    code, out, _ = affkit(f"affkit doctor --data {quoted(tmp_path / 'flat labels')}")
+    commands = out.partition("Next:\n")[2].splitlines()
+    assert [line.split()[0] for line in commands] == ["mkdir", "affkit"] and "without a layout" in out
+    for line in commands:
+        code, out, err = affkit(line.strip())
+        assert code == 0, err
+
+
+def test_the_commands_for_several_annotators_run(affkit, tmp_path):
+    for place in ("", "coders/A 1", "coders/A 2"):
+        make_year(tmp_path / "data" / place, "ABAW6")
+        for pictures in ("videos", "cropped_aligned"):
+            if place:
+                shutil.rmtree(tmp_path / "data" / place / pictures)
+    report = examine(tmp_path / "data")
+    assert report.findings == [] and dict(report.facts)["more labels"] == "1 in coders/A 1, 1 in coders/A 2"
+    for line in (line for line in report.commands if line.split()[1] in ("stats", "split", "agree")):
+        code, _, err = affkit(line)
+        assert code == 0, err
+
+
+def test_the_commands_for_a_store_run(affkit, tmp_path):
+    write_store(people_store(2, 90, 32), tmp_path / "store")
+    report = examine(tmp_path / "store")
+    assert report.title == "a store of faces" and report.findings == []
+    assert [line.split()[2] for line in report.commands] == ["gan", "mtl"]
+    for line in report.commands:
+        code, _, err = affkit(line.replace(" --steps 2000", " --width 0.1 --steps 1").replace(" 200", " 1"))
+        assert code == 0, err
+
+
+@pytest.mark.parametrize("year", ["ABAW1", "ABAW4", "Aff-Wild", "ABAW6"])
+def test_every_command_is_one_that_there_is(tmp_path, year):
+    """Commands and options are those of the command line, also where running them would take long."""
+    make_year(tmp_path, year)
+    add_video(tmp_path / "videos" / "alpha.mp4", FRAMES, fps=25)
+    report = examine(tmp_path)
+    assert report.commands
+    for line in report.commands:
+        words = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+        command, name, *arguments = words.stdout.decode().split("\0")[:-1]
+        assert command == "affkit"
+        get_command(app).commands[name].make_context(name, arguments)
+
+
+def test_json_has_all_of_it(affkit, tmp_path):
+    root = make_year(tmp_path / "year", "ABAW5")
+    for number in range(9):
+        add_video(root / "videos" / f"spare_{number}.mp4")
+    code, out, err = affkit(f"affkit doctor --data {quoted(root)} --json")
+    found = json.loads(out)
+    assert code == 0 and err == ""
+    assert found["counts"] == {"error": 0, "warning": 0, "note": 1}
+    assert len(found["findings"][0]["where"]) == 9 and found["findings"][0]["code"] == "video-without-labels"
+    assert found["facts"]["crops"] == [f"{4 * FRAMES} pictures of 4 people in cropped_aligned"]
+    assert found["frames"][0]["usable"] == 3 * (FRAMES - 1) and found["next"] == examine(root).commands
+
+
+def test_nothing_is_written(affkit, tmp_path):
+    root = faulty_year(tmp_path / "year")
+    before = snapshot(tmp_path)
+    assert affkit(f"affkit doctor --data {quoted(root)}")[0] == 0
+    assert snapshot(tmp_path) == before
+
+
+def test_what_cannot_be_looked_at_is_one_line_and_exit_code_2(affkit):
+    code, out, err = affkit("affkit doctor --data nowhere")
+    assert (code, out) == (2, "") and err == "affkit: nowhere: no such file or folder; check the spelling\n"
+
+
+# ---- one file
+
+
+def test_a_video_alone(affkit, tmp_path):
+    path = add_video(tmp_path / "a video.mp4", fps=25)
+    code, out, _ = affkit(f"affkit doctor --data {quoted(path)}")
+    assert (
+        code == 0 and "videos without annotations" in out and f"affkit convert {quoted(path)} -o clips" in out
+    )
+
+
+def test_a_table_alone(affkit, tmp_path):
+    lines = ["video,frame,valence,arousal,expression", *(f"clip,{i},0.5,-1,Anger" for i in (1, 2, 4))]
+    write(tmp_path / "table.csv", lines)
+    report = examine(tmp_path / "table.csv")
+    rows = {row.task: (row.lines, row.labelled, row.extreme) for row in report.rows}
+    assert report.title == "a table of labels" and rows["va"] == (3, 3, 3) and rows["expr"] == (3, 3, 0)
+    assert rows["mtl"] == (3, 0, 0)
+    code, _, err = affkit(report.commands[0])
+    assert code == 0, err
+
+
+def test_a_list_of_frames_without_a_header_alone(tmp_path):
+    write(tmp_path / "labels.txt", listed_lines(("alpha",), 9, 2)[1:])
+    report = examine(tmp_path)
+    assert report.title == "a table of labels"
+    assert {row.task: (row.lines, row.labelled) for row in report.rows}["mtl"] == (9, 7)
+
+
+def test_one_label_file_alone(tmp_path):
+    make_year(tmp_path, "ABAW5")
+    report = examine(tmp_path / VA)
+    assert [row.files for row in report.rows] == [1]
+    assert [finding.code for finding in report.findings] == ["no-pictures"]
+
+
+def test_another_file_alone(tmp_path):
+    write(tmp_path / "readme.md", ["hello"])
+    assert [finding.code for finding in examine(tmp_path / "readme.md").findings] == ["nothing-usable"]
+
+
+# ---- large, and odd
+
+
+def test_many_files_are_counted_right(tmp_path):
+    names = [f"v{i:04}" for i in range(400)]
+    for i, name in enumerate(names):
+        folder = tmp_path / ABAW5 / "VA_Estimation_Challenge" / SETS[i % 2]
+        write(folder / f"{name}.txt", ["valence,arousal", "0,0", "-5,-5", "0.5,-1"])
+    for i, name in enumerate(names[:100]):
+        add_crops(tmp_path / "cropped_aligned" / name, range(1, 100) if i == 0 else (1, 3))
+    report = examine(tmp_path)
+    assert [(row.files, row.lines, row.marked, row.with_crop) for row in report.rows] == [
+        (200, 600, 200, 100), (200, 600, 200, 100),
+    ]  # fmt: skip
+    assert {finding.code: len(finding.where) for finding in report.findings} == {
+        "crops-beyond-lines": 1, "labels-without-crops": 300, "task-missing": 1,
+    }  # fmt: skip
+    assert "and 297 more" in page(report)
+
+
+def test_names_that_are_no_text_and_no_plain_words(affkit, tmp_path):
+    root = os.fsencode(make_year(tmp_path / "a\x1b[31m b", "ABAW5"))
+    os.rename(root + b"/videos", root + b"/vid\xffeos")
+    code, out, err = affkit(f"affkit doctor --data {quoted(os.fsdecode(root))}")
+    assert code == 0 and "\x1b" not in out and "vid\\udcffeos" in out
+    faces = next(line.strip() for line in out.splitlines() if line.startswith("  affkit faces"))
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {faces}"], capture_output=True, check=True).stdout
+    assert root + b"/vid\xffeos/alpha.mp4" in words.split(b"\0")

@@ -1,0 +1,230 @@
+"""Project files: those that are not as they should be, videos that vanish, names of every kind."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import annotators
+import numpy as np
+import pytest
+from projects import NUM_FRAMES, hear_all, is_sound, process_starter, project_with, start, write_clip
+from videos import write_numbered
+
+from affkit.errors import UserError
+from affkit_studio.annotate.project import Project
+from affkit_studio.annotate.project_file import APPLICATION_ID, VERSION
+from affkit_studio.annotate.timeline import Segment
+
+HOSTILE = [
+    "O'Hara", 'the "best"', "'; DROP TABLE step; --", "<script>alert(1)</script>", "../../etc/passwd", "a b",
+    "two\nlines", "Ζωή 佐藤", "con", "nul\0byte", " ", "%s{0}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture
+def project(tmp_path, clip):
+    with project_with(clip, tmp_path) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def processes():
+    return process_starter()
+
+
+# Files that are not as they should be
+
+
+def write_database(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path):
+    made = {
+        "text.affkit": lambda path: path.write_text("frame,label\n" * 200),
+        "short.affkit": lambda path: path.write_text("x"),
+        "other.affkit": lambda path: write_database(path, "CREATE TABLE songs (name TEXT)"),
+        "named.affkit": lambda path: write_database(path, "PRAGMA application_id = 7"),
+        "newer.affkit": lambda path: write_database(
+            path, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION + 1}"
+        ),
+    }
+    for name, make in made.items():
+        path = tmp_path / name
+        make(path)
+        before = path.read_bytes()
+        expected = "newer version" if name.startswith("newer") else "project"
+        with pytest.raises(UserError, match=expected) as caught:
+            Project.open(path).close()
+        assert "\n" not in str(caught.value) and path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == sorted(made)  # no journals left
+
+
+def test_where_no_project_can_be(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        Project.open(tmp_path / "none.affkit", create=False)
+    with pytest.raises(UserError, match="not a file"):
+        Project.open(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="folder cannot be made"):
+        Project.open(tmp_path / "file" / "p.affkit")
+    assert not (tmp_path / "none.affkit").exists()
+    Project.open(tmp_path / "new folder" / "p.affkit").close()
+    Project.open(tmp_path / "file").close()  # empty: of somebody who was killed while making it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_read_only_folder_and_file(processes):
+    with tempfile.TemporaryDirectory() as name:  # tmp_path is closed to the user that root becomes
+        folder = Path(name)
+        Project.open(folder / "p.affkit").close()
+        for closed, expected in (
+            (folder / "p.affkit", "p.affkit: is read-only"),
+            (folder, "folder is read-only"),
+        ):
+            folder.chmod(0o777)
+            (folder / "p.affkit").chmod(0o666)
+            closed.chmod(stat.S_IMODE(closed.stat().st_mode) & ~0o222)
+            process, pipe = start(processes, annotators.try_to_open, folder / "p.affkit")
+            (heard,) = hear_all(pipe)
+            process.join()
+            assert heard.startswith("UserError") and expected in heard
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("loss", ["deleted", "replaced", "folder"])
+def test_a_project_that_vanishes_says_so_and_not_saved(project, tmp_path, loss):
+    session = project.session("clip", "Ada", "au")
+    session.mark("AU1", 0, 9)
+    if loss == "folder":
+        moved = shutil.move(tmp_path, tmp_path.with_name("moved"))
+    else:
+        project.path.unlink()
+    if loss == "replaced":
+        Project.open(project.path).close()
+    with pytest.raises(UserError, match="the last change is not saved"):
+        session.mark("AU2", 0, 9)
+    if loss == "folder":
+        shutil.move(moved, tmp_path)
+        session.mark("AU4", 0, 9)  # it is back: go on
+        assert [one.lane for one in session.segments()] == ["AU1", "AU4"]
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_saved(project):
+    session = project.session("clip", "Ada", "au")
+    session.mark("AU1", 0, 9)
+    ((pages,),) = project._file.rows("PRAGMA page_count")
+    project._file.rows(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to have no room
+    with pytest.raises(UserError, match="disk is full.*not saved"):
+        session.replace([Segment("AU2", i, i + 1) for i in range(0, NUM_FRAMES, 2)] * 20)
+    assert session.segments() == [Segment("AU1", 0, 9)] and len(session.history()) == 1
+    project._file.rows("PRAGMA max_page_count = 1000000")
+    session.mark("AU2", 0, 9)
+    assert len(session.segments()) == 2
+
+
+def test_a_locked_project_is_told(project, monkeypatch):
+    monkeypatch.setattr("affkit_studio.annotate.project_file.BUSY_SECONDS", 0.1)
+    with Project.open(project.path) as impatient, project._file.writing():
+        with pytest.raises(UserError, match="another program keeps it locked"):
+            impatient.add_video(project.videos()[0].path)
+
+
+# Videos and names
+
+
+def test_a_video_that_vanishes_stops_nobody(project, tmp_path):
+    session = project.session("clip", "Ada", "au")
+    assert not session.video.is_missing()
+    (tmp_path / "clip.mp4").rename(tmp_path / "elsewhere.mp4")
+    assert session.video.is_missing()
+    session.mark("AU1", 0, 9)
+    assert project.session("clip", "Ada", "au").labels().action_units[:, 0].sum() == 9
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "elsewhere.mp4").rename(tmp_path / "sub" / "clip.mp4")
+    found = project.add_video(tmp_path / "sub" / "clip.mp4")
+    assert not found.is_missing() and len(project.videos()) == 1
+
+
+def test_project_and_video_move_together(project, tmp_path):
+    project.close()
+    moved = shutil.move(tmp_path, tmp_path.with_name("on another disk"))
+    with Project.open(Path(moved) / "faces.affkit") as opened:
+        (video,) = opened.videos()
+        assert video.path == Path(moved) / "clip.mp4" and not video.is_missing()
+        assert (video.num_frames, video.fps, video.width, video.height) == (NUM_FRAMES, 30, 64, 48)
+
+
+def test_a_video_is_added_once(project, tmp_path, clip):
+    (known,) = project.videos()
+    assert project.add_video(clip) == known  # the same name and length, elsewhere
+    (tmp_path / "other").mkdir()
+    other = write_numbered(tmp_path / "other" / "clip.mp4", 5, size=(64, 48))
+    with pytest.raises(UserError, match=f"another clip named 'clip'.*{NUM_FRAMES} frames, not 5"):
+        project.add_video(other)
+    assert project.videos() == [known]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_stored_as_they_are(project, name):
+    if not name.strip():
+        with pytest.raises(UserError, match="name is blank"):
+            project.session("clip", name, "au")
+        return
+    session = project.session("clip", name, "au")
+    session.mark("AU1", 0, 9)
+    with Project.open(project.path) as again:
+        assert again.annotators() == [name]
+        assert again.session("clip", name, "au").history()[0].who == name
+        session.review(session.segments()[0], "accept", name)
+        assert again.session("clip", name, "au").reviews()[0].comment == name
+    assert is_sound(project.path)
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if not set(name) & set("/\0") and name.strip()])
+def test_videos_may_have_any_file_name(project, tmp_path, clip, name):
+    shutil.copy(clip, tmp_path / f"{name}.mp4")
+    assert project.add_video(tmp_path / f"{name}.mp4").name == name
+    session = project.session(name, "Ada", "au")
+    session.mark("AU1", 0, 9)
+    assert [video.name for video in project.videos()] == ["clip", name]
+    assert not session.video.is_missing() and project.session("clip", "Ada", "au").segments() == []
+
+
+def test_mistakes_are_one_line_and_change_nothing(project):
+    session = project.session("clip", "Ada", "au")
+    session.mark("AU1", 0, 9)
+    mistakes = {
+        "no video 'film', only: 'clip'": lambda: project.session("film", "Ada", "au"),
+        "no task 'va'": lambda: project.session("clip", "Ada", "va"),
+        "no tag 'Fear'": lambda: session.mark("Fear", 0, 9),
+        "no tag 'AU7'": lambda: session.clear("AU7", 0, 9),
+        "no tag None": lambda: session.mark(None, 0, 9),
+        "no tag 'AU5'": lambda: session.replace([Segment("AU1", 0, 9), Segment("AU5", 0, 9)]),
+        r"frames \[9, 9\)": lambda: session.mark("AU1", 9, 9),
+        r"frames \[-1, 4\)": lambda: session.clear(None, -1, 4),
+        rf"frames \[0, {NUM_FRAMES + 1}\)": lambda: session.mark("AU1", 0, NUM_FRAMES + 1),
+        "is not Unicode": lambda: project.session("clip", "\udcff", "au"),
+        "comment .* is not Unicode": lambda: session.review(session.segments()[0], "accept", "\udcff"),
+        "no such file": lambda: project.add_video("none.mp4"),
+    }
+    for expected, mistake in mistakes.items():
+        with pytest.raises(UserError, match=expected) as caught:
+            mistake()
+        assert "\n" not in str(caught.value)
+    assert session.segments() == [Segment("AU1", 0, 9)] and session.revision() == 1
+    session.mark("AU2", np.int64(3), np.int32(5))  # NumPy's numbers are numbers
+    assert session.segments()[1] == Segment("AU2", 3, 5)
+    assert session.video == replace(session.video) and project.annotators() == ["Ada"]
