@@ -45,7 +45,7 @@ def scores_by_group(
     Parameters
     ----------
     scores:
-        A row a run, such as :func:`affkit_lab.experiments.small_model.split_scores` gives.
+        A row a run, such as :func:`affkit_course.lessons.nb03.split_scores` gives.
     group:
         The column that tells the runs apart.
     metrics:

@@ -14,7 +14,7 @@ from affkit.faces.detectors import Box
 from affkit.faces.sampling import sample_faces
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.store import Store
-from affkit_lab.experiments.small_model import SmallModel, outlines, split_scores, subject_scores
+from affkit_course.lessons.nb03 import SmallModel, outlines, split_scores, subject_scores
 
 CLIPS = ROOT / "data_samples" / "clips"
 
