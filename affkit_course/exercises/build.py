@@ -1,4 +1,9 @@
-"""Write the exercises into the notebooks and the solutions beside them, from the one place where both are."""
+"""Write the exercises into ``notebooks/`` and the solutions into ``docs/solutions/``.
+
+    python -m affkit_course.exercises.build
+
+Run it after a change of an exercise. Other cells of the notebooks, and their outputs, stay as they are.
+"""
 
 import copy
 import re
@@ -11,8 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from affkit.errors import UserError
 from affkit.files import write_beside
-from affkit_course.exercises import load, numbers
-from affkit_course.exercises.framework import Checks, Exercise
+from affkit_course.exercises.framework import Checks, Exercise, load, numbers
 
 HEADING = "## Exercises"
 MAX_LINES = 25  # of a cell
@@ -56,12 +60,9 @@ def solutions_page(checks: Checks) -> str:
         parts.append(f"## {i} {exercise.title} ({exercise.grade})")
         if isinstance(exercise, Exercise):
             parts.append(f"```python\n{exercise.source}\n```")
-        parts.append(exercise.explanation.strip())
+        parts.append(exercise.explanation)
         if isinstance(exercise, Exercise):
-            mistakes = [
-                textwrap.fill(sentence, 110, initial_indent="- ", subsequent_indent="  ")
-                for sentence in exercise.wrong
-            ]
+            mistakes = [textwrap.fill(f"- {said}", 110, subsequent_indent="  ") for said in exercise.wrong]
             parts.append("The check recognises:\n\n" + "\n".join(mistakes))
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +96,7 @@ def statements(checks: Checks) -> str:
     """The section of a notebook that lists the exercises."""
     lines = []
     for i, exercise in enumerate(checks, start=1):
-        text = f"{i}. **{exercise.title}** ({exercise.grade}). {exercise.statement.strip()}"
+        text = f"{i}. **{exercise.title}** ({exercise.grade}). {exercise.statement}"
         lines.append(textwrap.fill(text, 110, subsequent_indent="   ", **WHOLE_WORDS))
     hint = f"`check.{checks.checked[0].name}.hint()` gives the next of three hints"
     if len(checks.checked) < len(checks.exercises):
@@ -139,3 +140,9 @@ def _around_section(source: str) -> tuple[str, str]:
     above, _, section = f"\n{source}".partition(f"\n{HEADING}\n")
     below = re.search(r"^## .*", section, re.M | re.S)
     return f"{above}\n".lstrip("\n"), below[0] if below else ""
+
+
+if __name__ == "__main__":
+    root = Path(__file__).parents[2]
+    for path in build(root / "notebooks", root / "docs" / "solutions"):
+        print("wrote", path.relative_to(root))

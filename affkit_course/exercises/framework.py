@@ -12,12 +12,17 @@ import inspect
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
+from affkit.errors import UserError
+
 GRADES = ("warm-up", "standard", "hard")
+HEAD = re.compile(r"\*\*(.+?)\*\* \((.+?)\)\. (.+)", re.S)
 STUB = "    return ...  # replace the three dots"
 Example = tuple[tuple, object, str]
 
@@ -30,28 +35,19 @@ class Verdict:
     said: str
 
 
-@dataclass(kw_only=True, repr=False)
 class OpenExercise:
     """Something to try and to explain; no function could check it.
 
-    Parameters
-    ----------
-    title:
-        A few words.
-    grade:
-        One of :data:`GRADES`.
-    statement, explanation:
-        The task and its solution, Markdown.
-    hints:
-        Three, each telling more than the one before.
+    ``text`` is Markdown: ``**Title** (grade). Statement``, a list of three hints, each telling more than the
+    one before, and the explanation.
     """
 
-    title: str
-    grade: str
-    statement: str
-    explanation: str
-    hints: tuple[str, str, str]
-    _given: int = field(default=0, init=False)
+    def __init__(self, text: str):
+        head, _, rest = text.strip().partition("\n\n- ")
+        hints, _, self.explanation = rest.partition("\n\n")
+        self.title, self.grade, self.statement = HEAD.fullmatch(head).groups()
+        self.hints = hints.split("\n- ")
+        self._given = 0
 
     def __repr__(self):
         return f"{self.title} ({self.grade})"  # nothing of the solution, for whoever forgets the brackets
@@ -65,7 +61,6 @@ class OpenExercise:
             print("That was the last hint. The solution is in docs/solutions.")
 
 
-@dataclass(kw_only=True, repr=False)
 class Exercise(OpenExercise):
     """An exercise whose answer is a function of plain arguments.
 
@@ -74,20 +69,23 @@ class Exercise(OpenExercise):
     solution:
         The right function. Its name is that of the exercise, its first line begins the reader's cell, and its
         source is printed as the solution.
+    text:
+        As in :class:`OpenExercise`.
     examples:
         Each the arguments, the right result written down by hand, and a hint.
     wrong:
-        From what to say to a function that does what the reader may have done.
+        What to say, and then a function that does what the reader may have done; and so on.
     right:
         Other right answers. Only the tests run them.
 
     >>> def double(x):
     ...     return 2 * x
     >>> exercise = Exercise(
-    ...     solution=double, title="Twice", grade="warm-up", statement="Write `double`.", explanation="",
-    ...     hints=("Twice two is four.", "Multiply.", "2 * x"), right=(lambda x: x + x,),
+    ...     double,
+    ...     "**Twice** (warm-up). Write `double`.\\n\\n- Twice two is four.\\n- Multiply.\\n- 2 * x",
     ...     examples=[((2,), 4, "twice two"), ((3,), 6, "twice three")],
-    ...     wrong={"You square: right for 2 only.": lambda x: x * x},
+    ...     wrong=["You square: right for 2 only.", lambda x: x * x],
+    ...     right=[lambda x: x + x],
     ... )
     >>> exercise(lambda number: number**2)
     double(3) gave 9, expected 6. You square: right for 2 only.
@@ -99,10 +97,17 @@ class Exercise(OpenExercise):
     Hint 1 of 3: Twice two is four.
     """
 
-    solution: Callable
-    examples: Sequence[Example]
-    wrong: Mapping[str, Callable]
-    right: Sequence[Callable]
+    def __init__(
+        self,
+        solution: Callable,
+        text: str,
+        examples: Sequence[Example],
+        wrong: Sequence[str | Callable],
+        right: Sequence[Callable],
+    ):
+        super().__init__(text)
+        self.solution, self.examples, self.right = solution, examples, right
+        self.wrong: dict[str, Callable] = dict(zip(wrong[::2], wrong[1::2], strict=True))
 
     @property
     def name(self) -> str:
@@ -133,13 +138,10 @@ class Exercise(OpenExercise):
                 return Verdict(
                     False, f"{self.name} is not written yet: check.{self.name}.hint() gives a hint."
                 )
-        failed = [
-            i
-            for i, (example, outcome) in enumerate(zip(self.examples, outcomes, strict=True))
-            if not _same_outcome(outcome, (None, example[1]))
-        ]
+        wanted = [(None, result) for _, result, _ in self.examples]
+        failed = [i for i, outcome in enumerate(outcomes) if not _same_outcome(outcome, wanted[i])]
         if not failed:
-            return Verdict(True, _right(self.name, len(outcomes)))
+            return Verdict(True, f"{self.name}: right on all examples ({len(outcomes)}).")
         arguments, wanted, hint = self.examples[failed[0]]
         what = _failure(self.name, arguments, outcomes[failed[0]], wanted)
         return Verdict(False, f"{what} {self._misconception(outcomes, failed) or f'Hint: {hint}'}")
@@ -163,14 +165,9 @@ class Exercise(OpenExercise):
 
 
 class Checks:
-    """The exercises of one notebook, each an attribute by the name of its function.
+    """The exercises of a notebook, such as ``"05"``, each an attribute by the name of its function.
 
-    Parameters
-    ----------
-    notebook:
-        Its number, such as ``"05"``.
-    exercises:
-        In the order of the list in the notebook, which counts from 1.
+    They stand in the order of the list in the notebook, which counts from 1.
     """
 
     def __init__(self, notebook: str, *exercises: OpenExercise):
@@ -200,6 +197,26 @@ class Checks:
             self.exercises[number - 1].hint()
 
 
+def numbers() -> list[str]:
+    """The notebooks that have exercises here.
+
+    >>> numbers()[:2]
+    ['01', '02']
+    """
+    return sorted(path.stem[2:] for path in Path(__file__).parent.glob("nb*.py"))
+
+
+def load(number: str) -> Checks:
+    """The exercises of a notebook; a `UserError` for a number that has none.
+
+    >>> load("05").ccc.grade
+    'standard'
+    """
+    if not re.fullmatch(r"\d\d", number) or number not in numbers():
+        raise UserError(number, "no notebook with exercises", f"choose {', '.join(numbers())}")
+    return import_module(f"affkit_course.exercises.nb{number}").check
+
+
 def _outcome(function: Callable, arguments: tuple) -> tuple:
     """The error and the result of a call, one of them None. The function gets copies of the arguments."""
     try:
@@ -212,10 +229,6 @@ def _same_outcome(one: tuple, other: tuple) -> bool:
     if one[0] or other[0]:
         return type(one[0]) is type(other[0])
     return _same(one[1], other[1])
-
-
-def _right(name: str, number: int) -> str:
-    return f"{name}: right on all examples ({number})."
 
 
 def _failure(name: str, arguments: tuple, outcome: tuple, wanted: object) -> str:

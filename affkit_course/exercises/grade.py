@@ -1,10 +1,20 @@
-"""Check a folder of submitted notebooks, each exercise in a process of its own, and write a table."""
+"""Check a folder of submitted notebooks, each exercise in a process of its own, and write a table.
 
+    python -m affkit_course.exercises.grade NOTEBOOK NUMBER NAME VERDICT MEMORY
+
+is that process: what it runs may hang, exit, or eat memory. It judges one exercise of one submission, writes
+``{"passed": ..., "said": ...}`` to the file VERDICT, and takes at most MEMORY bytes.
+"""
+
+import ast
 import csv
 import json
 import os
+import re
+import runpy
 import signal
 import subprocess
+import symtable
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,10 +27,11 @@ from tqdm import tqdm
 import affkit
 from affkit.errors import UserError
 from affkit.files import write_beside
-from affkit_course.exercises import load
-from affkit_course.exercises.submission import notebook_number, read_code
+from affkit_course.exercises.framework import Exercise, Verdict, load
 
+COURSE_IMPORT = re.compile(r"affkit_course\.exercises\.nb(\d\d)")
 LARGEST = 50_000_000  # bytes of a notebook
+MOST_WRITTEN = 100_000_000  # bytes a submission may write to one file
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -53,11 +64,6 @@ def grade_folder(
     Only the functions that are checked are run, with what they need; nothing is trained. A function that
     hangs, takes too much memory or ends its process gets its line, like a file that is no notebook, and the
     rest goes on. This keeps accidents apart; it is no prison for code that means harm.
-
-    Raises
-    ------
-    UserError
-        When there is no such folder, or nothing in it.
     """
     folder, limits = Path(folder), limits or Limits()
     if not folder.is_dir():
@@ -125,7 +131,7 @@ def _judged(folder: Path, row: Row, limits: Limits) -> Row:
     """The row with what the check says, from a process that is ended with all it started."""
     with tempfile.TemporaryDirectory() as empty:
         verdict = Path(empty) / "verdict.json"
-        command = [sys.executable, "-m", "affkit_course.exercises.judge", str((folder / row.file).resolve())]
+        command = [sys.executable, "-m", "affkit_course.exercises.grade", str((folder / row.file).resolve())]
         command += [row.notebook, row.exercise, str(verdict), str(limits.memory)]
         where = [str(Path(affkit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
         process = subprocess.Popen(
@@ -160,3 +166,105 @@ def _end(process: subprocess.Popen) -> None:
     else:
         process.kill()
     process.wait()
+
+
+def read_code(path: Path) -> list[str]:
+    """The code cells of a notebook, without lines for IPython."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(path, "is no notebook", "hand in the .ipynb file itself") from error
+    return [re.sub(r"^\s*[%!?].*$|^.*\?$", "", source, flags=re.M) for source in sources]
+
+
+def notebook_number(path: Path, cells: list[str]) -> str:
+    """Which notebook of the course this is, by the exercises it imports, else by its name."""
+    found = COURSE_IMPORT.search("\n".join(cells)) or re.match(r"(\d\d)", path.name)
+    if not found:
+        raise UserError(path, "is no notebook of the course", "keep the line that imports check")
+    return found[1]
+
+
+def definitions(cells: list[str], name: str) -> tuple[str, str]:
+    """The code that defines a function, and a complaint about a cell that cannot be read.
+
+    A statement is kept when it defines the function, or something that a kept one uses: the helpers,
+    imports and numbers of whoever wrote it. So nothing is trained for a check.
+
+    >>> cells = ["import math, time", "time.sleep(9)\\ntwo = 2"]
+    >>> cells += ["def area(r):\\n    return math.pi * r**two"]
+    >>> print(definitions(cells, "area")[0])
+    import math, time
+    two = 2
+    def area(r):
+        return math.pi * r ** two
+    """
+    statements, uses, complaint = [], [], ""
+    for cell in cells:
+        try:
+            parsed = ast.parse(cell).body
+            uses += [_names(statement) for statement in parsed]
+            statements += parsed
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            if re.search(rf"\b{name}\b", cell):
+                complaint = f"the cell stopped with {type(error).__name__}: {error}"
+    kept, needed, grown = set(), {name}, True
+    while grown:
+        new = {i for i, (bound, _) in enumerate(uses) if i not in kept and needed & bound}
+        kept |= new
+        needed = needed.union(*(uses[i][1] for i in new))
+        grown = bool(new)
+    return "\n".join(ast.unparse(statements[i]) for i in sorted(kept)), complaint
+
+
+def _names(statement: ast.stmt) -> tuple[set[str], set[str]]:
+    """The global names that a statement gives a value, and those it reads, now or when it is called."""
+    table = symtable.symtable(ast.unparse(statement), "statement", "exec")
+    own = table.get_symbols()
+    bound = {symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported()}
+    read, tables = {symbol.get_name() for symbol in own if symbol.is_referenced()}, [table]
+    while tables:
+        tables += (inner := tables.pop()).get_children()
+        if inner is not table:
+            read |= {symbol.get_name() for symbol in inner.get_symbols() if symbol.is_global()}
+    return bound, read
+
+
+def judge(notebook: Path, exercise: Exercise) -> Verdict:
+    """Run the definitions of a submission and try them."""
+    code, complaint = definitions(read_code(notebook), exercise.name)
+    if not code:
+        return Verdict(False, complaint or f"{exercise.name} is not in the notebook")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "submission.py"
+        file.write_text(code, encoding="utf-8")
+        try:
+            names = runpy.run_path(str(file))
+        except (Exception, SystemExit) as error:  # whatever a reader's code may raise
+            return Verdict(False, f"defining {exercise.name} stopped with {type(error).__name__}: {error}")
+    answer = names[exercise.name]
+    if str(getattr(answer, "__module__", "")).startswith("affkit_course.exercises"):
+        return Verdict(False, f"{exercise.name} is imported from the solutions")
+    verdict = exercise.verdict(answer)
+    return Verdict(False, complaint) if complaint and not verdict.passed else verdict
+
+
+def limit(memory: int) -> None:
+    """Let this process have no more than ``memory`` bytes, on Linux; elsewhere such a limit is not kept."""
+    if sys.platform == "linux":
+        import resource
+
+        for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, MOST_WRITTEN)):
+            _, hard = resource.getrlimit(what)
+            own = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (own, own))
+
+
+if __name__ == "__main__":
+    notebook, number, name, verdict_file, memory = sys.argv[1:]
+    exercise = getattr(load(number), name)
+    limit(int(memory))
+    verdict = judge(Path(notebook), exercise)
+    with write_beside(verdict_file) as part:
+        part.write_text(json.dumps(vars(verdict)), encoding="utf-8")

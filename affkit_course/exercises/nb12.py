@@ -8,33 +8,39 @@ def frames_per_second(frames, hours):
 
 
 FRAMES_PER_SECOND = Exercise(
-    solution=frames_per_second,
-    title="Frames and hours",
-    grade="warm-up",
-    statement="Write `frames_per_second`: frames and hours in; the rate out.",
-    explanation="""
+    frames_per_second,
+    """
+**Frames and hours** (warm-up). Write `frames_per_second`: frames and hours in; the rate out.
+
+- How many seconds has an hour?
+- Frames divided by seconds.
+- frames / (hours * 3600)
+
 With 60 hours the 1,200,000 frames of the abstract would be 5.6 a second. Nothing in the paper says that
 frames were left out; nothing says that they were not.""",
-    hints=("How many seconds has an hour?", "Frames divided by seconds.", "frames / (hours * 3600)"),
     examples=[
         ((234_000, 13 / 6), 30.0, "an hour has 3600 seconds"),
         ((108_000, 2), 15.0, "twice the hours, half the rate"),
         ((3600, 0.5), 2.0, "half an hour has 1800 seconds"),
     ],
-    wrong={
-        "Those are frames a minute.": lambda frames, hours: frames / hours / 60,
-        "Those are frames an hour.": lambda frames, hours: frames / hours,
-        "Those are seconds a frame; turn it round.": lambda frames, hours: hours * 3600 / frames,
-        "You take the rate for granted: that is how many hours the frames last at 30 a second.": (
-            lambda frames, hours: frames / 30 / 3600
-        ),
-        "The hours belong below, not above.": lambda frames, hours: frames * hours / 3600,
-        "You rounded down.": lambda frames, hours: frames // (hours * 3600 + 1),
-    },
-    right=(
+    wrong=[
+        "Those are frames a minute.",
+        lambda frames, hours: frames / hours / 60,
+        "Those are frames an hour.",
+        lambda frames, hours: frames / hours,
+        "Those are seconds a frame; turn it round.",
+        lambda frames, hours: hours * 3600 / frames,
+        "You take the rate for granted: that is how many hours the frames last at 30 a second.",
+        lambda frames, hours: frames / 30 / 3600,
+        "The hours belong below, not above.",
+        lambda frames, hours: frames * hours / 3600,
+        "You rounded down.",
+        lambda frames, hours: frames // (hours * 3600 + 1),
+    ],
+    right=[
         lambda frames, hours: frames / hours / 60 / 60,
         lambda frames, hours: frames * (1 / 3600) * (1 / hours),
-    ),
+    ],
 )
 
 
@@ -47,43 +53,38 @@ def valid_size_by_painting(side, filter_side, stride):
 
 
 VALID_SIZE = Exercise(
-    solution=valid_size,
-    title="What a transposed convolution paints",
-    grade="standard",
-    statement="""
-Write `valid_size`: side, filter and stride of a transposed convolution without padding in; the side of
-what comes out, out.""",
-    explanation="""
+    valid_size,
+    """
+**What a transposed convolution paints** (standard). Write `valid_size`: side, filter and stride of a
+transposed convolution without padding in; the side of what comes out, out.
+
+- How large is what a single pixel paints? And two pixels, a stride apart?
+- The last pixel begins (side - 1) strides after the first one.
+- (side - 1) * stride + filter_side
+
 The first pixel paints a whole filter, each further one begins a stride later. Put Table V in: 1, 2, 6,
 14, 32.""",
-    hints=(
-        "How large is what a single pixel paints? And two pixels, a stride apart?",
-        "The last pixel begins (side - 1) strides after the first one.",
-        "(side - 1) * stride + filter_side",
-    ),
     examples=[
         ((1, 2, 1), 2, "one pixel paints the filter"),
         ((6, 4, 2), 14, "the last one sticks out"),
         ((14, 6, 2), 32, "the last layer of Table V"),
         ((3, 2, 3), 8, "a stride above the filter leaves gaps"),
     ],
-    wrong={
-        "That is 'SAME': side times stride.": lambda side, filter_side, stride: side * stride,
-        "That is a convolution, not a transposed one: pictures grow here.": (
-            lambda side, filter_side, stride: (side - filter_side) // stride + 1
-        ),
-        "One stride too many: the first pixel does not wait.": (
-            lambda side, filter_side, stride: side * stride + filter_side
-        ),
-        "You forgot the stride.": lambda side, filter_side, stride: side - 1 + filter_side,
-        "That is where the last pixel begins; its filter goes on from there.": (
-            lambda side, filter_side, stride: (side - 1) * stride + 1
-        ),
-        "Filters lie over each other; you count all that they paint.": (
-            lambda side, filter_side, stride: side * filter_side
-        ),
-    },
-    right=(valid_size_by_painting, lambda side, filter_side, stride: stride * side + filter_side - stride),
+    wrong=[
+        "That is 'SAME': side times stride.",
+        lambda side, filter_side, stride: side * stride,
+        "That is a convolution, not a transposed one: pictures grow here.",
+        lambda side, filter_side, stride: (side - filter_side) // stride + 1,
+        "One stride too many: the first pixel does not wait.",
+        lambda side, filter_side, stride: side * stride + filter_side,
+        "You forgot the stride.",
+        lambda side, filter_side, stride: side - 1 + filter_side,
+        "That is where the last pixel begins; its filter goes on from there.",
+        lambda side, filter_side, stride: (side - 1) * stride + 1,
+        "Filters lie over each other; you count all that they paint.",
+        lambda side, filter_side, stride: side * filter_side,
+    ],
+    right=[valid_size_by_painting, lambda side, filter_side, stride: stride * side + filter_side - stride],
 )
 
 
@@ -112,21 +113,18 @@ def _mean(probability, mirrored):
 
 
 SURE = Exercise(
-    solution=sure,
-    title="Sure labels",
-    grade="standard",
-    statement="""
-Write `sure`: probabilities of a face and of its mirror image, and a threshold above 1/2, in; 1, 0, or
-None where a label should be left out, out.""",
-    explanation="""
+    sure,
+    """
+**Sure labels** (standard). Write `sure`: probabilities of a face and of its mirror image, and a threshold
+above 1/2, in; 1, 0, or None where a label should be left out, out.
+
+- Three answers: surely there, surely not there, and nothing.
+- Both have to agree: the smaller one from the threshold on, or the larger one up to 1 minus it.
+- 1 if min(...) >= threshold; 0 if max(...) <= 1 - threshold; else None
+
 Units are rare, so most probabilities are low, and the second line gives most of the labels: sure labels
 are labels of absence. A threshold for each side, such that as many are labelled 1 as are active in the
 corpus, would be one way out; it needs to know how many are active.""",
-    hints=(
-        "Three answers: surely there, surely not there, and nothing.",
-        "Both have to agree: the smaller one from the threshold on, or the larger one up to 1 minus it.",
-        "1 if min(...) >= threshold; 0 if max(...) <= 1 - threshold; else None",
-    ),
     examples=[
         ((0.9, 0.85, 0.75), 1, "both are above the threshold"),
         ((0.9, 0.5, 0.75), None, "one of the two is not sure"),
@@ -136,32 +134,25 @@ corpus, would be one way out; it needs to know how many are active.""",
         ((0.95, 0.05, 0.75), None, "two that contradict each other"),
         ((0.9, 0.7, 0.75), None, "the mean is sure, one of the two is not"),
     ],
-    wrong={
-        "Nothing is left out: what is not sure is labelled 0.": (
-            lambda p, m, threshold: int(min(p, m) >= threshold)
+    wrong=[
+        "Nothing is left out: what is not sure is labelled 0.",
+        lambda p, m, threshold: int(min(p, m) >= threshold),
+        "You take the mean of both; one that is not sure must be enough to leave it out.",
+        lambda p, m, threshold: (
+            1 if _mean(p, m) >= threshold else 0 if _mean(p, m) <= 1 - threshold else None
         ),
-        "You take the mean of both; one that is not sure must be enough to leave it out.": (
-            lambda p, m, threshold: (
-                1 if _mean(p, m) >= threshold else 0 if _mean(p, m) <= 1 - threshold else None
-            )
-        ),
-        "The mirror image has no say.": (
-            lambda p, m, threshold: 1 if p >= threshold else 0 if p <= 1 - threshold else None
-        ),
-        "One of the two is enough for you; both must be sure.": (
-            lambda p, m, threshold: 1 if max(p, m) >= threshold else 0 if min(p, m) <= 1 - threshold else None
-        ),
-        "0 and 1 are the wrong way round.": (
-            lambda p, m, threshold: None if sure(p, m, threshold) is None else 1 - sure(p, m, threshold)
-        ),
-        "Absence is never labelled: a low probability is sure, too.": (
-            lambda p, m, threshold: sure(p, m, threshold) or None
-        ),
-        "The threshold itself is left out; a score counts from it on.": (
-            lambda p, m, threshold: 1 if min(p, m) > threshold else 0 if max(p, m) < 1 - threshold else None
-        ),
-    },
-    right=(sure_by_cases, sure_one_by_one),
+        "The mirror image has no say.",
+        lambda p, m, threshold: 1 if p >= threshold else 0 if p <= 1 - threshold else None,
+        "One of the two is enough for you; both must be sure.",
+        lambda p, m, threshold: 1 if max(p, m) >= threshold else 0 if min(p, m) <= 1 - threshold else None,
+        "0 and 1 are the wrong way round.",
+        lambda p, m, threshold: None if sure(p, m, threshold) is None else 1 - sure(p, m, threshold),
+        "Absence is never labelled: a low probability is sure, too.",
+        lambda p, m, threshold: sure(p, m, threshold) or None,
+        "The threshold itself is left out; a score counts from it on.",
+        lambda p, m, threshold: 1 if min(p, m) > threshold else 0 if max(p, m) < 1 - threshold else None,
+    ],
+    right=[sure_by_cases, sure_one_by_one],
 )
 
 
@@ -170,55 +161,55 @@ def by_chance(claims, percent):
 
 
 BY_CHANCE = Exercise(
-    solution=by_chance,
-    title="What chance holds",
-    grade="standard",
-    statement="""
-Write `by_chance`: how many claims were tested, each with an interval of so many percent, in; how many
-intervals are expected to lie above 0 though nothing is there, out.""",
-    explanation="""
+    by_chance,
+    """
+**What chance holds** (standard). Write `by_chance`: how many claims were tested, each with an interval of so
+many percent, in; how many intervals are expected to lie above 0 though nothing is there, out.
+
+- How often does an interval of 95% miss what is true?
+- 5% of the time, half of that on each side.
+- claims * (100 - percent) / 200
+
 That is the expectation whether or not the claims are independent. Ours share their seeds and their real
 faces: the expectation stays, the spread around it grows.""",
-    hints=(
-        "How often does an interval of 95% miss what is true?",
-        "5% of the time, half of that on each side.",
-        "claims * (100 - percent) / 200",
-    ),
     examples=[
         ((33, 95), 0.825, "half of what an interval leaves out lies below 0"),
         ((10, 90), 0.5, "5% above, 5% below"),
         ((200, 99), 1.0, "99% of 200, half of the rest"),
     ],
-    wrong={
-        "Half of those lie below 0.": lambda claims, percent: claims * (100 - percent) / 100,
-        "Those are the claims whose interval holds the truth.": lambda claims, percent: (
-            claims * percent / 100
-        ),
-        "Percent are hundredths.": lambda claims, percent: claims * (100 - percent) / 2,
-        "That is the probability that at least one holds, not how many.": (
-            lambda claims, percent: 1 - (1 - (100 - percent) / 200) ** claims
-        ),
-        "One claim's chance; times the number of claims.": lambda claims, percent: (100 - percent) / 200,
-        "You rounded; less than one can be expected.": lambda claims, percent: round(
-            by_chance(claims, percent) + 0.01
-        ),
-    },
-    right=(
+    wrong=[
+        "Half of those lie below 0.",
+        lambda claims, percent: claims * (100 - percent) / 100,
+        "Those are the claims whose interval holds the truth.",
+        lambda claims, percent: claims * percent / 100,
+        "Percent are hundredths.",
+        lambda claims, percent: claims * (100 - percent) / 2,
+        "That is the probability that at least one holds, not how many.",
+        lambda claims, percent: 1 - (1 - (100 - percent) / 200) ** claims,
+        "One claim's chance; times the number of claims.",
+        lambda claims, percent: (100 - percent) / 200,
+        "You rounded; less than one can be expected.",
+        lambda claims, percent: round(by_chance(claims, percent) + 0.01),
+    ],
+    right=[
         lambda claims, percent: sum((1 - percent / 100) / 2 for _ in range(claims)),
         lambda claims, percent: claims * (0.5 - percent / 200),
-    ),
+    ],
 )
 
 THRESHOLDS = OpenExercise(
-    title="Thresholds for the arms",
-    grade="hard",
-    statement="""
-The pupils lose F1 by their threshold, says section 2. Run the experiment with one seed, choose thresholds
-on the validation people (notebook 10) for each arm, and score again. How much of the loss is left?""",
-    explanation="""
+    r"""
+**Thresholds for the arms** (hard). The pupils lose F1 by their threshold, says section 2. Run the experiment
+with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score again. How
+much of the loss is left?
+
+- affkit experiment enrich with one seed, one share and one amount takes a few minutes.
+- predict_store reads a store with the network that each run has left in its folder.
+- Notebook 10, section 5, has the functions for thresholds and F1.
+
 ```
-affkit experiment enrich --data store --partition partition.json --out runs/enrich --seeds 0 --shares 1 \\
-    --generator data_samples/weights/gan_1/generator.safetensors \\
+affkit experiment enrich --data store --partition partition.json --out runs/enrich --seeds 0 --shares 1 \
+    --generator data_samples/weights/gan_1/generator.safetensors \
     --discriminator data_samples/weights/gan_1/discriminator.safetensors --amounts 1 --width 0.25 --steps 1200
 ```
 
@@ -253,12 +244,7 @@ faces alone and its 95% interval):
 With a quarter or half of the labels what the teacher's pupil loses is the 0.5 and nothing else; with all of
 them there is little to lose, and what there is stays. Most of what the discriminator's pupil loses is the
 0.5, and the rest is real harm. Changed faces lose by the 0.5, too, although their labels are true. And
-nobody wins.""",
-    hints=(
-        "affkit experiment enrich with one seed, one share and one amount takes a few minutes.",
-        "predict_store reads a store with the network that each run has left in its folder.",
-        "Notebook 10, section 5, has the functions for thresholds and F1.",
-    ),
+nobody wins."""
 )
 
 check = Checks("12", FRAMES_PER_SECOND, VALID_SIZE, SURE, BY_CHANCE, THRESHOLDS)

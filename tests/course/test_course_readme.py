@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from affkit_course.exercises import load, numbers
-from affkit_course.exercises.framework import Exercise
+from affkit_course.exercises.framework import Exercise, load, numbers
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"

@@ -10,15 +10,7 @@ from affkit_course.exercises.framework import Checks, Exercise, OpenExercise
 
 
 def said(capsys, answer, *examples):
-    nothing = {
-        "title": "",
-        "statement": "",
-        "explanation": "",
-        "hints": ("", "", ""),
-        "wrong": {},
-        "right": (),
-    }
-    Exercise(solution=answer, grade="warm-up", examples=examples, **nothing)(answer)
+    Exercise(answer, "**Any** (warm-up). Write it.", examples, wrong=[], right=[])(answer)
     return capsys.readouterr().out.strip()
 
 
@@ -93,19 +85,18 @@ def last_changed(values):
 
 def make_exercise():
     return Exercise(
-        solution=mean,
-        title="The mean",
-        grade="warm-up",
-        statement="Write `mean`.",
-        explanation="A sum over a number.",
-        hints=("one", "two", "three"),
+        mean,
+        "**The mean** (warm-up). Write `mean`.\n\n- one\n- two\n- three\n\nA sum over a number.",
         examples=[(([1, 2, 6],), 3, "add up"), (([4],), 4, "one value"), (([0, 0, 3, 5],), 2, "divide by 4")],
-        wrong={
-            "This is the median.": np.median,
-            "You divide by n - 1.": lambda values: sum(values) / (len(values) - 1),
-            "You change the list.": last_changed,
-        },
-        right=(np.mean,),
+        wrong=[
+            "This is the median.",
+            np.median,
+            "You divide by n - 1.",
+            lambda values: sum(values) / (len(values) - 1),
+            "You change the list.",
+            last_changed,
+        ],
+        right=[np.mean],
     )
 
 
@@ -177,9 +168,9 @@ def test_the_reader_starts_from_the_first_line_and_sees_the_whole():
 
 
 def test_three_hints_and_then_the_solution(capsys):
-    question = OpenExercise(
-        title="Why", grade="hard", statement="Why?", explanation="So.", hints=("a", "b", "c")
-    )
+    question = OpenExercise("**Why** (hard). Why?\n\n- a\n- b\n- c\n\nSo.")
+    assert (question.title, question.grade, question.statement) == ("Why", "hard", "Why?")
+    assert question.explanation == "So."
     checks = Checks("99", make_exercise(), question)
     for _ in range(4):
         checks.mean.hint()

@@ -14,9 +14,8 @@ from notebook_checks import ROOT
 from affkit.cli import main
 from affkit.errors import UserError
 from affkit_course.exercises import grade as grading
-from affkit_course.exercises import load
-from affkit_course.exercises.grade import Limits, Row, grade_folder, write_grades
-from affkit_course.exercises.submission import definitions
+from affkit_course.exercises.framework import load
+from affkit_course.exercises.grade import Limits, Row, definitions, grade_folder, write_grades
 
 IMPORT = "import numpy as np\nfrom affkit_course.exercises.nb05 import check"
 SHORT = Limits(seconds=20, memory=2 * 2**30)

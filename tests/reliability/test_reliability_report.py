@@ -135,7 +135,7 @@ def test_every_kind_of_place_is_changed():
 
 
 def test_a_hole_in_the_examples_is_seen_and_an_endless_mutant_ends(monkeypatch):
-    from affkit_course.exercises import load
+    from affkit_course.exercises.framework import load
 
     kappa = next(exercise for exercise in load("02").checked if exercise.name == "kappa")
     head = "def kappa(first, second):\n    "

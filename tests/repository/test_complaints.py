@@ -31,7 +31,7 @@ from affkit.labelfiles.formats import read_va
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.video.convert import convert_videos
 from affkit.video.video import write_video
-from affkit_course.exercises import load, numbers
+from affkit_course.exercises.framework import load, numbers
 from affkit_studio.doctor.page import page
 from affkit_studio.doctor.report import examine
 

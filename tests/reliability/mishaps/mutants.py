@@ -20,8 +20,7 @@ from types import ModuleType
 import numpy as np
 from tqdm import tqdm
 
-from affkit_course.exercises import load, numbers
-from affkit_course.exercises.framework import Exercise
+from affkit_course.exercises.framework import Exercise, load, numbers
 from mishaps.judge import TooLong, limit
 
 SYMMETRIC = ("min", "max", "np.hypot")  # whatever order their arguments have
