@@ -83,8 +83,8 @@ def write_site(
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         part.mkdir()
         if generator is not None:
-            readers = companions(generator, "cnn", "affwildnet")
-            write_live_page(generator, part / LIVE, Explorer.open(generator, readers).directions)
+            predictors = companions(generator, "cnn", "affwildnet")
+            write_live_page(generator, part / LIVE, Explorer.open(generator, predictors).directions)
         bodies = [notebook_body(path) for path in tqdm(paths, unit="page", disable=not progress)]
         _write_pages(part, bodies, _solutions(paths, Path(solutions)), live=generator is not None)
         if out.exists():

@@ -112,7 +112,7 @@ def page(
     refuse_existing(out, force)  # before the work, not after it
     found = None
     if not principal:
-        readers = reader or companions(checkpoint, "cnn", "affwildnet")
-        found = Explorer.open(checkpoint, readers, directions, progress=True).directions
+        predictors = reader or companions(checkpoint, "cnn", "affwildnet")
+        found = Explorer.open(checkpoint, predictors, directions, progress=True).directions
     write_live_page(checkpoint, out, found, title or TITLE, force)
     typer.echo(f"{out}, {out.stat().st_size / 1e6:.1f} MB: open it in a browser")

@@ -58,7 +58,7 @@ def serve(
 
 def serve_latent(
     checkpoint: str | Path,
-    readers: Sequence[str | Path] = (),
+    predictors: Sequence[str | Path] = (),
     directions: str | Path | None = None,
     port: int = 0,
     browser: bool = True,
@@ -70,7 +70,7 @@ def serve_latent(
 
     Parameters
     ----------
-    checkpoint, readers, directions, files:
+    checkpoint, predictors, directions, files:
         As there.
     port, browser:
         As for :func:`serve`.
@@ -86,10 +86,10 @@ def serve_latent(
     with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
         if directions is None and not Path(checkpoint).with_name("directions.safetensors").exists():
             directions = Path(folder) / "directions.safetensors"
-        open_desk(checkpoint, readers, directions, progress=True, **files)
+        open_desk(checkpoint, predictors, directions, progress=True, **files)
         arguments = {"checkpoint": checkpoint, "directions": directions, **files}
         arguments = {name: str(Path(path).absolute()) for name, path in arguments.items() if path is not None}
-        arguments["readers"] = [str(Path(path).absolute()) for path in readers]
+        arguments["predictors"] = [str(Path(path).absolute()) for path in predictors]
         cell = CELL.format(module="browse.latent_browser", name="latent_browser", arguments=arguments)
         _serve(cell, "Latent browser", "Ctrl+C ends it", port, browser)
 

@@ -23,20 +23,20 @@ WATCH = """() => {
 
 
 def rows(quick: bool = False) -> list[dict]:
-    """In the kernel: a slider, its readings, a click into the plane, a photograph; in a browser: sliders."""
+    """In the kernel: a slider, predictions, a click into the plane, a photograph; in a browser: sliders."""
     moves = 30 if quick else 100
     with tempfile.TemporaryDirectory() as folder:
         desk = open_desk(GENERATOR, favourites=Path(folder) / "favourites.json", data=POOL)
         amounts = np.linspace(-3, 3, moves)
         slider = [_ask(desk, kind="move", name="AU12", value=float(amount)) for amount in amounts]
-        reading = [_ask(desk, kind="read") for _ in range(moves // 3)]
+        prediction = [_ask(desk, kind="read") for _ in range(moves // 3)]
         click = _ask(desk, kind="seek", valence=0.3, arousal=0.2)
         drag = [_ask(desk, kind="seek", valence=0.3 - 0.01 * n, arousal=0.2) for n in range(moves // 3)]
         in_browser = _browser_rows(Path(folder), moves)
     name = "latent browser, 96 pixels: "
     return [
         _row(name + "a slider, in the kernel (p95)", np.percentile(slider, 95), "<= 60"),
-        _row(name + "what three networks read of it (p95)", np.percentile(reading, 95), ""),
+        _row(name + "what three networks read of it (p95)", np.percentile(prediction, 95), ""),
         _row(name + "the first click into the plane", click, ""),
         _row(name + "dragging in the plane (p95)", np.percentile(drag, 95), ""),
         *in_browser,

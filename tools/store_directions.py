@@ -2,8 +2,8 @@
 
     python tools/store_directions.py gan_1 gan_2
 
-What a step of one does to a reading, to the others and to who it is, is measured on faces the directions were
-not learned from.
+What a step of one does to a prediction, to the others and to who it is, is measured on faces the directions
+were not learned from.
 """
 
 import sys
@@ -30,8 +30,8 @@ def store_directions(name: str) -> None:
     explorer = Explorer.open(checkpoint, companions(checkpoint, "cnn", "affwildnet"), progress=True)
     features, _ = load_checkpoint(WEIGHTS / "features.safetensors", "featurenet")
     directions = explorer.directions
-    reader = explorer.reader_of(directions.names)
-    measured = direction_table(explorer.generator, directions, reader, features)
+    predictor = explorer.predictor_of(directions.names)
+    measured = direction_table(explorer.generator, directions, predictor, features)
     print(name, measured.round(2).to_string(), sep="\n")
     table = directions.table.join(measured[["in_spreads", "rises", "others", "identity"]])
     write_directions(file, replace(directions, table=table), explorer.key)

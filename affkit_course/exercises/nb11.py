@@ -23,7 +23,7 @@ def without_by_unit(direction, locked):
 WITHOUT = Exercise(
     without,
     """
-**Project off** (warm-up). Write `without`: a direction and a locked direction, lists of numbers of any
+**Orthogonalize** (warm-up). Write `without`: a direction and a locked direction, lists of numbers of any
 lengths, in; the part of the first that is at right angles to the second out.
 
 - How much of the direction lies along the locked one? Take exactly that away.
@@ -32,7 +32,7 @@ lengths, in; the part of the first that is at right angles to the second out.
 
 With several locked directions this must not be done one after the other, unless they are at right angles:
 what the second step takes out may put something of the first one back.
-`affkit_lab.latent.z_arithmetic.project_off` projects off all of them at once, by least squares.""",
+`affkit_lab.latent.z_arithmetic.orthogonalize` takes all of them out at once, by least squares.""",
     examples=[
         (([3, 4], [1, 0]), [0, 4], "take out what lies along the second"),
         (([1, 1], [0, 5]), [1, 0], "the length of the locked one must not matter"),
@@ -50,7 +50,7 @@ what the second step takes out may put something of the first one back.
         lambda a, b: np.add(a, np.dot(a, b) / np.dot(b, b) * np.array(b)),
         "You subtract the locked direction itself, not the share of it that is there.",
         np.subtract,
-        "You project the locked one off the direction; it is the other way round.",
+        "You take the direction out of the locked one; it is the other way round.",
         lambda a, b: without(b, a),
         "You made the rest one long; asked is the part as it is.",
         lambda a, b: without(a, b) / np.linalg.norm(without(a, b)),
@@ -59,20 +59,20 @@ what the second step takes out may put something of the first one back.
 )
 
 
-def r_squared(readings, expected):
-    readings, expected = np.asarray(readings, float), np.asarray(expected, float)
-    return 1 - ((readings - expected) ** 2).sum() / ((readings - readings.mean()) ** 2).sum()
+def r_squared(values, expected):
+    values, expected = np.asarray(values, float), np.asarray(expected, float)
+    return 1 - ((values - expected) ** 2).sum() / ((values - values.mean()) ** 2).sum()
 
 
-def r_squared_by_means(readings, expected):
-    errors = [(a - b) ** 2 for a, b in zip(readings, expected, strict=True)]
-    return 1 - np.mean(errors) / np.var(readings)
+def r_squared_by_means(values, expected):
+    errors = [(a - b) ** 2 for a, b in zip(values, expected, strict=True)]
+    return 1 - np.mean(errors) / np.var(values)
 
 
-def r_squared_by_loop(readings, expected):
-    mean = sum(readings) / len(readings)
-    missed = sum((a - b) ** 2 for a, b in zip(readings, expected, strict=True))
-    return 1 - missed / sum((a - mean) ** 2 for a in readings)
+def r_squared_by_loop(values, expected):
+    mean = sum(values) / len(values)
+    missed = sum((a - b) ** 2 for a, b in zip(values, expected, strict=True))
+    return 1 - missed / sum((a - mean) ** 2 for a in values)
 
 
 def squares(values):
@@ -82,29 +82,29 @@ def squares(values):
 R_SQUARED = Exercise(
     r_squared,
     """
-**How well a line fits** (standard). Write `r_squared`: readings and what a line expected of them in; the
+**How well a line fits** (standard). Write `r_squared`: values and what a line expected of them in; the
 share of the variance that is explained out.
 
 - What does always expecting the mean reach? That is 0.
 - Compare the squared errors with those of the mean.
-- 1 - sum((readings - expected)**2) / sum((readings - mean)**2)
+- 1 - sum((values - expected)**2) / sum((values - mean)**2)
 
 It is 1 at best and has no lower end: on faces it has not seen a line can be worse than the mean. On the
 faces it was fitted to it never is, so a fit that was measured there says little.""",
     examples=[
         (([1, 2, 3], [1, 2, 3]), 1.0, "all of it"),
-        (([1, 3], [2, 2]), 0.0, "the mean of the readings explains nothing"),
+        (([1, 3], [2, 2]), 0.0, "the mean of the values explains nothing"),
         (([0, 2], [2, 0]), -3.0, "worse than the mean is below 0"),
         (([0, 1, 5], [1, 1, 4]), 6 / 7, "14 is the variance times three, 2 the squared errors"),
     ],
     wrong=[
         "That is the squared correlation: it forgives a wrong mean, a wrong width and a wrong sign.",
         lambda a, b: np.corrcoef(a, b)[0, 1] ** 2 if np.std(b) else 0.0,
-        "You divide by the sum of squares of the readings; take their mean away first.",
+        "You divide by the sum of squares of the values; take their mean away first.",
         lambda a, b: 1 - squares(np.subtract(a, b)) / squares(a),
         "That is the share that is not explained; 1 minus it is asked.",
         lambda a, b: squares(np.subtract(a, b)) / squares(np.asarray(a) - np.mean(a)),
-        "You compare with the variance of what was expected; it is the readings that are to be explained.",
+        "You compare with the variance of what was expected; it is the values that are to be explained.",
         lambda a, b: 1 - squares(np.subtract(a, b)) / max(squares(np.asarray(b) - np.mean(b)), 1e-9),
         "Errors without a square: the variance is one of squares.",
         lambda a, b: 1 - np.abs(np.subtract(a, b)).sum() / np.abs(np.asarray(a) - np.mean(a)).sum(),
@@ -166,25 +166,25 @@ gives $\sin(\pi/4) / \sin(\pi/2) = 1/\sqrt 2$ for both.""",
 )
 
 
-def steepest(z, readings):
-    z, readings = np.asarray(z, float), np.asarray(readings, float)
-    slopes = (z - z.mean(axis=0)).T @ (readings - readings.mean())
+def steepest(z, values):
+    z, values = np.asarray(z, float), np.asarray(values, float)
+    slopes = (z - z.mean(axis=0)).T @ (values - values.mean())
     return slopes / np.linalg.norm(slopes)
 
 
-def steepest_by_regression(z, readings):
+def steepest_by_regression(z, values):
     ones = np.ones((len(z), 1))
-    weights = np.linalg.lstsq(np.hstack([z, ones]), np.asarray(readings, float), rcond=None)[0][:-1]
+    weights = np.linalg.lstsq(np.hstack([z, ones]), np.asarray(values, float), rcond=None)[0][:-1]
     return weights / np.linalg.norm(weights)
 
 
-def steepest_by_columns(z, readings):
-    slopes = [np.cov(column, readings)[0, 1] for column in np.transpose(z)]
+def steepest_by_columns(z, values):
+    slopes = [np.cov(column, values)[0, 1] for column in np.transpose(z)]
     return [slope / sum(one**2 for one in slopes) ** 0.5 for slope in slopes]
 
 
-def _slopes(z, readings):
-    return np.transpose(z) @ np.asarray(readings, float)
+def _slopes(z, values):
+    return np.transpose(z) @ np.asarray(values, float)
 
 
 CORNERS = [[1, 1], [1, -1], [-1, 1], [-1, -1]]
@@ -193,13 +193,13 @@ SHIFTED = [[3, 1], [3, -1], [1, 1], [1, -1]]
 STEEPEST = Exercise(
     steepest,
     r"""
-**Where a reading rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
-independently, readings `(N,)` in; the direction of length 1 in which the reading rises fastest out. No
+**Where a value rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
+independently, values `(N,)` in; the direction of length 1 in which the value rises fastest out. No
 library but NumPy, and no inverse: which property of z makes it unnecessary?
 
-- How much does the reading rise with one number of z alone?
+- How much does the value rise with one number of z alone?
 - That is the covariance of the two; the numbers do not disturb each other.
-- slopes = (z - mean).T @ (readings - mean), divided by its length
+- slopes = (z - mean).T @ (values - mean), divided by its length
 
 The weights of a regression are $(Z^\top Z)^{-1} Z^\top r$. Where the numbers of z are independent and vary
 alike, $Z^\top Z$ is a multiple of the identity, up to chance, and making the direction one long takes the
@@ -213,17 +213,17 @@ multiple away. With 600 faces and 100 numbers chance is large: there the ridge r
     wrong=[
         "It must be one long: a direction, not a slope.",
         lambda z, r: (np.array(z) - np.mean(z, axis=0)).T @ (r - np.mean(r)) / len(r),
-        "It points where the reading falls.",
+        "It points where the value falls.",
         lambda z, r: -steepest(z, r),
-        "The mean of z is in it: take it away, or that of the readings.",
+        "The mean of z is in it: take it away, or that of the values.",
         lambda z, r: _slopes(z, r) / np.linalg.norm(_slopes(z, r)),
-        "You answer with the z of the highest reading; that is a place, not a direction.",
+        "You answer with the z of the highest value; that is a place, not a direction.",
         lambda z, r: np.array(z)[np.argmax(r)] / np.linalg.norm(np.array(z)[np.argmax(r)]),
         "You make the numbers sum to 1; the length is the root of the sum of squares.",
         lambda z, r: steepest(z, r) / np.abs(steepest(z, r)).sum(),
         "Only the number with the largest slope moves; all of them belong to the direction.",
         lambda z, r: np.sign(steepest(z, r)) * (np.abs(steepest(z, r)) == np.abs(steepest(z, r)).max()),
-        "You lost the signs: a reading can fall with a number.",
+        "You lost the signs: a value can fall with a number.",
         lambda z, r: np.abs(steepest(z, r)),
     ],
     right=[steepest_by_regression, steepest_by_columns],

@@ -1,4 +1,4 @@
-"""Figures of notebook 11: strips along directions, what directions are worth, where a reading can be sent."""
+"""Figures of notebook 11: strips along directions, what directions are worth, predictions sought."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ def strip_rows(
 
 
 def direction_scatter(table: pd.DataFrame, names: Sequence[str], title: str = "") -> Figure:
-    """What a step does to its own reading, against what it does to who it is.
+    """What a step does to its own prediction, against what it does to who it is.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def direction_scatter(table: pd.DataFrame, names: Sequence[str], title: str = ""
     axis.set_xlim(right=right + 0.25 * (right - own["identity"].min()))
     axis.set_ylim(places.min() - 0.08 * height, places.max() + 0.08 * height)
     axis.set_xlabel("change of who it is (1: another person)")
-    axis.set_ylabel("change of the reading, in its standard deviations")
+    axis.set_ylabel("change of the prediction, in its standard deviations")
     axis.legend(loc="lower left", fontsize=9)
     axis.set_title(title)
     return figure

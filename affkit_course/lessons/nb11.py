@@ -9,8 +9,8 @@ from affkit.gan import Generator
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.latent.direction_quality import direction_table
 from affkit_lab.latent.directions import Directions, faces_at
-from affkit_lab.latent.predictors import Reader, log_odds
-from affkit_lab.latent.seek_reading import Seeker
+from affkit_lab.latent.predictors import Predictor, log_odds
+from affkit_lab.latent.seek_reading import PredictionSearch
 from affkit_lab.latent.z_arithmetic import along, slerp
 
 
@@ -46,29 +46,29 @@ def ways_between(first: np.ndarray, second: np.ndarray, steps: int = 9) -> tuple
 def by_another_reader(
     generator: Generator,
     directions: Directions,
-    readers: Mapping[str, Reader],
+    predictors: Mapping[str, Predictor],
     feature_net: FeatureNet,
     step: float = 1.0,
     num_faces: int = 100,
 ) -> pd.DataFrame:
-    """What each direction does to the reading of its name, in the words of several readers.
+    """What each direction does to the prediction of its name, in the words of several predictors.
 
     Returns
     -------
     DataFrame
-        A row for each direction, a column for each reader: the change of its reading by one step, in its
-        standard deviations over random faces; missing where the reader has no such reading.
+        A row for each direction, a column for each predictor: the change of its prediction by one step, in
+        standard deviations over random faces; missing where the predictor has no such prediction.
     """
     tables = {
-        name: direction_table(generator, directions, log_odds(reader), feature_net, step, num_faces)
-        for name, reader in readers.items()
+        name: direction_table(generator, directions, log_odds(predictor), feature_net, step, num_faces)
+        for name, predictor in predictors.items()
     }
     return pd.DataFrame({name: table["in_spreads"] for name, table in tables.items()}).loc[directions.names]
 
 
 def sent_to(
-    seeker: Seeker, wanted: Sequence[Sequence[float]], rounds: int = 6
+    search: PredictionSearch, wanted: Sequence[Sequence[float]], rounds: int = 6
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Faces for some readings: their z ``(N, 100)``, and what is read of them, ``(N, C)``."""
-    found = [seeker.seek(readings, rounds) for readings in wanted]
-    return np.stack([one.z for one in found]), np.stack([one.reading for one in found])
+    """Faces for some predictions: their z ``(N, 100)``, and what is read of them, ``(N, C)``."""
+    found = [search.seek(predictions, rounds) for predictions in wanted]
+    return np.stack([one.z for one in found]), np.stack([one.prediction for one in found])

@@ -1,13 +1,13 @@
-"""Directions in z along which one thing changes: found in a generator's features, or learned from readings.
+"""Directions in z along which one thing changes: of a generator's features, or learned from predictions.
 
 Two kinds. *Principal directions* need no labels (GANSpace, Härkönen et al. 2020): principal component
 analysis of what the generator's first layers make of many z, carried back to z by regression. They tend to be
-light, hair, pose. *Learned directions* follow a reading, such as valence or an action unit (compare
-InterFaceGAN, Shen et al. 2020): ridge regression from z to what a reader says of the faces. The weights of
-the regression are the direction, and how well it predicts the readings of faces it has not seen is its fit.
+light, hair, pose. *Learned directions* follow a prediction, such as valence or an action unit (compare
+InterFaceGAN, Shen et al. 2020): ridge regression from z to what a predictor says of the faces. The weights of
+the regression are the direction, and how well it meets the predictions for faces it has not seen is its fit.
 
-A good fit is not a good direction. A reader that takes light for joy gives a direction along which the light
-changes, and fits it well: look, and see :mod:`affkit_lab.latent.direction_quality`.
+A good fit is not a good direction. A predictor that takes light for joy gives a direction along which the
+light changes, and fits it well: look, and see :mod:`affkit_lab.latent.direction_quality`.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from affkit.gan import Z_SIZE, Generator, sample_z
 from affkit.generate import pictures
-from affkit_lab.latent.predictors import Reader
-from affkit_lab.latent.z_arithmetic import clip_z, project_off
+from affkit_lab.latent.predictors import Predictor
+from affkit_lab.latent.z_arithmetic import clip_z, orthogonalize
 
 RIDGES = np.logspace(-1, 4, 11)
 FOLDS = 5
@@ -135,21 +135,21 @@ def features_at(generator: Generator, z: torch.Tensor, layer: int, batch_size: i
 
 def learned_directions(
     generator: Generator,
-    reader: Reader,
+    predictor: Predictor,
     apart_from: Directions | None = None,
     num_faces: int = 3000,
     seed: int = 0,
     progress: bool = False,
 ) -> Directions:
-    r"""The direction of each column of a reader, by ridge regression of its readings on z.
+    r"""The direction of each column of a predictor, by ridge regression of its predictions on z.
 
     All numbers of z vary alike and independently, so the weights of the regression, made one long, are the
-    direction in which the reading rises fastest on average. The strength of the ridge is chosen for each
+    direction in which the prediction rises fastest on average. The strength of the ridge is chosen for each
     column by leaving faces out.
 
     Parameters
     ----------
-    reader:
+    predictor:
         See :mod:`affkit_lab.latent.predictors`; probabilities are better read as log odds.
     apart_from:
         Directions that the new ones are kept at right angles to, such as the first principal ones, which
@@ -161,19 +161,19 @@ def learned_directions(
     -------
     Directions
         One for each column that is not the same for all faces. ``r2``: share of the variance of the
-        readings of held-out faces that the regression explains, in five folds; ``correlation`` of the two;
-        ``slope``: change of the reading that the regression expects from a step of one; ``spread``:
-        standard deviation of the reading over random faces.
+        predictions of held-out faces that the regression explains, in five folds; ``correlation`` of the two;
+        ``slope``: change of the prediction that the regression expects from a step of one; ``spread``:
+        standard deviation of the prediction over random faces.
     """
     z = sample_z(num_faces, seed)
     batches = tqdm(z.split(250), unit="batch", delay=2, disable=not progress)
-    readings = pd.concat([reader(pictures(generator, part)) for part in batches], ignore_index=True)
+    predictions = pd.concat([predictor(pictures(generator, part)) for part in batches], ignore_index=True)
     inputs = z.double().numpy()
-    readings = readings.loc[:, readings.std() > 0].astype(np.float64)
-    values, ridge = readings.to_numpy(), RidgeCV(RIDGES, alpha_per_target=True)
+    predictions = predictions.loc[:, predictions.std() > 0].astype(np.float64)
+    values, ridge = predictions.to_numpy(), RidgeCV(RIDGES, alpha_per_target=True)
     expected = cross_val_predict(ridge, inputs, values, cv=KFold(FOLDS)).reshape(values.shape)  # (N, K)
     weights = ridge.fit(inputs, values).coef_.reshape(-1, Z_SIZE)  # (K, 100)
-    rest = weights if apart_from is None else project_off(weights, apart_from.vectors)
+    rest = weights if apart_from is None else orthogonalize(weights, apart_from.vectors)
     vectors = rest / np.linalg.norm(rest, axis=1, keepdims=True)
     table = {
         "r2": 1 - ((values - expected) ** 2).sum(axis=0) / ((values - values.mean(axis=0)) ** 2).sum(axis=0),
@@ -181,4 +181,4 @@ def learned_directions(
         "slope": (weights * vectors).sum(axis=1),
         "spread": values.std(axis=0),
     }
-    return Directions(vectors, pd.DataFrame(table, index=readings.columns))
+    return Directions(vectors, pd.DataFrame(table, index=predictions.columns))

@@ -61,9 +61,9 @@ class Inversion:
         Its face and the picture, ``(S, S, 3)`` uint8.
     pixel_error:
         Root mean square difference of the two, in grey levels of 0 to 255.
-    pixel_share, feature_share:
+    pixel_ratio, feature_ratio:
         Mean square difference of pixels, or of features, where 1 is that of two random faces.
-    start_share:
+    start_ratio:
         The same of pixels for the best of the random candidates: what the search began with.
     losses:
         ``(steps, starts)``: the loss on the way.
@@ -73,9 +73,9 @@ class Inversion:
     face: np.ndarray
     target: np.ndarray
     pixel_error: float
-    pixel_share: float
-    feature_share: float
-    start_share: float
+    pixel_ratio: float
+    feature_ratio: float
+    start_ratio: float
     losses: np.ndarray
 
 
@@ -160,7 +160,7 @@ def invert(
     with torch.no_grad():
         pixels, features = likeness.shares(to_unit_range(face[None]))
     error = float(np.sqrt(np.mean((face.astype(float) - target) ** 2)))
-    return Inversion(found, face, target, error, float(pixels), float(features), likeness.start_share, losses)
+    return Inversion(found, face, target, error, float(pixels), float(features), likeness.start_ratio, losses)
 
 
 class _Likeness:
@@ -178,7 +178,7 @@ class _Likeness:
             self.unlike = [(x - x.roll(1, dims=0)).square().mean() for x in (faces, features)]
             pixels, losses = self.shares(faces)[0], self.loss(faces)
         order = losses.argsort()
-        self.candidates, self.start_share = z[order], float(pixels[order[0]])
+        self.candidates, self.start_ratio = z[order], float(pixels[order[0]])
 
     def features(self, faces: Tensor) -> Tensor:
         return self.net.features(fit_size(faces, self.net.config.image_size))

@@ -1,8 +1,8 @@
 """The path of a clip through the valence-arousal plane, played by one generated face.
 
 The face starts somewhere in z. For every frame a z near the one before is sought whose face is read as the
-labels say, along the directions of valence and arousal, and the path is made smooth. What the reader says of
-the faces that come out is kept beside what was wanted: a face cannot show everything.
+labels say, along the directions of valence and arousal, and the path is made smooth. What the predictor says
+of the faces that come out is kept beside what was wanted: a face cannot show everything.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from affkit.evaluation.predict import VA
 from affkit.gan import Generator
 from affkit.labels import Labels
 from affkit_lab.latent.directions import Directions, faces_at
-from affkit_lab.latent.predictors import Reader
-from affkit_lab.latent.seek_reading import Found, Seeker
+from affkit_lab.latent.predictors import Predictor
+from affkit_lab.latent.seek_reading import PredictionSearch, SearchResult
 from affkit_lab.latent.z_arithmetic import clip_z, smooth
 
 FIRST_ROUNDS, NEXT_ROUNDS = 8, 2  # faces looked at for the first frame, and for each one after it
@@ -47,23 +47,23 @@ class PlayedPath:
         return np.abs(self.read - self.wanted).mean(axis=0)
 
 
-def va_seeker(
-    generator: Generator, reader: Reader, directions: Directions, z: np.ndarray, survey: int = 30
-) -> Seeker:
+def va_search(
+    generator: Generator, predictor: Predictor, directions: Directions, z: np.ndarray, survey: int = 30
+) -> PredictionSearch:
     """Seeks faces near ``z`` by their valence and arousal, along the two directions.
 
-    ``va_seeker(generator, reader, directions, z).seek((0.5, 0.2)).z`` is what a click at (0.5, 0.2) gives.
+    ``va_search(generator, predictor, directions, z).seek((0.5, 0.2)).z`` is what a click at (0.5, 0.2) gives.
     Raises :class:`~affkit.errors.UserError` if there are no such directions.
     """
     missing = [name for name in VA if name not in directions]
     if missing:
         problem = f"no direction of {' and '.join(missing)}"
-        raise UserError("directions", problem, "learn them from a reader that tells valence and arousal")
-    return Seeker(generator, reader, z, directions.some(VA).vectors, VA, survey)
+        raise UserError("directions", problem, "learn them from a predictor that tells valence and arousal")
+    return PredictionSearch(generator, predictor, z, directions.some(VA).vectors, VA, survey)
 
 
 def play_labels(
-    seeker: Seeker,
+    search: PredictionSearch,
     labels: Labels,
     fps: float = 30.0,
     played_fps: float = 10.0,
@@ -75,8 +75,8 @@ def play_labels(
 
     Parameters
     ----------
-    seeker:
-        See :func:`va_seeker`; its z is the face that plays.
+    search:
+        See :func:`va_search`; its z is the face that plays.
     labels:
         Of the clip. Where it has no valence and arousal, they are drawn straight from the frame before to
         the frame after.
@@ -100,18 +100,18 @@ def play_labels(
     wanted = smooth(np.stack(values, axis=1), seconds * fps)  # (T, 2)
     chosen = np.unique(np.arange(0, len(frames), max(fps / played_fps, 1)).astype(int))
     frames, wanted = frames[chosen], wanted[chosen]
-    found: list[Found] = []
+    found: list[SearchResult] = []
     for number, target in enumerate(wanted):
         rounds, near = (NEXT_ROUNDS, found[-1].place) if found else (FIRST_ROUNDS, None)
-        found.append(seeker.seek(target, rounds, near))
+        found.append(search.seek(target, rounds, near))
         if progress:
             progress(number + 1, len(wanted))
     places = smooth(np.array([one.place for one in found]), seconds * min(fps, played_fps))
-    z = clip_z(seeker.z + places @ seeker.basis)
-    return PlayedPath(frames, z, wanted, read_path(seeker, z))
+    z = clip_z(search.z + places @ search.basis)
+    return PlayedPath(frames, z, wanted, read_path(search, z))
 
 
-def read_path(seeker: Seeker, z: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """What the seeker's reader says of the faces of ``z`` ``(T, 100)``: ``(T, C)``."""
-    faces = faces_at(seeker.generator, np.asarray(z))
-    return seeker.reader(faces)[seeker.columns].to_numpy(np.float64)
+def read_path(search: PredictionSearch, z: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """What the search's predictor says of the faces of ``z`` ``(T, 100)``: ``(T, C)``."""
+    faces = faces_at(search.generator, np.asarray(z))
+    return search.predictor(faces)[search.columns].to_numpy(np.float64)

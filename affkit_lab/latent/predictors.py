@@ -1,7 +1,7 @@
-"""Readers: anything that looks at faces and fills a table, so that directions can be learned from it.
+"""Predictors: anything that looks at faces and fills a table, so that directions can be learned from it.
 
-A reader is a function of faces ``(N, S, S, 3)`` uint8 that returns a table of N rows, a column a reading,
-such as ``valence`` or ``AU12``. Which network is behind it, or whether there is one, does not matter.
+A predictor is a function of faces ``(N, S, S, 3)`` uint8 that returns a table of N rows; its columns are
+predictions such as ``valence`` or ``AU12``. Which network is behind it, if any, does not matter.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from affkit.labels import EXPRESSIONS
 from affkit.multitask import AffWildNet
 from affkit.store import to_unit_range
 
-Reader = Callable[[np.ndarray], pd.DataFrame]
+Predictor = Callable[[np.ndarray], pd.DataFrame]
 SUREST = 1e-6  # a probability nearer to 0 or 1 than this is taken to be so near
 
 
-class NetworkReader:
+class NetworkPredictor:
     """What a trained network reads.
 
     Its columns are those of :func:`~affkit.evaluation.predict.predict_faces`: ``valence`` and ``arousal`` in
@@ -65,41 +65,41 @@ class NetworkReader:
         return pd.DataFrame(predict_faces(self.model, faces, self.source, with_fake=with_fake))
 
 
-class JoinedReader:
-    """Several readers as one: a column that two of them have is the first one's.
+class JoinedPredictor:
+    """Several predictors as one: a column that two of them have is the first one's.
 
     Parameters
     ----------
-    readers:
-        The readers, those to be believed most first.
+    predictors:
+        The predictors, those to be believed most first.
     faces:
-        Some faces ``(N, S, S, 3)`` uint8, such as will be read: they show which reader has which columns.
+        Some faces ``(N, S, S, 3)`` uint8, such as will be read: they show which predictor has which columns.
     """
 
-    def __init__(self, readers: Sequence[Reader], faces: np.ndarray):
-        self._parts: list[tuple[Reader, list[str]]] = []
-        for reader in readers:
-            columns = [name for name in reader(faces[:1]).columns if name not in self.columns]
-            self._parts.append((reader, columns))
+    def __init__(self, predictors: Sequence[Predictor], faces: np.ndarray):
+        self._parts: list[tuple[Predictor, list[str]]] = []
+        for predictor in predictors:
+            columns = [name for name in predictor(faces[:1]).columns if name not in self.columns]
+            self._parts.append((predictor, columns))
 
     @property
     def columns(self) -> list[str]:
         """All that is read."""
         return [name for _, columns in self._parts for name in columns]
 
-    def only(self, columns: Sequence[str]) -> "JoinedReader":
-        """A reader of some of the columns, which does not ask readers that have none of them."""
-        some = JoinedReader([], np.empty(0))
-        wanted = [(reader, [name for name in own if name in columns]) for reader, own in self._parts]
-        some._parts = [(reader, own) for reader, own in wanted if own]
+    def only(self, columns: Sequence[str]) -> "JoinedPredictor":
+        """A predictor of some of the columns, which does not ask predictors that have none of them."""
+        some = JoinedPredictor([], np.empty(0))
+        wanted = [(predictor, [name for name in own if name in columns]) for predictor, own in self._parts]
+        some._parts = [(predictor, own) for predictor, own in wanted if own]
         return some
 
     def __call__(self, faces: np.ndarray) -> pd.DataFrame:
-        return pd.concat([reader(faces)[columns] for reader, columns in self._parts], axis=1)
+        return pd.concat([predictor(faces)[columns] for predictor, columns in self._parts], axis=1)
 
 
-def log_odds(reader: Reader) -> Reader:
-    """The reader with log odds, log(p / (1 - p)), in place of its probabilities.
+def log_odds(predictor: Predictor) -> Predictor:
+    """The predictor with log odds, log(p / (1 - p)), in place of its probabilities.
 
     A probability near 0 hardly moves: a discriminator that was told "0.01" of every action unit on every
     generated face, as in the paper (IV.C.1), seems to see nothing on them. Its log odds still differ from
@@ -107,7 +107,7 @@ def log_odds(reader: Reader) -> Reader:
     """
 
     def read(faces: np.ndarray) -> pd.DataFrame:
-        table = reader(faces)
+        table = predictor(faces)
         values, likely = table.to_numpy(np.float64, copy=True), ~table.columns.isin(VA)
         odds = values[:, likely].clip(SUREST, 1 - SUREST)
         values[:, likely] = np.log(odds / (1 - odds))

@@ -116,7 +116,7 @@ def random_direction(rng: np.random.Generator) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def project_off(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
+def orthogonalize(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
     """What is left of ``vectors`` when everything along ``locked`` is taken out, by least squares.
 
     To first order, and on average over faces, a move along the rest leaves still whatever ``locked`` moves.
@@ -133,7 +133,7 @@ def project_off(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
     np.ndarray
         As ``vectors``: at right angles to each of ``locked``, not made longer. 0 if nothing is left.
 
-    >>> project_off(np.array([3.0, 4.0]), np.array([[2.0, 0.0]])).tolist()
+    >>> orthogonalize(np.array([3.0, 4.0]), np.array([[2.0, 0.0]])).tolist()
     [0.0, 4.0]
     """
     vectors, locked = np.asarray(vectors, np.float64), np.asarray(locked, np.float64)

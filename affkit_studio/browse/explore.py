@@ -21,13 +21,13 @@ from affkit.gan import Z_SIZE, Generator, sample_z
 from affkit_lab.latent.direction_quality import leak_table
 from affkit_lab.latent.directions import Directions, faces_at, learned_directions, principal_directions
 from affkit_lab.latent.directions_file import read_directions, write_directions
-from affkit_lab.latent.predictors import JoinedReader, NetworkReader, Reader, log_odds
-from affkit_lab.latent.seek_reading import Found, Seeker
-from affkit_lab.latent.z_arithmetic import along, clip_z, neighbours, project_off, truncate
+from affkit_lab.latent.predictors import JoinedPredictor, NetworkPredictor, Predictor, log_odds
+from affkit_lab.latent.seek_reading import PredictionSearch, SearchResult
+from affkit_lab.latent.z_arithmetic import along, clip_z, neighbours, orthogonalize, truncate
 
 LOOKS = 10  # first principal directions, which change who it is: the learned ones are kept apart from them
 LEAST_LEFT = 0.05  # of a direction's length, after the locked ones are taken out; with less it stands still
-SETTLE_SURVEY, SETTLE_ROUNDS = 6, 4  # faces looked at to hold locked readings
+SETTLE_SURVEY, SETTLE_ROUNDS = 6, 4  # faces looked at to hold locked predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class State:
     sliders:
         Direction to how far it was moved; those that were not are left out.
     locks:
-        Direction to the reading that is held; None where the reader has none, as for principal directions.
+        Direction to the prediction that is held; None where there is none, as for principal directions.
     """
 
     base: np.ndarray
@@ -76,9 +76,9 @@ class Explorer:
     ----------
     directions:
         Those that have sliders.
-    readers:
+    predictors:
         Name to what reads the face that is shown. Locks and :meth:`seek` go by the first one that has the
-        reading in question.
+        prediction in question.
 
     Attributes
     ----------
@@ -87,22 +87,24 @@ class Explorer:
     """
 
     def __init__(
-        self, generator: Generator, directions: Directions, readers: Mapping[str, Reader], seed: int = 0
+        self, generator: Generator, directions: Directions, predictors: Mapping[str, Predictor], seed: int = 0
     ):
-        self.generator, self.directions, self.readers = generator, directions, dict(readers)
-        self._joined = JoinedReader(list(self.readers.values()), faces_at(generator, np.zeros((1, Z_SIZE))))
+        self.generator, self.directions, self.predictors = generator, directions, dict(predictors)
+        self._joined = JoinedPredictor(
+            list(self.predictors.values()), faces_at(generator, np.zeros((1, Z_SIZE)))
+        )
         self.key = model_key(generator)
         self.state = State(_base(seed), np.zeros(Z_SIZE), seed, 1.0, {}, {})
         self._done: list[State] = []
         self._undone: list[State] = []
         self._doing: str | None = None  # what the last step was, as long as it goes on
-        self._seeker: tuple[State, Seeker] | None = None
+        self._search: tuple[State, PredictionSearch] | None = None
 
     @classmethod
     def open(
         cls,
         checkpoint: str | Path,
-        readers: Sequence[str | Path] = (),
+        predictors: Sequence[str | Path] = (),
         directions: str | Path | None = None,
         seed: int = 0,
         progress: bool = False,
@@ -111,9 +113,9 @@ class Explorer:
 
         Parameters
         ----------
-        readers:
-            Checkpoints of networks whose readings give the directions; of a reading that two of them have,
-            the first one's counts. The ``discriminator.safetensors`` beside the generator comes last, if it
+        predictors:
+            Checkpoints of networks whose predictions give the directions; where two have the same, the first
+            one's counts. The ``discriminator.safetensors`` beside the generator comes last, if it
             is there.
         directions:
             A file to keep the directions in: read if it is there, else learned, which takes up to a minute,
@@ -128,23 +130,23 @@ class Explorer:
         beside, shipped = (
             Path(checkpoint).with_name(f"{name}.safetensors") for name in ("discriminator", "directions")
         )
-        paths = [Path(path) for path in readers]
+        paths = [Path(path) for path in predictors]
         if not paths or (beside.exists() and beside not in paths):
             paths.append(beside)
-        networks = {path.stem: NetworkReader(path, enlarge=True) for path in paths}
+        networks = {path.stem: NetworkPredictor(path, enlarge=True) for path in paths}
         if directions is None and shipped.exists():
             directions = shipped
         if directions is not None and os.path.lexists(directions):
             found = read_directions(directions, model_key(generator))
         else:
-            joined = JoinedReader(list(networks.values()), faces_at(generator, np.zeros((1, Z_SIZE))))
+            joined = JoinedPredictor(list(networks.values()), faces_at(generator, np.zeros((1, Z_SIZE))))
             found = browser_directions(generator, joined, progress)
             if directions is not None:
                 write_directions(directions, found, model_key(generator))
         return cls(generator, found, networks, seed)
 
-    def reader_of(self, columns: Sequence[str]) -> Reader:
-        """What reads some columns, in log odds: of each column the first reader that has it."""
+    def predictor_of(self, columns: Sequence[str]) -> Predictor:
+        """What reads some columns, in log odds: of each column the first predictor that has it."""
         return log_odds(self._joined.only(columns))
 
     # What is shown
@@ -158,10 +160,10 @@ class Explorer:
         """The face that is shown, ``(S, S, 3)`` uint8."""
         return faces_at(self.generator, self.z[None])[0]
 
-    def readings(self) -> dict[str, pd.Series]:
-        """What each reader says of it: valence, arousal, and probabilities."""
+    def predictions(self) -> dict[str, pd.Series]:
+        """What each predictor says of it: valence, arousal, and probabilities."""
         face = self.picture()[None]
-        return {name: reader(face).iloc[0] for name, reader in self.readers.items()}
+        return {name: predictor(face).iloc[0] for name, predictor in self.predictors.items()}
 
     def way(self, name: str) -> np.ndarray:
         """Where a slider leads now, ``(100,)``: its direction, apart from the locked ones, of length 1.
@@ -170,7 +172,7 @@ class Explorer:
         """
         self._check(name)
         locked = [lock for lock in self.state.locks if lock != name]
-        rest = project_off(self.directions[name], self.directions.some(locked).vectors)
+        rest = orthogonalize(self.directions[name], self.directions.some(locked).vectors)
         left = np.linalg.norm(rest)
         return rest / left if left >= LEAST_LEFT else np.zeros(Z_SIZE)
 
@@ -188,13 +190,13 @@ class Explorer:
         return faces_at(self.generator, z)
 
     def leaks(self, name: str, num_faces: int = 50, locked: Sequence[str] | None = None) -> pd.DataFrame:
-        """What moving ``name`` does to locked readings of other faces, before and after it is projected off.
+        """What moving ``name`` does to locked predictions of other faces, before and after orthogonalizing.
 
         See ``leak_table``. ``locked`` are by default those that are now.
         """
         locked = [lock for lock in self.state.locks if lock != name] if locked is None else locked
-        reader = self.reader_of([name, *locked])
-        return leak_table(self.generator, reader, self.directions, name, locked, num_faces=num_faces)
+        predictor = self.predictor_of([name, *locked])
+        return leak_table(self.generator, predictor, self.directions, name, locked, num_faces=num_faces)
 
     # What can be done
 
@@ -209,7 +211,7 @@ class Explorer:
     def set_number(self, index: int, value: float) -> None:
         """Make number ``index`` (from 0) of z ``value``, and change the others only to keep locks still."""
         axis = np.eye(Z_SIZE)[index]
-        way = project_off(axis, self.directions.some(list(self.state.locks)).vectors)
+        way = orthogonalize(axis, self.directions.some(list(self.state.locks)).vectors)
         if way[index] < LEAST_LEFT**2:
             raise UserError(f"z {index}", "is held by what is locked", "unlock something")
         edit = self.state.edit + (value - self.state.place[index]) / way[index] * way
@@ -231,7 +233,7 @@ class Explorer:
     def lock(self, name: str) -> None:
         """Keep what a direction does as it is now; see :meth:`way` and :meth:`settle`."""
         self._check(name)
-        self._do(f"lock {name}", locks={**self.state.locks, name: self._reading(name)})
+        self._do(f"lock {name}", locks={**self.state.locks, name: self._prediction(name)})
         self.finish()
 
     def unlock(self, name: str) -> None:
@@ -241,7 +243,7 @@ class Explorer:
         self.finish()
 
     def settle(self) -> pd.DataFrame:
-        """Bring the locked readings back to where they were locked, by looking at a few faces.
+        """Bring the locked predictions back to where they were locked, by looking at a few faces.
 
         Belongs to the step before it: call it when a slider is let go. It moves along the locked directions
         only, and not at all if that makes nothing better.
@@ -249,39 +251,41 @@ class Explorer:
         Returns
         -------
         DataFrame
-            A row for each locked direction with a reading: ``held``, ``before`` and ``after``.
+            A row for each locked direction with a prediction: ``held``, ``before`` and ``after``.
         """
         self.finish()
-        self._seeker = None
+        self._search = None
         held = {name: value for name, value in self.state.locks.items() if value is not None}
         if not held:
             return pd.DataFrame(columns=["held", "before", "after"])
         basis = self.directions.some(list(held)).vectors
-        reader = self.reader_of(list(held))
-        seeker = Seeker(self.generator, reader, self.state.place, basis, list(held), SETTLE_SURVEY)
-        found = seeker.seek(list(held.values()), SETTLE_ROUNDS)
-        table = {"held": found.wanted, "before": seeker.readings[0], "after": found.reading}
+        predictor = self.predictor_of(list(held))
+        search = PredictionSearch(
+            self.generator, predictor, self.state.place, basis, list(held), SETTLE_SURVEY
+        )
+        found = search.seek(list(held.values()), SETTLE_ROUNDS)
+        table = {"held": found.wanted, "before": search.predictions[0], "after": found.prediction}
         self.state = replace(self.state, edit=self.state.edit + found.place @ basis)
         return pd.DataFrame(table, index=list(held))
 
-    def seek(self, valence: float, arousal: float, rounds: int = 5) -> Found:
+    def seek(self, valence: float, arousal: float, rounds: int = 5) -> SearchResult:
         """Go to a face near this one that is read as so pleasant and so active, as far as there is one.
 
         The first call looks around; further ones, as when a point is dragged, go on from what was seen, until
         something else is done. Raises UserError if there is no direction of the two, or it is locked.
         """
-        if self._seeker is None:
+        if self._search is None:
             for name in VA:
                 self._check(name)
                 if name in self.state.locks:
                     raise UserError(name, "is locked", "unlock it to move it")
             ways = np.stack([self.way(name) for name in VA])
-            reader = self.reader_of(VA)
-            self._seeker = self.state, Seeker(self.generator, reader, self.state.place, ways, VA)
-        start, seeker = self._seeker
-        found = seeker.seek((valence, arousal), rounds)
+            predictor = self.predictor_of(VA)
+            self._search = self.state, PredictionSearch(self.generator, predictor, self.state.place, ways, VA)
+        start, search = self._search
+        found = search.seek((valence, arousal), rounds)
         sliders = {name: start.sliders.get(name, 0.0) + found.place[i] for i, name in enumerate(VA)}
-        edit = start.edit + found.place @ seeker.basis
+        edit = start.edit + found.place @ search.basis
         self._do("seek", edit=edit, sliders={**start.sliders, **sliders}, seeking=True)
         return found
 
@@ -318,11 +322,11 @@ class Explorer:
             self._done.append(self.state)
         self._undone.clear()
         self._doing, self.state = what, replace(self.state, **changes)
-        self._seeker = self._seeker if seeking else None
+        self._search = self._search if seeking else None
 
     def _swap(self, source: list[State], target: list[State]) -> bool:
         self.finish()
-        self._seeker = None
+        self._search = None
         if not source:
             return False
         target.append(self.state)
@@ -332,28 +336,28 @@ class Explorer:
     def _replace_face(self, base: np.ndarray, seed: int | None, truncation: float) -> None:
         edit = np.zeros(Z_SIZE)
         self._do("new face", base=base, edit=edit, seed=seed, truncation=truncation, sliders={})
-        locks = {name: self._reading(name) for name in self.state.locks}  # of the new face
+        locks = {name: self._prediction(name) for name in self.state.locks}  # of the new face
         self.state = replace(self.state, locks=locks)
         self.finish()
 
-    def _reading(self, name: str) -> float | None:
+    def _prediction(self, name: str) -> float | None:
         if name not in self._joined.columns:
             return None
-        return float(self.reader_of([name])(self.picture()[None])[name].iloc[0])
+        return float(self.predictor_of([name])(self.picture()[None])[name].iloc[0])
 
     def _check(self, name: str) -> None:
         if name not in self.directions:
             raise UserError(name, "is no direction", f"there are {', '.join(self.directions.names)}")
 
 
-def browser_directions(generator: Generator, reader: Reader, progress: bool = False) -> Directions:
-    """What a page has sliders for: a direction for each reading, in log odds, and the principal ones.
+def browser_directions(generator: Generator, predictor: Predictor, progress: bool = False) -> Directions:
+    """What a page has sliders for: a direction for each prediction, in log odds, and the principal ones.
 
     The former are kept apart from the first ten of the latter.
     """
     principal = principal_directions(generator)
     looks = principal.some(principal.names[:LOOKS])
-    return learned_directions(generator, log_odds(reader), looks, progress=progress) | principal
+    return learned_directions(generator, log_odds(predictor), looks, progress=progress) | principal
 
 
 def _base(seed: int) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 const ALIVE_MS = 2000; // how often we ask whether the kernel lives and whether another page changed something
 const BUSY_MS = 10_000;
-const READ_EVERY_MS = 400; // readings while a slider is dragged; when it rests they come at once
+const READ_EVERY_MS = 400; // predictions while a slider is dragged; when it rests they come at once
 const GONE = "not connected: the kernel does not answer; favourites are kept in their file";
-const SETS = { reading: "readings", pca: "principal", z: "numbers of z" };
+const SETS = { prediction: "predictions", pca: "principal", z: "numbers of z" };
 
 /** Sends one change at a time. Of several that wait with the same key only the newest is sent: no slider lags. */
 class Newest {
@@ -38,7 +38,7 @@ class Newest {
 
 class Browser {
   constructor(link, root, { facts, state }, buffers) {
-    Object.assign(this, { link, root, facts, state, set: "reading", count: 0, lastRead: 0, onceOnly: 0 });
+    Object.assign(this, { link, root, facts, state, set: "prediction", count: 0, lastRead: 0, onceOnly: 0 });
     this.newest = new Newest(link, root, (...answer) => this.answered(...answer), (rests) => this.readAgain(rests));
     const seek = ([valence, arousal], time) => this.change("seek", { kind: "seek", valence, arousal }, time);
     this.plane = new Plane(seek);
@@ -81,9 +81,9 @@ class Browser {
   change(key, message, time = performance.now()) { this.newest.put(key, message, time); }
 
   buildSets() {
-    const has = { reading: false, pca: false, z: true };
+    const has = { prediction: false, pca: false, z: true };
     for (const { kind } of this.facts.directions) has[kind] = true;
-    this.set = has.reading ? "reading" : "pca";
+    this.set = has.prediction ? "prediction" : "pca";
     this.parts.sets.replaceChildren(...Object.entries(SETS).filter(([kind]) => has[kind]).map(([kind, text]) =>
       element("button", { type: "button", role: "tab", text, "data-set": kind, on: { click: () => this.showSet(kind) } })));
     this.showSet(this.set);
@@ -156,9 +156,9 @@ class Browser {
     if (!rests && now - this.lastRead < READ_EVERY_MS) return;
     this.lastRead = now;
     const { reply } = await this.link.ask({ kind: "read" }, { wait: BUSY_MS });
-    if (!reply.readings) return;
-    fillReadings(this.parts.readings, reply.readings);
-    const all = new Map(Object.values(reply.readings).reverse().flat());
+    if (!reply.predictions) return;
+    fillPredictions(this.parts.predictions, reply.predictions);
+    const all = new Map(Object.values(reply.predictions).reverse().flat());
     this.plane.read = all.has("valence") ? [all.get("valence"), all.get("arousal")] : null;
     this.plane.draw();
     this.root.dataset.read = this.count;

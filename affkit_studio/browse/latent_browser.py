@@ -48,7 +48,7 @@ class LatentBrowser(anywidget.AnyWidget):
 
 def latent_browser(
     checkpoint: str | Path,
-    readers: Sequence[str | Path] = (),
+    predictors: Sequence[str | Path] = (),
     directions: str | Path | None = None,
     favourites: str | Path = "favourites.json",
     data: str | Path | None = None,
@@ -62,16 +62,16 @@ def latent_browser(
     ----------
     checkpoint:
         ``generator.safetensors`` of a GAN.
-    readers, directions:
-        See :meth:`~affkit_studio.browse.explore.Explorer.open`. Without readers, ``cnn.safetensors`` and
+    predictors, directions:
+        See :meth:`~affkit_studio.browse.explore.Explorer.open`. Without predictors, ``cnn.safetensors`` and
         ``affwildnet.safetensors`` are taken if they are beside the generator or one folder up.
     favourites:
         File of the faces to come back to; films are written beside it.
     data:
         The faces the generator was trained on, a store or a folder of a pool: the nearest of them are shown.
     features:
-        ``features.safetensors``, which judges how like two faces are; looked for as the readers are. Needed
-        for the nearest faces and for photographs.
+        ``features.safetensors``, which judges how like two faces are; looked for as the predictors are.
+        Needed for the nearest faces and for photographs.
     labels:
         A corpus; the valence and arousal of its clips can be played.
 
@@ -80,12 +80,14 @@ def latent_browser(
     UserError
         If a file is missing, or is not what it should be.
     """
-    return LatentBrowser(open_desk(checkpoint, readers, directions, favourites, data, features, labels, seed))
+    return LatentBrowser(
+        open_desk(checkpoint, predictors, directions, favourites, data, features, labels, seed)
+    )
 
 
 def open_desk(
     checkpoint: str | Path,
-    readers: Sequence[str | Path] = (),
+    predictors: Sequence[str | Path] = (),
     directions: str | Path | None = None,
     favourites: str | Path = "favourites.json",
     data: str | Path | None = None,
@@ -111,8 +113,8 @@ def open_desk(
     if labels is not None:
         corpus = Corpus.open(labels)
         shelf.clips = {name: corpus.labels[name] for name in part_names(corpus, "va")}
-    readers = readers or companions(checkpoint, "cnn", "affwildnet")
-    return LatentDesk(Explorer.open(checkpoint, readers, directions, seed, progress), kept, shelf)
+    predictors = predictors or companions(checkpoint, "cnn", "affwildnet")
+    return LatentDesk(Explorer.open(checkpoint, predictors, directions, seed, progress), kept, shelf)
 
 
 def companions(checkpoint: str | Path, *names: str) -> list[Path]:

@@ -123,13 +123,13 @@ class LatentDesk:
         row = self.explorer.directions.table.loc[name].dropna()
         words = {
             "r2": "fit {:.2f}",
-            "in_spreads": "moves its reading by {:+.2f} spreads a step",
+            "in_spreads": "moves its prediction by {:+.2f} standard deviations a step",
             "fit": "straight {:.2f}",
             "explained": "{:.0%} of the features' variance",
             "identity": "changes who it is by {:.2f} of another person",
         }
         said = [text.format(row[key]) for key, text in words.items() if key in row]
-        kind = "pca" if name.startswith("PCA") else "reading"
+        kind = "pca" if name.startswith("PCA") else "prediction"
         title = ACTION_UNIT_NAMES.get(name, "")
         return {"name": name, "title": title, "kind": kind, "measured": ", ".join(said)}
 
@@ -166,11 +166,11 @@ class LatentDesk:
         return self.explorer.picture().tobytes()
 
     def _read(self, ask: dict, buffers: list) -> Reply:
-        readings = self.explorer.readings()
+        predictions = self.explorer.predictions()
         plain = {
-            name: [[key, float(row[key])] for key in va_first(row.index)] for name, row in readings.items()
+            name: [[key, float(row[key])] for key in va_first(row.index)] for name, row in predictions.items()
         }
-        return {"readings": plain}, []
+        return {"predictions": plain}, []
 
     # Other faces
 

@@ -69,7 +69,7 @@ function layOut(root, facts, actions) {
   const keep = element("button", { type: "button", text: "keep", title: "Keep this face under this name (K)", on: { click: () => actions.keep() } });
   parts.sets = element("div", { class: "afl-group", role: "tablist", "aria-label": "Which sliders" });
   parts.sliders = block("afl-sliders");
-  parts.readings = element("table", { class: "afl-readings" });
+  parts.predictions = element("table", { class: "afl-predictions" });
   parts.message = element("div", { class: "afl-message", role: "status" });
   parts.offline = element("div", { class: "afl-message afl-error", role: "alert", text: GONE });
   parts.offline.hidden = true;
@@ -86,7 +86,7 @@ function layOut(root, facts, actions) {
       block("afl-left", block("afl-stage", parts.face), parts.truncation.node, block("afl-row", parts.name, keep),
         block("afl-said", parts.message, parts.offline)),
       block("afl-middle", parts.sets, parts.sliders),
-      block("afl-aside", facts.seeks ? actions.plane.canvas : "", parts.readings)),
+      block("afl-aside", facts.seeks ? actions.plane.canvas : "", parts.predictions)),
     element("div", { class: "afl-tabs", role: "tablist", "aria-label": "More" }, ...tabs),
     ...Object.values(parts.panels),
     parts.help,
@@ -103,13 +103,13 @@ function helpOver(onClose) {
   return node;
 }
 
-/** What the networks read: a row a reading, a column a network. */
-function fillReadings(table, readings) {
-  const readers = Object.keys(readings), keys = new Set(readers.flatMap((name) => readings[name].map(([key]) => key)));
+/** What the networks read: a row a prediction, a column a network. */
+function fillPredictions(table, predictions) {
+  const predictors = Object.keys(predictions), keys = new Set(predictors.flatMap((name) => predictions[name].map(([key]) => key)));
   const first = ["valence", "arousal"].filter((key) => keys.has(key)), rows = [...new Set([...first, ...keys])];
-  const head = element("tr", {}, element("th", {}), ...readers.map((name) => element("th", { scope: "col", text: name, title: name })));
-  const body = rows.map((key) => element("tr", {}, element("th", { scope: "row", text: key }), ...readers.map((name) => {
-    const found = readings[name].find(([own]) => own === key);
+  const head = element("tr", {}, element("th", {}), ...predictors.map((name) => element("th", { scope: "col", text: name, title: name })));
+  const body = rows.map((key) => element("tr", {}, element("th", { scope: "row", text: key }), ...predictors.map((name) => {
+    const found = predictions[name].find(([own]) => own === key);
     return element("td", {}, ...(found ? [readingCell(key, found[1])] : []));
   })));
   table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));

@@ -46,7 +46,7 @@ class Panels {
       "The face follows the valence and arousal of the clip as far as it can: dashed what was wanted, blue what is read.", () => this.playClip(), this.clip);
     this.moved = choice("Direction that is moved", names);
     this.leaked = this.workPanel(panels.leaks, true, "measure", "",
-      "What a step along a direction does to locked readings of 50 other faces, in standard deviations of the reading: with the lock it should be nearer to 0.",
+      "What a step along a direction does to locked predictions of 50 other faces, in standard deviations of the prediction: with the lock it should be nearer to 0.",
       () => this.leaks(), this.moved);
     this.open("neighbours");
   }
@@ -182,11 +182,11 @@ class Panels {
     const found = await this.work(bar, { work: "project", name: file.name }, [await file.arrayBuffer()]);
     this.photo.value = "";
     if (!found?.reply.projected) return;
-    const { pixel_error, pixel_share, feature_share, start_share } = found.reply.projected;
+    const { pixel_error, pixel_ratio, feature_ratio, start_ratio } = found.reply.projected;
     const percent = (share) => `${Math.round(100 * share)}%`;
     result.replaceChildren(
-      this.note(`What is left: ${pixel_error.toFixed(1)} grey levels; ${percent(pixel_share)} of the difference of two random faces in pixels`
-        + ` (the best of 512 random faces: ${percent(start_share)}), ${percent(feature_share)} in features.`),
+      this.note(`What is left: ${pixel_error.toFixed(1)} grey levels; ${percent(pixel_ratio)} of the difference of two random faces in pixels`
+        + ` (the best of 512 random faces: ${percent(start_ratio)}), ${percent(feature_ratio)} in features.`),
       this.figures(found.bytes, ["the face in the picture", "the generator's nearest"]),
       block("afl-row", this.button("go there", "Show this face above", (event) => this.browser.change("found", { kind: "found" }, event.timeStamp))));
   }
@@ -197,7 +197,7 @@ class Panels {
     const { wanted, read, miss } = found.reply, plane = this.browser.plane;
     plane.paths = { wanted, read };
     plane.draw();
-    result.replaceChildren(this.note(`On average the reading misses valence by ${miss[0].toFixed(2)} and arousal by ${miss[1].toFixed(2)}.`));
+    result.replaceChildren(this.note(`On average the prediction misses valence by ${miss[0].toFixed(2)} and arousal by ${miss[1].toFixed(2)}.`));
     this.showFilm(found, { loop: "round", fps: 10 });
   }
 
@@ -208,7 +208,7 @@ class Panels {
     const row = (cells, tag = "td") => element("tr", {}, ...cells.map((text) => element(tag, { text })));
     result.replaceChildren(
       element("table", { class: "afl-table" },
-        row(["reading", "change without the lock", "with it", "on one face, without", "with it"], "th"),
+        row(["prediction", "change without the lock", "with it", "on one face, without", "with it"], "th"),
         ...found.reply.leaks.map((one) => row([one.name, number(one.before), number(one.after), one.before_each.toFixed(2), one.after_each.toFixed(2)]))),
       this.note(`${Math.round(100 * found.reply.left)}% of the direction ${found.reply.moved} is left when the locked ones are taken out.`));
   }

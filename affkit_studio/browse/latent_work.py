@@ -11,7 +11,7 @@ from affkit.labels import Labels
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.gan_evaluation.training_faces import TrainingFaces
 from affkit_lab.latent.inversion import decode_photograph, face_in, invert
-from affkit_lab.latent.play_labels import play_labels, va_seeker
+from affkit_lab.latent.play_labels import play_labels, va_search
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.jobs import Progress
 
@@ -107,8 +107,8 @@ class LatentWork:
         def work(progress: Progress) -> Finding:
             target = face_in(picture, generator.config.image_size, source=ask["name"])
             found = invert(generator, target, self.shelf.feature_net, progress=progress)
-            reply = {"pixel_error": found.pixel_error, "pixel_share": found.pixel_share}
-            reply |= {"feature_share": found.feature_share, "start_share": found.start_share}
+            reply = {"pixel_error": found.pixel_error, "pixel_ratio": found.pixel_ratio}
+            reply |= {"feature_ratio": found.feature_ratio, "start_ratio": found.start_ratio}
             return Finding({"projected": reply}, np.stack([found.target, found.face]), found.z)
 
         return work
@@ -121,9 +121,9 @@ class LatentWork:
         place = explorer.state.place
 
         def work(progress: Progress) -> Finding:
-            reader = explorer.reader_of(("valence", "arousal"))
-            seeker = va_seeker(explorer.generator, reader, explorer.directions, place)
-            path = play_labels(seeker, labels, self.shelf.fps, progress=progress, source=ask["name"])
+            predictor = explorer.predictor_of(("valence", "arousal"))
+            search = va_search(explorer.generator, predictor, explorer.directions, place)
+            path = play_labels(search, labels, self.shelf.fps, progress=progress, source=ask["name"])
             reply = {"wanted": path.wanted.tolist(), "read": path.read.tolist()}
             reply |= {"frames": len(path.z), "miss": path.error.tolist()}
             return Finding(reply, explorer.faces(path.z), is_film=True)

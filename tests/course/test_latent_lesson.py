@@ -14,8 +14,8 @@ from affkit_course.lessons import figures_latent as figures
 from affkit_course.lessons import nb11 as lesson
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.direction_quality import RANDOM
-from affkit_lab.latent.play_labels import va_seeker
-from affkit_lab.latent.z_arithmetic import project_off, slerp
+from affkit_lab.latent.play_labels import va_search
+from affkit_lab.latent.z_arithmetic import orthogonalize, slerp
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 AXES = orthonormal_axes()
@@ -58,9 +58,9 @@ def test_another_reader_has_its_own_say(net):
 
 
 def test_faces_are_sent_to_readings():
-    seeker = va_seeker(PlantedGenerator(AXES), read_blocks, TRUTH, HALF)
+    search = va_search(PlantedGenerator(AXES), read_blocks, TRUTH, HALF)
     wanted = [(0.2, -0.1), (-0.2, 0.1)]
-    z, read = lesson.sent_to(seeker, wanted)
+    z, read = lesson.sent_to(search, wanted)
     assert z.shape == (2, 100)
     np.testing.assert_allclose(read, wanted, atol=0.03)
     faces = PlantedGenerator(AXES)(torch.from_numpy(z).float()).detach()
@@ -89,11 +89,11 @@ def test_figures_show_what_they_are_given():
 def test_solutions_agree_with_the_library():
     rng = np.random.default_rng(0)
     first, locked = rng.normal(size=(2, 7))
-    np.testing.assert_allclose(without(first, locked), project_off(first, locked[None]))
+    np.testing.assert_allclose(without(first, locked), orthogonalize(first, locked[None]))
     first, second = np.linalg.qr(rng.normal(size=(5, 2)))[0].T
     np.testing.assert_allclose(half_way(first, second), slerp(first, second, 0.5))
-    readings, expected = rng.normal(size=(2, 50))
-    assert r_squared(readings, expected) == pytest.approx(r2_score(readings, expected))
+    predictions, expected = rng.normal(size=(2, 50))
+    assert r_squared(predictions, expected) == pytest.approx(r2_score(predictions, expected))
     z = rng.uniform(-1, 1, (20_000, 3))
     weights = LinearRegression().fit(z, z @ [1, -2, 2] + rng.normal(size=20_000)).coef_
     found = steepest(z, z @ [1, -2, 2] + rng.normal(size=20_000))

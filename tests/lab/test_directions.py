@@ -109,7 +109,7 @@ def test_planted_readings_are_learned_with_their_slopes():
 
 
 def test_the_weights_are_those_of_ridge_regression_with_one_of_the_strengths():
-    """Readings of noise need a strong ridge; closed formula of scikit-learn's solution."""
+    """Predictions of noise need a strong ridge; closed formula of scikit-learn's solution."""
 
     def noisy(faces):
         rng = np.random.default_rng(int(faces.sum()) % 2**31)
@@ -129,7 +129,7 @@ def test_the_weights_are_those_of_ridge_regression_with_one_of_the_strengths():
 
 
 def test_fit_is_judged_on_faces_that_were_held_out():
-    """Readings that have nothing to do with z: a regression with 100 weights fits them, but not new ones."""
+    """Predictions without any tie to z: a regression with 100 weights fits them, but not new ones."""
 
     def chance(faces):
         rng = np.random.default_rng(int(faces.sum()) % 2**31)
@@ -193,7 +193,7 @@ def test_a_leak_is_there_before_and_gone_after():
     table = leak_table(generator, read_blocks, directions, "arousal", ["valence", "AU4"])
     assert list(table.index) == ["arousal", "valence", "AU4"]
     assert table.attrs["left"] == pytest.approx(0.8, abs=1e-6)
-    step = np.sqrt(3)  # a step of one in standard deviations of the reading, 0.2 / sqrt(3)
+    step = np.sqrt(3)  # a step of one in standard deviations of the prediction, 0.2 / sqrt(3)
     np.testing.assert_allclose(table["before"], [step, 0.6 * step, 0], atol=0.25)
     assert table.at["valence", "before"] > 0.8
     np.testing.assert_allclose(table["after"], [0.8 * step, 0, 0], atol=0.15)

@@ -35,7 +35,7 @@ def test_a_picture_whose_z_is_known_is_found_again():
     found = invert(generator, target, net, InversionConfig(steps=120), progress=lambda *n: calls.append(n))
     axes = generator.axes.detach().double().numpy()
     np.testing.assert_allclose(axes @ found.z, axes @ hidden[0], atol=0.02)  # all that the picture tells of z
-    assert found.pixel_error < 2 and found.pixel_share < 0.01 < found.start_share
+    assert found.pixel_error < 2 and found.pixel_ratio < 0.01 < found.start_ratio
     assert found.losses.shape == (120, 4) and found.losses[-1].max() < 0.1 * found.losses[0].min()
     assert calls[0] == (1, 120) and calls[-1] == (120, 120)
     assert np.abs(found.z).max() <= 1
@@ -54,8 +54,8 @@ def test_the_numbers_are_those_of_the_faces_and_the_same_seed_gives_the_same():
     assert first.pixel_error == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-6)
     faces = faces_at(generator, sample_z(64, 3).double().numpy()) / 127.5
     unlike = ((faces - np.roll(faces, 1, axis=0)) ** 2).mean()
-    assert first.pixel_share == pytest.approx(((difference / 127.5) ** 2).mean() / unlike, rel=0.02)
-    assert first.pixel_share > 1  # further away than two faces are from each other: it says so
+    assert first.pixel_ratio == pytest.approx(((difference / 127.5) ** 2).mean() / unlike, rel=0.02)
+    assert first.pixel_ratio > 1  # further away than two faces are from each other: it says so
 
 
 def test_pixels_alone_come_nearer_in_pixels_and_features_in_features():
@@ -65,8 +65,8 @@ def test_pixels_alone_come_nearer_in_pixels_and_features_in_features():
     config = {"candidates": 64, "starts": 2, "steps": 25}
     pixels = invert(generator, target, net, InversionConfig(feature_weight=0, **config))
     both = invert(generator, target, net, InversionConfig(feature_weight=1, **config))
-    assert pixels.pixel_share < pixels.start_share and pixels.pixel_share < both.pixel_share
-    assert both.feature_share < pixels.feature_share
+    assert pixels.pixel_ratio < pixels.start_ratio and pixels.pixel_ratio < both.pixel_ratio
+    assert both.feature_ratio < pixels.feature_ratio
     assert all(parameter.grad is None for parameter in [*generator.parameters(), *net.parameters()])
     with pytest.raises(ValueError, match="the generator draws"):
         invert(generator, target[:16, :16], net)

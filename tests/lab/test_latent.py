@@ -11,7 +11,7 @@ from affkit_lab.latent.z_arithmetic import (
     along,
     clip_z,
     neighbours,
-    project_off,
+    orthogonalize,
     random_direction,
     slerp,
     smooth,
@@ -98,7 +98,7 @@ def test_a_walk_meets_every_key_and_a_closed_one_comes_back():
 @given(arrays(np.float64, (3, 6), elements=st.floats(-1, 1, width=32)), st.integers(0, 3))
 def test_projected_off_is_at_right_angles_and_the_nearest_such_vector(rows, count):
     vector, locked = rows[0], np.concatenate([rows[1 : 1 + count], rows[1 : 1 + count]])  # dependent ones
-    found = project_off(vector, locked)
+    found = orthogonalize(vector, locked)
     sizes = np.linalg.svd(locked, compute_uv=False) if len(locked) else np.zeros(0)
     assume(not ((sizes > 1e-9 * sizes.max(initial=0)) & (sizes < 1e-3 * sizes.max(initial=0))).any())
     assert np.abs(locked @ found).max(initial=0) < 1e-5
@@ -111,8 +111,8 @@ def test_projected_off_is_at_right_angles_and_the_nearest_such_vector(rows, coun
 
 def test_of_a_vector_among_the_locked_nothing_is_left():
     locked = RNG.normal(size=(3, 100))
-    assert not project_off(locked.sum(axis=0), locked).any()
-    both = project_off(np.stack([locked[0], RNG.normal(size=100)]), locked)
+    assert not orthogonalize(locked.sum(axis=0), locked).any()
+    both = orthogonalize(np.stack([locked[0], RNG.normal(size=100)]), locked)
     assert not both[0].any() and both[1].any()
 
 

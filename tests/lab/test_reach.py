@@ -10,25 +10,27 @@ from planted import NAMES, PlantedGenerator, orthonormal_axes, planted_direction
 from affkit.errors import UserError
 from affkit.labels import Labels
 from affkit_lab.latent.directions import faces_at
-from affkit_lab.latent.play_labels import play_labels, va_seeker
-from affkit_lab.latent.seek_reading import Seeker, damped_solution
+from affkit_lab.latent.play_labels import play_labels, va_search
+from affkit_lab.latent.seek_reading import PredictionSearch, damped_solution
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 AXES = orthonormal_axes()
 Z = np.random.default_rng(1).uniform(-0.3, 0.3, 100)
-ROUNDING = 0.012  # of a pixel to a byte, for two readings
+ROUNDING = 0.012  # of a pixel to a byte, for two predictions
 
 
-def seeker(generator, names=("valence", "arousal"), **options):
-    return Seeker(generator, read_blocks, Z, planted_directions(AXES).some(names).vectors, names, **options)
+def search(generator, names=("valence", "arousal"), **options):
+    return PredictionSearch(
+        generator, read_blocks, Z, planted_directions(AXES).some(names).vectors, names, **options
+    )
 
 
 def test_a_linear_system_is_solved_and_the_reading_is_that_of_the_face():
     generator = PlantedGenerator(AXES)
-    found = seeker(generator).seek((0.15, -0.1), rounds=8)
+    found = search(generator).seek((0.15, -0.1), rounds=8)
     assert found.error < 0.02
     read = read_blocks(faces_at(generator, found.z[None])).iloc[0]
-    np.testing.assert_allclose(found.reading, read[["valence", "arousal"]], atol=1e-9)
+    np.testing.assert_allclose(found.prediction, read[["valence", "arousal"]], atol=1e-9)
     np.testing.assert_allclose(read[["AU4", "AU12"]], AXES[2:4] @ Z, atol=0.03)  # nothing else was moved
     np.testing.assert_allclose(found.z, Z + found.place @ (AXES[:2] / 0.2), atol=1e-9)
 
@@ -37,10 +39,10 @@ def test_corrections_find_what_a_straight_line_misses():
     """A curve: from the slope at the start one would fall far short, or go far beyond."""
     bent = PlantedGenerator(AXES, curve=lambda x: torch.tanh(6 * x) * 0.8)
     wanted = np.array([0.6, -0.5])
-    searching = seeker(bent, survey=0)
+    searching = search(bent, survey=0)
     first = searching.seek(wanted, rounds=1).error
     assert searching.seek(wanted, rounds=12).error < 0.03 < first
-    assert seeker(bent).seek(wanted, rounds=5).error < 0.05  # a look around saves rounds
+    assert search(bent).seek(wanted, rounds=5).error < 0.05  # a look around saves rounds
 
 
 def test_directions_that_drag_each_other_are_untangled():
@@ -48,24 +50,26 @@ def test_directions_that_drag_each_other_are_untangled():
     mixed[1] = 0.7 * AXES[0] + 0.7 * AXES[1]
     generator, directions = PlantedGenerator(mixed), planted_directions(mixed)
     basis = directions.some(["valence", "arousal"]).vectors
-    found = Seeker(generator, read_blocks, Z, basis, ["valence", "arousal"]).seek((0.2, -0.2), rounds=8)
+    found = PredictionSearch(generator, read_blocks, Z, basis, ["valence", "arousal"]).seek(
+        (0.2, -0.2), rounds=8
+    )
     assert found.error < 0.02
 
 
 def test_what_cannot_be_reached_is_told_and_the_nearest_kept():
     dull = PlantedGenerator(AXES, curve=lambda x: x.clamp(-0.2, 0.2))
-    found = seeker(dull).seek((0.9, 0.0), rounds=10)
+    found = search(dull).seek((0.9, 0.0), rounds=10)
     assert found.error == pytest.approx(0.7, abs=0.05) and np.abs(found.z).max() <= 1
 
 
 def test_the_same_seed_gives_the_same_face_and_of_two_the_nearer_one_is_taken():
-    even = PlantedGenerator(AXES, curve=lambda x: 4 * x.square() - 0.1)  # each reading is had on two sides
+    even = PlantedGenerator(AXES, curve=lambda x: 4 * x.square() - 0.1)  # each prediction is had on two sides
     start = (
         Z - (Z @ AXES[:2].T - 0.1) @ AXES[:2] / 0.04
     )  # 0.1 on both axes, one side is at 0.22, one at -0.22
     basis = planted_directions(AXES).some(["valence", "arousal"]).vectors
     found = [
-        Seeker(even, read_blocks, start, basis, ["valence", "arousal"]).seek((0.1, 0.1), rounds=8)
+        PredictionSearch(even, read_blocks, start, basis, ["valence", "arousal"]).seek((0.1, 0.1), rounds=8)
         for _ in range(2)
     ]
     np.testing.assert_array_equal(found[0].z, found[1].z)
@@ -98,7 +102,7 @@ def test_a_clip_is_played_by_one_face_smoothly():
     generator = PlantedGenerator(AXES)
     calls = []
     played = play_labels(
-        va_seeker(generator, read_blocks, planted_directions(AXES), Z),
+        va_search(generator, read_blocks, planted_directions(AXES), Z),
         wave(),
         seconds=0.05,
         progress=lambda *done: calls.append(done),
@@ -117,14 +121,14 @@ def test_a_clip_is_played_by_one_face_smoothly():
 
 def test_a_clip_of_another_rate_is_played_no_faster_than_it_has_frames():
     generator = PlantedGenerator(AXES)
-    play = va_seeker(generator, read_blocks, planted_directions(AXES), Z)
+    play = va_search(generator, read_blocks, planted_directions(AXES), Z)
     assert play_labels(play, wave(20), fps=5, played_fps=25).frames.tolist() == list(range(20))
 
 
 def test_without_valence_or_without_its_direction_one_is_told():
     generator, truth = PlantedGenerator(AXES), planted_directions(AXES)
-    play = va_seeker(generator, read_blocks, truth, Z)
+    play = va_search(generator, read_blocks, truth, Z)
     with pytest.raises(UserError, match="a.txt: no frame has valence and arousal"):
         play_labels(play, Labels.empty(30), source="a.txt")
     with pytest.raises(UserError, match="no direction of arousal"):
-        va_seeker(generator, read_blocks, truth.some([n for n in NAMES if n != "arousal"]), Z)
+        va_search(generator, read_blocks, truth.some([n for n in NAMES if n != "arousal"]), Z)

@@ -1,4 +1,4 @@
-"""Readers: the columns are what the networks say, and log odds are log odds."""
+"""Predictors: the columns are what the networks say, and log odds are log odds."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
-from affkit_lab.latent.predictors import JoinedReader, NetworkReader, log_odds
+from affkit_lab.latent.predictors import JoinedPredictor, NetworkPredictor, log_odds
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FACES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
@@ -28,7 +28,7 @@ def seeded(network, config):
 def test_a_discriminator_also_says_what_is_fake(tmp_path):
     discriminator = seeded(Discriminator, GanNetConfig("1", width=0.1))
     save_checkpoint(tmp_path / "d.safetensors", discriminator)
-    table = NetworkReader(tmp_path / "d.safetensors")(FACES)
+    table = NetworkPredictor(tmp_path / "d.safetensors")(FACES)
     with torch.no_grad():
         said = discriminator(torch.from_numpy(FACES / 127.5 - 1).float().permute(0, 3, 1, 2))
     assert list(table.columns) == ["valence", "arousal", *ACTION_UNITS, "fake"]
@@ -39,7 +39,7 @@ def test_a_discriminator_also_says_what_is_fake(tmp_path):
 
 def test_a_sequence_network_reads_each_face_by_itself():
     net = seeded(AffWildNet, AffWildNetConfig(width=0.02, image_size=32, hidden=4))
-    table = NetworkReader(net)(FACES)
+    table = NetworkPredictor(net)(FACES)
     assert list(table.columns) == ["valence", "arousal", *EXPRESSIONS]
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
     with torch.no_grad():
@@ -59,15 +59,15 @@ def test_a_sequence_network_reads_each_face_by_itself():
 def test_faces_that_are_too_small_are_refused_or_enlarged_if_one_asks(network, config):
     net = seeded(network, config)
     with pytest.raises(UserError, match="32"):
-        NetworkReader(net)(FACES)
+        NetworkPredictor(net)(FACES)
     large = np.stack([cv2.resize(face, (48, 48)) for face in FACES])
-    pd.testing.assert_frame_equal(NetworkReader(net, enlarge=True)(FACES), NetworkReader(net)(large))
+    pd.testing.assert_frame_equal(NetworkPredictor(net, enlarge=True)(FACES), NetworkPredictor(net)(large))
 
 
 def test_what_reads_no_faces_is_refused(tmp_path):
     save_checkpoint(tmp_path / "g.safetensors", seeded(Generator, GanNetConfig("1", width=0.1)))
     with pytest.raises(UserError, match="g.safetensors: holds weights of generator, which reads no faces"):
-        NetworkReader(tmp_path / "g.safetensors")
+        NetworkPredictor(tmp_path / "g.safetensors")
 
 
 def test_log_odds_leave_valence_and_arousal_and_stay_finite():
@@ -76,13 +76,13 @@ def test_log_odds_leave_valence_and_arousal_and_stay_finite():
     assert odds["valence"].tolist() == [0.2, -1.0]
     np.testing.assert_allclose(odds["AU12"], logit([0.01, 0.9]))
     assert np.isfinite(odds["fake"]).all() and odds["fake"][0] < -10 < 10 < odds["fake"][1]
-    assert table["AU12"].tolist() == [0.01, 0.9]  # the reader's own table is not touched
+    assert table["AU12"].tolist() == [0.01, 0.9]  # the predictor's own table is not touched
 
 
 def test_of_two_readers_the_first_one_that_has_a_reading_counts():
     asked = []
 
-    def reader(name, **values):
+    def predictor(name, **values):
         def read(faces):
             asked.append(name)
             return pd.DataFrame({key: np.full(len(faces), value) for key, value in values.items()})
@@ -90,7 +90,7 @@ def test_of_two_readers_the_first_one_that_has_a_reading_counts():
         return read
 
     faces = np.zeros((3, 8, 8, 3), np.uint8)
-    joined = JoinedReader([reader("a", AU1=1, AU2=2), reader("b", valence=3, AU2=4)], faces)
+    joined = JoinedPredictor([predictor("a", AU1=1, AU2=2), predictor("b", valence=3, AU2=4)], faces)
     assert joined.columns == ["AU1", "AU2", "valence"]
     assert joined(faces).to_dict("list") == {"AU1": [1] * 3, "AU2": [2] * 3, "valence": [3] * 3}
     asked.clear()

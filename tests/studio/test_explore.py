@@ -36,9 +36,9 @@ def test_the_first_face_is_that_of_the_seed_and_readings_are_what_readers_say():
     browser = explorer(seed=7)
     np.testing.assert_allclose(browser.z, sample_z(1, 7)[0].double())
     np.testing.assert_array_equal(browser.picture(), pictures(browser.generator, sample_z(1, 7))[0])
-    readings = browser.readings()["blocks"]
-    np.testing.assert_allclose(readings[list(NAMES[:2])], blocks(browser)[:2])
-    np.testing.assert_allclose(readings[list(NAMES[2:])].astype(float), expit(4 * blocks(browser)[2:]))
+    predictions = browser.predictions()["blocks"]
+    np.testing.assert_allclose(predictions[list(NAMES[:2])], blocks(browser)[:2])
+    np.testing.assert_allclose(predictions[list(NAMES[2:])].astype(float), expit(4 * blocks(browser)[2:]))
 
 
 def test_a_slider_moves_its_reading_alone_and_comes_back():
@@ -157,7 +157,7 @@ def test_a_click_in_the_plane_leads_there_and_a_drag_is_one_step():
         found = browser.seek(valence, -0.15)
     np.testing.assert_allclose(blocks(browser)[:2], [0.2, -0.15], atol=0.03)
     np.testing.assert_allclose(found.z, browser.z, atol=1e-12)
-    np.testing.assert_allclose(found.reading, blocks(browser)[:2], atol=1e-9)
+    np.testing.assert_allclose(found.prediction, blocks(browser)[:2], atol=1e-9)
     assert set(browser.state.sliders) == {"valence", "arousal"}
     browser.undo()
     np.testing.assert_array_equal(browser.z, start)
@@ -302,7 +302,7 @@ def test_it_opens_a_run_and_remembers_its_directions(folder):
     assert file.stat().st_mtime_ns == stamp
     first.move("AU12", 1.0)
     first.lock("PCA 1")
-    assert first.settle().empty and "discriminator" in first.readings()
+    assert first.settle().empty and "discriminator" in first.predictions()
 
 
 def test_what_it_cannot_open_is_told_in_one_line(folder):
@@ -310,7 +310,7 @@ def test_what_it_cannot_open_is_told_in_one_line(folder):
     with pytest.raises(UserError, match="holds weights of discriminator, needed are those of generator"):
         Explorer.open(folder / "discriminator.safetensors")
     with pytest.raises(UserError, match="generator, which reads no faces"):
-        Explorer.open(generator, readers=[generator])
+        Explorer.open(generator, predictors=[generator])
     torch.save({"a": torch.zeros(1)}, folder / "old.pt")
     with pytest.raises(UserError, match="is a pickle"):
         Explorer.open(folder / "old.pt")
@@ -333,5 +333,5 @@ def test_directions_at_a_link_that_leads_nowhere_are_told_and_not_written_over(f
 def test_a_larger_reader_reads_enlarged_faces(folder):
     torch.manual_seed(0)
     save_checkpoint(folder / "f.safetensors", FeatureNet(FeatureNetConfig(2, image_size=48, channels=2)))
-    browser = Explorer.open(folder / "generator.safetensors", readers=[folder / "f.safetensors"])
-    assert browser.readings()["f"].index[0] == "valence"
+    browser = Explorer.open(folder / "generator.safetensors", predictors=[folder / "f.safetensors"])
+    assert browser.predictions()["f"].index[0] == "valence"

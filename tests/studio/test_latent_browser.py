@@ -128,7 +128,7 @@ def test_what_is_read_stands_under_the_face(chromium, tmp_path):
         page = Page(watched.page)
         page.slider("AU12").focus()
         page.after(lambda: page.press("PageUp"))
-        rows = page.page.locator(".afl-readings tbody tr").all_inner_texts()
+        rows = page.page.locator(".afl-predictions tbody tr").all_inner_texts()
         said = dict(row.split("\t") for row in rows)
         wanted = probabilities(page.face()[None]).iloc[0]
         assert list(said)[:2] == ["valence", "arousal"]
@@ -323,7 +323,9 @@ def test_in_jupyterlab_with_the_shipped_generator(chromium, tmp_path):
         page.slider("AU12").focus()
         page.after(lambda: page.press("End"))
         smile = page.face()
-        said = page.page.locator(".afl-readings tbody tr", has_text="AU12").locator("td").first.inner_text()
+        said = (
+            page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
+        )
         assert (
             int(said.strip().rstrip("%")) > 50
         )  # the network that read it along had its say in the direction

@@ -122,7 +122,7 @@ def test_two_pages_see_each_other(ask):
 
 def test_readings_are_those_of_the_readers(ask):
     reply, _ = ask("read")
-    names, values = zip(*reply["readings"]["blocks"], strict=True)
+    names, values = zip(*reply["predictions"]["blocks"], strict=True)
     assert names[:2] == ("valence", "arousal")
     wanted = probabilities(ask.desk.explorer.picture()[None]).iloc[0]
     np.testing.assert_allclose(values, wanted[list(names)])
@@ -213,7 +213,7 @@ def test_a_photograph_is_projected_or_refused(tmp_path):
     found = reply["projected"]
     error = pixels(pictures, 0).astype(float) - pixels(pictures, 1)
     assert found["pixel_error"] == pytest.approx(np.sqrt((error**2).mean()))
-    assert found["pixel_share"] <= found["start_share"]
+    assert found["pixel_ratio"] <= found["start_ratio"]
     _, shown = ask("found")
     np.testing.assert_array_equal(pixels(shown), pixels(pictures, 1))
 
@@ -270,7 +270,7 @@ def test_networks_beside_the_generator_or_one_folder_up_are_found(tmp_path):
         generator, favourites=tmp_path / "new" / "favourites.json", data="data_samples/pool"
     )
     assert widget.desk.shelf.feature_net is not None and (tmp_path / "new").is_dir()
-    assert list(widget.desk.explorer.readings()) == ["discriminator"]
+    assert list(widget.desk.explorer.predictions()) == ["discriminator"]
     with pytest.raises(UserError, match="of the feature|featurenet"):
         latent_browser(generator, features=generator)
 

@@ -129,9 +129,7 @@ def _direction(name: str, measured: pd.Series, vector: np.ndarray, looks: list[s
     if "explained" in measured:
         title, group = f"{measured['explained']:.1%}", PRINCIPAL if name in looks else MORE_PRINCIPAL
     if "correlation" in measured:
-        note = (
-            f"Correlation with the reading, on faces it was not learned from: {measured['correlation']:.2f}"
-        )
+        note = f"Correlation with the prediction, on faces not learned from: {measured['correlation']:.2f}"
     numbers = [round(float(value), 7) for value in vector]
     return {"name": name, "title": title, "group": group, "note": note, "vector": numbers}
 

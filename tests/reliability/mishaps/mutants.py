@@ -48,7 +48,7 @@ ALSO_RIGHT = {
         "zip(labels, said": "a hit has no direction",
     },
     "steepest": {
-        "(readings + readings.mean())": "a constant times deviations sums to 0",
+        "(values + values.mean())": "a constant times deviations sums to 0",
         "(z + z.mean(axis=0))": "a constant times deviations sums to 0",
         "(z - z.mean()).T": "a constant times deviations sums to 0",
     },
