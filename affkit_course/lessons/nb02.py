@@ -14,8 +14,7 @@ from affkit.corpus.agreement import gather
 from affkit.corpus.reliability import ALL, cohen_kappa
 from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, Labels
 from affkit.metrics import StreamingCCC
-from affkit_studio.annotate.session import Session
-from affkit_studio.annotate.timeline import Segment, from_labels
+from affkit_studio.annotate.session import AnnotationSession, Segment, from_labels
 
 VA = ("valence", "arousal")
 
@@ -47,7 +46,7 @@ def true_labels(truth: pd.DataFrame) -> Labels:
     return labels
 
 
-def mark_roughly(session: Session, labels: Labels, step: int = 10) -> int:
+def mark_roughly(session: AnnotationSession, labels: Labels, step: int = 10) -> int:
     """Mark the action units of ``labels`` as somebody in a hurry would; returns the number of marks.
 
     Beginnings and ends go to the nearest multiple of ``step`` frames, so marks that are short may vanish.

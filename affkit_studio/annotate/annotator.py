@@ -6,15 +6,14 @@ choose a range of time or single frames. The page is ``annotator.js``; here is w
 """
 
 import sqlite3
-import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import anywidget
 import cv2
 import numpy as np
 
@@ -23,8 +22,8 @@ from affkit.labels import ACTION_UNIT_NAMES, Labels
 from affkit.video.seek import SeekableVideo
 from affkit_studio.annotate.import_export import export_annotation, export_name
 from affkit_studio.annotate.project import Project
-from affkit_studio.annotate.session import Session
-from affkit_studio.annotate.timeline import Segment, runs
+from affkit_studio.annotate.session import AnnotationSession, Segment, runs
+from affkit_studio.page_widget import PageWidget, Reply, encode_picture, one_module
 
 MAX_WIDTH, MAX_HEIGHT = 960, 720
 """Largest picture that is sent to the page, in pixels."""
@@ -39,30 +38,17 @@ _PARTS = ("../page.js", "annotator_player.js", "annotator_timeline.js", "annotat
 PAGE = [Path(__file__).parent / name for name in _PARTS]
 """The parts of the page, in the order in which they are put together."""
 
-Reply = tuple[dict, list[bytes]]
-
 
 class AnnotationDesk:
-    """What the page asks and what it is told; knows nothing of widgets.
+    """What the page asks and what it is told: about an open clip and the annotation of one annotator.
 
-    Parameters
-    ----------
-    video:
-        The clip, open.
-    session:
-        The annotation of one annotator and one task.
-    folder:
-        Exports go here and nowhere else.
-    traces:
-        Labels of the clip whose valence and arousal are drawn above the lanes.
-
-    Raises
-    ------
-    UserError
-        If the traces are not as long as the clip.
+    Exports go into ``folder`` and nowhere else. Raises UserError if the traces, see :func:`annotator`, are
+    not as long as the clip.
     """
 
-    def __init__(self, video: SeekableVideo, session: Session, folder: Path, traces: Labels | None = None):
+    def __init__(
+        self, video: SeekableVideo, session: AnnotationSession, folder: Path, traces: Labels | None = None
+    ):
         if traces is not None and len(traces) != video.num_frames:
             problem = f"has {video.num_frames} frames, but the labels have {len(traces)}"
             raise UserError(video.path, problem, "give the labels of this clip, one row a frame")
@@ -99,25 +85,13 @@ class AnnotationDesk:
         """Close what :meth:`open` opened."""
         self._stack.close()
 
-    def handle(self, message: dict) -> Reply:
-        """Answer one message of the page.
-
-        Parameters
-        ----------
-        message:
-            ``kind``, one of "open", "frame", "poll", "mark", "clear", "undo", "redo", "accept", "export";
-            ``token``, which the answer carries too; and what the kind needs.
-
-        Returns
-        -------
-        The answer, ready for JSON, and binary buffers. What the user can mend, and what the disk refuses, is
-        one line under ``"error"``.
-        """
+    def handle(self, message: dict, buffers: Sequence[bytes] = ()) -> Reply:
+        """Answer one message; what the user can fix, and what the disk refuses, is a line under "error"."""
         try:
-            reply, buffers = self._answers[message["kind"]](message)
+            reply, pictures = self._answers[message["kind"]](message)
         except (UserError, OSError, sqlite3.Error) as error:
-            reply, buffers = {"error": " ".join(str(error).split())}, []
-        return reply | {"kind": message["kind"], "token": message["token"]}, buffers
+            reply, pictures = {"error": " ".join(str(error).split())}, []
+        return reply | {"kind": message["kind"], "token": message["token"]}, pictures
 
     def _open(self, message: dict) -> Reply:
         video, session = self.video, self.session
@@ -182,31 +156,16 @@ class AnnotationDesk:
         }
 
 
-class AnnotationTool(anywidget.AnyWidget):
-    """The page of an :class:`AnnotationDesk`; made by :func:`annotator`.
+class AnnotationTool(PageWidget):
+    """The page of an :class:`AnnotationDesk`, which is closed with it, at the latest when Python exits."""
 
-    Parameters
-    ----------
-    desk:
-        What answers, one message at a time, whichever thread of the notebook brings it. It is closed with
-        the tool, at the latest when Python exits.
-    """
-
-    # One module of five parts, without a build step: a browser has no way to import files from here.
-    _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
+    _esm = one_module(PAGE)
     _css = Path(__file__).with_name("annotator.css")
 
     def __init__(self, desk: AnnotationDesk):
-        super().__init__()
-        self._desk, self._turn = desk, threading.Lock()
+        super().__init__(desk)
         # Not left to `__del__`: of an open widget that comes when most of Python has gone already.
         self._close_desk = weakref.finalize(self, desk.close)
-        self.on_msg(self._answer)
-
-    def _answer(self, _, message: dict, buffers: list[bytes]) -> None:
-        with self._turn:
-            reply, buffers = self._desk.handle(message)
-        self.send(reply, buffers)
 
     def close(self) -> None:
         """Remove the page and close the clip and the project file; may be called twice."""
@@ -223,29 +182,14 @@ def annotator(
     traces: Labels | None = None,
     reviewer: str | None = None,
 ) -> AnnotationTool:
-    """The annotation tool for one clip; press ``?`` in it for its keys.
+    """The annotation tool for one clip, which joins the project if it is new there; press ``?`` for its keys.
 
-    Parameters
-    ----------
-    video:
-        The clip; it is added to the project when it is new there.
-    project:
-        A project, or the path of its file, which is made when it is not there. The tool opens the file for
-        itself: what it saves is seen in ``project`` at once, and the other way round.
-    annotator_name:
-        Who annotates; each annotator has a layer of their own.
-    task:
-        "au", eight action units that are independent of each other, or "expression", seven tags of which one
-        at most holds in a frame.
-    traces:
-        Labels of the clip; their valence and arousal are drawn above the lanes.
-    reviewer:
-        Who is at the keyboard, if another than the annotator: the second pass keeps that name.
-
-    Raises
-    ------
-    UserError
-        If the clip cannot be opened, or the project cannot be written.
+    The project may be the path of its file, which is made if it is not there. The tool opens the file for
+    itself: what it saves is seen in ``project`` at once, and the other way round. Each annotator has a layer
+    of their own. Task "au" has eight action units that are independent of each other, "expression" seven
+    tags of which one at most holds in a frame. The valence and arousal of ``traces``, labels of the clip, are
+    drawn above the lanes. A ``reviewer`` is at the keyboard instead of the annotator: the second pass keeps
+    that name.
     """
     path = project.path if isinstance(project, Project) else Path(project)
     return AnnotationTool(AnnotationDesk.open(video, path, annotator_name, task, traces, reviewer))
@@ -263,8 +207,7 @@ def jpeg(picture: np.ndarray) -> bytes:
     if scale < 1:
         size = max(1, round(scale * width)), max(1, round(scale * height))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return encode_picture(picture, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
 
 def _now() -> str:
@@ -272,4 +215,4 @@ def _now() -> str:
 
 
 def _plain(segments: list[Segment]) -> list[tuple[str, int, int]]:
-    return [(segment.lane, segment.start, segment.stop) for segment in segments]
+    return [astuple(segment) for segment in segments]

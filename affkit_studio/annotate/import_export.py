@@ -3,20 +3,14 @@
 import hashlib
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from affkit.errors import UserError
 from affkit.labelfiles import formats
 from affkit.labelfiles.csv_text import quote, read_text
 from affkit.labels import Labels
-from affkit_studio.annotate.boris import read_boris, write_boris
-from affkit_studio.annotate.elan import read_eaf, write_eaf
-from affkit_studio.annotate.session import Session
-from affkit_studio.annotate.timeline import LANES, Segment, from_labels
-
-__all__ = ["export_annotation", "export_name", "import_annotation"]
-__all__ += ["read_boris", "read_eaf", "write_boris", "write_eaf"]
+from affkit_studio.annotate.elan_boris import read_boris, read_eaf, write_boris, write_eaf
+from affkit_studio.annotate.session import LANES, AnnotationSession, Segment, from_labels
 
 SUFFIXES = {"abaw": ".txt", "table": ".csv", "eaf": ".eaf", "boris": ".csv"}
 """The formats, and the suffix of each."""
@@ -26,46 +20,31 @@ _WRITE_LABELS = {"au": formats.write_action_units, "expression": formats.write_e
 _LONGEST = 80  # bytes of a name that become part of a file name; file systems allow 255 in all
 
 
-def export_annotation(session: Session, path: str | Path, format: str) -> None:
-    """Write what is marked now: all of the file or nothing.
+def export_annotation(session: AnnotationSession, path: str | Path, format: str) -> None:
+    """Write what is marked now, all of the file or nothing; one that is there is replaced.
 
-    Parameters
-    ----------
-    session:
-        Whose annotation.
-    path:
-        The file; one that is there is replaced.
-    format:
-        ``"abaw"``, ``"table"``, ``"eaf"`` (ELAN) or ``"boris"``.
-
-    Raises
-    ------
-    UserError
-        If there is no such format, or the file cannot be written.
+    ``format`` is ``"abaw"``, ``"table"``, ``"eaf"`` (ELAN) or ``"boris"``. Raises UserError if it is none of
+    them, or the file cannot be written.
     """
-    video, task = session.video, session.task
-    writers: dict[str, Callable[[], None]] = {
-        "abaw": lambda: _WRITE_LABELS[task](path, session.labels()),
-        "table": lambda: _write_table(path, session),
-        "eaf": lambda: write_eaf(path, video, task, session.segments(), session.annotator),
-        "boris": lambda: write_boris(path, video, session.segments()),
-    }
     _check_format(path, format)
     try:
-        writers[format]()
+        if format == "abaw":
+            _WRITE_LABELS[session.task](path, session.labels())
+        elif format == "eaf":
+            write_eaf(path, session.video, session.task, session.segments(), session.annotator)
+        elif format == "boris":
+            write_boris(path, session.video, session.segments())
+        else:
+            from affkit.labelfiles.tables import (
+                write_table,  # late: it brings pandas, and the tool has to open
+            )
+
+            write_table(path, {session.video.name: session.labels()})
     except OSError as error:
         raise UserError(path, f"cannot be written ({error.strerror})", "choose another folder") from error
 
 
-def _write_table(path: str | Path, session: Session) -> None:
-    from affkit.labelfiles.tables import (
-        write_table,  # late: it brings pandas, and the annotation tool has to open
-    )
-
-    write_table(path, {session.video.name: session.labels()})
-
-
-def export_name(session: Session, format: str) -> str:
+def export_name(session: AnnotationSession, format: str) -> str:
     """A file name for :func:`export_annotation`, sound whatever video and annotator are called.
 
     >>> from types import SimpleNamespace as Some
@@ -77,25 +56,15 @@ def export_name(session: Session, format: str) -> str:
     return "-".join(parts) + SUFFIXES[format]
 
 
-def import_annotation(session: Session, path: str | Path, format: str | None = None) -> list[Segment]:
+def import_annotation(
+    session: AnnotationSession, path: str | Path, format: str | None = None
+) -> list[Segment]:
     """Replace what is marked by what a file says, as one undoable step; returns what is marked then.
 
-    What is not labelled in a label file is not marked; tags that are not ours are left out of it with a
-    warning, as are frames beyond the end of the video.
-
-    Parameters
-    ----------
-    session:
-        Whose annotation.
-    path:
-        The file.
-    format:
-        As in :func:`export_annotation`; told from the suffix and the first line if it is not given.
-
-    Raises
-    ------
-    UserError
-        Naming the line of the first fault; nothing is changed then.
+    ``format`` is one of :data:`SUFFIXES`, told from the suffix and the first line if it is not given. What is
+    not labelled in a label file is not marked; tags that are not ours are left out of it with a warning, as
+    are frames beyond the end of the video. Raises UserError, naming the line of the first fault; nothing is
+    changed then.
     """
     format = format or _format_of(path)
     _check_format(path, format)
@@ -109,9 +78,9 @@ def import_annotation(session: Session, path: str | Path, format: str | None = N
     return session.segments()
 
 
-def _read_labels(session: Session, path: str | Path, format: str) -> Labels:
+def _read_labels(session: AnnotationSession, path: str | Path, format: str) -> Labels:
     """The labels of the session's video and task in a label file or table, as long as the video at most."""
-    name = session.video.name
+    name, is_au = session.video.name, session.task == "au"
     if format == "abaw":
         labels = _READ_LABELS[session.task](path)
     else:
@@ -120,21 +89,17 @@ def _read_labels(session: Session, path: str | Path, format: str) -> Labels:
         videos = read_table(path)
         if name not in videos:
             known = ", ".join(map(quote, list(videos)[:5]))
-            raise UserError(
-                path, f"has no video {quote(name)}, only: {known}", "give the table of this video"
-            )
+            problem = f"has no video {quote(name)}, only: {known}"
+            raise UserError(path, problem, "give the table of this video")
         labels = videos[name]
-    units = [
-        tag
-        for tag, column in zip(labels.action_unit_names, labels.action_units.T, strict=True)
-        if column.any()
-    ]
-    classes = [labels.expression_names[i] for i in set(labels.expression[labels.has_expression])]
-    is_au = session.task == "au"
     if not (labels.has_action_units if is_au else labels.has_expression).any():
         raise UserError(path, f"holds no labels for the task {session.task!r}", "give another file")
-    left_out = sorted(set(units if is_au else classes) - set(LANES[session.task]))
-    if left_out:
+    if is_au:
+        units = zip(labels.action_unit_names, labels.action_units.T, strict=True)
+        said = {tag for tag, column in units if column.any()}
+    else:
+        said = {labels.expression_names[i] for i in set(labels.expression[labels.has_expression])}
+    if left_out := sorted(said - set(LANES[session.task])):
         warnings.warn(f"{path}: {', '.join(left_out)} left out, which the tool has no tag for", stacklevel=3)
     return formats.match_length(labels, session.video.num_frames, name)
 

@@ -1,47 +1,39 @@
 """One annotator's work on one video: edits that are saved, undone and reviewed (III.B, III.D).
 
-What is marked follows from the steps in the project's file, see ``timeline``. Before a session
-answers or adds a step it takes in what was added since, by whichever process.
+Annotation is a list of steps: what is marked now is what the steps, played one after the other by a
+:class:`Timeline`, leave. Undo and redo are steps too, so that the list only ever grows: whoever wants to know
+what an annotator changed their mind about finds it there. The steps are in the project's file; before an
+:class:`AnnotationSession` answers or adds a step it takes in what was added since, by whichever process.
 """
 
+import dataclasses
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from affkit.errors import UserError
-from affkit.labels import Labels
-from affkit_studio.annotate.project_file import ProjectFile, checked_text
-from affkit_studio.annotate.timeline import (
-    LANES,
-    Edit,
-    Review,
-    Segment,
-    Step,
-    Timeline,
-    checked_lane,
-    checked_range,
-    runs,
-    to_labels,
-)
+from affkit.labelfiles.csv_text import quote
+from affkit.labelfiles.run_lengths import true_stretches
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+
+if TYPE_CHECKING:
+    from affkit_studio.annotate.project import Project
+
+LANES = {"au": ACTION_UNITS, "expression": EXPRESSIONS}
+"""The tags of each task. Action units are marked independently; a frame has one expression (III.C)."""
+
+EXCLUSIVE = {"expression"}
+"""The tasks in which marking one lane clears the others."""
 
 
 @dataclass(frozen=True)
-class Video:
-    """A clip of a project.
-
-    Attributes
-    ----------
-    name:
-        File name without suffix, as in label files.
-    path:
-        The file; see :meth:`is_missing`.
-    num_frames, fps, width, height:
-        As :func:`affkit.video.video.probe` found them.
-    """
+class ProjectVideo:
+    """A clip of a project: its name is that of the file without suffix, as in label files."""
 
     name: str
     path: Path
@@ -55,24 +47,121 @@ class Video:
         return not self.path.is_file()
 
 
-class Session:
-    """What one annotator says about one video for one task; made by :meth:`Project.session`.
+@dataclass(frozen=True)
+class Segment:
+    """One lane is marked in the frames ``[start, stop)``, counted from 0, and in neither neighbour."""
 
-    Attributes
-    ----------
-    video, annotator, task, who:
-        As given there.
-    lanes:
-        The tags: eight action units, or seven expressions of which a frame has at most one.
+    lane: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was done; the numbers grow with every step in a project.
+
+    Its kind is "mark", "clear", "replace" (all lanes at once, as an import does, by ``segments``), "undo" or
+    "redo". No lane means all of them. Undo and redo repeat where the step was that they are about; their
+    ``target`` is its number. ``when`` is in UTC, ISO 8601. A history says what is ``undone`` now.
     """
 
-    def __init__(self, file: ProjectFile, video: Video, annotator: str, task: str, who: str):
-        self._file = file
+    number: int
+    kind: str
+    lane: str | None
+    start: int
+    stop: int
+    target: int | None = None
+    who: str = ""
+    when: str = ""
+    segments: tuple[Segment, ...] = ()
+    undone: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """What was said of a segment in the second pass (III.D): verdict ``"accept"`` or ``"change"``."""
+
+    lane: str
+    start: int
+    stop: int
+    verdict: str
+    comment: str
+    reviewer: str
+    when: str
+
+
+class Timeline:
+    """The frames of one annotator, one video and one task, after the steps it was given.
+
+    ``state`` is ``(num_lanes, num_frames)`` uint8, 1 where a lane is marked. Of all ``steps`` ``done`` are in
+    effect, oldest first, and redo would bring back ``undone``, the last of them first.
+
+    >>> timeline = Timeline("expression", num_frames=5)
+    >>> timeline.play([Step(1, "mark", "Fear", 0, 4), Step(2, "mark", "Surprise", 2, 5)])
+    >>> runs(timeline.state, EXPRESSIONS)
+    [Segment(lane='Fear', start=0, stop=2), Segment(lane='Surprise', start=2, stop=5)]
+    >>> timeline.play([Step(3, "undo", "Surprise", 2, 5, target=2)])
+    >>> runs(timeline.state, EXPRESSIONS)
+    [Segment(lane='Fear', start=0, stop=4)]
+    """
+
+    def __init__(self, task: str, num_frames: int):
+        self.lanes, self.exclusive = LANES[task], task in EXCLUSIVE
+        self.state = np.zeros((len(self.lanes), num_frames), np.uint8)
+        self.steps: list[Step] = []
+        self.done: list[Step] = []
+        self.undone: list[Step] = []
+
+    def play(self, steps: Iterable[Step]) -> None:
+        """Take in further steps, in the order of their numbers."""
+        before, after_undo = len(self.done), False
+        for step in steps:
+            self.steps.append(step)
+            if step.kind == "undo":
+                self.undone.append(self.done.pop())
+                after_undo = True
+            elif step.kind == "redo":
+                self.done.append(self.undone.pop())
+            else:
+                self.done.append(step)
+                self.undone.clear()
+        if after_undo:  # what was below an undone step is in the steps before it: play all again
+            self.state[:] = 0
+            before = 0
+        for step in self.done[before:]:
+            self._apply(step)
+
+    def _apply(self, step: Step) -> None:
+        if step.kind == "mark":
+            self._mark(step.lane, step.start, step.stop)
+        else:
+            lane = slice(None) if step.lane is None else self.lanes.index(step.lane)
+            self.state[lane, step.start : step.stop] = 0
+        for segment in step.segments:
+            self._mark(segment.lane, segment.start, segment.stop)
+
+    def _mark(self, lane: str, start: int, stop: int) -> None:
+        if self.exclusive:
+            self.state[:, start:stop] = 0
+        self.state[self.lanes.index(lane), start:stop] = 1
+
+
+class AnnotationSession:
+    """What one annotator says about one video for one task; made by ``Project.session``.
+
+    What changes it raises :class:`~affkit.errors.UserError` if there is no such lane or frame, or it could
+    not be saved; each change is one undoable step, on the disk when the call returns.
+    """
+
+    def __init__(self, project: "Project", video: ProjectVideo, annotator: str, task: str, who: str):
+        self._project = project
         self.video, self.annotator, self.task, self.who = video, annotator, task, who
         self.lanes = LANES[task]
         self._timelines: dict[int, Timeline] = {}  # by number of the session: this one and the others
         self._number = self._numbers()[annotator]
         self._change: tuple[Segment, str] | None = None  # a segment to be changed, and the comment
+
+    # What is marked
 
     def state(self) -> np.ndarray:
         """``(num_lanes, num_frames)`` uint8, 1 where a lane is marked; a copy."""
@@ -83,7 +172,7 @@ class Session:
         return runs(self._timeline().state, self.lanes)
 
     def labels(self) -> Labels:
-        """As labels: action units 0 or 1 in all frames; an expression only where one is marked."""
+        """As labels, see :func:`to_labels`."""
         return to_labels(self._timeline().state, self.task)
 
     def others(self) -> dict[str, np.ndarray]:
@@ -94,39 +183,46 @@ class Session:
 
     def revision(self) -> int:
         """A number that grows when anyone, in any process, edits or reviews."""
-        ((revision,),) = self._file.rows(
+        ((revision,),) = self._project.rows(
             "SELECT (SELECT count(*) FROM step WHERE session = ?1) "
             "+ (SELECT count(*) FROM review WHERE session = ?1)",
             self._number,
         )
         return revision
 
-    def mark(self, lane: str, start: int, stop: int) -> None:
-        """Mark ``lane`` in the frames ``[start, stop)``; an expression takes the place of any other there.
+    def history(self) -> list[Step]:
+        """Everything that was ever done, oldest first; undo and redo are lines of their own."""
+        timeline = self._timeline()
+        in_effect = {step.number for step in timeline.done}
+        return [
+            dataclasses.replace(step, undone=step.target is None and step.number not in in_effect)
+            for step in timeline.steps
+        ]
 
-        One undoable step, on the disk when this returns. Raises :class:`~affkit.errors.UserError` if there
-        is no such lane or frame, or it could not be saved.
-        """
-        checked_lane(self.video.name, lane, self.task)
+    # Changes
+
+    def mark(self, lane: str, start: int, stop: int) -> None:
+        """Mark ``lane`` in the frames ``[start, stop)``; an expression takes the place of any other there."""
+        self._check_lane(lane)
         self._edit("mark", lane, start, stop)
 
     def clear(self, lane: str | None, start: int, stop: int) -> None:
-        """Clear ``lane``, or with ``None`` all of them, in ``[start, stop)``; as :meth:`mark`."""
+        """Clear ``lane``, or with ``None`` all of them, in ``[start, stop)``."""
         if lane is not None:
-            checked_lane(self.video.name, lane, self.task)
+            self._check_lane(lane)
         self._edit("clear", lane, start, stop)
 
     def replace(self, segments: Iterable[Segment]) -> None:
-        """Clear everything and mark ``segments`` in their order, as one undoable step; as :meth:`mark`."""
-        segments = [Segment(s.lane, operator.index(s.start), operator.index(s.stop)) for s in segments]
+        """Clear everything and mark ``segments`` in their order, as one step."""
+        rows = []
         for segment in segments:
-            checked_lane(self.video.name, segment.lane, self.task)
-            checked_range(self.video.name, segment.start, segment.stop, self.video.num_frames)
-        with self._file.writing():
+            self._check_lane(segment.lane)
+            rows.append((segment.lane, *self._checked_range(segment.start, segment.stop)))
+        with self._project.writing():
             step = self._add_step("replace", None, 0, self.video.num_frames)
-            for one in segments:
+            for row in rows:
                 insert = "INSERT INTO segment (step, lane, start, stop) VALUES (?, ?, ?, ?)"
-                self._file.change(insert, step, one.lane, one.start, one.stop)
+                self._project.change(insert, step, *row)
 
     def undo(self) -> bool:
         """Take back the newest step that is in effect, whoever made it; false if there is none."""
@@ -146,34 +242,19 @@ class Session:
         """Whether :meth:`redo` has something to do."""
         return bool(self._timeline().undone)
 
-    def history(self) -> list[Edit]:
-        """Everything that was ever done, oldest first; undo and redo are lines of their own."""
-        rows = self._file.rows(
-            "SELECT number, kind, lane, start, stop, who, made, target FROM step WHERE session = ? "
-            "ORDER BY number",
-            self._number,
-        )
-        in_effect = {step.number for step in self._timeline().done}
-        return [
-            Edit(number, *rest, undone=target is None and number not in in_effect, target=target)
-            for number, *rest, target in rows
-        ]
+    # The second pass
 
     def review(self, segment: Segment, verdict: str, comment: str = "") -> None:
         """Say of a segment that it is right or needs a change (the second pass of III.D).
 
         ``"accept"`` is saved at once. ``"change"`` is saved together with the next :meth:`mark` or
         :meth:`clear`, which is the change; what comes out of it is a new segment, to be reviewed in turn.
-
-        Raises
-        ------
-        UserError
-            If there is no such segment any more, or no such verdict.
+        Raises UserError if there is no such segment any more, or no such verdict.
         """
         checked_text(self.video.name, comment, "the comment")
         if verdict not in ("accept", "change"):
             raise UserError(self.video.name, f"there is no verdict {verdict!r}", "use accept or change")
-        with self._file.writing():  # nobody can edit meanwhile
+        with self._project.writing():  # nobody can edit meanwhile
             if segment not in self.segments():
                 problem = f"{segment.lane} is not marked in exactly [{segment.start}, {segment.stop})"
                 raise UserError(self.video.name, problem, "look at the segments again")
@@ -183,7 +264,7 @@ class Session:
 
     def reviews(self) -> list[Review]:
         """All that was said in second passes, oldest first."""
-        rows = self._file.rows(
+        rows = self._project.rows(
             "SELECT lane, start, stop, verdict, comment, reviewer, made FROM review WHERE session = ? "
             "ORDER BY id",
             self._number,
@@ -195,9 +276,11 @@ class Session:
         accepted = {Segment(r.lane, r.start, r.stop) for r in self.reviews() if r.verdict == "accept"}
         return [segment for segment in self.segments() if segment not in accepted]
 
+    # Its rows in the file
+
     def _numbers(self) -> dict[str, int]:
         """Annotator to number of the session, of the same video and task."""
-        rows = self._file.rows(
+        rows = self._project.rows(
             "SELECT a.name, s.id FROM session s JOIN annotator a ON s.annotator = a.id "
             "JOIN video v ON s.video = v.id WHERE v.name = ? AND s.task = ? ORDER BY a.id",
             *(self.video.name, self.task),
@@ -208,10 +291,10 @@ class Session:
         """The timeline of a session, by default this one, brought up to date."""
         number = number or self._number
         timeline = self._timelines.setdefault(number, Timeline(self.task, self.video.num_frames))
-        rows = self._file.rows(
-            "SELECT number, kind, lane, start, stop, target FROM step "
+        rows = self._project.rows(
+            "SELECT number, kind, lane, start, stop, target, who, made FROM step "
             "WHERE session = ? AND number > ? ORDER BY number",
-            *(number, timeline.last),
+            *(number, timeline.steps[-1].number if timeline.steps else 0),
         )
         timeline.play(
             [Step(*row, segments=self._replacement(row[0]) if row[1] == "replace" else ()) for row in rows]
@@ -219,13 +302,12 @@ class Session:
         return timeline
 
     def _replacement(self, step: int) -> tuple[Segment, ...]:
-        rows = self._file.rows("SELECT lane, start, stop FROM segment WHERE step = ?", step)
+        rows = self._project.rows("SELECT lane, start, stop FROM segment WHERE step = ?", step)
         return tuple(Segment(*row) for row in rows)
 
     def _edit(self, kind: str, lane: str | None, start: int, stop: int) -> None:
-        start, stop = operator.index(start), operator.index(stop)  # NumPy's integers too
-        checked_range(self.video.name, start, stop, self.video.num_frames)
-        with self._file.writing():
+        start, stop = self._checked_range(start, stop)
+        with self._project.writing():
             step = self._add_step(kind, lane, start, stop)
             if self._change:
                 segment, comment = self._change
@@ -233,7 +315,7 @@ class Session:
         self._change = None
 
     def _undo_or_redo(self, kind: str) -> bool:
-        with self._file.writing():
+        with self._project.writing():
             timeline = self._timeline()
             steps = timeline.done if kind == "undo" else timeline.undone
             if not steps:
@@ -243,20 +325,80 @@ class Session:
         return True
 
     def _add_step(self, kind: str, lane: str | None, start: int, stop: int, target: int | None = None) -> int:
-        return self._file.change(
+        return self._project.change(
             "INSERT INTO step (session, kind, lane, start, stop, target, who, made) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(self._number, kind, lane, start, stop, target, self.who, _now()),
         )
 
     def _add_review(self, segment: Segment, verdict: str, comment: str, step: int | None) -> None:
-        self._file.change(
+        self._project.change(
             "INSERT INTO review (session, lane, start, stop, verdict, comment, reviewer, made, step) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(self._number, segment.lane, segment.start, segment.stop),
             *(verdict, comment, self.who, _now(), step),
         )
 
+    def _check_lane(self, lane: str) -> None:
+        if lane not in self.lanes:
+            raise UserError(
+                self.video.name, f"there is no tag {lane!r}", f"use one of {', '.join(self.lanes)}"
+            )
+
+    def _checked_range(self, start: int, stop: int) -> tuple[int, int]:
+        start, stop = operator.index(start), operator.index(stop)  # NumPy's integers too
+        if not 0 <= start < stop <= self.video.num_frames:
+            problem = f"frames [{start}, {stop}) are not in it"
+            fix = f"give at least one frame of [0, {self.video.num_frames})"
+            raise UserError(self.video.name, problem, fix)
+        return start, stop
+
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def runs(state: np.ndarray, lanes: Sequence[str]) -> list[Segment]:
+    """The unbroken stretches of 1 in ``state`` ``(num_lanes, num_frames)``, in time order, then lane order.
+
+    >>> runs(np.array([[0, 1, 1], [1, 0, 1]]), ("AU1", "AU2"))
+    [Segment(lane='AU2', start=0, stop=1), Segment(lane='AU1', start=1, stop=3), \
+Segment(lane='AU2', start=2, stop=3)]
+    """
+    marked = state.astype(bool)
+    found = [
+        (start, row, stop) for row, mask in enumerate(marked) for start, stop in true_stretches(mask).tolist()
+    ]
+    return [Segment(lanes[row], start, stop) for start, row, stop in sorted(found)]
+
+
+def to_labels(state: np.ndarray, task: str) -> Labels:
+    """Labels of a state: action units are 0 or 1 in all frames; an expression only where one is marked."""
+    labels = Labels.empty(state.shape[1])
+    if task == "au":
+        labels.action_units[:] = state.T
+        labels.has_action_units[:] = True
+    else:
+        labels.has_expression[:] = state.any(axis=0)
+        labels.expression[:] = state.argmax(axis=0)
+    return labels
+
+
+def from_labels(labels: Labels, task: str) -> list[Segment]:
+    """The segments that labels hold for a task; what is not labelled or not among its lanes is not marked."""
+    if task == "au":
+        ours = labels.with_action_units(ACTION_UNITS)
+        state = ((ours.action_units == 1) & ours.has_action_units).T
+    else:
+        classes = np.array([labels.expression_names.index(name) for name in EXPRESSIONS])
+        state = (labels.expression == classes[:, None]) & labels.has_expression
+    return runs(state, LANES[task])
+
+
+def checked_text(path: str | Path, text: str, what: str) -> str:
+    """``text``, or :class:`UserError` if it cannot be stored: some file names are not Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(path, f"{what} {quote(text)} is not Unicode", "type or rename it again") from error
+    return text

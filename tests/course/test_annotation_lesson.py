@@ -22,7 +22,7 @@ from affkit.video.video import write_video
 from affkit_course.lessons import nb02 as lesson
 from affkit_lab.figures import style as plots
 from affkit_studio.annotate.project import Project
-from affkit_studio.annotate.timeline import Segment
+from affkit_studio.annotate.session import Segment
 
 CLIPS = ROOT / "data_samples" / "clips"
 ANSWERS = solution_functions("02")

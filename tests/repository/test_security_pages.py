@@ -34,8 +34,8 @@ from affkit_course.pages import Result, write_index, write_page
 from affkit_course.site import write_site
 from affkit_lab.latent.directions import Directions
 from affkit_studio import score_widget
-from affkit_studio.annotate.elan import write_eaf
-from affkit_studio.annotate.timeline import Segment
+from affkit_studio.annotate.elan_boris import write_eaf
+from affkit_studio.annotate.session import Segment
 from affkit_studio.browse.live.live import write_live_page
 from affkit_studio.doctor.page import page as report_page
 from affkit_studio.doctor.report import examine
@@ -48,7 +48,7 @@ WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that
     "affkit_studio/browse/live/live.py": "test_the_live_page",
     "affkit_studio/score_widget.py": "test_the_table_of_scores",
     "affkit_course/site.py": "test_the_site",
-    "affkit_studio/annotate/elan.py": "test_an_elan_document",
+    "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",
     "tools/draw_course_map.py": "test_the_picture_of_the_course",
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
 }

@@ -196,7 +196,7 @@ from affkit_studio.annotate.annotator import annotator
 
 clip, project = sys.argv[1:]
 tool = annotator(clip, project, "Ada")
-tool._desk.session.mark("AU12", 3, 9)
+tool.desk.session.mark("AU12", 3, 9)
 try:
     annotator("none.mp4", project, "Ada")
 except UserError as error:

@@ -19,20 +19,19 @@ from videos import write_numbered
 from affkit.errors import UserError
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit_studio.annotate.import_export import (
-    SUFFIXES,
-    export_annotation,
-    export_name,
-    import_annotation,
+from affkit_studio.annotate.elan_boris import (
+    frame_at,
+    milliseconds,
     read_boris,
     read_eaf,
     write_boris,
     write_eaf,
 )
-from affkit_studio.annotate.intervals import frame_at, milliseconds
-from affkit_studio.annotate.project import Project, Segment, Video
+from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, export_name, import_annotation
+from affkit_studio.annotate.project import Project
+from affkit_studio.annotate.session import ProjectVideo, Segment
 
-CLIP = Video("clip", Path("videos", "clip.mp4"), 300, 30.0, 64, 48)
+CLIP = ProjectVideo("clip", Path("videos", "clip.mp4"), 300, 30.0, 64, 48)
 RATES = st.one_of(
     st.floats(1, 120), st.sampled_from([24000 / 1001, 25.0, 29.97, 30000 / 1001, 30.0, 60000 / 1001, 120.0])
 )  # fmt: skip
@@ -116,7 +115,7 @@ def sessions(tmp_path, clip):
 @st.composite
 def annotations(draw):
     """A video of any rate, a task, and segments as a session has them: apart, in time order."""
-    video = Video("clip", Path("clip.mp4"), draw(st.integers(1, 200_000)), draw(RATES), 64, 48)
+    video = ProjectVideo("clip", Path("clip.mp4"), draw(st.integers(1, 200_000)), draw(RATES), 64, 48)
     task = draw(st.sampled_from(sorted(TASKS)))
     segments = []
     for lane in TASKS[task] if task == "au" else ["all"]:
@@ -154,13 +153,13 @@ def test_a_point_is_the_frame_it_was_seen_on(tmp_path_factory, num_frames, fps, 
     seconds = milliseconds(frame, fps) / 1000 + max(0, share / fps - 0.002)
     path = tmp_path_factory.getbasetemp() / "point.csv"
     path.write_text(f"Behavior,Behavior type,Start (s),Stop (s)\nAU1,POINT,{seconds:.3f},NA\n")
-    video = Video("clip", Path("clip.mp4"), num_frames, fps, 64, 48)
+    video = ProjectVideo("clip", Path("clip.mp4"), num_frames, fps, 64, 48)
     assert read_boris(path, video, "au") == [Segment("AU1", frame, frame + 1)]
 
 
 def test_elan_document_is_one_for_other_readers(tmp_path):
     hostile = '<Zoë> "&" \x01\n佐藤'
-    video = Video("clip", tmp_path / "videos" / "a clip.mp4", 300, 25.0, 64, 48)
+    video = ProjectVideo("clip", tmp_path / "videos" / "a clip.mp4", 300, 25.0, 64, 48)
     segments = [Segment("Fear", 0, 10), Segment("Anger", 10, 11), Segment("Fear", 100, 300)]
     write_eaf(tmp_path / "a.eaf", video, "expression", segments, hostile)
     root = ElementTree.parse(tmp_path / "a.eaf").getroot()
@@ -242,7 +241,7 @@ def test_a_document_type_is_refused_unread(tmp_path, entities):
 
 
 def test_boris_table_is_one_for_other_readers(tmp_path):
-    video = Video('a "b", c', Path("a.mp4"), 300, 30.0, 64, 48)
+    video = ProjectVideo('a "b", c', Path("a.mp4"), 300, 30.0, 64, 48)
     write_boris(tmp_path / "a.csv", video, [Segment("AU1", 1, 4), Segment("AU25", 299, 300)])
     table = pd.read_csv(tmp_path / "a.csv")
     assert {"Observation id", "Media file", "FPS", "Subject", "Behavior", "Comment start"} <= set(table)
@@ -388,7 +387,7 @@ def test_exports_that_cannot_be(sessions, tmp_path):
 def test_export_names_stay_in_their_folder(names, data):
     class Someone:
         def __init__(self, video, annotator):
-            self.video = Video(video, Path("a.mp4"), 1, 1.0, 1, 1)
+            self.video = ProjectVideo(video, Path("a.mp4"), 1, 1.0, 1, 1)
             self.annotator, self.task = annotator, "expression"
 
     folder = Path("folder").absolute()

@@ -23,7 +23,7 @@ from strategies import any_labels
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit_studio.annotate.project import Project
-from affkit_studio.annotate.timeline import Segment, from_labels, runs, to_labels
+from affkit_studio.annotate.session import Segment, from_labels, runs, to_labels
 
 TASKS = {"au": ACTION_UNITS, "expression": EXPRESSIONS}
 

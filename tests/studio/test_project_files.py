@@ -16,9 +16,8 @@ from projects import NUM_FRAMES, hear_all, is_sound, process_starter, project_wi
 from videos import write_numbered
 
 from affkit.errors import UserError
-from affkit_studio.annotate.project import Project
-from affkit_studio.annotate.project_file import APPLICATION_ID, VERSION
-from affkit_studio.annotate.timeline import Segment
+from affkit_studio.annotate.project import APPLICATION_ID, VERSION, Project
+from affkit_studio.annotate.session import Segment
 
 HOSTILE = [
     "O'Hara", 'the "best"', "'; DROP TABLE step; --", "<script>alert(1)</script>", "../../etc/passwd", "a b",
@@ -125,19 +124,19 @@ def test_a_project_that_vanishes_says_so_and_not_saved(project, tmp_path, loss):
 def test_a_full_disk_is_told_and_leaves_what_was_saved(project):
     session = project.session("clip", "Ada", "au")
     session.mark("AU1", 0, 9)
-    ((pages,),) = project._file.rows("PRAGMA page_count")
-    project._file.rows(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to have no room
+    ((pages,),) = project.rows("PRAGMA page_count")
+    project.rows(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to have no room
     with pytest.raises(UserError, match="disk is full.*not saved"):
         session.replace([Segment("AU2", i, i + 1) for i in range(0, NUM_FRAMES, 2)] * 20)
     assert session.segments() == [Segment("AU1", 0, 9)] and len(session.history()) == 1
-    project._file.rows("PRAGMA max_page_count = 1000000")
+    project.rows("PRAGMA max_page_count = 1000000")
     session.mark("AU2", 0, 9)
     assert len(session.segments()) == 2
 
 
 def test_a_locked_project_is_told(project, monkeypatch):
-    monkeypatch.setattr("affkit_studio.annotate.project_file.BUSY_SECONDS", 0.1)
-    with Project.open(project.path) as impatient, project._file.writing():
+    monkeypatch.setattr("affkit_studio.annotate.project.BUSY_SECONDS", 0.1)
+    with Project.open(project.path) as impatient, project.writing():
         with pytest.raises(UserError, match="another program keeps it locked"):
             impatient.add_video(project.videos()[0].path)
 

@@ -1,0 +1,47 @@
+"""A page of JavaScript in a notebook, and how a desk in Python answers it."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import anywidget
+import cv2
+import numpy as np
+
+Reply = tuple[dict, list[bytes]]
+"""What a page is told: something that is ready for JSON, and binary buffers."""
+
+
+class Desk(Protocol):
+    """What answers a page; knows nothing of widgets."""
+
+    def handle(self, message: dict, buffers: list[bytes]) -> Reply:
+        """Answer a message: its ``kind``, a ``token`` that the answer repeats, and what the kind needs."""
+
+
+class PageWidget(anywidget.AnyWidget):
+    """The page of a desk, which answers one message at a time, whichever thread of the notebook brings it.
+
+    Several pages may show one desk: each sees what the others do.
+    """
+
+    def __init__(self, desk: Desk):
+        super().__init__()
+        self.desk, self._turn = desk, threading.Lock()
+        self.on_msg(self._answer)
+
+    def _answer(self, _, message: dict, buffers: list[bytes]) -> None:
+        with self._turn:
+            reply, sent = self.desk.handle(message, buffers)
+        self.send(reply, sent)
+
+
+def one_module(parts: Iterable[Path]) -> str:
+    """The parts of a page as one, without a build step: a browser has no way to import files from here."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in parts)
+
+
+def encode_picture(picture: np.ndarray, format: str = ".png", options: tuple[int, ...] = ()) -> bytes:
+    """An ``(H, W, 3)`` uint8 RGB picture as PNG or JPEG bytes; ``options`` are OpenCV's."""
+    return cv2.imencode(format, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
