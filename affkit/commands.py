@@ -90,9 +90,9 @@ def stats(
     corpus = Corpus.open(data, progress=True)
     statistics = Statistics.of(corpus, progress=True)
     if out is not None:
-        from affkit_lab.figures.corpus import write_figures
+        from affkit.files import offered
 
-        write_figures(corpus, statistics, out, units, force)
+        offered("affkit.drawings", "corpus")(corpus, statistics, out, units, force)
     typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
 
 
@@ -315,7 +315,7 @@ def predict(
     The folder holds table.csv, openface.csv with the columns of OpenFace and py-feat, label files in the
     ABAW layout, and an annotated MP4.
     """
-    from affkit.evaluation.clips import predict_video, write_predictions
+    from affkit.evaluation.predict import predict_video, write_predictions
     from affkit.files import refuse_existing
 
     if out.suffix.lower() == ".csv":
@@ -323,11 +323,13 @@ def predict(
         predictions = predict_video(video, checkpoint, detector=detector, device=device)
         write_predictions(out, predictions, force)
     else:
-        from affkit_lab.prediction_folder import check_prediction_folder, write_prediction_folder
+        from affkit.evaluation.predict import check_prediction_folder, write_prediction_folder
+        from affkit.files import offered
 
         check_prediction_folder(out, video, force)
+        draw = offered("affkit.drawings", "overlay") if with_video else None
         predictions = predict_video(video, checkpoint, detector=detector, device=device)
-        write_prediction_folder(out, video, predictions, with_video, force)
+        write_prediction_folder(out, video, predictions, draw, force)
     typer.echo(f"{len(predictions)} faces in {out}")
 
 

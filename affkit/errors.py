@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
+_LONGEST_QUOTE = 60  # characters of a user's file that are shown in a message
+
 
 class UserError(Exception):
     """Something the user gave us cannot be used, and we know what to say about it.
@@ -29,3 +33,22 @@ class UserError(Exception):
     def __reduce__(self):
         # An exception is pickled as its message alone; worker processes send ours back whole.
         return type(self), (self.path, self.problem, self.mend)
+
+
+def quote(text: str) -> str:
+    """``text`` in quotation marks, cut and escaped, so that a message stays one readable line."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
+
+
+def refuse(path: str | Path, wrong: np.ndarray, first_line: int, name: str, values, mend: str) -> None:
+    """Raise :class:`UserError` for the first row where ``wrong`` (``(T,)`` bool) is true, if there is one.
+
+    >>> refuse("a.txt", np.array([False, True]), 2, "valence", np.array([0.5, 1.7]), "use -1 to 1")
+    Traceback (most recent call last):
+    affkit.errors.UserError: a.txt: line 3: valence is 1.7; use -1 to 1
+    """
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        value = values[row]
+        shown = quote(value) if isinstance(value, str) else format(value, ".12g")
+        raise UserError(path, f"line {row + first_line}: {name} is {shown}", mend)

@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from affkit.errors import UserError
@@ -138,3 +139,13 @@ def read_json(path: str | Path, mend: str) -> object:
         return json.loads(existing_file(path).read_text(encoding="utf-8"))
     except ValueError as error:  # no text, or no JSON
         raise UserError(path, "is damaged", mend) from error
+
+
+def offered(group: str, name: str) -> Callable:
+    """What a room of affkit, or another package, offers as ``name`` in a group of entry points."""
+    for entry in entry_points(group=group, name=name):
+        try:
+            return entry.load()
+        except ModuleNotFoundError as error:
+            raise UserError(entry.value, f"needs {error.name}", f"`pip install {error.name}`") from error
+    raise UserError(f"{group} {name}", "no installed package offers it", "`pip install` all of affkit again")

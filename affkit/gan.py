@@ -200,6 +200,7 @@ class Discriminator(nn.Module):
     """
 
     architecture = "discriminator"
+    predicts_faces = True  # see affkit.evaluation.predict.FacePredictor
 
     def __init__(self, config: GanNetConfig):
         super().__init__()

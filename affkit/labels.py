@@ -11,6 +11,9 @@ import numpy as np
 ACTION_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
 """The paper's eight action units, in the order of Table II."""
 
+ACTIVE = 0.5
+"""An action unit counts as predicted from this probability."""
+
 ACTION_UNIT_NAMES = {
     "AU1": "inner brow raiser",
     "AU2": "outer brow raiser",
@@ -29,6 +32,14 @@ corpus: a choice, about FACS level B, "slight"."""
 
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 """The seven basic expressions; the index in this tuple is the class number, as in Aff-Wild2."""
+
+EXPRESSIONS_WITH_OTHER = (*EXPRESSIONS, "Other")
+"""The eight expression classes of Aff-Wild2 from the third ABAW challenge on."""
+
+VA = ("valence", "arousal")
+
+MOST_FRAMES = 24 * 60 * 60 * 60
+"""A day at 60 frames a second. A frame number above it is a mistake, and would ask for much memory."""
 
 EXPRESSION_PLACES = {
     "Happiness": (0.81, 0.51),

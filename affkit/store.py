@@ -21,11 +21,8 @@ import pandas as pd
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
-from affkit.errors import UserError
-from affkit.labelfiles.csv_text import refuse
-from affkit.labelfiles.formats import EXPRESSIONS_WITH_OTHER
-from affkit.labelfiles.tables import MOST_FRAMES
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.errors import UserError, refuse
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, MOST_FRAMES, Labels
 
 FORMAT = 1  # of the folder; a reader of another number refuses
 CROPS, INDEX, INFO = "crops.npy", "index.csv", "store.json"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affkit.errors import UserError
-from affkit.labelfiles.csv_text import parse_cells, read_text, refuse, split_header, wrong_header
+from affkit.errors import UserError, refuse
+from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
 from affkit.labelfiles.layouts import find_video, read_annotations
 from affkit.labels import Labels
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from affkit.corpus.corpus import SUBJECTS_FILE, read_subjects
 from affkit.corpus.partition import Partition, read_partition
-from affkit.errors import UserError
-from affkit.labelfiles.csv_text import parse_cells, read_text, refuse, split_header, wrong_header
+from affkit.errors import UserError, refuse
+from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_layout, video_of
 from affkit.labelfiles.tables import read_mtl
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.files import refuse_existing, write_beside
-from affkit.labelfiles.csv_text import quote, read_text
+from affkit.labelfiles.csv_text import read_text
 from affkit.labelfiles.layouts import video_of
 from affkit.labelfiles.run_lengths import constant_stretches
-from affkit.labelfiles.tables import MOST_FRAMES
+from affkit.labels import MOST_FRAMES
 
 SETS = ("train", "validation", "test")
 """The sets of the paper (Section II.D); a partition from elsewhere may have others."""

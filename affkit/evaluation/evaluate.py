@@ -24,9 +24,8 @@ from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
 from affkit.evaluation.claims import LEVEL
 from affkit.evaluation.match_frames import Comparison, compare, new_metrics
-from affkit.labelfiles.formats import VA_COLUMNS
 from affkit.labelfiles.layouts import read_tasks
-from affkit.labels import Labels
+from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
 TASKS = {"va": ("va",), "expr": ("expr",), "au": ("au",), "mtl": ("va", "expr", "au")}
@@ -58,6 +57,15 @@ class Options:
 
 
 DEFAULTS = Options()
+
+SCORES = (
+    *("ccc_valence", "ccc_arousal"),
+    *("expression_f1_macro", "expression_f1_weighted", "expression_accuracy"),
+    *("au_f1_macro", "au_f1_weighted", "au_accuracy"),
+    *("mse_valence", "mse_arousal", "au_average_precision"),
+)
+"""What :func:`score` gives."""
+
 _F1_METRICS = (("expr", "expression", StreamingExpressionScores), ("au", "au", StreamingActionUnitScores))
 
 
@@ -125,6 +133,53 @@ class Evaluation:
         resamples = {"resamples": self.options.num_resamples, "seed": self.options.seed, "level": LEVEL}
         result["subjects"] = len(self.sample.subjects)
         return result | {"bootstrap": resamples, "notes": list(self.notes)}
+
+
+def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
+    """Those of :data:`SCORES` that are both predicted and labelled, pooled over all labelled frames.
+
+    ``predictions`` are a table of :mod:`affkit.evaluation.predict`, and ``labels`` those of the same rows,
+    such as ``store.labels``. An action unit counts as predicted from a probability of
+    :data:`~affkit.labels.ACTIVE`. ``au_average_precision`` needs no threshold: it is the mean over the units
+    of the area under precision against recall, so a network that ranks faces well but is never sure is not
+    taken for one that has learned nothing. Units without an active frame in ``labels`` do not count in it.
+    """
+    if len(predictions) != len(labels):
+        problem = f"{len(predictions)} predictions for {len(labels)} labelled rows"
+        raise UserError("evaluation", problem, "predict the store that the labels belong to")
+    labels = labels.with_action_units(ACTION_UNITS)
+    # "Other" and the like, in corpora that have them, are none of the seven
+    basic = labels.has_expression & (labels.expression < len(EXPRESSIONS))
+    metrics, found = {}, {}
+    if VA[0] in predictions and labels.has_va.any():
+        metrics |= new_metrics("va", ())
+        for name in VA:
+            metrics[name].update(predictions[name], getattr(labels, name), labels.has_va)
+    if EXPRESSIONS[0] in predictions and basic.any():
+        metrics |= new_metrics("expr", EXPRESSIONS)
+        likeliest = predictions[list(EXPRESSIONS)].to_numpy().argmax(axis=1)
+        metrics["expr"].update(likeliest, labels.expression, basic)
+    if ACTION_UNITS[0] in predictions and labels.has_action_units.any():
+        metrics |= new_metrics("au", ACTION_UNITS)
+        likely = predictions[list(ACTION_UNITS)].to_numpy()
+        metrics["au"].update(likely >= ACTIVE, labels.action_units, labels.has_action_units)
+        found |= _average_precision(likely, labels)
+    sums = {name: metric.sums() for name, metric in metrics.items()}
+    found |= _scores({"expr": EXPRESSIONS, "au": ACTION_UNITS}, sums)
+    return {name: float(found[name]) for name in SCORES if name in found}
+
+
+def _average_precision(likely: np.ndarray, labels: Labels) -> dict[str, float]:
+    """Of probabilities ``(N, A)``; nothing where no unit is active."""
+    from sklearn.metrics import average_precision_score  # slow to import
+
+    active = (labels.action_units == 1) & labels.has_action_units  # (N, A)
+    seen = labels.has_action_units
+    areas = [
+        average_precision_score(active[seen[:, unit], unit], likely[seen[:, unit], unit])
+        for unit in np.flatnonzero(active.any(axis=0))
+    ]
+    return {"au_average_precision": float(np.mean(areas))} if areas else {}
 
 
 def evaluate_files(
@@ -287,7 +342,7 @@ def _stacked(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _scores(classes: Mapping[str, tuple[str, ...]], sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores by name, ``(...)``, of sums of frames by metric, ``(..., K)``."""
     scores = {}
-    for name in VA_COLUMNS:
+    for name in VA:
         if name in sums:
             scores |= {f"{kind}_{name}": value for kind, value in StreamingCCC.scores(sums[name]).items()}
     for part, prefix, metric in _F1_METRICS:

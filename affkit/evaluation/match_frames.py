@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from affkit.corpus.corpus import PARTS, labelled_frames
 from affkit.errors import UserError
-from affkit.labelfiles.formats import VA_COLUMNS, common_expression_names
-from affkit.labels import Labels
+from affkit.labelfiles.formats import common_expression_names
+from affkit.labels import VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
 MEND = "predict every labelled frame, or leave such frames out with --partial"
@@ -117,7 +117,7 @@ def compare(
 def new_metrics(part: str, classes: tuple[str, ...]) -> Metrics:
     """The metrics of one kind of label, by name, before any frame."""
     if part == "va":
-        return {name: StreamingCCC() for name in VA_COLUMNS}
+        return {name: StreamingCCC() for name in VA}
     kind = StreamingExpressionScores if part == "expr" else StreamingActionUnitScores
     return {part: kind(len(classes))}
 

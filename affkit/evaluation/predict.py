@@ -1,6 +1,16 @@
-"""What a trained network says about the faces of a store, and how right it is."""
+"""What a trained network says about faces: those of a store, or those of a video file.
 
+Predictions are a table with a row for each face: ``video``, ``frame`` (1-based) and ``person``; ``valence``
+and ``arousal``, cut to [-1, 1]; and, by what the network tells, a probability for each of the seven
+expressions, which sum to 1, or for each of the eight action units. How good they are:
+:mod:`affkit.evaluation.evaluate`.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -10,81 +20,104 @@ from tqdm import tqdm
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.gan import Discriminator, fit_size
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.faces.extract import extract_faces
+from affkit.faces.label_faces import names_of_people
+from affkit.files import existing_file, refuse_existing, write_beside
+from affkit.gan import fit_size
+from affkit.labelfiles.formats import checked_video_name
+from affkit.labelfiles.layouts import write_annotations
+from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.loop import make_fabric
-from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit.multitask import AffWildNet
 from affkit.store import SequenceDataset, Store, to_unit_range
-from affkit_lab.backbones.face_net import FaceNet
-from affkit_lab.backbones.feature_net import FeatureNet
+from affkit.video.video import frame_seconds, probe
 
-VA = ("valence", "arousal")
+TABLE, OPENFACE = "table.csv", "openface.csv"
 
-FaceReader = Discriminator | FeatureNet | FaceNet
-"""Networks that read each face by itself."""
+PY_FEAT_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""The expressions as py-feat names and orders them: its ``FEAT_EMOTION_COLUMNS``."""
 
-ACTIVE = 0.5
-"""An action unit counts as predicted from this probability."""
+_BOX = {"x": "FaceRectX", "y": "FaceRectY", "w": "FaceRectWidth", "h": "FaceRectHeight", "score": "FaceScore"}
+
+
+@runtime_checkable
+class FacePredictor(Protocol):
+    """A network that predicts each face by itself, such as a :class:`~affkit.gan.Discriminator`.
+
+    It says so by this attribute. Its ``config`` has an ``image_size``, and of faces ``(B, 3, S, S)`` it gives
+    ``va`` ``(B, 2)`` and logits ``action_units`` ``(B, 8)``; None is what it does not tell.
+    """
+
+    predicts_faces: bool
+
+
+def load_predictor(checkpoint: str | Path) -> AffWildNet | FacePredictor:
+    """The network in a checkpoint, or a :class:`UserError` if it is one that predicts nothing."""
+    model, _ = load_checkpoint(checkpoint)
+    if isinstance(model, AffWildNet | FacePredictor):
+        return model
+    problem = f"holds weights of {model.architecture}, which predicts nothing"
+    raise UserError(checkpoint, problem, "give discriminator.safetensors or affwildnet.safetensors")
+
+
+def predict_video(
+    video: str | Path,
+    checkpoint: str | Path,
+    detector: str = "haar",
+    device: str = "auto",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Find the faces of one video and predict each of them.
+
+    The table has also the face's box ``x, y, w, h`` in pixels of the video and the detector's ``score``,
+    empty where the box was filled in between two frames.
+    """
+    existing_file(video)
+    model = load_predictor(checkpoint)
+    make_fabric(device)  # a device that is not there is told before the work
+    with tempfile.TemporaryDirectory() as folder:
+        out, size = Path(folder) / "store", model.config.image_size
+        store = extract_faces([video], out, size=size, detector=detector, progress=progress)
+        predictions = predict_store(model, store, device=device, progress=progress)
+        boxes = store.index[["x", "y", "w", "h", "score"]]
+    keys = ["video", "frame", "person"]
+    return pd.concat([predictions[keys], boxes, predictions.drop(columns=keys)], axis=1)
 
 
 def predict_store(
-    checkpoint: str | Path,
+    network: str | Path | AffWildNet | FacePredictor,
     store: Store,
     device: str = "auto",
     progress: bool = True,
     length: int = 80,
     features: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Predict every face of a store.
+    """Predict every face of a store, in its order, by a network or by the one in a checkpoint.
 
-    Parameters
-    ----------
-    checkpoint:
-        An ``affwildnet``, a ``discriminator``, a ``featurenet`` or a ``facenet``.
-    device:
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    length:
-        Frames in a sequence, for the former: as in training (80 in the paper), or it starts out of its depth.
-    features:
-        For the former: what its convolutional half says about each face, ``(len(store), F)``, if that is
-        known (see :mod:`affkit_lab.backbones.feature_cache`); then no picture is looked at.
-
-    Returns
-    -------
-    DataFrame
-        A row for each row of the store, in its order: ``video, frame, person``; ``valence`` and ``arousal``,
-        cut to [-1, 1]; then, by what the network tells, a probability for each of the seven expressions,
-        which sum to 1, or for each of the eight action units.
-
-    Raises
-    ------
-    UserError
-        If the checkpoint is no such network, or the store has faces of another size.
+    The other two parameters are for an ``affwildnet``. ``length``: frames in a sequence, as many as in
+    training (80 in the paper). ``features``: what its convolutional half says about each face, ``(len(store),
+    F)``, if that is known; then no picture is looked at. Refuses a store whose faces have another size.
     """
-    model, _ = load_checkpoint(checkpoint)
+    model = load_predictor(network) if isinstance(network, str | Path) else network
     model.to(make_fabric(device).device)
     if isinstance(model, AffWildNet):
         columns = _predict_sequences(model, store, length, progress, features)
-    elif isinstance(model, FaceReader):
-        columns = predict_faces(model, store.images, store.path, progress)
     else:
-        problem = f"holds weights of {model.architecture}, which predicts nothing"
-        raise UserError(checkpoint, problem, "give discriminator.safetensors or affwildnet.safetensors")
+        columns = predict_faces(model, store.images, store.path, progress)
     keys = store.index[["video", "frame", "person"]].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(columns)], axis=1)
 
 
 @torch.no_grad()
 def predict_faces(
-    model: FaceReader,
+    model: FacePredictor,
     images: np.ndarray,
     source: str | Path = "faces",
     progress: bool = False,
     batch_size: int = 256,
     with_fake: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Predict single faces, ``(N, S, S, 3)`` uint8: the columns of :func:`predict_store`, ``(N,)`` each.
+    """Predict single faces, ``(N, S, S, 3)`` uint8: valence, arousal and action units, ``(N,)`` each.
 
     ``source`` is where the faces came from, for the :class:`UserError` when they are too small. With
     ``with_fake``, of a discriminator, there is also ``fake``, its probability that a face is generated.
@@ -134,53 +167,139 @@ def _predict_sequences(
     return _va_columns(va) | dict(zip(EXPRESSIONS, expression.numpy().T, strict=True))
 
 
-def evaluate(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
-    """The paper's criteria (Section IV.D) of predictions against labels, pooled over all labelled frames.
-
-    Parameters
-    ----------
-    predictions:
-        As :func:`predict_store` gives them.
-    labels:
-        One for each row, for instance ``store.labels``; what is not labelled does not count.
-
-    Returns
-    -------
-    dict
-        ``ccc_valence``, ``ccc_arousal``; ``expression_`` and ``au_`` with ``f1_macro``, ``f1_weighted`` and
-        ``accuracy``. Only what is both predicted and labelled. An action unit counts as predicted from a
-        probability of 0.5.
-    """
-    if len(predictions) != len(labels):
-        raise UserError(
-            "evaluation",
-            f"{len(predictions)} predictions for {len(labels)} labelled rows",
-            "predict the store that the labels belong to",
-        )
-    scores: dict[str, float] = {}
-    if VA[0] in predictions and labels.has_va.any():
-        for name in VA:
-            metric = StreamingCCC()
-            metric.update(predictions[name], getattr(labels, name), labels.has_va)
-            scores[f"ccc_{name}"] = metric.compute()
-    # "Other" and the like, in corpora that have them, are none of the seven
-    basic = labels.has_expression & (labels.expression < len(EXPRESSIONS))
-    if EXPRESSIONS[0] in predictions and basic.any():
-        metric = StreamingExpressionScores(len(EXPRESSIONS))
-        metric.update(predictions[list(EXPRESSIONS)].to_numpy().argmax(axis=1), labels.expression, basic)
-        scores |= {f"expression_{name}": score for name, score in metric.compute().items()}
-    labels = labels.with_action_units(ACTION_UNITS)
-    if ACTION_UNITS[0] in predictions and labels.has_action_units.any():
-        metric = StreamingActionUnitScores(len(ACTION_UNITS))
-        likely = predictions[list(ACTION_UNITS)].to_numpy() >= ACTIVE
-        metric.update(likely, labels.action_units, labels.has_action_units)
-        scores |= {f"au_{name}": score for name, score in metric.compute().items()}
-    return scores
-
-
 def _va_columns(va: Tensor) -> dict[str, np.ndarray]:
     return dict(zip(VA, va.clamp(-1, 1).numpy().T, strict=True))
 
 
 def _wrong_size(found: int, needed: int) -> tuple[str, str]:
     return (f"has faces of {found} pixels, this network reads {needed}", f"make a store with --size {needed}")
+
+
+def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series = ACTIVE) -> Labels:
+    """Predictions of one face as labels of ``num_frames`` frames; a frame that is not there is masked.
+
+    Valence and arousal are rounded to four decimals, the expression is the likeliest, and an action unit is 1
+    from the probability ``active``: one for all, or by unit.
+    """
+    labels, rows = Labels.empty(num_frames), faces["frame"].to_numpy() - 1
+    if VA[0] in faces:
+        labels.valence[rows], labels.arousal[rows] = (faces[name].round(4) for name in VA)
+        labels.has_va[rows] = True
+    if EXPRESSIONS[0] in faces:
+        labels.expression[rows] = faces[list(EXPRESSIONS)].to_numpy().argmax(axis=1)
+        labels.has_expression[rows] = True
+    if ACTION_UNITS[0] in faces:
+        labels.action_units[rows] = faces[list(ACTION_UNITS)] >= active
+        labels.has_action_units[rows] = True
+    return labels
+
+
+def abaw_labels(predictions: pd.DataFrame, num_frames: int, width: int) -> dict[str, Labels]:
+    """Predictions of one video, ``width`` pixels wide, as labels by the names of Aff-Wild2's label files.
+
+    One face has the name of the video. Of several, the two seen longest are ``<video>_left`` and
+    ``<video>_right``, see :func:`~affkit.faces.label_faces.names_of_people`; there is no name for a third.
+    """
+    video = predictions["video"].iloc[0]
+    centers = (predictions["x"] + predictions["w"] / 2).groupby(predictions["person"]).mean().to_dict()
+    known = {f"{video}_left", f"{video}_right"} if 1 in centers else {video}
+    names = names_of_people(known, video, centers, width)
+    return {
+        name: face_labels(predictions[predictions["person"] == person], num_frames)
+        for person, name in sorted(names.items())
+    }
+
+
+def openface_table(predictions: pd.DataFrame, seconds: np.ndarray) -> pd.DataFrame:
+    """Predictions of :func:`predict_video` in the columns that readers of OpenFace and py-feat look for.
+
+    The first five are those of OpenFace 2 (its wiki, "Output Format"; Baltrusaitis et al., FG 2018):
+    ``frame``, from 1; ``face_id``; ``timestamp`` from ``seconds`` ``(T,)``, when each frame is shown;
+    ``confidence``; ``success``. The box, its score and the emotions have the names of py-feat
+    (``feat/utils``: ``FEAT_FACEBOX_COLUMNS``, ``FEAT_EMOTION_COLUMNS``; Cheong et al., Affective Science
+    2023). Action units have two digits in both; OpenFace adds ``_r`` (intensity, 0 to 5) or ``_c`` (0 or 1),
+    which a probability is neither of. Detectors score on scales of their own, so ``FaceScore`` is that score,
+    and ``confidence``, from 0 to 1 in OpenFace, is 1 where the detector saw the face and 0 where its box was
+    filled in.
+
+    A frame without a face is one row with ``success`` and ``confidence`` 0 and the rest empty, as in py-feat:
+    the zeros that OpenFace writes look like values.
+
+    >>> face = {"video": ["a"], "frame": [2], "person": [0], "x": [5.0], "y": [5.0], "w": [9.0], "h": [9.0]}
+    >>> table = openface_table(pd.DataFrame(face | {"score": [7.0], "AU1": [0.9]}), np.array([0.0, 0.04]))
+    >>> table[["frame", "timestamp", "success", "FaceRectX", "AU01"]].values.tolist()
+    [[1.0, 0.0, 0.0, nan, nan], [2.0, 0.04, 1.0, 5.0, 0.9]]
+    """
+    frames = pd.DataFrame({"frame": np.arange(1, len(seconds) + 1), "timestamp": seconds})
+    rows = frames.merge(predictions.sort_values("person", kind="stable"), on="frame", how="left")
+    table = pd.DataFrame(
+        {
+            "frame": rows["frame"],
+            "face_id": rows["person"].fillna(0).astype(int),
+            "timestamp": rows["timestamp"],
+            "confidence": rows["score"].notna().astype(int),
+            "success": rows["person"].notna().astype(int),
+        }
+    )
+    names = _BOX | {name: name for name in VA}
+    names |= {name.capitalize(): name for name in PY_FEAT_EMOTIONS}
+    names |= {name: f"AU{int(name[2:]):02}" for name in ACTION_UNITS}
+    return table.assign(**{new: rows[ours] for ours, new in names.items() if ours in rows})
+
+
+def write_predictions(path: str | Path, predictions: pd.DataFrame, force: bool = False) -> None:
+    """Write predictions as CSV, four decimals, whole or not at all."""
+    refuse_existing(path, force)
+    with write_beside(path) as part:
+        predictions.to_csv(part, index=False, float_format="%.4f")
+
+
+def write_prediction_folder(
+    out: str | Path,
+    video: str | Path,
+    predictions: pd.DataFrame,
+    draw: Callable | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> None:
+    """Write what :func:`predict_video` said of a video as a folder, whole or not at all.
+
+    It holds ``table.csv`` (:func:`write_predictions`), ``openface.csv`` (:func:`openface_table`), the label
+    files of :func:`abaw_labels` as the test set of the ABAW layout, which ``read_annotations`` reads from
+    this folder, and what ``draw(file, video, predictions, seconds, progress)`` makes of ``<name of the
+    video>.mp4``, such as ``affkit_lab.figures.overlay.annotate_video``. What it refuses:
+    :func:`check_prediction_folder`.
+    """
+    check_prediction_folder(out, video, force)
+    out, name = Path(out).resolve(), Path(video).stem
+    seconds = frame_seconds(video)
+    labels = abaw_labels(predictions, len(seconds), probe(video).width)
+    with write_beside(out) as part:
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part.mkdir()
+        write_predictions(part / TABLE, predictions)
+        write_predictions(part / OPENFACE, openface_table(predictions, seconds))
+        write_annotations(part, labels, splits=dict.fromkeys(labels, "test"))
+        if draw is not None:
+            draw(part / f"{name}.mp4", video, predictions, seconds, progress)
+        if out.exists():
+            shutil.rmtree(out)
+
+
+def check_prediction_folder(out: str | Path, video: str | Path, force: bool = False) -> None:
+    """Refuse, before the work and not after it, an output that cannot be written.
+
+    That is one that exists, unless ``force``; then still one that is no folder of predictions but something
+    of the user's, or holds the video itself. And a video whose name cannot be the name of label files.
+    """
+    refuse_existing(out, force)
+    checked_video_name(video, Path(video).stem)
+    out, mend = Path(out), "choose another output"
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(out, "is a file, not a folder", mend)
+    if out.resolve() in Path(video).resolve().parents:
+        raise UserError(out, f"holds {video}, and would be replaced", mend)
+    if any(out.iterdir()) and not (out / OPENFACE).is_file():
+        raise UserError(out, "is not a folder of predictions, and would be replaced", mend)

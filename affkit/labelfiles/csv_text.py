@@ -15,19 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.files import existing_file, write_beside
 
 if TYPE_CHECKING:  # slow to import, and most who come here read no table
     import pandas as pd
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_LONGEST_QUOTE = 60  # characters of a user's file that are shown in a message
-
-
-def quote(text: str) -> str:
-    """``text`` in quotation marks, cut and escaped, so that a message stays one readable line."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
 
 
 def read_text(path: str | Path) -> str:
@@ -195,20 +189,6 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
                 problem = f"line {line}: {form.columns[i]} is {quote(cells[i].strip())}"
                 return UserError(path, problem, "write a number there")
     return UserError(path, "is not comma-separated text", "write plain numbers and words between commas")
-
-
-def refuse(path: str | Path, wrong: np.ndarray, first_line: int, name: str, values, mend: str) -> None:
-    """Raise :class:`UserError` for the first row where ``wrong`` (``(T,)`` bool) is true, if there is one.
-
-    >>> refuse("a.txt", np.array([False, True]), 2, "valence", np.array([0.5, 1.7]), "use -1 to 1")
-    Traceback (most recent call last):
-    affkit.errors.UserError: a.txt: line 3: valence is 1.7; use -1 to 1
-    """
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        value = values[row]
-        shown = quote(value) if isinstance(value, str) else format(value, ".12g")
-        raise UserError(path, f"line {row + first_line}: {name} is {shown}", mend)
 
 
 def write_columns(path: str | Path, header: Sequence[str] | None, columns: Sequence[Sequence[str]]) -> None:

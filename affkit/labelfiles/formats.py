@@ -17,25 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from affkit.errors import UserError
-from affkit.labelfiles.csv_text import (
-    parse_cells,
-    quote,
-    read_text,
-    refuse,
-    split_header,
-    write_columns,
-    wrong_header,
-)
-from affkit.labels import EXPRESSIONS, Labels
+from affkit.errors import UserError, quote, refuse
+from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, write_columns, wrong_header
+from affkit.labels import EXPRESSIONS, VA, Labels
 
 ABAW_ACTION_UNITS = tuple("AU1 AU2 AU4 AU6 AU7 AU10 AU12 AU15 AU23 AU24 AU25 AU26".split())
 """The twelve action units of Aff-Wild2 from the second ABAW challenge on. AU20 is no longer among them."""
 
-EXPRESSIONS_WITH_OTHER = (*EXPRESSIONS, "Other")
-"""The eight expression classes of Aff-Wild2 from the third ABAW challenge on."""
-
-VA_COLUMNS = ("valence", "arousal")
 VA_NOT_LABELLED = -5
 NOT_LABELLED = -1
 """The mark for expressions and action units; for valence and arousal it is :data:`VA_NOT_LABELLED`."""
@@ -60,7 +48,7 @@ def read_va(path: str | Path) -> Labels:
     ([-1.0, 0.0], [True, False])
     """
     header, body = split_header(path, read_text(path))
-    if sorted(header) != sorted(VA_COLUMNS):
+    if sorted(header) != sorted(VA):
         raise wrong_header(path, header, "'valence,arousal'")
     cells = parse_cells(path, body, header, first_line=2)
     labels = Labels.empty(len(cells))
@@ -119,7 +107,7 @@ def read_affwild(valence_path: str | Path, arousal_path: str | Path) -> Labels:
 
 def write_va(path: str | Path, labels: Labels) -> None:
     """Write valence and arousal as :func:`read_va` reads them; every float32 comes back exactly."""
-    write_columns(path, VA_COLUMNS, va_text(labels))
+    write_columns(path, VA, va_text(labels))
 
 
 def write_expressions(path: str | Path, labels: Labels) -> None:
@@ -226,7 +214,7 @@ def set_va(
     has_va = (
         ~np.isnan(valence) & ~np.isnan(arousal) & (valence != VA_NOT_LABELLED) & (arousal != VA_NOT_LABELLED)
     )
-    for name, values in zip(VA_COLUMNS, (valence, arousal), strict=True):
+    for name, values in zip(VA, (valence, arousal), strict=True):
         _check_range(path, values, has_va, name, first_line)
     valence, arousal = (np.where(has_va, values, 0).astype(np.float32) for values in (valence, arousal))
     return replace(labels, valence=valence, arousal=arousal, has_va=has_va)

@@ -13,24 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote, refuse
 from affkit.labelfiles import formats
-from affkit.labelfiles.csv_text import (
-    parse_cells,
-    quote,
-    read_text,
-    refuse,
-    split_header,
-    write_columns,
-    wrong_header,
-)
-from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER, VA_COLUMNS
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, write_columns, wrong_header
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, MOST_FRAMES, VA, Labels
 
 MTL_COLUMNS = ("image", "valence", "arousal", "expression")
 AFFWILD_CSV_COLUMNS = ("image_file_location", "valence_value", "arousal_value")
-MOST_FRAMES = 24 * 60 * 60 * 60
-"""A day at 60 frames a second. A frame number above it is a mistake, and would ask for much memory."""
 
 _IMAGE = re.compile(r"(?:.*/)?([^/]+)/ *([0-9]{1,9})\.[A-Za-z]+")
 
@@ -58,7 +48,7 @@ def read_mtl(path: str | Path, expression_names: Sequence[str] = EXPRESSIONS_WIT
         raise wrong_header(path, columns, "'image,valence,arousal,expression,AU1,...'")
     cells = parse_cells(path, body, columns, first_line, text_columns=("image",))
     labels = Labels.empty(len(cells), units, tuple(expression_names))
-    labels = formats.set_va(labels, path, *_numbers(cells, VA_COLUMNS), first_line)
+    labels = formats.set_va(labels, path, *_numbers(cells, VA), first_line)
     labels = formats.set_expression(
         labels, path, *_numbers(cells, ["expression"]), expression_names, first_line
     )
@@ -103,14 +93,14 @@ def read_submission(path: str | Path) -> dict[str, Labels]:
     """
     header, body = split_header(path, read_text(path))
     names = header[1:]
-    is_va, is_units = sorted(names) == sorted(VA_COLUMNS), formats.action_unit_columns(names)
+    is_va, is_units = sorted(names) == sorted(VA), formats.action_unit_columns(names)
     if header[0] != "image_location" or not (is_va or is_units or set(EXPRESSIONS) <= set(names)):
         raise wrong_header(path, header, "'image_location,' and the header of a label file")
     columns = header if is_va or is_units else ("image_location", "expression")
     cells = parse_cells(path, body, columns, first_line=2, text_columns=("image_location",))
     labels = Labels.empty(len(cells))
     if is_va:
-        labels = formats.set_va(labels, path, *_numbers(cells, VA_COLUMNS), first_line=2)
+        labels = formats.set_va(labels, path, *_numbers(cells, VA), first_line=2)
     elif is_units:
         labels = Labels.empty(len(cells), names)
         labels = formats.set_action_units(labels, path, cells[list(names)].to_numpy(), first_line=2)
@@ -124,7 +114,7 @@ def write_submission(path: str | Path, labels: Mapping[str, Labels], task: str) 
     """Write every frame of every video for one ``task``: ``"va"``, ``"expr"`` or ``"au"``."""
     videos, frames, rows = _flatten(path, labels)
     header, columns = {
-        "va": (VA_COLUMNS, formats.va_text(rows)),
+        "va": (VA, formats.va_text(rows)),
         "expr": (rows.expression_names, [formats.expression_text(rows)]),
         "au": (rows.action_unit_names, formats.action_unit_text(rows)),
     }[task]
@@ -148,15 +138,15 @@ def read_table(path: str | Path, expression_names: Sequence[str] | None = None) 
     header, body = split_header(path, read_text(path))
     units = tuple(name for name in header if name.startswith("AU"))
     words = ("video", "person", "expression")
-    others = set(header) - {*words, "frame", *VA_COLUMNS, *units}
+    others = set(header) - {*words, "frame", *VA, *units}
     if others or not {"video", "frame"} <= set(header) or len(set(header)) != len(header):
         raise wrong_header(path, header, "'video,frame,valence,arousal,expression,AU1,...'")
-    if len(set(VA_COLUMNS) & set(header)) == 1 or (units and not formats.action_unit_columns(units)):
+    if len(set(VA) & set(header)) == 1 or (units and not formats.action_unit_columns(units)):
         raise wrong_header(path, header, "with valence and arousal together, and action units such as AU1")
     cells = parse_cells(path, body, header, 2, [name for name in words if name in header], allow_empty=True)
     labels = Labels.empty(len(cells), units or ACTION_UNITS)
     if "valence" in header:
-        labels = formats.set_va(labels, path, *_numbers(cells, VA_COLUMNS), first_line=2)
+        labels = formats.set_va(labels, path, *_numbers(cells, VA), first_line=2)
     if units:
         labels = formats.set_action_units(labels, path, cells[list(units)].to_numpy(), first_line=2)
     if "expression" in header:
@@ -176,7 +166,7 @@ def write_table(path: str | Path, labels: Mapping[str, Labels]) -> None:
     """Write every frame of every video as :func:`read_table` reads them."""
     videos, frames, rows = _flatten(path, labels)
     expressions = np.where(rows.has_expression, np.array(rows.expression_names)[rows.expression], "")
-    header = ("video", "frame", *VA_COLUMNS, "expression", *rows.action_unit_names)
+    header = ("video", "frame", *VA, "expression", *rows.action_unit_names)
     columns = [videos, map(str, frames), *formats.va_text(rows, missing=""), expressions.tolist()]
     write_columns(path, header, [*columns, *formats.action_unit_text(rows, missing="")])
 

@@ -9,9 +9,8 @@ import seaborn as sns
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from affkit.evaluation.predict import VA
 from affkit.labelfiles.run_lengths import constant_stretches
-from affkit.labels import EXPRESSIONS, Labels
+from affkit.labels import EXPRESSIONS, VA, Labels
 from affkit_lab.figures.style import PALETTE, line_styles
 
 MARKS = {"train": "o", "validation": "s"}

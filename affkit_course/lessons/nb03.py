@@ -19,8 +19,8 @@ from sklearn.model_selection import GroupShuffleSplit
 from tqdm import tqdm
 
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA, evaluate
-from affkit.labels import ACTION_UNITS, Labels
+from affkit.evaluation.evaluate import score
+from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.store import Store
 
 CELL = 8  # pixels; a block of the descriptor is 2 x 2 cells with 9 directions each
@@ -130,7 +130,7 @@ def split_scores(
     -------
     DataFrame
         ``split`` (``"frames"`` or ``"people"``), ``seed``, ``train_frames``, ``test_frames`` and what
-        :func:`~affkit.evaluation.predict.evaluate` gives. With the same seed both train on as many frames.
+        :func:`~affkit.evaluation.evaluate.score` gives. With the same seed both train on as many frames.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def subject_scores(
     -------
     DataFrame
         ``people``, ``seed``, ``train_frames``, ``test_frames`` and what
-        :func:`~affkit.evaluation.predict.evaluate` gives.
+        :func:`~affkit.evaluation.evaluate.score` gives.
 
     Raises
     ------
@@ -225,5 +225,5 @@ def _take_in_turns(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _scores(model: SmallModel, features: np.ndarray, labels: Labels, train, test) -> dict[str, float]:
     model.fit(features[train], labels[train])
-    scores = evaluate(model.predict(features[test]), labels[test])
+    scores = score(model.predict(features[test]), labels[test])
     return {"train_frames": len(train), "test_frames": len(test)} | scores

@@ -14,6 +14,7 @@ from affkit.checkpoints import load_checkpoint
 from affkit.corpus.corpus import Corpus
 from affkit.corpus.partition import Partition
 from affkit.errors import UserError
+from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
 from affkit.loop import make_fabric
 from affkit.losses import ccc, multitask_loss
@@ -22,7 +23,6 @@ from affkit.store import SequenceDataset, Store
 from affkit.store_subsets import select_rows
 from affkit.train import train_mtl
 from affkit.train_multitask import MtlConfig, MtlTrainer
-from affkit_lab.experiments.runner import score
 
 STATES = ("no face", "a face, no label", "expression", "valence and arousal", "all labels")
 """What is known of a frame of a sequence, see :func:`window_states`."""
@@ -254,7 +254,7 @@ def watched_run(
     -------
     tuple
         The log, a row a step; and a row for each test and set: ``step``, ``seconds`` of training so far,
-        ``set`` and the scores of :func:`~affkit_lab.experiments.runner.score`.
+        ``set`` and the scores of :func:`~affkit.evaluation.evaluate.score`.
     """
     scores, since, trained = [], time.perf_counter(), 0.0
 

@@ -15,11 +15,10 @@ from affkit.corpus.ground_truth import TRUTH_FOLDER, read_truth
 from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, paired_difference, percentile_interval
 from affkit.evaluation.evaluate import DEFAULTS, Evaluation, Options, evaluate_labels
-from affkit.evaluation.predict import ACTIVE, VA
-from affkit.evaluation.prediction_tables import face_labels
+from affkit.evaluation.predict import face_labels
 from affkit.faces.label_faces import label_table
 from affkit.files import existing_file
-from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit_course.lessons.nb02 import true_labels
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from affkit.evaluation.predict import VA, FaceReader, predict_faces
-from affkit.labels import ACTION_UNITS
+from affkit.evaluation.predict import FacePredictor, predict_faces
+from affkit.labels import ACTION_UNITS, VA
 from affkit_lab.experiments.generated_labels import Confidence, sure_labels
 
 
 def label_survey(
-    labellers: Mapping[str, FaceReader], faces: Mapping[str, np.ndarray], sure: Confidence
+    labellers: Mapping[str, FacePredictor], faces: Mapping[str, np.ndarray], sure: Confidence
 ) -> pd.DataFrame:
     """How each labeller reads each kind of faces, and what of that becomes a label.
 

@@ -55,6 +55,7 @@ class FaceNet(nn.Module):
     """
 
     architecture = "facenet"
+    predicts_faces = True
 
     def __init__(self, config: FaceNetConfig):
         super().__init__()

@@ -56,6 +56,7 @@ class FeatureNet(nn.Module):
     """
 
     architecture = "featurenet"
+    predicts_faces = True
 
     def __init__(self, config: FeatureNetConfig):
         super().__init__()

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from affkit.evaluation.predict import VA
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
-from affkit_lab.experiments.runner import score
+from affkit.evaluation.evaluate import score
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA, Labels
 
 AU_WORDS = {"always": "mean VA, units always", "majority": "mean VA, units as more often"}
 EXPRESSION_WORDS = {

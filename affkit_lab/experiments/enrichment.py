@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.evaluation.claims import Claim, interval
+from affkit.evaluation.evaluate import score
 from affkit.store import Store
 from affkit_lab.experiments.baselines import AU_WORDS, for_nothing
 from affkit_lab.experiments.enrichment_plan import Arm, EnrichPlan, worth_of_labels
@@ -39,7 +40,7 @@ from affkit_lab.experiments.results import (
     conclude,
     mean_and_spread,
 )
-from affkit_lab.experiments.runner import Trial, begin, held_out, run_trials, score
+from affkit_lab.experiments.runner import Trial, begin, held_out, run_trials
 from affkit_lab.experiments.semi_supervised import divided, label_order
 
 TITLE = "Does it help to add generated faces to the training set?"

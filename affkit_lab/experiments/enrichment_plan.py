@@ -16,7 +16,8 @@ import pandas as pd
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import FaceReader, evaluate, predict_store
+from affkit.evaluation.evaluate import score
+from affkit.evaluation.predict import FacePredictor, predict_store
 from affkit.gan import Discriminator, Generator
 from affkit.labels import ACTION_UNITS
 from affkit.store import Store
@@ -203,7 +204,7 @@ def training_effort(config: ReaderConfig, steps: int) -> float:
 
 
 def worth_of_labels(
-    labeller: FaceReader, store: Store, rows: np.ndarray, sure: Confidence
+    labeller: FacePredictor, store: Store, rows: np.ndarray, sure: Confidence
 ) -> dict[str, float]:
     """The labels of ``sure_labels`` on real faces, held against the truth.
 
@@ -212,7 +213,7 @@ def worth_of_labels(
     dict
         ``label_va`` and ``label_au``, the shares it is sure about, ``label_active``, the share of these
         action units that it calls active; and the scores of
-        ``evaluate`` on what it is sure about, with ``label_`` before their names.
+        ``score`` on what it is sure about, with ``label_`` before their names.
     """
     faces = small_store(store, rows, labeller.config.image_size)
     said = sure_labels(labeller, faces.images, sure)
@@ -223,5 +224,5 @@ def worth_of_labels(
         has_va=truth.has_va & labels.has_va,
         has_action_units=truth.has_action_units & labels.has_action_units,
     )
-    found = label_counts(labels) | evaluate(said.fillna(0), known)
+    found = label_counts(labels) | score(said.fillna(0), known)
     return {f"label_{name}": value for name, value in found.items()}

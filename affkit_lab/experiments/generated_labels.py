@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 from affkit.augment import augment
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA, FaceReader, predict_faces
+from affkit.evaluation.predict import FacePredictor, predict_faces
 from affkit.faces.pool import bare_store
 from affkit.gan import Discriminator, Generator, fit_size, sample_z
 from affkit.generate import made_smaller, pictures, to_pixels
-from affkit.labels import ACTION_UNITS, Labels
+from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.loop import step_generator
 from affkit.store import Store, to_unit_range
 from affkit.store_subsets import select_rows
@@ -105,7 +105,7 @@ def draw_faces(
     return store
 
 
-def sure_labels(labeller: FaceReader, images: np.ndarray, sure: Confidence) -> pd.DataFrame:
+def sure_labels(labeller: FacePredictor, images: np.ndarray, sure: Confidence) -> pd.DataFrame:
     """What a network says about faces ``(N, S, S, 3)`` uint8 where it is sure, empty elsewhere.
 
     Returns

@@ -18,8 +18,8 @@ from affkit.checkpoints import load_checkpoint
 from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.claims import Claim
-from affkit.evaluation.predict import VA, predict_store
-from affkit.labels import EXPRESSIONS
+from affkit.evaluation.predict import predict_store
+from affkit.labels import EXPRESSIONS, VA
 from affkit.loop import make_fabric
 from affkit.multitask import VGGFace
 from affkit.store import Store

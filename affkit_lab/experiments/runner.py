@@ -29,15 +29,13 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
-from sklearn.metrics import average_precision_score, mean_squared_error
 from tqdm import tqdm
 
 from affkit.corpus.leakage import leaks
 from affkit.corpus.partition import Partition, read_partition
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA, evaluate
+from affkit.evaluation.evaluate import score
 from affkit.files import existing_file, read_json, write_beside
-from affkit.labels import ACTION_UNITS, Labels
 from affkit.loop import STATE, fingerprint
 from affkit.store import Store
 from affkit.store_subsets import without_labels
@@ -200,7 +198,8 @@ def run_trials(
     Returns
     -------
     DataFrame
-        By trial, then set: ``row``, ``seed``, ``set``, the trial's notes, and the scores of :func:`score`.
+        By trial, then set: ``row``, ``seed``, ``set``, the trial's notes, and the scores of
+        :func:`~affkit.evaluation.evaluate.score`.
     """
     missing = [trial for trial in trials if not (trial.folder(plan.out) / SCORES).is_file()]
     if missing:
@@ -255,31 +254,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
-    """What :func:`~affkit.evaluation.predict.evaluate` gives, ``mse_valence``, ``mse_arousal``, and
-    ``au_average_precision``.
-
-    The last one is the mean over the action units of the area under precision against recall. Unlike F1 it
-    needs no threshold, so a network that ranks faces well but is never sure is not taken for one that has
-    learned nothing. Units without an active frame in ``labels`` do not count.
-    """
-    scores = evaluate(predictions, labels)
-    for name in VA:
-        if f"ccc_{name}" in scores:
-            pairs = getattr(labels, name)[labels.has_va], predictions[name].to_numpy()[labels.has_va]
-            scores[f"mse_{name}"] = float(mean_squared_error(*pairs))
-    labels = labels.with_action_units(ACTION_UNITS)
-    active = (labels.action_units == 1) & labels.has_action_units  # (N, 8)
-    if ACTION_UNITS[0] in predictions and active.any():
-        areas = []
-        for unit in np.flatnonzero(active.any(axis=0)):
-            seen = labels.has_action_units[:, unit]
-            likely = predictions[ACTION_UNITS[unit]].to_numpy()[seen]
-            areas.append(average_precision_score(active[seen, unit], likely))
-        scores["au_average_precision"] = float(np.mean(areas))
-    return scores
 
 
 def write_json(path: Path, content: object) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from affkit.evaluation.predict import ACTIVE, VA
-from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS
+from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.video.video import probe, read_frames, write_video
 from affkit_lab.figures.overlay_panels import INK, ORANGE, WHITE, BarPanel, TracePanel, put, text_picture
 
@@ -33,7 +32,7 @@ class Overlay:
     Parameters
     ----------
     predictions:
-        As :func:`~affkit.evaluation.clips.predict_video` gives them.
+        As :func:`~affkit.evaluation.predict.predict_video` gives them.
     seconds:
         ``(T,)``, when each frame is shown: :func:`~affkit.video.video.frame_seconds`.
     width, height:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from affkit.labelfiles.formats import VA_COLUMNS
+from affkit.labels import VA
 from affkit.metrics import StreamingCCC
 
 
@@ -93,7 +93,7 @@ def change_traces(frames: pd.DataFrame, **changes) -> pd.DataFrame:
     changes:
         Of :func:`change_trace`.
     """
-    changed = {column: frames[column].to_numpy(np.float64, copy=True) for column in VA_COLUMNS}
+    changed = {column: frames[column].to_numpy(np.float64, copy=True) for column in VA}
     for place in frames.groupby("name", sort=False).indices.values():
         number = frames["frame"].to_numpy()[place] - 1
         for values in changed.values():
@@ -125,7 +125,7 @@ def mean_ccc(frames: pd.DataFrame, against: str = "label") -> float:
 
 
 def _cccs(frames: pd.DataFrame, against: str) -> dict[str, float]:
-    pairs = {name: (frames[name].to_numpy(), frames[f"{against}_{name}"].to_numpy()) for name in VA_COLUMNS}
+    pairs = {name: (frames[name].to_numpy(), frames[f"{against}_{name}"].to_numpy()) for name in VA}
     return {name: three_scores(*pair)["CCC"] for name, pair in pairs.items()}
 
 
@@ -146,13 +146,13 @@ def lag_curves(frames: pd.DataFrame, lags: Iterable[int]) -> dict[str, dict[str,
         is where the labels are late; that of ``prediction, label`` should be about as much later than that
         of ``prediction, truth``.
     """
-    truth = frames.assign(**{name: frames[f"true_{name}"] for name in VA_COLUMNS})
+    truth = frames.assign(**{name: frames[f"true_{name}"] for name in VA})
     pairs = {
         "truth, label": (truth, "label"),
         "prediction, label": (frames, "label"),
         "prediction, truth": (frames, "true"),
     }
-    curves = {name: {words: [] for words in pairs} for name in VA_COLUMNS}
+    curves = {name: {words: [] for words in pairs} for name in VA}
     for lag in lags:
         for words, (first, against) in pairs.items():
             for name, score in _cccs(change_traces(first, lag=lag), against).items():

@@ -26,10 +26,11 @@ from affkit.checkpoints import load_checkpoint
 from affkit.collapse import mean_distance
 from affkit.corpus.reliability import cohen_kappa
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA, evaluate, predict_faces
+from affkit.evaluation.evaluate import score
+from affkit.evaluation.predict import predict_faces
 from affkit.gan import fit_size, sample_z
 from affkit.generate import made_smaller, pictures
-from affkit.labels import ACTION_UNITS, Labels
+from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.store import Store, to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.backbones.train_faces import subjects_of
@@ -260,7 +261,7 @@ def agreement(discriminator, net: FeatureNet, fake: np.ndarray, real: np.ndarray
         ours = pd.DataFrame(predict_faces(discriminator, images))
         theirs = pd.DataFrame(predict_faces(net, images))
         units = theirs[list(ACTION_UNITS)].to_numpy() >= 0.5
-        found = evaluate(ours, _as_labels(theirs, units))
+        found = score(ours, _as_labels(theirs, units))
         if ACTION_UNITS[0] in ours:
             said = ours[list(ACTION_UNITS)].to_numpy() >= 0.5
             kappas = [cohen_kappa(*pair) for pair in zip(said.T, units.T, strict=True)]

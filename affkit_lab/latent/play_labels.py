@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA
 from affkit.gan import Generator
-from affkit.labels import Labels
+from affkit.labels import VA, Labels
 from affkit_lab.latent.directions import Directions, faces_at
 from affkit_lab.latent.predictors import Predictor
 from affkit_lab.latent.seek_reading import PredictionSearch, SearchResult

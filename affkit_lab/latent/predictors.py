@@ -14,9 +14,9 @@ import torch
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA, FaceReader, predict_faces
+from affkit.evaluation.predict import FacePredictor, predict_faces
 from affkit.gan import Discriminator, fit_size
-from affkit.labels import EXPRESSIONS
+from affkit.labels import EXPRESSIONS, VA
 from affkit.multitask import AffWildNet
 from affkit.store import to_unit_range
 
@@ -50,7 +50,7 @@ class NetworkPredictor:
         self.source: str | Path = getattr(model, "architecture", "faces")
         if isinstance(model, str | Path):
             self.source, (model, _) = model, load_checkpoint(model)
-        if not isinstance(model, AffWildNet | FaceReader):
+        if not isinstance(model, AffWildNet | FacePredictor):
             problem = f"holds weights of {model.architecture}, which reads no faces"
             raise UserError(self.source, problem, "give discriminator.safetensors or affwildnet.safetensors")
         self.model, self.enlarge = model, enlarge

@@ -21,9 +21,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.files import existing_file, write_beside
-from affkit.labelfiles.csv_text import quote, read_text
+from affkit.labelfiles.csv_text import read_text
 from affkit_studio.annotate.session import EXCLUSIVE, LANES, ProjectVideo, Segment
 
 _HALF_A_MILLISECOND = 0.0006  # and a little, against rounding of the last digit

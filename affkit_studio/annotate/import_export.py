@@ -5,9 +5,9 @@ import re
 import warnings
 from pathlib import Path
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.labelfiles import formats
-from affkit.labelfiles.csv_text import quote, read_text
+from affkit.labelfiles.csv_text import read_text
 from affkit.labels import Labels
 from affkit_studio.annotate.elan_boris import read_boris, read_eaf, write_boris, write_eaf
 from affkit_studio.annotate.session import LANES, AnnotationSession, Segment, from_labels

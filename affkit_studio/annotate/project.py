@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.files import existing_file
-from affkit.labelfiles.csv_text import quote
 from affkit.labelfiles.formats import match_length
 from affkit.labels import Labels
 from affkit.video.video import probe

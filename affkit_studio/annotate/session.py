@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from affkit.errors import UserError
-from affkit.labelfiles.csv_text import quote
+from affkit.errors import UserError, quote
 from affkit.labelfiles.run_lengths import true_stretches
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 

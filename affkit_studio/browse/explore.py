@@ -16,8 +16,8 @@ import pandas as pd
 
 from affkit.checkpoints import load_checkpoint, model_key
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA
 from affkit.gan import Z_SIZE, Generator, sample_z
+from affkit.labels import VA
 from affkit_lab.latent.direction_quality import leak_table
 from affkit_lab.latent.directions import Directions, faces_at, learned_directions, principal_directions
 from affkit_lab.latent.directions_file import read_directions, write_directions

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affkit.errors import UserError
+from affkit.errors import UserError, quote
 from affkit.files import write_beside
 from affkit.gan import Z_SIZE
-from affkit.labelfiles.csv_text import quote, read_text
+from affkit.labelfiles.csv_text import read_text
 
 FORMAT = 1  # of the file; a reader of another number refuses
 MEND = "mend it, or take another file"

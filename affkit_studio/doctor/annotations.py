@@ -8,7 +8,7 @@ from affkit.errors import UserError
 from affkit.labelfiles import formats
 from affkit.labelfiles.layouts import Layout, layouts_below, set_of_folder, task_of_folder
 from affkit.labelfiles.tables import AFFWILD_CSV_COLUMNS, MTL_COLUMNS
-from affkit.labels import EXPRESSIONS
+from affkit.labels import EXPRESSIONS, VA
 from affkit_studio.doctor.survey import STORE_FILE, Survey
 
 TEST_LIST = "_test_set_release.txt"
@@ -184,7 +184,7 @@ def kind_of(line: str) -> str | None:
     ['va', 'au', 'table', None]
     """
     cells = [cell.strip() for cell in line.split(",")]
-    if sorted(cells) == sorted(formats.VA_COLUMNS):
+    if sorted(cells) == sorted(VA):
         return "va"
     if formats.action_unit_columns(cells):
         return "au"

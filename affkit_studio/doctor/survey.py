@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES
-from affkit.labelfiles.tables import MOST_FRAMES
+from affkit.labels import MOST_FRAMES
 from affkit.video.convert import JOURNAL
 
 STORE_FILE = "store.json"  # affkit.store.INFO: to import it would bring torch

@@ -17,6 +17,7 @@ from small_experiment import memory_store, partition_of, write_files
 
 from affkit.corpus.partition import write_partition
 from affkit.errors import UserError
+from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.store import Store
@@ -25,7 +26,7 @@ from affkit_lab.experiments import gan_experiments
 from affkit_lab.experiments.baselines import best_for_nothing, for_nothing
 from affkit_lab.experiments.gan_experiments import GanPlan
 from affkit_lab.experiments.results import Results, markdown
-from affkit_lab.experiments.runner import Trial, run_trial, score
+from affkit_lab.experiments.runner import Trial, run_trial
 from affkit_lab.experiments.table_ix import CLAIMS, PAPER, ROWS, printed, table_ix
 
 TINY = {"width": 0.03, "steps": 4, "save_every": 2, "device": "cpu"}

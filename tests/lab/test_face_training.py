@@ -10,7 +10,8 @@ from sklearn.metrics import mean_squared_error
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import evaluate, predict_store
+from affkit.evaluation.evaluate import score
+from affkit.evaluation.predict import predict_store
 from affkit.loop import RowStream
 from affkit.store import to_unit_range
 from affkit.train import MtlConfig, train_mtl
@@ -42,9 +43,7 @@ def test_it_learns_who_is_who_and_how_they_feel(tmp_path):
     seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
     checkpoint = train(store, tmp_path / "run", 150, rows=seen)
     net, _ = load_checkpoint(checkpoint, "featurenet")
-    scores = evaluate(
-        predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen], store.labels[unseen]
-    )
+    scores = score(predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen], store.labels[unseen])
     assert scores["ccc_valence"] > 0.7 and scores["au_f1_macro"] > 0.8
     points = features_of(net, store.images[unseen])[0]
     people = points.reshape(6, -1, points.shape[1])
@@ -60,7 +59,7 @@ def test_the_cnn_learns_who_is_who_and_action_units_and_is_what_a_multitask_net_
     checkpoint = train_faces(store, tmp_path / "run", config, 200, device="cpu", progress=False, rows=seen)
     predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
     assert "valence" not in predictions
-    assert evaluate(predictions, store.labels[unseen])["au_f1_macro"] > 0.8
+    assert score(predictions, store.labels[unseen])["au_f1_macro"] > 0.8
     net, training = load_checkpoint(checkpoint, "facenet")
     assert training["steps"] == 200
     who = net(to_unit_range(store.images[unseen])).subject.argmax(dim=1)
@@ -115,7 +114,7 @@ def test_a_reader_needs_nobodys_name_and_learns_what_faces_do(tmp_path):
         assert training["config"]["va_loss"] == loss and [steps for steps, _ in told] == [60, 120]
         assert set(told[0][1]) == {"va", "au"}  # nothing about who it is, nor about fake faces
         predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
-        scores = evaluate(predictions, store.labels[unseen])
+        scores = score(predictions, store.labels[unseen])
         assert scores["ccc_valence"] > 0.7 and scores["au_f1_macro"] > 0.8
     logs = {loss: pd.read_csv(tmp_path / loss / "log.csv")["va"] for loss in ("ccc", "mse")}
     # the same weights and faces at first, and the losses as scikit-learn and a CCC by hand have them

@@ -11,15 +11,13 @@ from videos import NTSC
 
 from affkit.checkpoints import save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.clips import predict_video
-from affkit.evaluation.prediction_tables import abaw_labels, openface_table
+from affkit.evaluation.predict import abaw_labels, openface_table, predict_video, write_prediction_folder
 from affkit.gan import Discriminator, GanNetConfig
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.video.video import frame_seconds, probe, read_frames, write_video
-from affkit_lab import prediction_folder
-from affkit_lab.prediction_folder import write_prediction_folder
+from affkit_lab.figures.overlay import annotate_video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,7 +60,7 @@ def predicted(request, clip, networks, tmp_path_factory):
     """A folder of predictions, and the table that it was made from."""
     predictions = predict_video(clip, networks[request.param], device="cpu", progress=False)
     out = tmp_path_factory.mktemp("predicted") / "out"
-    write_prediction_folder(out, clip, predictions, progress=False)
+    write_prediction_folder(out, clip, predictions, annotate_video, progress=False)
     return out, predictions, request.param
 
 
@@ -211,7 +209,7 @@ def test_a_box_that_was_filled_in_is_a_success_without_confidence():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "no space left")])
-def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_path, monkeypatch, error):
+def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_path, error):
     clip = tmp_path / "a.mp4"
     write_video(clip, np.full((40, 200, 400, 3), 90, np.uint8))
     out, table = tmp_path / "results" / "out", people(2)
@@ -220,25 +218,21 @@ def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_pa
         target.write_bytes(b"half a video")
         raise error
 
-    with monkeypatch.context() as patch:
-        patch.setattr(prediction_folder, "annotate_video", break_off)
-        expected = UserError if isinstance(error, OSError) else error
-        with pytest.raises(expected):
-            write_prediction_folder(out, clip, table, progress=False)
-        assert not list(out.parent.iterdir())
+    expected = UserError if isinstance(error, OSError) else error
+    with pytest.raises(expected):
+        write_prediction_folder(out, clip, table, break_off, progress=False)
+    assert not list(out.parent.iterdir())
     part = out.with_name(".out.part")  # of a run that was killed without a chance to tidy up
     part.mkdir()
     (part / "rest").write_text("old")
-    write_prediction_folder(out, clip, table, with_video=False, progress=False)
+    write_prediction_folder(out, clip, table, progress=False)
     assert [path.name for path in out.parent.iterdir()] == ["out"] and not (out / "rest").exists()
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert not any(path.suffix == ".mp4" for path in before)
-    with monkeypatch.context() as patch:
-        patch.setattr(prediction_folder, "annotate_video", break_off)
-        with pytest.raises(expected):
-            write_prediction_folder(out, clip, table, force=True, progress=False)
+    with pytest.raises(expected):
+        write_prediction_folder(out, clip, table, break_off, force=True, progress=False)
     assert {path: path.read_bytes() for path in out.parent.rglob("*") if path.is_file()} == before
-    write_prediction_folder(out, clip, table[table["person"] == 0], force=True, progress=False)
+    write_prediction_folder(out, clip, table[table["person"] == 0], annotate_video, True, progress=False)
     assert list(read_annotations(out)) == ["a"] and (out / "a.mp4").is_file()
 
 

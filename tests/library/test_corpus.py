@@ -11,9 +11,9 @@ from strategies import corpora
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
-from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
 from affkit.labelfiles.layouts import find_layout, find_video, read_annotations, video_of, write_annotations
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 VA = "valence,arousal\n-1,0.5\n-5,-5\n"
 EIGHT = ",".join(ACTION_UNITS) + "\n" + "0,1,0,0,0,0,0,1\n" + "-1," * 7 + "-1\n"

@@ -12,10 +12,10 @@ from strategies import corpora
 from affkit.errors import UserError
 from affkit.evaluation.bootstrap import bootstrap, resample_counts
 from affkit.evaluation.evaluate import Evaluation, Options, evaluate_files, evaluate_labels
-from affkit.labelfiles.formats import EXPRESSIONS_WITH_OTHER, write_expressions, write_va
+from affkit.labelfiles.formats import write_expressions, write_va
 from affkit.labelfiles.layouts import read_tasks, write_annotations
 from affkit.labelfiles.tables import write_mtl, write_submission, write_table
-from affkit.labels import EXPRESSIONS, Labels
+from affkit.labels import EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 GUESSES, TRUTH, SUBJECTS = labels_and_guesses()
 QUICK = Options(num_resamples=0)

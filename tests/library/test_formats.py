@@ -9,8 +9,8 @@ from strategies import any_labels
 
 from affkit.errors import UserError
 from affkit.labelfiles import formats
-from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from sklearn.metrics import f1_score
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import evaluate, predict_store
+from affkit.evaluation.evaluate import score
+from affkit.evaluation.predict import predict_store
 from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.generate import generate, image_grid, pictures, to_pixels, write_picture
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA, Labels
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import FrameDataset, SequenceDataset, Store
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
@@ -205,7 +206,7 @@ def test_scores_are_of_labelled_frames_only(tmp_path):
     table["valence"], table["arousal"] = labels.valence, np.float32(0.1)
     table[list(EXPRESSIONS)] = random.dirichlet(np.ones(7), 60)
     table[list(ACTION_UNITS)] = random.random((60, 8))
-    scores = evaluate(table, labels)
+    scores = score(table, labels)
     assert scores["ccc_valence"] == pytest.approx(1) and scores["ccc_arousal"] == 0
     mask = labels.has_expression
     predicted = table[list(EXPRESSIONS)].to_numpy()[mask].argmax(axis=1)
@@ -215,7 +216,9 @@ def test_scores_are_of_labelled_frames_only(tmp_path):
     predicted = table[list(ACTION_UNITS)].to_numpy()[mask] >= 0.5
     expected = f1_score(labels.action_units[mask], predicted, average="weighted")
     assert scores["au_f1_weighted"] == pytest.approx(expected)
-    assert set(evaluate(table[["valence", "arousal"]], labels)) == {"ccc_valence", "ccc_arousal"}
-    assert evaluate(table, Labels.empty(60)) == {}
+    assert set(score(table[["valence", "arousal"]], labels)) == {
+        f"{kind}_{name}" for kind in ("ccc", "mse") for name in VA
+    }
+    assert score(table, Labels.empty(60)) == {}
     with pytest.raises(UserError, match="60 predictions for 59"):
-        evaluate(table, labels[:59])
+        score(table, labels[:59])

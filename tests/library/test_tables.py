@@ -10,8 +10,8 @@ from strategies import VIDEO_NAMES, any_labels, corpora
 
 from affkit.errors import UserError
 from affkit.labelfiles import formats, tables
-from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 MTL = "image,valence,arousal,expression," + ",".join(ABAW_ACTION_UNITS) + "\n"
 UNITS = ",0" * 12

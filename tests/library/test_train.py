@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from affkit import loop as runs
 from affkit.errors import UserError
-from affkit.evaluation.predict import evaluate, predict_store
+from affkit.evaluation.evaluate import score
+from affkit.evaluation.predict import predict_store
 from affkit.gan import Discriminator
 from affkit.generate import generate
 from affkit.store import FrameDataset
@@ -371,6 +372,6 @@ def test_the_path_from_a_store_to_scores(tmp_path):
     ]
     scores = {}
     for checkpoint in (run.discriminator, net.checkpoint):
-        scores |= evaluate(predict_store(checkpoint, store, device="cpu", progress=False), store.labels)
+        scores |= score(predict_store(checkpoint, store, device="cpu", progress=False), store.labels)
     assert {name.split("_", 1)[0] for name in scores} == {"ccc", "expression", "au"} and len(scores) == 8
     assert all(-1 <= value <= 1 for value in scores.values())

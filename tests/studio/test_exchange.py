@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from videos import write_numbered
 
 from affkit.errors import UserError
-from affkit.labelfiles.formats import ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER
-from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER
 from affkit_studio.annotate.elan_boris import (
     frame_at,
     milliseconds,

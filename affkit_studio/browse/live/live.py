@@ -15,11 +15,10 @@ import pandas as pd
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import VA
 from affkit.files import refuse_existing, write_beside
 from affkit.gan import Generator, sample_z
 from affkit.generate import pictures, to_pixels
-from affkit.labels import ACTION_UNIT_NAMES, EXPRESSIONS
+from affkit.labels import ACTION_UNIT_NAMES, EXPRESSIONS, VA
 from affkit_lab.latent.directions import Directions, principal_directions
 from affkit_studio.browse.explore import LOOKS
 from affkit_studio.browse.live.folding import FoldedLayer, draw, fold
