@@ -82,7 +82,7 @@ def stats(
     import json
 
     from affkit.corpus.corpus import Corpus
-    from affkit.corpus.summary import Statistics
+    from affkit.corpus.statistics import Statistics
     from affkit.files import existing_file
 
     if units is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from affkit.corpus.ground_truth import TRUTH_FOLDER, read_truths
+from affkit.corpus.corpus import TRUTH_FOLDER, read_ground_truths
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import merge
@@ -63,7 +63,7 @@ def annotate_corpus(
         If there is no truth, a name has none or a column is missing, or somebody annotated already.
     """
     root = Path(root)
-    truths = read_truths(root, TRUTH_COLUMNS)
+    truths = read_ground_truths(root, TRUTH_COLUMNS)
     for name in sorted({*action_unit_names, *expression_names} - set(truths)):
         raise UserError(root / TRUTH_FOLDER, f"holds no {name}.csv", "leave this name out or film the clip")
     for folder in (CODER_FOLDER, RATER_FOLDER):

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from affkit.labelfiles.run_lengths import true_stretches
+from affkit.labelfiles.formats import true_runs
 from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, EXPRESSIONS, Labels
 from affkit_render.affect import EXPRESSION_THRESHOLD
 from affkit_render.emotions import SHOWN_UNITS
@@ -216,7 +216,7 @@ def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int =
 
     rng = stream(seed, coder.name, "Neutral")
     moving = truth[list(SHOWN_UNITS)].to_numpy(float).max(axis=1)  # (T,)
-    calm = tidy(true_stretches((top <= coder.neutral) & (moving <= coder.still)), coder)
+    calm = tidy(true_runs((top <= coder.neutral) & (moving <= coder.still)), coder)
     layers = [(_moved(rng, calm, coder, 1, passes), "Neutral")]  # each layer is painted over those before
     for name, unit in EXPRESSION_TAKEN_FOR.items():
         rng = stream(seed, coder.name, "taken for", name)
@@ -260,7 +260,7 @@ def ranges_above(level: np.ndarray, release: float) -> np.ndarray:
     [[2, 4]]
     """
     high = np.flatnonzero(level > 1)
-    ranges = true_stretches(level > release)
+    ranges = true_runs(level > release)
     first = np.append(high, len(level))[np.searchsorted(high, ranges[:, 0])]
     begun = first < ranges[:, 1]
     return np.stack([first, ranges[:, 1]], axis=1)[begun]
@@ -333,7 +333,7 @@ def _taken(
     rng: np.random.Generator, movement: np.ndarray, coder: Coder, doubt: float, passes: int
 ) -> np.ndarray:
     """Marks where another movement, ``(T,)``, is taken for the one in question."""
-    marks = tidy(true_stretches(movement > ACTION_UNIT_THRESHOLD), coder)
+    marks = tidy(true_runs(movement > ACTION_UNIT_THRESHOLD), coder)
     wrong = rng.uniform(size=len(marks)) < coder.false_mark * doubt
     wrong &= ~_repaired(rng, len(marks), coder, passes)
     return _moved(rng, marks, coder, doubt, passes)[wrong]

@@ -1,6 +1,7 @@
 """A corpus: videos, the labels of the people in them, and who these people are."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from affkit.labelfiles.layouts import find_video, read_annotations
 from affkit.labels import Labels
 
 SUBJECTS_FILE = "subjects.csv"
+TRUTH_FOLDER = "truth"
 
 PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
 """The parts of a corpus: the names with a label of one kind in at least one frame."""
@@ -105,3 +107,49 @@ def read_subjects(path: str | Path) -> pd.DataFrame:
         names = names.where(rows["person"] == "", names + "_" + rows["person"])
     refuse(path, names.duplicated().to_numpy(), 2, "a person listed before", names, "keep one line for each")
     return rows.set_index(names.rename("name"))
+
+
+def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
+    """A table of the true state of one face: float64 columns, one row a frame; an empty cell is NaN.
+
+    The index is the frame number (1-based): the column ``frame``, or without one the number of the row.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    needed:
+        Columns that must be there.
+
+    Raises
+    ------
+    UserError
+        Naming the line of the first fault, the first needed column that is missing, or what is there twice.
+    """
+    header, body = split_header(path, read_text(path))
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise UserError(path, f"has no column {missing[0]}", "draw the corpus with this version of affkit")
+    if len(set(header)) != len(header):
+        raise UserError(path, "names a column twice", "draw the corpus with this version of affkit")
+    table = parse_cells(path, body, header, first_line=2, allow_empty=True)
+    if "frame" not in table:
+        return table.set_index(table.index + 1)
+    if table["frame"].duplicated().any():
+        raise UserError(path, "has a frame twice", "keep one line for each frame")
+    return table.set_index(table["frame"].astype(int))
+
+
+def read_ground_truths(root: str | Path, needed: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
+    """All tables of :func:`read_ground_truth` of the corpus in ``root``, by name, in order.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_ground_truth`, and if there are none.
+    """
+    folder, needed = Path(root, TRUTH_FOLDER), tuple(needed)
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise UserError(folder, "holds no truth tables", "give the folder of a drawn corpus")
+    return {path.stem: read_ground_truth(path, needed) for path in files}

@@ -131,7 +131,7 @@ def across_tasks(
 
 
 @dataclass(frozen=True)
-class Report:
+class LeakReport:
     """What :func:`check` found.
 
     Attributes
@@ -186,7 +186,7 @@ class Report:
         )
 
 
-def check(path: str | Path, data: str | Path | None = None) -> Report:
+def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
     """Look for leaks in a partition that is a file or a folder.
 
     Parameters
@@ -217,7 +217,7 @@ def check(path: str | Path, data: str | Path | None = None) -> Report:
         if (root / SUBJECTS_FILE).is_file():
             subjects |= read_subjects(root / SUBJECTS_FILE)["subject"].to_dict()
     inside = {task: leaks(one, subjects) for task, one in partitions.items()}
-    return Report(partitions, subjects, inside, across_tasks(partitions, subjects))
+    return LeakReport(partitions, subjects, inside, across_tasks(partitions, subjects))
 
 
 def read_table(path: str | Path) -> Partition:

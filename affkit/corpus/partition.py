@@ -17,8 +17,8 @@ import pandas as pd
 from affkit.errors import UserError, quote
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.csv_text import read_text
+from affkit.labelfiles.formats import constant_runs
 from affkit.labelfiles.layouts import video_of
-from affkit.labelfiles.run_lengths import constant_stretches
 from affkit.labels import MOST_FRAMES
 
 SETS = ("train", "validation", "test")
@@ -123,7 +123,7 @@ def frame_ranges(frames: np.ndarray) -> np.ndarray:
     """
     frames = np.asarray(frames, dtype=np.int64)
     # while frames follow each other, number and place differ by the same
-    starts, stops = constant_stretches(frames - np.arange(len(frames))).T
+    starts, stops = constant_runs(frames - np.arange(len(frames))).T
     return np.stack([frames[starts], frames[stops - 1]], axis=1)
 
 

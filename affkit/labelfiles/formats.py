@@ -274,3 +274,26 @@ def checked_video_name(path: str | Path, name: str) -> str:
     if not name or name != name.strip() or name.startswith(".") or re.search(r'[\x00-\x1f/\\,:"*?<>|]', name):
         raise UserError(path, f"{quote(name)} is not a video name", "use letters, digits, - and _")
     return name
+
+
+def constant_runs(values: np.ndarray) -> np.ndarray:
+    """The longest stretches of equal values in ``(T,)``, in order.
+
+    Returns ``(N, 2)`` int64: the first place of each, and the one after its last.
+
+    >>> constant_runs(np.array([7, 7, 3, 7])).tolist()
+    [[0, 2], [2, 3], [3, 4]]
+    """
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    bounds = np.concatenate([[0], changes, [len(values)]]).astype(np.int64)
+    return np.stack([bounds[:-1], bounds[1:]], axis=1)[: len(values)]  # nothing has no stretches
+
+
+def true_runs(mask: np.ndarray) -> np.ndarray:
+    """The longest stretches in which a mask ``(T,)`` bool holds, as from :func:`constant_runs`.
+
+    >>> true_runs(np.array([True, True, False, True])).tolist()
+    [[0, 2], [3, 4]]
+    """
+    found = constant_runs(mask)
+    return found[mask[found[:, 0]]]

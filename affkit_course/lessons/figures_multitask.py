@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from affkit.labelfiles.run_lengths import constant_stretches
+from affkit.labelfiles.formats import constant_runs
 from affkit.labels import EXPRESSIONS, VA, Labels
 from affkit_lab.figures.style import PALETTE, line_styles
 
@@ -92,7 +92,7 @@ def clip_answers(said: pd.DataFrame, labels: Labels, fps: float = 30.0, title: s
     edges = np.arange(len(labels) + 1) / fps, np.arange(len(EXPRESSIONS) + 1) - 0.5
     shade = axes[2].pcolormesh(*edges, said[list(EXPRESSIONS)].to_numpy().T, cmap="Blues", vmin=0, vmax=1)
     classes = np.where(labels.has_expression, labels.expression, -1)
-    for start, stop in constant_stretches(classes).tolist():
+    for start, stop in constant_runs(classes).tolist():
         if classes[start] >= 0:
             box = (start / fps, classes[start] - 0.42), (stop - start) / fps, 0.84
             axes[2].add_patch(plt.Rectangle(*box, fill=False, edgecolor=PALETTE[1], linewidth=2))

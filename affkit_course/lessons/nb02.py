@@ -158,7 +158,7 @@ def disputed_frames(
     coders:
         Coder to video name to labels, as :func:`~affkit.corpus.agreement.read_annotators` returns them.
     truths:
-        As :func:`affkit.corpus.ground_truth.read_truths` returns them.
+        As :func:`affkit.corpus.corpus.read_ground_truths` returns them.
 
     Returns
     -------

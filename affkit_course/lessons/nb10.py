@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affkit.corpus.corpus import Corpus
-from affkit.corpus.ground_truth import TRUTH_FOLDER, read_truth
+from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, read_ground_truth
 from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, paired_difference, percentile_interval
 from affkit.evaluation.evaluate import DEFAULTS, Evaluation, Options, evaluate_labels
@@ -62,7 +61,7 @@ def read_predictions(path: str | Path, corpus: Corpus) -> pd.DataFrame:
         if len(outside):
             problem = f"predicts frame {outside.iloc[0]} of {name}, which has {len(labels)}"
             raise UserError(path, problem, "count the frames from 1, and give the corpus it is of")
-        truth = true_labels(read_truth(corpus.root / TRUTH_FOLDER / f"{name}.csv"))
+        truth = true_labels(read_ground_truth(corpus.root / TRUTH_FOLDER / f"{name}.csv"))
         beside = {"label_": labels, "true_": truth}
         for prefix, known in beside.items():
             own = own.join(label_table(known.with_action_units(ACTION_UNITS)).add_prefix(prefix), on="frame")

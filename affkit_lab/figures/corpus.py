@@ -14,8 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from affkit.corpus.corpus import Corpus
-from affkit.corpus.statistics import ALL_FRAMES, ANY_EXPRESSION, ANY_UNIT, VAHistogram
-from affkit.corpus.summary import Statistics
+from affkit.corpus.statistics import ALL_FRAMES, ANY_EXPRESSION, ANY_UNIT, Statistics, VAHistogram
 from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSION_PLACES

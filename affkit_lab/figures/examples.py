@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from affkit.corpus.corpus import Corpus, part_names
-from affkit.corpus.ground_truth import TRUTH_FOLDER, read_truth
+from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, part_names, read_ground_truth
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS
 from affkit.video.video import read_frames
@@ -100,7 +99,7 @@ def _candidates(corpus: Corpus, name: str, units: tuple[str, ...]) -> pd.DataFra
     frames[list(ACTION_UNITS)] = np.where(labels.has_action_units, labels.action_units, np.nan)
     truth = corpus.root / TRUTH_FOLDER / f"{name}.csv"
     if truth.exists():
-        seen = read_truth(truth, NEEDED).reindex(frames["frame"]).reset_index(drop=True)
+        seen = read_ground_truth(truth, NEEDED).reindex(frames["frame"]).reset_index(drop=True)
         frames[list(BOX)] = seen[list(BOX)]
         clear = (seen["visible"] == 1) & (seen["covered"] < MOST_COVERED)
         clear &= (seen["blink"] < MOST_SHUT) & (seen["yaw"].abs() < MOST_TURNED)

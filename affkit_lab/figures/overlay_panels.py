@@ -12,7 +12,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from affkit.labelfiles.run_lengths import true_stretches
+from affkit.labelfiles.formats import true_runs
 from affkit_lab.figures.style import PALETTE
 
 Color = tuple[int, int, int]
@@ -204,7 +204,7 @@ class TracePanel:
             sample = np.linspace((left, y), (left + 2.4 * self.font, y), 8)
             _curve(canvas, sample, color, thick, 0.5 * self.font if dash else 0)
             put(canvas, text_picture(name, self.font), left + 3 * self.font, round(0.5 * self.font))
-            for start, stop in true_stretches(shown & ~np.isnan(trace)).tolist():
+            for start, stop in true_runs(shown & ~np.isnan(trace)).tolist():
                 x, y = self.x(self.seconds[start:stop], page), self.y(trace[start:stop])
                 _curve(canvas, np.stack([x, y], 1), color, thick, 0.5 * self.font if dash else 0)
         return canvas
@@ -237,7 +237,7 @@ def _curve(canvas: np.ndarray, points: np.ndarray, color: Color, thick: int, das
         places = np.arange(0, way[-1] + 1)
         points = np.stack([np.interp(places, way, column) for column in points.T], 1)
         drawn = places % (1.7 * dash) < dash
-        pieces = [points[start:stop] for start, stop in true_stretches(drawn)]
+        pieces = [points[start:stop] for start, stop in true_runs(drawn)]
     pieces = [np.round(piece * 2**_SUBPIXEL).astype(np.int32) for piece in pieces]
     cv2.polylines(canvas, pieces, False, color, thick, cv2.LINE_AA, _SUBPIXEL)
 

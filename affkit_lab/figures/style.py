@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from affkit.generate import image_grid
-from affkit.labelfiles.run_lengths import constant_stretches, true_stretches
+from affkit.labelfiles.formats import constant_runs, true_runs
 from affkit.labels import Labels
 
 PALETTE = sns.color_palette("colorblind")
@@ -141,7 +141,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
     traces.set(ylim=(-1.05, 1.05), ylabel="valence, arousal", title=title)
     traces.legend(loc="upper right", ncols=2, fontsize=8)
     classes = np.where(labels.has_expression, labels.expression, -1)
-    for start, stop in constant_stretches(classes).tolist():
+    for start, stop in constant_runs(classes).tolist():
         expression = classes[start]
         if expression < 0:  # not labelled
             continue
@@ -153,7 +153,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
     band.set_ylabel("expression", rotation=0, ha="right", va="center")
     for lane in range(len(labels.action_unit_names)):
         on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
-        for start, stop in true_stretches(on).tolist():
+        for start, stop in true_runs(on).tolist():
             lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
     lanes.set(yticks=range(len(labels.action_unit_names)), yticklabels=labels.action_unit_names)
     lanes.set(xlabel="seconds", ylim=(len(labels.action_unit_names) - 0.4, -0.6), xlim=(0, len(labels) / fps))

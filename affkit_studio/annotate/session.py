@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from affkit.errors import UserError, quote
-from affkit.labelfiles.run_lengths import true_stretches
+from affkit.labelfiles.formats import true_runs
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ Segment(lane='AU2', start=2, stop=3)]
     """
     marked = state.astype(bool)
     found = [
-        (start, row, stop) for row, mask in enumerate(marked) for start, stop in true_stretches(mask).tolist()
+        (start, row, stop) for row, mask in enumerate(marked) for start, stop in true_runs(mask).tolist()
     ]
     return [Segment(lanes[row], start, stop) for start, row, stop in sorted(found)]
 

@@ -15,7 +15,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall
 from solutions import solution_functions
 
 from affkit.corpus.agreement import agree
-from affkit.corpus.ground_truth import read_truths
+from affkit.corpus.corpus import read_ground_truths
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.video.video import write_video
@@ -53,7 +53,7 @@ def rated(valence, arousal=None, known=True):
 
 
 def test_true_labels_are_those_the_sample_clips_came_with():
-    truths = read_truths(CLIPS)
+    truths = read_ground_truths(CLIPS)
     labels = lesson.true_labels(truths["interview"])
     table = pd.read_csv(CLIPS / "truth" / "interview.csv")
     seen = table["visible"] == 1
@@ -67,7 +67,7 @@ def test_true_labels_are_those_the_sample_clips_came_with():
 
 def test_no_truth_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError, match="truth"):
-        read_truths(tmp_path)
+        read_ground_truths(tmp_path)
 
 
 def test_scores_are_those_of_scikit_learn():

@@ -11,8 +11,7 @@ from notebook_checks import ROOT
 from sklearn.metrics import accuracy_score, f1_score
 from solutions import solution_functions
 
-from affkit.corpus.corpus import Corpus
-from affkit.corpus.ground_truth import read_truth
+from affkit.corpus.corpus import Corpus, read_ground_truth
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import Options
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
@@ -58,7 +57,7 @@ def test_every_frame_has_its_own_label_and_truth(said, frames, corpus):
     pd.testing.assert_frame_equal(frames[list(said)], said)
     for name, own in frames.groupby("name"):
         rows, labels = own["frame"].to_numpy() - 1, corpus.labels[name]
-        truth = read_truth(corpus.root / "truth" / f"{name}.csv").iloc[rows]
+        truth = read_ground_truth(corpus.root / "truth" / f"{name}.csv").iloc[rows]
         masked = np.where(labels.has_va, labels.valence, np.nan)[rows]
         np.testing.assert_array_equal(own["label_valence"].to_numpy(), masked)
         seen = truth["visible"].to_numpy() == 1

@@ -17,6 +17,7 @@ from affkit.corpus.statistics import (
     ANY_EXPRESSION,
     ANY_UNIT,
     PAPER_ACTION_UNITS,
+    Statistics,
     action_unit_table,
     attributes,
     expression_table,
@@ -24,7 +25,6 @@ from affkit.corpus.statistics import (
     order_agreement,
     va_histogram,
 )
-from affkit.corpus.summary import Statistics
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 
 

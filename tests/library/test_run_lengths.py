@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affkit.labelfiles.run_lengths import constant_stretches, true_stretches
+from affkit.labelfiles.formats import constant_runs, true_runs
 
 
 @given(st.lists(st.integers(0, 2), max_size=20))
 def test_stretches_are_maximal_and_cover_all_frames(values):
     values = np.array(values, int)
-    found = constant_stretches(values)
+    found = constant_runs(values)
     assert found.shape == (len(found), 2)
     assert [i for start, stop in found.tolist() for i in range(start, stop)] == list(range(len(values)))
     assert all(len(set(values[start:stop])) == 1 for start, stop in found)
@@ -20,7 +20,7 @@ def test_stretches_are_maximal_and_cover_all_frames(values):
 @given(st.lists(st.booleans(), max_size=20))
 def test_true_stretches_are_the_true_frames(mask):
     mask = np.array(mask, bool)
-    found = true_stretches(mask)
+    found = true_runs(mask)
     inside = np.zeros(len(mask), bool)
     for start, stop in found:
         inside[start:stop] = True

@@ -2,7 +2,7 @@
 
 import pytest
 
-from affkit.corpus.ground_truth import read_truth, read_truths
+from affkit.corpus.corpus import read_ground_truth, read_ground_truths
 from affkit.errors import UserError
 
 
@@ -14,16 +14,16 @@ def write(root, text, name="a"):
 
 
 def test_rows_are_found_by_frame(tmp_path):
-    table = read_truth(write(tmp_path, "frame,visible,x\n3,1,10.5\n1,0,\n"), ["x"])
+    table = read_ground_truth(write(tmp_path, "frame,visible,x\n3,1,10.5\n1,0,\n"), ["x"])
     assert table["visible"].to_dict() == {3: 1, 1: 0}
     assert table["x"][3] == 10.5 and table["x"].isna()[1]
-    assert read_truth(write(tmp_path, "visible\n1\n0\n"))["visible"].to_dict() == {1: 1, 2: 0}
+    assert read_ground_truth(write(tmp_path, "visible\n1\n0\n"))["visible"].to_dict() == {1: 1, 2: 0}
 
 
 def test_all_tables_of_a_corpus_come_in_the_order_of_their_names(tmp_path):
     for name in ("b", "a_left", "a"):
         write(tmp_path, "frame,visible\n1,1\n", name)
-    assert list(read_truths(tmp_path)) == ["a", "a_left", "b"]
+    assert list(read_ground_truths(tmp_path)) == ["a", "a_left", "b"]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_all_tables_of_a_corpus_come_in_the_order_of_their_names(tmp_path):
 def test_what_is_wrong_with_a_table_is_named(tmp_path, text, message):
     write(tmp_path, text)
     with pytest.raises(UserError, match=message):
-        read_truths(tmp_path, ["y"])
+        read_ground_truths(tmp_path, ["y"])
 
 
 def test_a_corpus_without_truth(tmp_path):
     with pytest.raises(UserError, match="holds no truth tables"):
-        read_truths(tmp_path)
+        read_ground_truths(tmp_path)
