@@ -5,19 +5,23 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# Two workers of one thread each (tests/conftest.py); quick tests first.
+TEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+ROOMS := affkit affkit_lab affkit_studio affkit_course affkit_render
 # JupyterLab answers this machine only, and asks nobody for news or updates.
 LAB := $(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.news_url=None \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	$(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help install run site test lab bench clean
+.PHONY: help install run site quick test lab bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make install make .venv with what the course needs"
 	@echo "make run     execute every notebook; look at runs/course/index.html afterwards"
 	@echo "make site    the executed course as HTML pages; look at runs/site/index.html afterwards"
-	@echo "make test    run all tests"
+	@echo "make quick   run the quick tests: a minute and a half on two cores"
+	@echo "make test    run all tests, and say how much of the library they execute"
 	@echo "make lab     open JupyterLab at the first notebook"
 	@echo "make bench   measure the speeds that the README states"
 	@echo "make clean   remove .venv and runs"
@@ -30,8 +34,11 @@ run: .venv/installed
 site: .venv/installed
 	@$(BIN)/affkit notebooks site notebooks --out runs/site --force
 
+quick: .venv/installed-test
+	@$(TEST) -m "not slow and not browser and not notebook" tests
+
 test: .venv/installed-test
-	@$(BIN)/python -m pytest --doctest-modules affkit benchmarks/bench.py tests
+	@$(TEST) --doctest-modules --cov=affkit $(ROOMS) benchmarks/bench.py tests
 
 lab: .venv/installed
 	@$(LAB) notebooks/00_start_here.ipynb

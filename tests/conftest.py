@@ -1,8 +1,12 @@
-"""What all tests share: no network, no screen, repeatable properties, quick tests first."""
+"""What all tests share: one thread, no network, no screen, repeatable properties, quick tests first."""
 
 import os
 import sys
 from pathlib import Path
+
+# Before NumPy and torch are loaded, here and in every process that a test starts: the workers share the cores
+# already, and small networks on several threads mostly wait for each other.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import hypothesis
 import matplotlib
@@ -10,6 +14,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 OFFLINE = TESTS / "fixtures" / "offline"
+LAST = ("slow", "browser", "notebook")
 
 # This process and all that it starts stay on this machine.
 sys.path.insert(0, str(OFFLINE))
@@ -24,12 +29,17 @@ hypothesis.settings.register_profile("affkit", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("affkit")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Quick tests first: what is cheap to know should fail first."""
-    last = ("slow", "notebook", "browser")
+    """Quick tests first: what is cheap to know should fail first. The tests of a file stay on one worker,
+    which makes their fixtures once; the notebooks have groups of their own.
+    """
     items.sort(
-        key=lambda item: max([0, *(1 + last.index(m.name) for m in item.iter_markers() if m.name in last)])
+        key=lambda item: max([0, *(1 + LAST.index(m.name) for m in item.iter_markers() if m.name in LAST)])
     )
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +54,3 @@ def chromium() -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
-
-
-@pytest.fixture
-def one_thread():
-    """torch on one thread: tiny networks are faster so, and their sums have one order."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

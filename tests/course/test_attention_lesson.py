@@ -19,8 +19,6 @@ from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 from affkit_lab.experiments import table_x
 from affkit_lab.experiments.multitask_experiments import MtlPlan
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ANSWERS = solution_functions("09", replace=replace, table_x=table_x)
 GONE = [3, 9, 10]  # frames without a face
 

@@ -27,8 +27,6 @@ from affkit_course.lessons.nb07 import (
     run_beside,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ANSWERS = solution_functions("07")
 TINY = {"width": 0.03, "batch_size": 4}
 

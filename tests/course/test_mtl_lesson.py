@@ -23,8 +23,6 @@ from affkit.train_multitask import MtlConfig
 from affkit_course.lessons import nb09 as lesson
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
 
 

@@ -23,7 +23,6 @@ from affkit_lab.latent.directions import (
 from affkit_lab.latent.directions_file import read_directions, write_directions
 from affkit_lab.latent.predictors import log_odds
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 GAN_1 = "data_samples/weights/gan_1/generator.safetensors"
 AXES = orthonormal_axes()
 GENERATOR = PlantedGenerator(AXES)

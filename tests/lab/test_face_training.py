@@ -19,7 +19,6 @@ from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.backbones.train_faces import CnnConfig, FeatureConfig, ReaderConfig, train_faces
 from affkit_lab.gan_evaluation.gan_scores import features_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FeatureConfig(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
 
 

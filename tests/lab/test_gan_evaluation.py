@@ -32,7 +32,6 @@ from affkit_lab.gan_evaluation.gan_scores import (
     pixels_of,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 RNG = np.random.default_rng(0)
 
 

@@ -16,7 +16,6 @@ from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.inversion import InversionConfig, face_in, invert, read_frame, read_photograph
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = "data_samples/weights"
 
 

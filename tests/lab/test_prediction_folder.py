@@ -19,8 +19,6 @@ from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.video.video import frame_seconds, probe, read_frames, write_video
 from affkit_lab.figures.overlay import annotate_video
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 OPENFACE = ["frame", "face_id", "timestamp", "confidence", "success"]
 PY_FEAT = ["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"]
 EMOTIONS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]

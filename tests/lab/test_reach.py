@@ -13,7 +13,6 @@ from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.play_labels import play_labels, va_search
 from affkit_lab.latent.seek_reading import PredictionSearch, damped_solution
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 AXES = orthonormal_axes()
 Z = np.random.default_rng(1).uniform(-0.3, 0.3, 100)
 ROUNDING = 0.012  # of a pixel to a byte, for two predictions

@@ -16,7 +16,6 @@ from affkit.store import to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.predictors import JoinedPredictor, NetworkPredictor, log_odds
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 FACES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 
 

@@ -10,8 +10,6 @@ from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.gan_evaluation.gan_scores import features_of
 from affkit_lab.gan_evaluation.training_faces import TrainingFaces
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def net():

@@ -38,15 +38,6 @@ places = st.tuples(*[st.floats(0, 60) for _ in range(2)], *[st.floats(1, 40) for
 scored = st.lists(st.tuples(places, st.integers(1, 999)), max_size=12, unique_by=lambda pair: pair[1])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_for_all():
-    """torch on one thread: its networks here are tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # MTCNN: its parts
 
 

@@ -15,8 +15,6 @@ from affkit.errors import UserError
 from affkit.store import FrameDataset
 from affkit.train import GanConfig, train_gan
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = {"width": 0.03, "batch_size": 4}
 
 

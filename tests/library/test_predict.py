@@ -22,9 +22,6 @@ from affkit.store import FrameDataset, SequenceDataset, Store
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # Checkpoints
 
 

@@ -24,9 +24,6 @@ TINY = {"width": 0.03, "batch_size": 8}
 TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def gan(store, out, steps, config=None, **options):
     config = config or GanConfig.recipe("kit", **TINY)
     return train_gan(store, out, config, steps, device="cpu", progress=False, **options)

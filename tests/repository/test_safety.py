@@ -1,51 +1,16 @@
-"""Rules that hold for the whole repository, read from its files: safe, no machine's paths, one direction."""
+"""Rules for the whole repository, read from its files: safe, short, no machine's paths, one look."""
 
 import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import nbformat
 import pytest
+from repository import MODULES, ROOT, imported, longest_function, relative, sources, tracked
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("affkit", "affkit_lab", "affkit_studio", "affkit_course", "affkit_render")
 MAX_FILE, MAX_FUNCTION = 500, 50
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:home|root|work|tmp|Users)/\w")
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def tracked() -> list[Path]:
-    """The files git keeps; without git, the files that are there."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
-    names = listed.stdout.split("\0") if listed.returncode == 0 else []
-    paths = [ROOT / name for name in names if name] or [
-        path for path in ROOT.rglob("*") if not {".venv", "runs", ".git"} & set(path.parts)
-    ]
-    return sorted(path for path in paths if path.is_file())
-
-
-def sources() -> list[tuple[str, str]]:
-    """Name and text of all Python there is: files, and notebooks as one text each."""
-    found = [(str(p.relative_to(ROOT)), p.read_text()) for p in tracked() if p.suffix == ".py"]
-    for path in (p for p in tracked() if p.suffix == ".ipynb"):
-        cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-        code = "\n".join(re.sub(r"^\s*[%!].*", "", cell, flags=re.M) for cell in cells)
-        found.append((str(path.relative_to(ROOT)), code))
-    return found
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """Dotted names of all modules a source imports, inside functions too."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+NETWORK = ("requests", "urllib.request", "http.client", "httpx", "aiohttp", "ftplib", "torch.hub")
 
 
 def unsafe(source: str) -> list[str]:
@@ -107,7 +72,7 @@ def test_no_path_of_a_machine_is_kept():
         except UnicodeDecodeError:  # pictures, clips, weights
             continue
         if lines := machine_paths(text):
-            found[str(path.relative_to(ROOT))] = lines
+            found[relative(path)] = lines
     assert found == {}
 
 
@@ -117,25 +82,17 @@ def test_a_path_of_a_machine_is_seen():
     assert not machine_paths("runs/work/a https://example.org/home/x ../tmp/x {root}/work/x")
 
 
-@each_module
-def test_package_fetches_nothing(path):
-    names = imported(ast.parse(path.read_text()))
-    network = ("requests", "urllib.request", "http.client", "httpx", "aiohttp", "ftplib", "torch.hub")
-    assert [name for name in names if name.startswith(network)] == []
+def test_package_fetches_nothing():
+    names = {relative(path): imported(ast.parse(path.read_text())) for path in MODULES}
+    found = {path: [name for name in own if name.startswith(NETWORK)] for path, own in names.items()}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
-@each_module
-def test_files_and_functions_stay_short(path):
-    text = path.read_text()
-    assert len(text.splitlines()) <= MAX_FILE
-    long = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            num_lines = node.end_lineno - body[0].lineno + 1 if body else 0
-            if num_lines > MAX_FUNCTION:
-                long.append(f"{node.name}: {num_lines} lines")
-    assert long == []
+def test_files_and_functions_stay_short():
+    texts = {relative(path): path.read_text() for path in MODULES}
+    assert {path: lines for path, text in texts.items() if (lines := text.count("\n")) > MAX_FILE} == {}
+    longest = {path: longest_function(text) for path, text in texts.items()}
+    assert {path: found for path, found in longest.items() if found[0] > MAX_FUNCTION} == {}
 
 
 def test_code_has_one_look():

@@ -15,8 +15,8 @@ from made_files import COMMANDS, write_all
 from mishaps.bad_inputs import bad_inputs
 from mishaps.good import make_good
 from mishaps.judge import BadInput, judge
+from repository import tracked
 from safetensors import SafetensorError, safe_open
-from test_safety import tracked
 
 from affkit.checkpoints import load_checkpoint
 from affkit.cli import main as affkit

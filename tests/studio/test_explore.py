@@ -16,7 +16,6 @@ from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.directions import Directions
 from affkit_studio.browse.explore import Explorer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 AXES = orthonormal_axes()
 MIXED = AXES.copy()
 MIXED[1] = 0.6 * AXES[0] + 0.8 * AXES[1]  # arousal drags valence along

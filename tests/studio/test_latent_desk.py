@@ -25,7 +25,6 @@ from affkit_studio.browse.latent_browser import companions, latent_browser, open
 from affkit_studio.browse.latent_desk import LatentDesk
 from affkit_studio.browse.latent_work import WORKS, Shelf
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 16
 
 
