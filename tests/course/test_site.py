@@ -1,7 +1,5 @@
 """The site of the course: what is shown, what is refused, and how it is in a real browser without network."""
 
-import base64
-import io
 import sys
 from pathlib import Path
 
@@ -10,8 +8,8 @@ import pytest
 from browser import browse
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from notebook_checks import ROOT
-from PIL import Image
+from pictures import png
+from repository import ROOT
 
 from affkit.cli import main
 from affkit.errors import UserError
@@ -26,18 +24,9 @@ def said(text: str):
     return new_output("stream", text=text)
 
 
-def picture(colour) -> str:
-    file = io.BytesIO()
-    Image.new("RGB", (1500, 40), colour).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
 def notebook(path: Path, title: str, outputs=(), executed: int | None = 1) -> Path:
     """An executed notebook with a formula, a section, a picture, a widget, and the given outputs."""
-    shown = [
-        new_output("display_data", data={"image/png": picture("teal")}),
-        new_output("display_data", WIDGET),
-    ]
+    shown = [new_output("display_data", data={"image/png": png("teal")}), new_output("display_data", WIDGET)]
     number = path.stem[:2]
     cells = [
         new_markdown_cell(f"# {title}\n\n- count <b>one</b>\n\n## 1 A part: $x^2$"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage import data
+from squares import SquareDetector
 
 from affkit.errors import UserError
 from affkit.faces import detectors as faces
@@ -14,17 +15,6 @@ from affkit.faces.detectors import Box, Detector, HaarDetector, YuNetDetector, c
 from affkit.faces.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
 
 ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, measured by eye on the photograph
-
-
-class SquareDetector:
-    """Finds bright squares: a detector whose right answer is known to the pixel."""
-
-    name = "squares"
-
-    def detect(self, frame):
-        mask = (frame.max(axis=2) > 100).astype(np.uint8)
-        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-        return [Box(*map(float, row[:4]), 1.0) for row in stats[1:] if row[4] > 100]
 
 
 def draw(*squares, size=(240, 320)):

@@ -1,25 +1,21 @@
 """What students of such courses and users of affect corpora complain about most, and why nobody has to here.
 
-Each test is named after a complaint and fails where it would be true. Where another test looks closer, it is
-called from here, or named.
+Each test is named after a complaint and fails where it would be true. Others are looked at where they belong:
+broken dependencies in test_environment.py; missing and wrong solutions in test_course_exercises.py; notebooks
+that are too long, are stored from several runs, or break when cells are run twice in test_notebooks.py.
 """
 
 import ast
 import re
 import shutil
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-import test_course_exercises
-import test_environment
-import test_extract
 from cell_names import changed_later, names_of
-from notebook_checks import MAX_BYTES, MAX_CELLS, ROOT, code_cells, form_problems, tags
-from packaging.requirements import Requirement
-from test_faces import SquareDetector
-from test_safety import tracked
+from notebook_checks import tags
+from repository import NOTEBOOKS, ROOT, cells_of, tracked
+from squares import SquareDetector
 from videos import write_labels
 from year_folders import LISTS, YEARS, add_crops, make_year
 
@@ -31,11 +27,10 @@ from affkit.labelfiles.formats import read_va
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.video.convert import convert_videos
 from affkit.video.video import write_video
-from affkit_course.exercises.framework import load, numbers
+from affkit_course.exercises.framework import numbers
 from affkit_studio.doctor.page import page
 from affkit_studio.doctor.report import examine
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = ROOT / "docs" / "solutions"
 SAMPLES = ROOT / "data_samples"
 PAPER = "https://arxiv.org/abs/1811.07771"
@@ -45,54 +40,38 @@ each_number = pytest.mark.parametrize("number", numbers())
 each_year = pytest.mark.parametrize("year", YEARS)
 
 
-def opened(path: Path):
-    return nbformat.read(path, as_version=4)
-
-
-def prose(path: Path) -> str:
+def prose(path) -> str:
     """The words of a Markdown file, or of a notebook."""
-    if path.suffix == ".md":
-        return path.read_text(encoding="utf-8")
-    return "\n\n".join(cell.source for cell in opened(path).cells if cell.cell_type == "markdown")
+    return path.read_text("utf-8") if path.suffix == ".md" else "\n\n".join(cells_of(path, "markdown"))
 
 
-def solution_blocks(number: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (SOLUTIONS / f"{number}.md").read_text(encoding="utf-8"), re.S)
+def notebook_of(number: str):
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith(f"{number}_"))
+    return path
 
 
 # ---- Students ----
 
 
-def test_1_broken_dependencies():
-    """Every package has a lower bound or a pin, and what is installed here, under these tests, meets it."""
-    assert len(test_environment.REQUIREMENTS) > 10
-    for requirement in test_environment.REQUIREMENTS:
-        operators = {one.operator for one in Requirement(requirement).specifier}
-        assert operators & {"==", ">=", "~="}, requirement
-        test_environment.test_this_environment_is_the_one_described(requirement)
-
-
 @each_number
-def test_1_solutions_that_nobody_executed(number):
-    """Functions are executed; code that goes on from the notebook uses names that the notebook really has."""
-    test_course_exercises.test_the_printed_solutions_pass_the_checks_in_the_notebook(number)
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    known = {"np", "display"}.union(*(names_of(cell.source).writes for cell in code_cells(opened(path))))
-    for block in solution_blocks(number):
-        known |= names_of(block).writes if block.startswith("def ") else set()
-    known |= set(re.findall(r"`(\w+)`", (SOLUTIONS / f"{number}.md").read_text()))  # told in the words
-    unknown = {block: names_of(block).reads - known for block in solution_blocks(number)}
+def test_1_solutions_with_names_that_nobody_defined(number):
+    """Code that goes on from the notebook uses names that the notebook or the words around it have."""
+    text = (SOLUTIONS / f"{number}.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    known = {"np", "display"}.union(*(names_of(cell).writes for cell in cells_of(notebook_of(number))))
+    known |= set(re.findall(r"`(\w+)`", text))
+    known = known.union(*(names_of(block).writes for block in blocks if block.startswith("def ")))
+    unknown = {block: names_of(block).reads - known for block in blocks}
     assert {block: names for block, names in unknown.items() if names} == {}
 
 
 @each_notebook
 def test_2_a_gpu_needed_and_not_announced(path):
-    head = opened(path).cells[0].source
+    head = cells_of(path, "markdown")[0]
     assert re.search(r"\bminutes?\b", head) and "GPU" in head
     needs = re.search(r"\*\*Needs\*\*(.*?)(?=\n\n|\Z)", head, re.S)[1]
     assert re.search(r"\bno GPU\b", needs, re.I), "the notebooks of this course need none"
-    slow = re.findall(r"PROFILE = \"gpu\"", "\n".join(cell.source for cell in code_cells(opened(path))))
-    assert not slow, "as stored it runs on a CPU"
+    assert 'PROFILE = "gpu"' not in "\n".join(cells_of(path)), "as stored it runs on a CPU"
 
 
 def test_3_face_data_links_that_die():
@@ -109,28 +88,14 @@ def test_3_face_data_links_that_die():
         ), name
 
 
-@each_number
-def test_4_missing_solutions(number):
-    """As many solutions as exercises, in their order, each with words, and with code where that is asked."""
-    text = (SOLUTIONS / f"{number}.md").read_text(encoding="utf-8")
-    parts = re.split(r"^## ", text, flags=re.M)[1:]
-    exercises = list(load(number))
-    assert len(parts) == len(exercises) > 0
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    asked = prose(path).split("## Exercises")[1]
-    for i, (part, exercise) in enumerate(zip(parts, exercises, strict=True), start=1):
-        assert part.startswith(f"{i} {exercise.title} ") and exercise.title in asked
-        assert len(part.split("\n", 1)[1].split()) > 10
-        assert exercise not in load(number).checked or f"def {exercise.name}(" in part
-
-
 @each_notebook
 def test_5_set_up_and_path_cells_that_fail(path):
-    cells = code_cells(opened(path))
-    assert "parameters" in tags(cells[0])
-    values = ast.parse(cells[0].source).body  # nothing is called, so nothing can fail
+    cells = cells_of(path)
+    (first, *_) = (c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
+    assert "parameters" in tags(first)
+    values = ast.parse(first.source).body  # nothing is called, so nothing can fail
     assert all(isinstance(line, ast.Assign) and not re.search(r"\w\(", ast.unparse(line)) for line in values)
-    code = "\n".join(cell.source for cell in cells)
+    code = "\n".join(cells)
     found = re.findall(
         r"^\s*[!%].*|.*\bpip install\b.*|.*\bchdir\(.*|.*\bsys\.path\b.*|.*\benviron\b.*|.*google\.colab.*",
         code,
@@ -146,21 +111,22 @@ def test_5_set_up_and_path_cells_that_fail(path):
 def test_6_answers_in_inconsistent_places():
     assert sorted(path.name for path in SOLUTIONS.iterdir()) == [f"{number}.md" for number in numbers()]
     named = [path for path in tracked() if re.search("solution|answer", path.name, re.I)]
-    assert {path.parent for path in named} <= {ROOT / "tests"}  # and the folder of solutions
+    assert all(path.is_relative_to(ROOT / "tests") for path in named)  # and the folder of solutions
     for number in numbers():
-        (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-        assert set(re.findall(r"docs/solutions/\S+\.md", prose(path))) == {f"docs/solutions/{number}.md"}
+        linked = re.findall(r"docs/solutions/\S+\.md", prose(notebook_of(number)))
+        assert set(linked) == {f"docs/solutions/{number}.md"}
 
 
 def test_7_parts_that_go_unchecked():
     """No cell is passed over, no test is left out by name, and one that is skipped lacks something here."""
-    for notebook in map(opened, NOTEBOOKS):
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
         assert not any(HIDING & set(tags(cell)) for cell in notebook.cells)
         assert "not_compared" not in notebook.metadata.get("affkit", {})
-    settings = (ROOT / "pyproject.toml").read_text() + (ROOT / "Makefile").read_text()
-    settings += (ROOT / ".ci" / "run").read_text()
+    texts = [(ROOT / name).read_text() for name in ("pyproject.toml", "Makefile", ".ci/run")]
+    settings = re.sub(r"(?m)^quick:.*\n.*", "", "\n".join(texts))
     assert re.findall(r"--deselect|--ignore|-k \w|-m [\"'](?!pip|venv|pytest)\w", settings) == []
-    skips = [line for path in (ROOT / "tests").glob("*.py") for line in skips_in(path.read_text())]
+    skips = [line for path in (ROOT / "tests").rglob("test_*.py") for line in skips_in(path.read_text())]
     assert skips and [line for line in skips if not LACKING.search(line)] == []
 
 
@@ -185,19 +151,9 @@ def test_7_a_test_left_out_for_time_would_be_seen():
 
 
 @each_notebook
-def test_8_notebooks_too_long(path):
-    assert len(opened(path).cells) <= min(MAX_CELLS, 40)
-    assert path.stat().st_size <= min(MAX_BYTES, 300_000)
-
-
-@each_notebook
 def test_9_out_of_order_state(path):
-    """Stored from one run, and no cell changes what an earlier one reads: a reader can go back to any cell.
-
-    Every cell is also run twice, and from the middle, in test_notebooks.py.
-    """
-    assert [problem for problem in form_problems(path) if "top-to-bottom" in problem] == []
-    assert changed_later([cell.source for cell in code_cells(opened(path))]) == []
+    """No cell changes what an earlier one reads: a reader can go back to any cell."""
+    assert changed_later(cells_of(path)) == []
 
 
 def test_10_dead_launch_buttons():
@@ -215,7 +171,7 @@ def test_10_dead_launch_buttons():
             assert not anchor or anchor in anchors(target), f"{path}: {link}"
 
 
-def anchors(path: Path) -> set[str]:
+def anchors(path) -> set[str]:
     """The headings of a page as addresses."""
     headings = re.findall(r"^#+ (.+)$", prose(path), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -259,7 +215,6 @@ def test_minus_one_a_valid_valence_taken_for_minus_five(tmp_path):
     assert labels.has_va.tolist() == [True, False, False, False, True]
     assert labels.valence[labels.has_va].tolist() == [-1, -1]
     assert labels.arousal[labels.has_va].tolist() == [-1, 1]
-    test_extract.test_minus_one_is_a_valence_and_other_is_an_expression()
 
 
 @each_year

@@ -44,6 +44,7 @@ def test_every_requirement_has_its_reason():
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
 def test_this_environment_is_the_one_described(requirement):
     wanted = Requirement(requirement)
+    assert {one.operator for one in wanted.specifier} & {"==", ">=", "~="}, "a lower bound or a pin"
     assert wanted.specifier.contains(version(wanted.name), prereleases=True)
 
 
@@ -56,6 +57,7 @@ def test_readme_says_what_is_needed():
     for said in (
         "make run",
         "make site",
+        "make quick",
         "make test",
         "make lab",
         "make bench",
@@ -165,7 +167,7 @@ def test_make_lab_stays_on_this_machine(make):
 def test_make_alone_lists_the_targets(make):
     code, printed, called = make()
     assert code == 0 and called == []
-    for target in ("install", "run", "site", "test", "lab", "bench", "clean"):
+    for target in ("install", "run", "site", "quick", "test", "lab", "bench", "clean"):
         assert f"make {target}" in printed
 
 

@@ -24,7 +24,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from notebook_checks import ROOT
-from test_site import picture
+from pictures import png
 from year_folders import make_year
 
 from affkit.checkpoints import save_checkpoint
@@ -170,7 +170,7 @@ def evil_notebook(path: Path) -> Path:
             outputs=[
                 new_output("stream", text=f"{MORE}\n"),
                 new_output("execute_result", {"text/plain": MORE}, execution_count=1),
-                new_output("display_data", {"image/png": picture("teal"), "text/plain": MORE}),
+                new_output("display_data", {"image/png": png("teal"), "text/plain": MORE}),
                 broken,
             ],
         ),
