@@ -1,43 +1,37 @@
-"""Executed notebooks as pages of HTML that need no network, and the index over them.
+"""Executed notebooks as pages of HTML that need no network: what `affkit notebooks run` and `site` write.
 
 nbconvert's own pages fetch MathJax, require.js and widget code from other people's servers. Ours leave the
 scripts out, write formulas as MathML, which browsers draw themselves, and put a line of text where a widget
 would be.
 """
 
-import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import nbformat
-from jinja2 import Environment
+from bs4 import BeautifulSoup
+from jinja2 import Environment, FunctionLoader
 from jinja2.filters import pass_context
 from latex2mathml.converter import convert as mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
+from traitlets.config import Config
 
 from affkit.files import write_beside
 
+STYLE, FIRST, FIGURES = "site.css", "index.html", "figures"
+KINDS = ("image/png", "image/jpeg", "image/svg+xml")
+SOLUTION = re.compile(r"`docs/solutions/(\w+)\.md`")
+LOCAL_LINK = re.compile(r"(?<!!)\[([^]]+)\]\((?!https?:|#)[^)]+\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = (
     "<p><em>Something to move with the mouse is here when the notebook is open in JupyterLab.</em></p>"
 )
-PAGE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block jupyter_widgets -%}{%- endblock -%}
-{%- block data_png scoped -%}
-  {{ super() | replace("<img ", output | get_metadata("alt", "image/png") | image_tag, 1) }}
-{%- endblock -%}
-{%- block data_jpg scoped -%}
-  {{ super() | replace("<img ", output | get_metadata("alt", "image/jpeg") | image_tag, 1) }}
-{%- endblock -%}
-"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,72 @@ class Result:
         return not self.error
 
 
+@dataclass(frozen=True)
+class Body:
+    """A page without what surrounds it."""
+
+    name: str
+    title: str
+    html: str
+    goals: list[str]
+    sections: list[tuple[str, str]]  # anchor and text of every heading of the second level
+    pictures: dict[str, bytes]  # files that the page shows, by their address, in the order of the page
+    texts: dict[str, str]  # what they show, by the same addresses, for those who cannot see it
+
+
+def notebook_body(path: Path, run: bool = False) -> Body:
+    """An executed notebook; pictures become files, widgets a line of text.
+
+    A page of a ``run`` numbers its cells, as the error of a notebook names one, and links to no solutions.
+    """
+    return _body(path.stem, nbformat.read(path, as_version=4), run)
+
+
+def markdown_body(path: Path, name: str) -> Body:
+    """A Markdown file. Its links to other files of the repository, which the site has not, become text."""
+    source = LOCAL_LINK.sub(r"\1", path.read_text(encoding="utf-8"))
+    return _body(name, nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source)]))
+
+
+def write_pages(
+    out: Path,
+    bodies: Sequence[Body],
+    solutions: Mapping[str, Body] | None = None,
+    live: str = "",
+    results: Sequence[Result] = (),
+) -> Path:
+    """Write a page a notebook, their style and pictures, and ``index.html``, which is returned.
+
+    ``solutions`` are pages by the name of their notebook; ``live`` is the address of a page that the index
+    shows; ``results`` are said there if they are given.
+    """
+    environment = Environment(autoescape=True, loader=FunctionLoader(_read), trim_blocks=True)
+    # A page with solutions is reached from its notebook and from the first page; the bar leaves it out.
+    solutions = solutions or {}
+    whole = {"pages": bodies, "solutions": solutions, "live": live, "results": {r.name: r for r in results}}
+    page = environment.get_template("page.html")
+    written = {FIRST: environment.get_template("first.html").render(**whole)}
+    for before, body, after in zip([None, *bodies], bodies, [*bodies[1:], None], strict=False):
+        around = {"before": before, "after": after, "solved": solutions.get(body.name)}
+        written[f"{body.name}.html"] = page.render(**whole, **around, body=body)
+        if body.name in solutions:
+            solved = solutions[body.name]
+            written[f"{solved.name}.html"] = page.render(**whole, body=solved, asked=body)
+    written[STYLE] = _read(STYLE) + HtmlFormatter(style="default").get_style_defs(".highlight")
+    for address, picture in (pair for body in bodies for pair in body.pictures.items()):
+        with write_beside(out / address) as part:
+            part.write_bytes(picture)
+    for name, text in written.items():
+        with write_beside(out / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return out / FIRST
+
+
+def solutions_page(number: str) -> str:
+    """Name of the page with the solutions to a notebook, given how the notebook's name starts."""
+    return f"{number}_solutions"
+
+
 def formula(latex: str, display: str = "inline") -> str:
     """LaTeX as MathML, or as its source where the converter does not know a command.
 
@@ -64,97 +124,6 @@ def formula(latex: str, display: str = "inline") -> str:
         return mathml(latex, display=display).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
     except Exception:  # its errors have no common class; the reader still gets the formula
         return f"<code>{escape(latex)}</code>"
-
-
-class _Renderer(IPythonRenderer):
-    """Markdown with formulas as MathML."""
-
-    def inline_math(self, body: str) -> str:
-        return formula(body)
-
-    def block_math(self, body: str) -> str:
-        return formula(body, display="block")
-
-
-def image_tag(text: str | None) -> str:
-    """The start of a picture's tag with the text for those who cannot see it, which nbconvert leaves out.
-
-    >>> image_tag('the "mean" face'), image_tag(None)
-    ('<img alt="the &quot;mean&quot; face" ', '<img ')
-    """
-    return f'<img alt="{escape(text)}" ' if text else "<img "
-
-
-class OfflineExporter(HTMLExporter):
-    """A page that holds all it needs."""
-
-    def default_filters(self):
-        yield from super().default_filters()
-        yield "image_tag", image_tag
-
-    @pass_context
-    def markdown2html(self, context, source):
-        attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _Renderer(escape=False, attachments=attachments, anchor_link_text="")
-        return MarkdownWithMath(renderer=renderer).render(source)
-
-
-def write_page(notebook: Path) -> Path:
-    """Write ``NAME.html`` beside an executed ``NAME.ipynb``, and its figures to ``figures/NAME-*``."""
-    executed = nbformat.read(notebook, as_version=4)
-    for name, picture in figures(executed, notebook.stem).items():
-        with write_beside(notebook.parent / "figures" / name) as part:
-            part.write_bytes(picture)
-    exporter = OfflineExporter(raw_template=PAGE)
-    exporter.log.setLevel("ERROR")
-    html, _ = exporter.from_notebook_node(without_widgets(executed), {"metadata": {"name": notebook.stem}})
-    page = notebook.with_suffix(".html")
-    with write_beside(page) as part:
-        part.write_text(html, encoding="utf-8")
-    return page
-
-
-def write_index(out: Path, results: Sequence[Result]) -> Path:
-    """Write ``index.html`` in ``out``: every notebook with its goals, figures, seconds and result."""
-    entries = []
-    for result in results:
-        notebook = nbformat.read(out / f"{result.name}.ipynb", as_version=4)
-        title, goals = headline(notebook, result.name)
-        addresses = [f"figures/{name}" for name in figures(notebook, result.name)]
-        texts = [text or f"figure {n} of {title}" for n, (_, _, text) in enumerate(_pictures(notebook), 1)]
-        pictures = list(zip(addresses, texts, strict=True))[:6]
-        entries.append({"result": result, "title": title, "goals": goals, "pictures": pictures})
-    page = (
-        Environment(autoescape=True)
-        .from_string(INDEX)
-        .render(
-            entries=entries,
-            seconds=sum(result.seconds for result in results),
-            failed=sum(not result.ok for result in results),
-        )
-    )
-    with write_beside(out / "index.html") as part:
-        part.write_text(page, encoding="utf-8")
-    return out / "index.html"
-
-
-def figures(notebook, name: str) -> dict[str, bytes]:
-    """The PNG and JPEG pictures among the outputs of a notebook, in order, each with a file name."""
-    return {
-        f"{name}-{n}.{kind}": base64.b64decode(picture)
-        for n, (kind, picture, _) in enumerate(_pictures(notebook), start=1)
-    }
-
-
-def _pictures(notebook) -> list[tuple[str, str, str]]:
-    """Kind, base64 and text, empty if it has none, of each PNG and JPEG picture, in order."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [
-        (kind, picture, output.metadata.get(f"image/{kind}", {}).get("alt", ""))
-        for output in outputs
-        for kind in ("png", "jpeg")
-        if (picture := output.get("data", {}).get(f"image/{kind}"))
-    ]
 
 
 def headline(notebook, name: str) -> tuple[str, list[str]]:
@@ -176,49 +145,57 @@ def first_list(source: str) -> list[str]:
     return [" ".join(item.split()) for item in items]
 
 
-def without_widgets(notebook):
-    """The notebook with a note in place of each widget: a page has no kernel to answer it."""
+class _Renderer(IPythonRenderer):
+    """Markdown with formulas as MathML."""
+
+    def inline_math(self, body: str) -> str:
+        return formula(body)
+
+    def block_math(self, body: str) -> str:
+        return formula(body, display="block")
+
+
+class _Exporter(HTMLExporter):
+    """The cells of a notebook as HTML."""
+
+    @pass_context
+    def markdown2html(self, context, source):
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = _Renderer(escape=False, attachments=attachments, anchor_link_text="")
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def _body(name: str, notebook, run: bool = False) -> Body:
+    title, goals = headline(notebook, name)
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if WIDGET in output.get("data", {}):
-                output.data = nbformat.from_dict({"text/html": WIDGET_NOTE})
-    return notebook
+        if cell.cell_type == "markdown" and not run:
+            cell.source = SOLUTION.sub(
+                lambda found: f"[Solutions to {found[1]}]({solutions_page(found[1])}.html)", cell.source
+            )
+    _prepare_outputs(notebook, title)
+    config = Config({"ExtractOutputPreprocessor": {"enabled": True, "extract_output_types": set(KINDS)}})
+    hidden = {"exclude_input_prompt": not run, "exclude_output_prompt": not run}
+    exporter = _Exporter(template_name="basic", config=config, **hidden)
+    exporter.log.setLevel("ERROR")
+    resources = {"metadata": {"name": name}, "unique_key": name, "output_files_dir": FIGURES}
+    html, resources = exporter.from_notebook_node(notebook, resources)
+    soup = BeautifulSoup(html, "html.parser")
+    sections = [(heading["id"], heading.get_text().strip()) for heading in soup.select("h2[id]")]
+    texts = {image["src"]: image["alt"] for image in soup.select("img[alt]")}
+    return Body(name, title, html, goals, sections, dict(resources["outputs"]), texts)
 
 
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>affkit: the course</title>
-<style>
-  body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fafafa;
-         max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-  a { color: #14588c; text-decoration: none }  a:hover { text-decoration: underline }
-  section { background: white; border: 1px solid #ddd; border-radius: 8px; margin: 1rem 0;
-            padding: 1rem 1.5rem }
-  h2 { margin: 0; font-size: 1.25rem }  ul { margin: .5rem 0 .75rem; padding-left: 1.25rem }
-  .result { float: right; color: #666 }  .failed { color: #b00020; font-weight: 600 }
-  .pictures { display: flex; flex-wrap: wrap; gap: .75rem }
-  .pictures img { height: 9rem; max-width: 100%; object-fit: contain; border: 1px solid #eee }
-</style>
-<h1>affkit: the course</h1>
-<p>{{ entries | length }} {{ "notebook" if entries | length == 1 else "notebooks" }},
-{{ "%.0f" | format(seconds) }} seconds,
-{% if failed %}<span class="failed">{{ failed }} failed</span>{% else %}none failed{% endif %}.
-These pages show one run; <code>make lab</code> opens the notebooks themselves.</p>
-{% for entry in entries %}
-<section>
-  <span class="result">{{ "%.1f" | format(entry.result.seconds) }} s,
-    {% if entry.result.ok %}ok{% else %}<span class="failed">failed</span>{% endif %}</span>
-  <h2><a href="{{ entry.result.name }}.html">{{ entry.title }}</a></h2>
-  {% if not entry.result.ok %}<p class="failed">{{ entry.result.error }}</p>{% endif %}
-  <ul>{% for goal in entry.goals %}<li>{{ goal }}</li>{% endfor %}</ul>
-  <div class="pictures">
-  {% for picture, text in entry.pictures %}
-    <a href="{{ entry.result.name }}.html"><img src="{{ picture }}" loading="lazy" alt="{{ text }}"></a>
-  {% endfor %}
-  </div>
-</section>
-{% endfor %}
-</html>
-"""
+def _prepare_outputs(notebook, title: str) -> None:
+    """A note for each widget, as a page has no kernel to answer it; a text for each picture without."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in outputs:
+        if WIDGET in output.get("data", {}):
+            output.data = nbformat.from_dict({"text/html": WIDGET_NOTE})
+    shown = [(output, kind) for output in outputs for kind in KINDS if kind in output.get("data", {})]
+    for number, (output, kind) in enumerate(shown, start=1):
+        facts = output.metadata.setdefault(kind, nbformat.from_dict({}))
+        facts.setdefault("alt", f"Figure {number} of {title}")
+
+
+def _read(name: str) -> str:
+    return (files("affkit_course") / "site_pages" / name).read_text(encoding="utf-8")

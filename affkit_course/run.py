@@ -27,7 +27,7 @@ from traitlets.config import Config
 
 from affkit.errors import UserError
 from affkit.files import write_beside
-from affkit_course.pages import Result, write_index, write_page
+from affkit_course.pages import FIRST, Result, notebook_body, write_pages
 from affkit_course.times import record_times
 
 PROFILES = ("small", "full", "test")
@@ -40,43 +40,24 @@ def run_course(
     profile: str = "small",
     progress: bool = True,
 ) -> list[Result]:
-    """Execute the notebooks of ``folder`` in order and write them, their pages and ``index.html`` to ``out``.
+    """Execute the notebooks of ``folder`` in order; ``only`` those whose names start with ``["00", "04"]``.
 
+    ``out`` gets each executed notebook, its page, ``index.html`` and ``times.json``, in place of older ones.
     A notebook that fails does not stop the next one.
-
-    Parameters
-    ----------
-    folder:
-        Where the notebooks are; those whose name starts with a digit are the course.
-    out:
-        Folder for ``NAME.ipynb`` (executed), ``NAME.html``, ``index.html`` and ``times.json``; what is there
-        is replaced.
-    only:
-        Starts of names, such as ``["00", "04"]``; empty means all.
-    profile:
-        ``"small"``, ``"full"`` or ``"test"``.
-    progress:
-        Show a bar with the time left on stderr.
-
-    Raises
-    ------
-    UserError
-        When there is no notebook to run, or no such profile.
     """
     if profile not in PROFILES:
         raise UserError(profile, "no such profile", f"choose one of {', '.join(PROFILES)}")
     paths = find_notebooks(folder, only)
-    out = Path(out)
-    results = []
+    out, results, bodies = Path(out), [], []
     num_cells = [_count_code_cells(path) for path in paths]
     with tqdm(total=sum(num_cells), unit="cell", disable=not progress) as bar:
         for i, path in enumerate(paths):
             bar.set_description(path.stem)
             results.append(run_notebook(path, out / path.name, profile, on_cell=bar.update))
-            write_page(out / path.name)
+            bodies.append(notebook_body(out / path.name, run=True))
+            write_pages(out, bodies, results=results)
             bar.update(sum(num_cells[: i + 1]) - bar.n)  # a failed notebook leaves cells unexecuted
         bar.set_description("done")
-    write_index(out, results)
     record_times(out, results, profile)
     return results
 
@@ -85,7 +66,7 @@ def main(folder: str | Path, out: str | Path, only: Sequence[str] = (), profile:
     """Run the course, print the table of results, and return the exit code: 1 when a notebook failed."""
     results = run_course(folder, out, only=only, profile=profile)
     print(table(results))
-    print(f"Look at it: {Path(out) / 'index.html'}")
+    print(f"Look at it: {Path(out) / FIRST}")
     return 0 if all(result.ok for result in results) else 1
 
 

@@ -2,28 +2,19 @@
 
 import shutil
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader
-from pygments.formatters import HtmlFormatter
+import nbformat
 from tqdm import tqdm
 
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
-from affkit_course.site_bodies import (
-    Body,
-    cell_sources,
-    failure,
-    markdown_body,
-    notebook_body,
-    solutions_page,
-)
+from affkit_course.pages import FIRST, markdown_body, notebook_body, solutions_page, write_pages
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.latent_browser import companions
 from affkit_studio.browse.live.live import write_live_page
 
-STYLE, LIVE, FIRST = "site.css", "live.html", "index.html"
+LIVE = "live.html"
 MARK = '<meta name="generator" content="affkit notebooks site">'
 
 
@@ -34,7 +25,7 @@ def find_executed(notebooks: Sequence[Path], run: str | Path | None) -> list[Pat
     """
     executed = [Path(run) / path.name if run else path for path in notebooks]
     return [
-        ran if ran.is_file() and cell_sources(ran) == cell_sources(path) else path
+        ran if ran.is_file() and _sources(ran) == _sources(path) else path
         for ran, path in zip(executed, notebooks, strict=True)
     ]
 
@@ -45,6 +36,25 @@ def failures(paths: Sequence[Path]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
+def failure(path: Path) -> str:
+    """Why an executed notebook is not whole, in one line; empty when every cell ran to its end.
+
+    An exception is in the outputs. A kernel that died, and a notebook whose outputs were cleared, leave cells
+    that were never executed; a notebook that did not even start says so in its metadata.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    if error := notebook.metadata.get("affkit", {}).get("error"):
+        return error
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for cell in cells:
+        for output in cell.outputs:
+            if output.output_type == "error":
+                reason = output.evalue.strip().split("\n")[0]
+                return f"In [{cell.execution_count}] {output.ename}: {reason}"
+    skipped = sum(cell.execution_count is None for cell in cells)
+    return f"{skipped} of {len(cells)} cells were not executed" if skipped else ""
+
+
 def write_site(
     paths: Sequence[Path],
     out: str | Path,
@@ -53,32 +63,14 @@ def write_site(
     force: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Write the site, whole or not at all, and return its first page.
+    """Write the site of executed notebooks, whole or not at all, and return its first page.
 
-    Parameters
-    ----------
-    paths:
-        Executed notebooks in reading order.
-    out:
-        The folder to make.
-    solutions:
-        Folder with ``NUMBER.md``, the solutions to the notebook whose name starts with that number.
-    generator:
-        ``generator.safetensors`` of a GAN that draws faces on the first page; without one there is no such
-        demonstration.
-    force:
-        Replace an older site.
-    progress:
-        Show a bar on stderr.
-
-    Raises
-    ------
-    UserError
-        When ``out`` exists and ``force`` is not set, or it is no site; when the generator cannot be used; or
-        when the disk is full.
+    ``solutions`` is a folder with ``NUMBER.md`` for the notebook whose name starts with that number;
+    ``generator`` is the ``generator.safetensors`` of a GAN that draws faces on the first page. With ``force``
+    an older site is replaced; a folder that is no site never is.
     """
     check_site_folder(out, force)
-    out = Path(out).resolve()
+    out, solutions = Path(out).resolve(), Path(solutions)
     with write_beside(out) as part:
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         part.mkdir()
@@ -86,61 +78,27 @@ def write_site(
             predictors = companions(generator, "cnn", "affwildnet")
             write_live_page(generator, part / LIVE, Explorer.open(generator, predictors).directions)
         bodies = [notebook_body(path) for path in tqdm(paths, unit="page", disable=not progress)]
-        _write_pages(part, bodies, _solutions(paths, Path(solutions)), live=generator is not None)
+        sources = {path.stem: solutions / f"{path.stem.split('_')[0]}.md" for path in paths}
+        solved = {
+            name: markdown_body(source, solutions_page(source.stem))
+            for name, source in sources.items()
+            if source.is_file()
+        }
+        write_pages(part, bodies, solved, LIVE if generator is not None else "")
         if out.exists():
             shutil.rmtree(out)
     return out / FIRST
 
 
 def check_site_folder(out: str | Path, force: bool = False) -> None:
-    """Refuse, before the work and not after it, a folder that cannot be written.
-
-    Raises
-    ------
-    UserError
-        When it exists and ``force`` is not set, or it holds something else than a site.
-    """
+    """Refuse, before the work and not after it, a folder that exists without ``force``, or is no site."""
     refuse_existing(out, force)
     first = Path(out) / FIRST
     if Path(out).exists() and not (first.is_file() and MARK in first.read_text(encoding="utf-8")):
         raise UserError(out, "is not a site of the course, and would be replaced", "choose another output")
 
 
-def _solutions(paths: Sequence[Path], folder: Path) -> dict[str, Body]:
-    """The solutions that there are, by the name of their notebook."""
-    numbers = {path.stem: path.stem.split("_")[0] for path in paths}
-    return {
-        name: markdown_body(folder / f"{number}.md", solutions_page(number))
-        for name, number in numbers.items()
-        if (folder / f"{number}.md").is_file()
-    }
-
-
-def _write_pages(out: Path, bodies: list[Body], solutions: dict[str, Body], live: bool) -> None:
-    environment = Environment(autoescape=True, loader=FunctionLoader(_read), trim_blocks=True)
-    # A page with solutions is reached from its notebook and from the first page; the bar leaves it out.
-    whole = {"pages": bodies, "solutions": solutions, "live": LIVE if live else ""}
-    page = environment.get_template("page.html")
-    for number, body in enumerate(bodies):
-        around = {
-            "before": bodies[number - 1] if number else None,
-            "after": bodies[number + 1] if number + 1 < len(bodies) else None,
-            "solved": solutions.get(body.name),
-        }
-        _write(out / f"{body.name}.html", page.render(**whole, **around, body=body))
-    for name, body in solutions.items():
-        asked = next(asked for asked in bodies if asked.name == name)
-        _write(out / f"{body.name}.html", page.render(**whole, body=body, asked=asked))
-    _write(out / FIRST, environment.get_template("first.html").render(**whole))
-    _write(out / STYLE, _read(STYLE) + HtmlFormatter(style="default").get_style_defs(".highlight"))
-    for address, picture in (pair for body in bodies for pair in body.pictures.items()):
-        (out / address).parent.mkdir(exist_ok=True)
-        (out / address).write_bytes(picture)
-
-
-def _read(name: str) -> str:
-    return (files("affkit_course") / "site_pages" / name).read_text(encoding="utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _sources(path: Path) -> list[str]:
+    """What is written in the cells, without the parameters that a run put in."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.source for cell in cells if "injected-parameters" not in cell.metadata.get("tags", [])]

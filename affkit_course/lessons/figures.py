@@ -40,20 +40,10 @@ def scores_by_group(
     baseline: Mapping[str, float] | None = None,
     title: str = "",
 ) -> Figure:
-    """One panel a metric: a dot for each run, in a column for each value of ``group``, with their mean.
+    """One panel for each of ``metrics`` (column to title): a dot for each run, a column for each ``group``.
 
-    Parameters
-    ----------
-    scores:
-        A row a run, such as :func:`affkit_course.lessons.nb03.split_scores` gives.
-    group:
-        The column that tells the runs apart.
-    metrics:
-        Column to the title of its panel.
-    names:
-        Value of ``group`` to what is written below its column.
-    baseline:
-        Column to a score that needs no model; drawn as a dashed line.
+    A short line is the mean of a group. ``names`` says what is written below a group; ``baseline`` is a score
+    by column that needs no model, drawn as a dashed line.
     """
     values = list(scores[group].unique())
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.6), sharey=True, squeeze=False)
@@ -125,11 +115,8 @@ def heat_panels(matrices: Mapping[str, np.ndarray], numbers: bool = False, title
 def windows_on_pixels(cases: Mapping[str, tuple[int, int, int, tuple[int, int]]]) -> Figure:
     """How the windows of a strided filter lie on one row of pixels, a panel a case.
 
-    Parameters
-    ----------
-    cases:
-        Title to ``(pixels, filter, stride, (before, after))``, the last two being padded pixels. Grey squares
-        are pixels, hatched ones padding; below them a bar for each window that fits.
+    ``cases`` maps a title to ``(pixels, filter, stride, (before, after))``, the last two being padded pixels.
+    Grey squares are pixels, hatched ones padding; below them a bar for each window that fits.
     """
     figure, axes = plt.subplots(len(cases), 1, figsize=(11, 2.3 * len(cases)), sharex=True, squeeze=False)
     for axis, (words, (size, filter, stride, (before, after))) in zip(axes[:, 0], cases.items(), strict=True):

@@ -22,12 +22,8 @@ VA = ("valence", "arousal")
 def true_labels(truth: pd.DataFrame) -> Labels:
     """The paper's labels as they would be if annotators never erred, where the face can be seen.
 
-    Parameters
-    ----------
-    truth:
-        A row a frame: ``visible`` (0 or 1), ``valence``, ``arousal``, ``expression`` (class number), and the
-        intensity of each action unit, 0 to 1, which is there above
-        :data:`~affkit.labels.ACTION_UNIT_THRESHOLD`.
+    ``truth`` is a table of :func:`affkit.corpus.corpus.read_ground_truth`; an action unit is there above
+    :data:`~affkit.labels.ACTION_UNIT_THRESHOLD`.
 
     >>> table = pd.DataFrame(0.0, range(3), ["valence", "arousal", "expression", *ACTION_UNITS])
     >>> table["AU12"] = [0.1, 0.3, 0.9]
@@ -64,21 +60,12 @@ def mark_roughly(session: AnnotationSession, labels: Labels, step: int = 10) -> 
 
 
 def unit_scores(said: Mapping[str, Labels], truth: Mapping[str, Labels]) -> pd.DataFrame:
-    """How right labels of action units are, all videos of ``said`` together.
+    """How right labels of action units are, all videos of ``said`` together: a row a unit, and ``ALL``.
 
-    Parameters
-    ----------
-    said, truth:
-        Video name to labels; the truth of each video in ``said``.
-
-    Returns
-    -------
-    pd.DataFrame
-        A row for each action unit of the paper, and :data:`~affkit.corpus.reliability.ALL` for all units
-        together. ``labelled``: share of the frames with a truth that are labelled at all. In these frames
-        ``precision``, ``recall``, ``f1`` and Cohen's ``kappa`` with the truth, NaN where they are 0/0.
-        ``found``: of *all* frames in which the unit is there, the share that is labelled so; what is not
-        labelled counts as not found.
+    ``labelled``: fraction of the frames with a truth that are labelled at all. In these frames ``precision``,
+    ``recall``, ``f1`` and Cohen's ``kappa`` with the truth, NaN where they are 0/0. ``found``: of *all*
+    frames in which the unit is there, the fraction that is labelled so; what is not labelled counts as not
+    found.
     """
     pairs = [(one.with_action_units(ACTION_UNITS), truth[name]) for name, one in said.items()]
     known = np.concatenate([real.has_action_units for _, real in pairs])  # (N, 8)
@@ -113,18 +100,12 @@ def _share(part: int, whole: int) -> float:
 
 
 def boundary_errors(said: Mapping[str, Labels], truth: Mapping[str, Labels]) -> pd.DataFrame:
-    """By how many frames the onset and offset of each true action are marked late.
+    """By how many frames onset and offset of each true action, an unbroken run of frames, are marked late.
 
-    An action is an unbroken stretch of frames in which a unit is there.
-
-    Returns
-    -------
-    pd.DataFrame
-        A row for each action: ``video``, ``unit``, its frames ``start`` and ``stop`` (0-based, half open),
-        whether it is ``marked``, which one frame of it is enough for, and the errors ``onset`` and
-        ``offset`` in frames, positive if late. They are NaN if there is not one mark for this action and no
-        other, and where the clip begins or ends with it or the face is not seen next to it: nobody can
-        know then when it began.
+    A row for each action: ``video``, ``unit``, its frames ``start`` and ``stop`` (0-based, half open),
+    whether it is ``marked`` in at least one frame, and the errors ``onset`` and ``offset`` in frames,
+    positive if late. They are NaN unless one mark meets this action and no other, and where the clip begins
+    or ends with it or the face is not seen next to it: nobody can know then when it began.
     """
     rows = []
     for video, one in said.items():
@@ -153,20 +134,9 @@ def disputed_frames(
 ) -> pd.DataFrame:
     """Every frame and action unit that all coders labelled, with what is true there.
 
-    Parameters
-    ----------
-    coders:
-        Coder to video name to labels, as :func:`~affkit.corpus.agreement.read_annotators` returns them.
-    truths:
-        As :func:`affkit.corpus.corpus.read_ground_truths` returns them.
-
-    Returns
-    -------
-    pd.DataFrame
-        ``video``, ``frame`` (1-based), ``unit``; ``votes``, how many coders saw it; ``disputed``, whether
-        some saw it and some did not; ``intensity``, 0 to 1, and ``present``, what is true; ``distance``,
-        frames to the nearest true onset or offset of this unit, 0 right before and right after it, infinite
-        if it never changes in this video.
+    Columns: ``video``, ``frame`` (1-based), ``unit``; ``votes``, how many coders saw it; ``disputed``,
+    whether some saw it and some did not; ``intensity``, 0 to 1, and ``present``, what is true; ``distance``,
+    frames to the nearest true onset or offset (see :func:`distance_to_change`).
     """
     ratings = gather(coders, "action units")
     parts = []
@@ -197,25 +167,11 @@ def distance_to_change(values: np.ndarray) -> np.ndarray:
 def concordance(
     ratings: Mapping[str, Mapping[str, Labels]], truth: Mapping[str, Labels], shifts: Sequence[int] = (0,)
 ) -> pd.DataFrame:
-    """CCC with the truth of several ratings, each moved by several shifts, all on the same frames.
+    """CCC with the truth of several ratings, each moved by several shifts in frames, all videos pooled.
 
     A shift of ``s`` frames compares what was said in frame ``t + s`` with the truth of frame ``t``, so a
     rating that is late is best at a positive shift. Only frames count for which every rating says something
-    at every shift. All videos are pooled.
-
-    Parameters
-    ----------
-    ratings:
-        Name to video name to labels; the same videos for all.
-    truth:
-        Video name to labels.
-    shifts:
-        In frames.
-
-    Returns
-    -------
-    pd.DataFrame
-        ``rating``, ``shift``, ``frames`` (how many count), ``valence``, ``arousal``.
+    at every shift. Columns: ``rating``, ``shift``, ``frames`` (how many count), ``valence``, ``arousal``.
     """
     scores = {(name, shift): [StreamingCCC(), StreamingCCC()] for name in ratings for shift in shifts}
     for video in next(iter(ratings.values())):

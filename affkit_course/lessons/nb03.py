@@ -27,17 +27,9 @@ CELL = 8  # pixels; a block of the descriptor is 2 x 2 cells with 9 directions e
 
 
 def outlines(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients of the grey pictures.
+    """Histograms of oriented gradients of grey pictures: ``(N, 36 (S / 8 - 1)**2)`` float32 in [0, 1].
 
-    Parameters
-    ----------
-    images:
-        ``(N, S, S, 3)`` uint8 RGB; ``S`` a multiple of 8, at least 16.
-
-    Returns
-    -------
-    ndarray
-        ``(N, D)`` float32 with ``D = 36 (S / 8 - 1)**2``, each in [0, 1].
+    ``images`` are ``(N, S, S, 3)`` uint8 RGB with ``S`` a multiple of 8, at least 16.
 
     >>> outlines(np.zeros((2, 32, 32, 3), np.uint8)).shape
     (2, 324)
@@ -52,12 +44,8 @@ def outlines(images: np.ndarray) -> np.ndarray:
 class SmallModel:
     """Valence, arousal and action units of single faces.
 
-    Parameters
-    ----------
-    components:
-        Principal components that are kept, fewer where there are fewer faces.
-    strength:
-        Of the penalty on large weights in the ridge regression; the logistic regressions have its inverse.
+    ``components`` of the principal components are kept, fewer where there are fewer faces. ``strength`` is
+    the penalty on large weights in the ridge regression; the logistic regressions have its inverse.
 
     >>> from affkit.labels import Labels
     >>> labels = Labels.empty(6)
@@ -115,27 +103,10 @@ def split_scores(
 ) -> pd.DataFrame:
     """Train on as many frames in two ways: frames drawn at random, and people drawn at random.
 
-    Parameters
-    ----------
-    store:
-        The faces; with labels.
-    groups:
-        One for each row, such as the subject. The split by people keeps a group on one side.
-    seeds:
-        A split of each kind for each.
-    test_share:
-        Share of the frames, or of the groups, that is tested on.
-
-    Returns
-    -------
-    DataFrame
-        ``split`` (``"frames"`` or ``"people"``), ``seed``, ``train_frames``, ``test_frames`` and what
-        :func:`~affkit.evaluation.evaluate.score` gives. With the same seed both train on as many frames.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two groups.
+    ``groups`` says for each row who it is; the split by people keeps a group on one side, and needs two of
+    them. ``test_share`` is the fraction of frames or groups to test on. Columns: ``split`` (``"frames"`` or
+    ``"people"``), ``seed``, ``train_frames``, ``test_frames`` and the scores of
+    :func:`~affkit.evaluation.evaluate.score`.
     """
     groups = _checked(store, groups, 2)
     features, labels = outlines(store.images), store.labels
@@ -166,17 +137,7 @@ def subject_scores(
 
     The number of frames is what the smallest of ``numbers`` has; every group that is trained on gives about
     as many. For each seed the groups tested on are the same, and a smaller number is part of a larger one.
-
-    Returns
-    -------
-    DataFrame
-        ``people``, ``seed``, ``train_frames``, ``test_frames`` and what
-        :func:`~affkit.evaluation.evaluate.score` gives.
-
-    Raises
-    ------
-    UserError
-        If more groups are asked for than are left for training.
+    Columns as in :func:`split_scores`, with ``people`` instead of ``split``.
     """
     groups = _checked(store, groups, 2)
     features, labels = outlines(store.images), store.labels

@@ -1,13 +1,17 @@
-"""What notebook 09 shows of the multi-task network: its layers, masks, losses, and what a step costs."""
+"""What notebook 09 shows of the multi-task network: layers, masks, losses, cost, attention, gradients."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from affkit.checkpoints import load_checkpoint
@@ -16,13 +20,16 @@ from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
-from affkit.loop import make_fabric
+from affkit.labelfiles.formats import constant_runs
+from affkit.labels import EXPRESSIONS, VA, Labels
+from affkit.loop import RowStream, make_fabric
 from affkit.losses import ccc, multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
 from affkit.store import SequenceDataset, Store
 from affkit.store_subsets import select_rows
 from affkit.train import train_mtl
 from affkit.train_multitask import MtlConfig, MtlTrainer
+from affkit_lab.figures.style import PALETTE, line_styles
 
 STATES = ("no face", "a face, no label", "expression", "valence and arousal", "all labels")
 """What is known of a frame of a sequence, see :func:`window_states`."""
@@ -32,11 +39,8 @@ BYTES = 4  # of a float32
 def layer_table(config: AffWildNetConfig, frames: int = 80) -> pd.DataFrame:
     """The layers of a live network in the order in which they work.
 
-    Returns
-    -------
-    DataFrame
-        A row a layer: ``layer``; ``output`` for one sequence of ``frames`` faces, as frames x height x width
-        x channels, or frames x values; ``weights``, biases included. ReLUs have no weights and no row.
+    A row a layer: ``layer``; ``output`` for one sequence of ``frames`` faces, as frames x height x width x
+    channels, or frames x values; ``weights``, biases included. ReLUs have no weights and no row.
 
     >>> layer_table(AffWildNetConfig(width=1.0))["weights"].tail(3).tolist()
     [33024, 32896, 1161]
@@ -80,19 +84,9 @@ def _shape(output: Tensor) -> str:
 
 
 def few_clips(corpus: Corpus, partition: Partition, numbers: Mapping[str, int], longest: int) -> Partition:
-    """A small part of a partition: of each set those short clips that show the most expressions.
+    """A small part of a partition: of each set the ``numbers[set]`` clips that show the most expressions.
 
-    Parameters
-    ----------
-    numbers:
-        Set to how many clips it keeps.
-    longest:
-        A clip of more frames is left out.
-
-    Raises
-    ------
-    UserError
-        If a set has fewer such clips.
+    A clip of more than ``longest`` frames is left out.
     """
     sets = {}
     for subset, number in numbers.items():
@@ -139,20 +133,11 @@ def batch_against_sequences(labels: Mapping[str, Tensor]) -> pd.DataFrame:
 def gradients_by_state(
     output: AffWildOutput, labels: Mapping[str, Tensor], states: np.ndarray, **losses
 ) -> pd.DataFrame:
-    """How hard Eq. 6 pulls at the outputs of a frame, by what is known of it.
+    """How hard Eq. 6 pulls at the outputs of a frame, by what is known of it, ``states`` ``(B, T)``.
 
-    Parameters
-    ----------
-    output, labels:
-        Of a batch, as :func:`~affkit.losses.multitask_loss` takes them; ``losses`` is the rest.
-    states:
-        ``(B, T)`` of :func:`window_states`.
-
-    Returns
-    -------
-    DataFrame
-        For each of :data:`STATES`: the number of ``frames``, and the largest gradient of an output of
-        ``valence, arousal`` and of ``expression``.
+    ``output``, ``labels`` and ``losses`` are arguments of :func:`~affkit.losses.multitask_loss`. For each of
+    :data:`STATES`: the number of ``frames``, and the largest gradient of an output of ``valence, arousal``
+    and of ``expression``.
     """
     leaves = AffWildOutput(*(part.detach().requires_grad_() for part in output))  # (B, T, 2), (B, T, 7)
     sum(multitask_loss(leaves, labels, **losses).values()).backward()
@@ -239,22 +224,10 @@ def watched_run(
     every: int = 10,
     **how,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train on ``sets["train"]``, and score the network on the ``tested`` sets again and again.
+    """Train on ``sets["train"]``, rows of the store, and score the ``tested`` sets every so many steps.
 
-    Parameters
-    ----------
-    sets:
-        Set to its rows of the store.
-    every:
-        Steps from one test to the next.
-    how:
-        The rest is as in :func:`~affkit.train.train_mtl`.
-
-    Returns
-    -------
-    tuple
-        The log, a row a step; and a row for each test and set: ``step``, ``seconds`` of training so far,
-        ``set`` and the scores of :func:`~affkit.evaluation.evaluate.score`.
+    ``how`` goes to ``train_mtl``. Returns its log, and a row for each test and set: ``step``, ``seconds`` of
+    training so far, ``set`` and the scores of :func:`~affkit.evaluation.evaluate.score`.
     """
     scores, since, trained = [], time.perf_counter(), 0.0
 
@@ -287,18 +260,10 @@ def scores_by_subject(predictions: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def log_gaps(runs: Mapping[object, tuple[str | Path, str | Path]]) -> pd.DataFrame:
-    """By how much the losses of two runs differ, step by step.
+    """By how much the losses of two runs differ, step by step: a row a step, a column a name.
 
-    Parameters
-    ----------
-    runs:
-        Name to the folders of two runs of :func:`~affkit.train.train_mtl`.
-
-    Returns
-    -------
-    DataFrame
-        A row a step, a column a name: the difference of the loss of valence and arousal, before its weight
-        alpha, without a sign.
+    ``runs`` maps a name to the folders of two runs of ``train_mtl``. Compared is the loss of valence and
+    arousal before its weight alpha, without a sign.
     """
     gaps = {}
     for name, folders in runs.items():
@@ -308,3 +273,205 @@ def log_gaps(runs: Mapping[object, tuple[str | Path, str | Path]]) -> pd.DataFra
             losses.append(pd.read_csv(folder / "log.csv", index_col="step")["va"] / how["config"]["alpha"])
         gaps[name] = (losses[0] - losses[1]).abs()
     return pd.DataFrame(gaps)
+
+
+def over_frames(clip: Store, values: np.ndarray) -> np.ndarray:
+    """Values of the rows of one track, ``(N, ...)``, frame by frame: ``(T, ...)``, NaN without a face."""
+    frames = clip.index["frame"].to_numpy()
+    found = np.full((frames.max(), *values.shape[1:]), np.nan)
+    found[frames - 1] = values
+    return found
+
+
+@torch.no_grad()
+def clip_attention(checkpoint: str | Path, clip: Store, length: int = 80) -> np.ndarray:
+    """The attention weights of every frame of one track, ``(T, L)``, the present frame last.
+
+    Read in sequences of ``length`` frames, as ``predict_store`` does: attention
+    does not look back over the start of a sequence, there the weights are 0. NaN where there is no face.
+    """
+    net, _ = load_checkpoint(checkpoint, "affwildnet")
+    sequences = SequenceDataset(clip, length=length)
+    images, _, mask = sequences[np.arange(len(sequences))]  # (B, T, 3, S, S), (B, T)
+    weights = net.attention_weights(net.features(images, mask), mask)[mask].numpy()  # (N, L)
+    by_row = np.empty_like(weights)
+    by_row[sequences.rows[mask.numpy()]] = weights
+    return over_frames(clip, by_row)
+
+
+def attention_reach(weights: np.ndarray) -> pd.DataFrame:
+    """How far attention looks back on average, and over how many frames it spreads, beside even weights.
+
+    ``weights`` ``(T, L)`` are those of :func:`clip_attention`. The spread is the exponential of the entropy:
+    n for n frames with the same weight. "Even" gives all frames it may look at the same weight.
+
+    >>> attention_reach(np.array([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])).round(2).loc["these"].tolist()
+    [0.62, 1.91]
+    """
+    weights = weights[~np.isnan(weights).any(axis=1)].astype(np.float64)
+    even = (weights > 0) / (weights > 0).sum(axis=1, keepdims=True)
+    lags = np.arange(weights.shape[1])[::-1]
+    rows = {}
+    for name, own in {"these": weights, "even": even}.items():
+        entropy = -(own * np.log(np.where(own > 0, own, 1))).sum(axis=1)
+        rows[name] = {"mean lag, frames": (own @ lags).mean(), "spread, frames": np.exp(entropy).mean()}
+    return pd.DataFrame(rows).T
+
+
+def task_gradients(
+    checkpoint: str | Path,
+    store: Store,
+    rows: Sequence[int] | np.ndarray,
+    features: np.ndarray,
+    batches: int = 10,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The gradients of the two losses of Eq. 6 on the GRU and the attention of a trained network.
+
+    ``features`` ``(len(store), F)`` are those of :mod:`affkit_lab.backbones.feature_cache`; losses, length of
+    sequences and batch size are those the checkpoint was trained with. A row a batch: ``cosine`` of the angle
+    between the two gradients, and their lengths ``va`` and ``expression`` at alpha = beta = 1.
+    """
+    net, how = load_checkpoint(checkpoint, "affwildnet")
+    config = how["config"]
+    sequences = SequenceDataset(store, rows, length=config["sequence_length"])
+    stream = RowStream(len(sequences), config["batch_size"], seed)
+    kinds = config["va_loss"], config["expression_loss"]
+    return pd.DataFrame([_one(net, sequences, features, stream.batch(k), kinds) for k in range(batches)])
+
+
+def _one(
+    net: AffWildNet, sequences: SequenceDataset, features: np.ndarray, items: np.ndarray, kinds: tuple
+) -> dict[str, float]:
+    labels, _ = sequences.targets(items)  # (B, T)
+    output, _ = net.predict(*sequences.of_rows(features, items))  # (B, T, 2), (B, T, 7)
+    terms = multitask_loss(output, labels, 1.0, 1.0, *kinds)
+    shared = [*net.gru.parameters(), *net.attention.parameters()]
+    gradients = {}
+    for name, term in terms.items():
+        parts = torch.autograd.grad(term, shared, retain_graph=True)
+        gradients[name] = torch.cat([part.flatten() for part in parts])  # (W,) for W shared weights
+    cosine = torch.cosine_similarity(*gradients.values(), dim=0)
+    return {"cosine": float(cosine)} | {name: float(part.norm()) for name, part in gradients.items()}
+
+
+MARKS = {"train": "o", "validation": "s"}
+DASHES = {"train": "-", "validation": "--"}
+
+
+def window_picture(states: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
+    """A row a sequence, a column a frame, the darker the more is known of it.
+
+    ``states`` ``(B, T)`` are numbers of ``names``, as ``window_states`` gives.
+    """
+    shades = ["white", *sns.color_palette("Blues", len(names) - 1)]
+    figure, axis = plt.subplots(figsize=(11, 1.3 + 0.28 * len(states)))
+    edges = np.arange(states.shape[1] + 1) + 0.5, np.arange(len(states) + 1) + 0.5
+    axis.pcolormesh(*edges, states, cmap=ListedColormap(shades), vmin=0, vmax=len(names) - 1)
+    for line in edges[1]:
+        axis.axhline(line, color="0.4", linewidth=0.8)
+    axis.set(xlabel="frame of the sequence", ylabel="sequence", title=title)
+    axis.set_yticks(range(1, len(states) + 1))
+    axis.invert_yaxis()
+    axis.grid(False)
+    patches = [plt.Rectangle((0, 0), 1, 1, facecolor=shade, edgecolor="0.4") for shade in shades]
+    figure.legend(patches, names, loc="outside lower center", ncols=len(names), fontsize=9)
+    return figure
+
+
+def run_curves(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], title: str = "") -> Figure:
+    """Runs of :func:`watched_run`, name to log and scores: above the terms of Eq. 6, below scores of sets.
+
+    The first run is a line; the others, which may be very short, have marks. Each run has its colour, each
+    set its mark and its dash.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharex=True)
+    terms = {"va": "alpha (1 - CCC), training batches", "expression": "beta cross entropy, training batches"}
+    for axis, (term, words) in zip(axes[0], terms.items(), strict=True):
+        for place, (name, (log, _)) in enumerate(runs.items()):
+            mark = "o" if place else ""
+            axis.plot(log["step"], log[term], marker=mark, markersize=4, label=name, **line_styles()[place])
+        axis.set_title(words, fontsize=11)
+        axis.legend(fontsize=9)
+    shown = {"ccc_valence": "CCC of valence", "expression_accuracy": "accuracy of expressions"}
+    for axis, (metric, words) in zip(axes[1], shown.items(), strict=True):
+        for (name, (_, scores)), style in zip(runs.items(), line_styles(), strict=False):
+            for subset, own in scores.groupby("set", sort=False):
+                style |= {"marker": MARKS.get(subset, "D"), "linestyle": DASHES.get(subset, ":")}
+                axis.plot(own["step"], own[metric], label=f"{name}, {subset}", **style)
+        axis.set_title(words, fontsize=11)
+        axis.set_xlabel("step")
+        axis.margins(y=0.12)
+        axis.legend(fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def clip_answers(said: pd.DataFrame, labels: Labels, fps: float = 30.0, title: str = "") -> Figure:
+    """What a network says about a clip, beside its labels: valence, arousal, and a band of expressions.
+
+    ``said`` has a row a frame, NaN where there is no face, with the columns of ``predict_store``.
+    """
+    seconds = np.arange(len(labels)) / fps
+    figure, axes = plt.subplots(3, 1, figsize=(11, 6.6), sharex=True, height_ratios=[2, 2, 2.6])
+    for axis, name in zip(axes, VA, strict=False):
+        truth = np.where(labels.has_va, getattr(labels, name), np.nan)
+        axis.plot(seconds, truth, color="0.25", label="label")
+        axis.plot(seconds, said[name], color=PALETTE[1], linestyle="--", label="the network")
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        axis.set(ylabel=name, ylim=(-1.05, 1.05))
+    axes[0].legend(loc="upper right", ncols=2, fontsize=9)
+    axes[0].set_title(title)
+    edges = np.arange(len(labels) + 1) / fps, np.arange(len(EXPRESSIONS) + 1) - 0.5
+    shade = axes[2].pcolormesh(*edges, said[list(EXPRESSIONS)].to_numpy().T, cmap="Blues", vmin=0, vmax=1)
+    classes = np.where(labels.has_expression, labels.expression, -1)
+    for start, stop in constant_runs(classes).tolist():
+        if classes[start] >= 0:
+            box = (start / fps, classes[start] - 0.42), (stop - start) / fps, 0.84
+            axes[2].add_patch(plt.Rectangle(*box, fill=False, edgecolor=PALETTE[1], linewidth=2))
+    axes[2].set(yticks=range(len(EXPRESSIONS)), yticklabels=EXPRESSIONS, xlabel="seconds")
+    axes[2].invert_yaxis()
+    axes[2].grid(False)
+    bar = figure.colorbar(shade, ax=axes[2], location="bottom", fraction=0.07, pad=0.02, shrink=0.5)
+    bar.set_label("probability; in the boxes is the label", fontsize=10)
+    return figure
+
+
+def attention_picture(weights: np.ndarray, labels: Labels, fps: float = 30.0, title: str = "") -> Figure:
+    """Where attention looks over a clip: time to the right, how many frames back upwards, dark is much.
+
+    ``weights`` are those of :func:`clip_attention`; valence and arousal of ``labels`` are drawn above.
+    """
+    frames, length = weights.shape
+    seconds = np.arange(frames) / fps
+    figure, (traces, heat) = plt.subplots(2, 1, figsize=(11, 5.4), sharex=True, height_ratios=[1.4, 2.4])
+    for name, style in zip(VA, line_styles(), strict=False):
+        values = np.where(labels.has_va, getattr(labels, name), np.nan)
+        traces.plot(seconds, values[:frames], label=name, **style)
+    traces.axhline(0, color="0.6", linewidth=0.8)
+    traces.set(ylim=(-1.05, 1.05), ylabel="labels", title=title)
+    traces.legend(loc="upper right", ncols=2, fontsize=9)
+    share = weights * (weights > 0).sum(axis=1, keepdims=True)  # (T, L), 1 where even
+    edges = np.arange(frames + 1) / fps, np.arange(length + 1) - 0.5
+    most = max(2.0, np.nanquantile(share, 0.99))
+    shade = heat.pcolormesh(*edges, share[:, ::-1].T, cmap="Blues", vmin=0, vmax=most)
+    heat.set(xlabel="seconds", ylabel="frames back")
+    heat.grid(False)
+    bar = figure.colorbar(shade, ax=heat, location="bottom", fraction=0.07, pad=0.02, shrink=0.5)
+    bar.set_label("attention weight, 1 if all frames that can be seen had the same", fontsize=10)
+    return figure
+
+
+def gap_curves(gaps: pd.DataFrame, title: str = "") -> Figure:
+    """Differences between two runs over their steps, a line a column, on a logarithmic axis.
+
+    ``gaps`` are those of :func:`~affkit_course.lessons.nb09.log_gaps`; a gap of 0 has no place on that axis.
+    """
+    figure, axis = plt.subplots(figsize=(8, 3.6))
+    for (name, values), style in zip(gaps.items(), line_styles(), strict=False):
+        values = values[values > 0]
+        axis.plot(values.index, values, label=str(name), linewidth=1.6, **style)
+    axis.set_yscale("log")
+    axis.set(xlabel="step", ylabel="difference of the losses", title=title)
+    axis.legend(fontsize=9)
+    return figure

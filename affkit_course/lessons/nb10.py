@@ -7,8 +7,10 @@ labels say and what is true.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, read_ground_truth
 from affkit.errors import UserError
@@ -20,6 +22,8 @@ from affkit.files import existing_file
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit_course.lessons.nb02 import true_labels
+from affkit_lab.figures.smoothing_and_lag import three_scores
+from affkit_lab.figures.style import PALETTE, line_styles
 
 COLUMNS = ("name", "video", "frame", "subject", "set", *VA, *EXPRESSIONS, *ACTION_UNITS)
 """Of a file of predictions."""
@@ -28,25 +32,10 @@ COLUMNS = ("name", "video", "frame", "subject", "set", *VA, *EXPRESSIONS, *ACTIO
 def read_predictions(path: str | Path, corpus: Corpus) -> pd.DataFrame:
     """Predictions of a drawn corpus with labels and truth beside them, a row for each frame with a face.
 
-    Parameters
-    ----------
-    path:
-        A CSV file, packed or not, with :data:`COLUMNS`: ``name`` as in ``corpus.labels``, ``frame`` from 1,
-        ``set`` ``"validation"`` or ``"test"``, valence and arousal in [-1, 1], and probabilities.
-    corpus:
-        With labels and ``truth/<name>.csv`` for each name.
-
-    Returns
-    -------
-    DataFrame
-        The same columns; then ``label_valence``, ``label_arousal``, ``label_expression`` (its name),
-        ``label_AU1`` and so on, and the same with ``true_``. What is not labelled, or not to be seen, is
-        empty: NaN, ``None`` or NA.
-
-    Raises
-    ------
-    UserError
-        If there is no such file, it lacks a column, or names a face or a frame that the corpus has not.
+    The CSV file, packed or not, has :data:`COLUMNS`: ``name`` as in ``corpus.labels``, ``frame`` from 1,
+    ``set`` ``"validation"`` or ``"test"``, valence and arousal in [-1, 1], and probabilities. Added are
+    ``label_valence``, ``label_arousal``, ``label_expression`` (its name), ``label_AU1`` and so on, and the
+    same with ``true_``. What is not labelled, or not to be seen, is empty.
     """
     said = pd.read_csv(existing_file(path))
     missing = [name for name in COLUMNS if name not in said]
@@ -78,16 +67,8 @@ def evaluate_frames(
 ) -> Evaluation:
     """Score a table of predictions as ``affkit evaluate`` scores files, with the names in it alone.
 
-    Parameters
-    ----------
-    frames:
-        As :func:`read_predictions` gives them; only the predictions are read.
-    task:
-        ``"va"``, ``"expr"``, ``"au"`` or ``"mtl"``.
-    active:
-        From which probability an action unit counts as there; one for all, or by unit.
-    options:
-        Set ``partial``, since frames without a face have no prediction.
+    ``active`` is the probability from which an action unit counts as there; one for all, or by unit. Set
+    ``options.partial``, since frames without a face have no prediction.
     """
     own = {name: rows for name, rows in frames.groupby("name", sort=False)}
     truth = {name: corpus.labels[name] for name in own}
@@ -126,22 +107,10 @@ def always(frames: pd.DataFrame, expression: str) -> pd.DataFrame:
 def scores_at_share(confusion: np.ndarray, place: int, shares: Iterable[float]) -> pd.DataFrame:
     """What the same network would score if one class were more or less frequent in the test set.
 
-    How it answers frames of a class stays as it is; only how many there are of them changes, and the other
-    classes keep their proportions.
-
-    Parameters
-    ----------
-    confusion:
-        ``(C, C)``: frames of a class (rows) by prediction; every class occurs.
-    place:
-        The row of the class.
-    shares:
-        Of this class among all frames, in [0, 1).
-
-    Returns
-    -------
-    DataFrame
-        A row a share: ``accuracy``, ``f1_weighted``, ``f1_macro``.
+    ``confusion`` ``(C, C)`` counts frames of a class (rows) by prediction; every class occurs. How the
+    network answers frames of a class stays; only the fraction of class ``place`` changes to each of
+    ``shares``, in [0, 1), and the other classes keep their proportions. A row each: ``accuracy``,
+    ``f1_weighted``, ``f1_macro``.
 
     >>> scores_at_share(np.array([[9, 1], [1, 1]]), 0, [0.5, 0.9])["accuracy"].round(2).tolist()
     [0.7, 0.86]
@@ -177,10 +146,7 @@ def unit_f1_curves(frames: pd.DataFrame, thresholds: Iterable[float]) -> pd.Data
 def ccc_sums(predicted: pd.Series, label: pd.Series, units: pd.Series) -> SubjectSums:
     """What the CCC is made of, for a bootstrap that draws whatever ``units`` names: people, seconds, frames.
 
-    Parameters
-    ----------
-    predicted, label, units:
-        ``(N,)`` each; frames with NaN are left out. Frames with equal ``units`` are drawn together.
+    All are ``(N,)``; frames with NaN are left out, those with equal ``units`` are drawn together.
 
     >>> values = pd.Series([0.0, 0.5, 1.0, 0.5])
     >>> ccc_sums(values, values, pd.Series(list("aabb"))).of_all()
@@ -204,11 +170,8 @@ def resampling_units(frames: pd.DataFrame, fps: int = 30) -> dict[str, pd.Series
 def intervals(frames: pd.DataFrame, column: str, num_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """The 95% interval of the CCC with the label, by each of :func:`resampling_units`.
 
-    Returns
-    -------
-    DataFrame
-        Rows ``frames``, ``seconds``, ``people``: ``drawn``, how many of them there are, ``ccc``, ``low``,
-        ``high``.
+    Rows ``frames``, ``seconds``, ``people``: ``drawn``, how many of them there are, ``ccc``, ``low``,
+    ``high``.
     """
     rows = {}
     for kind, units in resampling_units(frames).items():
@@ -225,13 +188,9 @@ def other_half(
 
     Half of the people are drawn again and again. Of two halves of one crowd a right 95% interval holds the
     score of the other half in about 83% of cases, not in 95%: the other half is uncertain, too, so the two
-    scores lie apart by the square root of 2 times more than each from what it estimates.
-
-    Returns
-    -------
-    DataFrame
-        A row for each repeat and each of :func:`resampling_units`: ``drawn`` (its name), ``low``, ``high``,
-        ``other`` (the CCC of the other half), ``inside``.
+    scores lie apart by the square root of 2 times more than each from what it estimates. A row for each
+    repeat and each of :func:`resampling_units`: ``drawn`` (its name), ``low``, ``high``, ``other`` (the CCC
+    of the other half), ``inside``.
     """
     people, rng, rows = np.unique(frames["subject"]), np.random.default_rng(seed), []
     for repeat in range(repeats):
@@ -268,3 +227,177 @@ def clip_scores(frames: pd.DataFrame, column: str) -> pd.DataFrame:
         ccc = ccc_sums(own[column], label, own["name"]).of_all()["ccc"]
         rows[name] = {"frames": len(own), "ccc": ccc, "spread": float(label.std(ddof=0))}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"frames": int})
+
+
+def traces_with_scores(
+    label: np.ndarray, predicted: Mapping[str, np.ndarray], fps: float = 30.0, title: str = ""
+) -> Figure:
+    """A panel for each prediction of one label, ``(T,)`` each, with its three scores above it.
+
+    NaN leaves a gap. What lies beyond -1.5 and 1.5 is not drawn, and counts nevertheless.
+    """
+    rows = -(-len(predicted) // 3)
+    figure, axes = plt.subplots(
+        rows, 3, figsize=(11, 0.8 + 2.2 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axis, (words, values) in zip(axes.flat, predicted.items(), strict=False):
+        for trace, style, name in ((label, "-", "label"), (values, "--", "prediction")):
+            color = "0.25" if name == "label" else PALETTE[1]
+            axis.plot(np.arange(len(trace)) / fps, trace, style, color=color, label=name)
+        scores = ", ".join(f"{name} {score:.2f}" for name, score in three_scores(values, label).items())
+        axis.set_title(f"{words}\n{scores}", fontsize=10)
+        axis.set(ylim=(-1.5, 1.5))
+    for axis in axes.flat[len(predicted) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds", fontsize=10)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("valence", fontsize=10)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def confusion_picture(confusion: pd.DataFrame, title: str = "") -> Figure:
+    """Of the frames of each class (rows), the share of each answer (columns), in percent and in blue.
+
+    ``confusion`` counts frames; how many a class has is written beside its name. A class that does not occur
+    has an empty row; shares of 0 have no number.
+    """
+    support = confusion.sum(axis=1)
+    shares = (confusion.T / support.where(support > 0)).T
+    figure, axis = plt.subplots(figsize=(9, 4.2))
+    axis.imshow(shares.fillna(0), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), share in np.ndenumerate(shares):
+        if share > 0:
+            color = "white" if share > 0.6 else "black"
+            axis.text(column, row, f"{share:.0%}", ha="center", va="center", color=color, fontsize=10)
+    axis.set_xticks(range(len(confusion.columns)), confusion.columns, fontsize=10)
+    rows = [f"{name} ({count:,})" for name, count in support.items()]
+    axis.set_yticks(range(len(rows)), rows, fontsize=10)
+    axis.set(xlabel="answer", ylabel="label (frames)", title=title)
+    axis.grid(False)
+    return figure
+
+
+def threshold_panels(curves: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """A panel for each unit: F1 against the threshold, a line for each set of frames, a dot at its top.
+
+    ``curves`` maps the name of a set to a table of :func:`unit_f1_curves`; a column of NaN is not drawn.
+    """
+    units = next(iter(curves.values())).columns
+    rows = -(-len(units) // 4)
+    figure, axes = plt.subplots(
+        rows, 4, figsize=(11, 0.8 + 2.1 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axis, unit in zip(axes.flat, units, strict=False):
+        for (name, table), style, mark in zip(curves.items(), line_styles(), "osD^", strict=False):
+            f1 = table[unit].dropna()
+            axis.plot(f1.index, f1, label=name, linewidth=2, **style)
+            if len(f1):
+                axis.plot(f1.idxmax(), f1.max(), mark, color=style["color"], markersize=8)
+        axis.set_title(unit, fontsize=11)
+        axis.set(xlim=(-0.04, 1), ylim=(0, 1.05))
+    for axis in axes[-1]:
+        axis.set_xlabel("threshold", fontsize=10)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("F1", fontsize=10)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(curves), fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def clip_dots(scores: pd.DataFrame, lines: Mapping[str, float], title: str = "") -> Figure:
+    """The CCC of each clip against how much its label moves; larger dots for longer clips.
+
+    ``scores`` are those of :func:`clip_scores`; the best clip, the worst and the longest have their names.
+    ``lines`` are words to a CCC that is drawn all the way across.
+    """
+    figure, axis = plt.subplots(figsize=(8, 4))
+    axis.scatter(
+        scores["spread"], scores["ccc"], s=20 + scores["frames"] / 8, alpha=0.6, color=PALETTE[0], zorder=3
+    )
+    named = {scores["ccc"].idxmax(), scores["ccc"].idxmin(), scores["frames"].idxmax()}
+    for name, row in scores.loc[sorted(named)].iterrows():
+        place = {"textcoords": "offset points", "ha": "center", "fontsize": 9}
+        axis.annotate(name, (row["spread"], row["ccc"]), (0, 14), **place)
+    for (words, value), style in zip(lines.items(), line_styles()[1:], strict=False):
+        axis.axhline(value, label=f"{words}: {value:.2f}", linewidth=2, **style)
+    axis.axhline(0, color="0.6", linewidth=1)
+    axis.margins(x=0.08, y=0.15)
+    axis.set(xlabel="standard deviation of the label in the clip", ylabel="CCC of the clip", title=title)
+    axis.legend(fontsize=9, loc="best")
+    return figure
+
+
+def smoothing_curves(scores: pd.DataFrame, part: str, fps: float = 30.0, title: str = "") -> Figure:
+    """The score against the width of a moving mean, centred and causal, with the labels and with the truth.
+
+    ``scores`` are those of ``filter_scores``, of the set ``part``; those with a lag are left out.
+    """
+    still = scores[scores["lag"] == 0]
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharex=True)
+    for axis, against, words in zip(axes, ("label", "true"), ("the labels", "the truth"), strict=True):
+        score = f"{part}_{against}"
+        for causal, style, mark in zip((False, True), line_styles(), "os", strict=False):
+            # a mean of one frame is both centred and causal
+            own = still[(still["causal"] == causal) | (still["width"] == 1)].sort_values("width")
+            name = "causal" if causal else "centred"
+            axis.plot(own["width"] / fps, own[score], marker=mark, label=name, linewidth=2, **style)
+        axis.axhline(
+            still.loc[still["width"] == 1, score].item(), color="0.5", linestyle=":", label="as it is"
+        )
+        axis.set(title=f"{part}, with {words}", xlabel="seconds of the moving mean")
+        axis.legend(fontsize=9)
+    axes[0].set_ylabel("mean CCC, valence and arousal")
+    figure.suptitle(title)
+    return figure
+
+
+def lag_panels(
+    seconds: np.ndarray, curves: Mapping[str, Mapping[str, np.ndarray]], title: str = ""
+) -> Figure:
+    """A panel for valence and one for arousal: the CCC of pairs of traces against the lag of the first.
+
+    ``curves`` are those of ``lag_curves``, at these ``seconds``. A mark is at the top
+    of each line; the legend says where that is.
+    """
+    figure, axes = plt.subplots(1, len(curves), figsize=(11, 4), sharex=True, sharey=True, squeeze=False)
+    for axis, (name, lines) in zip(axes[0], curves.items(), strict=True):
+        for (words, ccc), style, mark in zip(lines.items(), line_styles(), "osD", strict=False):
+            top = int(np.argmax(ccc))
+            label = f"{words}: top at {seconds[top]:.1f} s"
+            axis.plot(
+                seconds, ccc, marker=mark, markevery=[top], markersize=8, label=label, linewidth=2, **style
+            )
+        axis.axvline(0, color="0.6", linewidth=1)
+        axis.set(title=name, xlabel="seconds by which the first comes later")
+        axis.legend(fontsize=9, loc="upper left")
+    axes[0, 0].set_ylabel("CCC")
+    axes[0, 0].set_ylim(top=1.3)  # room for the legends
+    figure.suptitle(title)
+    return figure
+
+
+def interval_bars(table: pd.DataFrame, xlabel: str = "", title: str = "") -> Figure:
+    """An interval a row, with a dot at the value and its width beside it.
+
+    ``table`` has the columns ``ccc``, ``low`` and ``high``; its index is written on the left.
+    """
+    figure, axis = plt.subplots(figsize=(9, 1.2 + 0.5 * len(table)))
+    for place, (_, row) in enumerate(table.iterrows()):
+        axis.plot(
+            [row["low"], row["high"]], [place, place], "|-", color=PALETTE[0], linewidth=3, markersize=14
+        )
+        axis.plot(row["ccc"], place, "o", color="0.15", markersize=7)
+        words = f"   {row['low']:.2f} to {row['high']:.2f}"
+        axis.annotate(
+            words, (row["high"], place), (8, 0), textcoords="offset points", va="center", fontsize=10
+        )
+    axis.set_yticks(range(len(table)), table.index)
+    axis.set(ylim=(len(table) - 0.5, -0.5), xlabel=xlabel, title=title)
+    axis.margins(x=0.3)
+    axis.grid(axis="y", visible=False)
+    return figure

@@ -14,7 +14,7 @@ from affkit.multitask import AffWildNet, AffWildNetConfig, Attention
 from affkit.store import SequenceDataset, Store, to_unit_range
 from affkit.store_subsets import select_rows
 from affkit.train_multitask import MtlConfig
-from affkit_course.lessons import nb09_attention as attention_lesson
+from affkit_course.lessons import nb09 as lesson
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 from affkit_lab.experiments import table_x
 from affkit_lab.experiments.multitask_experiments import MtlPlan
@@ -42,14 +42,14 @@ def checkpoint(tmp_path_factory):
 
 def test_values_come_to_their_frames_and_gaps_are_nan(clip):
     values = np.arange(2.0 * len(clip)).reshape(-1, 2)
-    found = attention_lesson.over_frames(clip, values)
+    found = lesson.over_frames(clip, values)
     assert found.shape == (17, 2)
     assert [frame + 1 for frame in np.flatnonzero(np.isnan(found).all(axis=1))] == GONE
     np.testing.assert_array_equal(found[clip.index["frame"] - 1], values)
 
 
 def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoint):
-    weights = attention_lesson.clip_attention(checkpoint, clip, length=6)
+    weights = lesson.clip_attention(checkpoint, clip, length=6)
     assert weights.shape == (17, 4)
     net, _ = load_checkpoint(checkpoint)
     row_of = dict(zip(clip.index["frame"], range(len(clip)), strict=True))
@@ -73,8 +73,8 @@ def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoin
 
 
 def test_reach_is_the_mean_lag_and_the_spread_of_scipy(clip, checkpoint):
-    weights = attention_lesson.clip_attention(checkpoint, clip, length=6)
-    table = attention_lesson.attention_reach(weights)
+    weights = lesson.clip_attention(checkpoint, clip, length=6)
+    table = lesson.attention_reach(weights)
     lags, spreads, even_lags, even = [], [], [], []
     for own in weights[~np.isnan(weights).any(axis=1)].astype(float):
         lags.append(sum(weight * (3 - place) for place, weight in enumerate(own)))

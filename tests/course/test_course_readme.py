@@ -1,6 +1,5 @@
 """notebooks/README.md and its picture name the notebooks, files and exercises that there are."""
 
-import importlib.util
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,6 +7,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
+from affkit_course import course_map
 from affkit_course.exercises.framework import Exercise, load, numbers
 
 ROOT = Path(__file__).parents[2]
@@ -15,16 +15,6 @@ NOTEBOOKS = ROOT / "notebooks"
 README = (NOTEBOOKS / "README.md").read_text()
 PATHS = {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
 SAMPLES = ROOT / "data_samples"
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("course_map", ROOT / "tools" / "draw_course_map.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = load_tool()
 
 
 def cells(number: str, kind: str) -> list[str]:
@@ -84,19 +74,19 @@ def test_eight_projects_start_from_sections_and_data_that_there_are():
 
 def test_the_picture_is_what_the_tool_draws_and_names_all():
     drawn = (NOTEBOOKS / "course_map.svg").read_text()
-    assert drawn == TOOL.picture()
+    assert drawn == course_map.picture()
     words = " ".join(ElementTree.fromstring(drawn).itertext())
     assert [number for number in PATHS if title(number)[:24] not in words] == []
 
 
-@pytest.mark.parametrize("name", TOOL.FILES)
+@pytest.mark.parametrize("name", course_map.FILES)
 def test_the_picture_says_which_notebook_reads_a_file(name):
     """A file is needed where code names it: what is written after a # does not count."""
     assert (SAMPLES / name).exists()
     word = f"data_samples/{name}" if name in ("clips", "corpus", "pool", "results") else Path(name).name
     code = {number: re.sub(r" # .*", "", "\n".join(cells(number, "code"))) for number in PATHS}
     readers = [number for number, text in code.items() if re.search(rf"\b{re.escape(word)}\b", text)]
-    assert readers == TOOL.FILES[name].split()
+    assert readers == course_map.FILES[name].split()
 
 
 def test_all_shipped_files_are_in_the_picture():
@@ -104,19 +94,21 @@ def test_all_shipped_files_are_in_the_picture():
     shipped |= {
         f"weights/{path.name}" for path in (SAMPLES / "weights").iterdir() if path.name != "README.md"
     }
-    assert shipped == set(TOOL.FILES)
+    assert shipped == set(course_map.FILES)
 
 
 def test_ideas_come_from_earlier_notebooks_only():
-    assert set(TOOL.IDEAS) == set(PATHS) - {"00"}
-    assert [(later, early) for later, given in TOOL.IDEAS.items() for early in given if early >= later] == []
+    assert set(course_map.IDEAS) == set(PATHS) - {"00"}
+    assert [
+        (later, early) for later, given in course_map.IDEAS.items() for early in given if early >= later
+    ] == []
 
 
 def test_words_of_the_picture_stay_inside():
-    for number, given in TOOL.IDEAS.items():
-        lines = TOOL.words(number, [f"{source} {idea}" for source, idea in given.items()])
+    for number, given in course_map.IDEAS.items():
+        lines = course_map.words(number, [f"{source} {idea}" for source, idea in given.items()])
         assert len(lines) <= 2
-        assert max(len(ElementTree.fromstring(line).text) for line in lines) <= TOOL.LONGEST + 2
+        assert max(len(ElementTree.fromstring(line).text) for line in lines) <= course_map.LONGEST + 2
 
 
 def test_every_picture_of_a_page_has_words_for_those_who_cannot_see_it():

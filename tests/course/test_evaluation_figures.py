@@ -11,7 +11,7 @@ from guesses import plain_ccc
 from scipy import stats
 from sklearn.metrics import mean_squared_error
 
-from affkit_course.lessons import figures_evaluation as figures
+from affkit_course.lessons import nb10 as figures
 from affkit_studio.score_widget import ScorePicture, score_explorer
 
 RNG = np.random.default_rng(0)

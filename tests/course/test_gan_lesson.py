@@ -16,7 +16,7 @@ from affkit.errors import UserError
 from affkit.generate import generate
 from affkit.train import train_gan
 from affkit.train_gan import GanConfig
-from affkit_course.lessons import figures_gan_curves as gan_curves
+from affkit_course.lessons import nb07 as gan_curves
 from affkit_course.lessons.nb07 import (
     BROKEN,
     CAUSES,

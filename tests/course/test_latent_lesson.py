@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from affkit_course.exercises.nb11 import half_way, r_squared, steepest, without
-from affkit_course.lessons import figures_latent as figures
+from affkit_course.lessons import nb11 as figures
 from affkit_course.lessons import nb11 as lesson
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.direction_quality import RANDOM

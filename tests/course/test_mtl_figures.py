@@ -10,7 +10,7 @@ import pytest
 from small_corpus import labels_of
 
 from affkit.labels import EXPRESSIONS
-from affkit_course.lessons import figures_multitask as mtl_figures
+from affkit_course.lessons import nb09 as mtl_figures
 from affkit_course.lessons.nb09 import STATES
 from affkit_lab.figures import style as plots
 

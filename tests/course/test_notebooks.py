@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
 from notebook_state import state_problems
 
-STORE = ROOT / "tools" / "store_outputs.py"
+STORE = [sys.executable, "-m", "affkit_course.store_outputs"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -274,7 +274,7 @@ def test_comparison_sees(complaint, toy, tmp_path):
 @pytest.mark.notebook
 def test_stored_by_our_tool_has_the_form_and_compares(toy, tmp_path):
     path = toy(_never_executed)
-    subprocess.run([sys.executable, STORE, path], check=True, capture_output=True)
+    subprocess.run([*STORE, path], check=True, capture_output=True)
     assert form_problems(path) == []
     assert comparison_problems(path, tmp_path / "compare") == []
 
@@ -283,7 +283,7 @@ def test_stored_by_our_tool_has_the_form_and_compares(toy, tmp_path):
 def test_our_tool_leaves_a_notebook_that_fails_as_it_was(toy):
     path = toy(lambda notebook: notebook.cells[2].update(source="1 / 0"))
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, STORE, path], capture_output=True, text=True)
+    done = subprocess.run([*STORE, path], capture_output=True, text=True)
     assert done.returncode != 0 and "ZeroDivisionError" in done.stderr
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 

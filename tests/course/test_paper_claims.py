@@ -9,8 +9,8 @@ from affkit.errors import UserError
 from affkit.gan import GanNetConfig, Generator, sample_z
 from affkit.metrics import StreamingCCC
 from affkit_course.exercises.nb12 import valid_size
-from affkit_course.lessons import nb12_claims as paper_claims
-from affkit_course.lessons.damage import damaged_folder
+from affkit_course.lessons import nb12 as paper_claims
+from affkit_course.lessons.nb12 import damaged_folder
 from affkit_lab.figures.architecture import paper_rows
 from affkit_studio.doctor.report import examine
 

@@ -13,8 +13,7 @@ from repository import ROOT
 
 from affkit.cli import main
 from affkit.errors import UserError
-from affkit_course.site import find_executed, write_site
-from affkit_course.site_bodies import failure
+from affkit_course.site import failure, find_executed, write_site
 
 WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Widget()"}
 BROKEN = [new_output("error", ename="KeyError", evalue="'no'\nmore", traceback=["KeyError: 'no'"])]

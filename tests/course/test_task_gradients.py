@@ -10,7 +10,7 @@ from affkit.loop import RowStream
 from affkit.losses import multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import SequenceDataset
-from affkit_course.lessons.nb09_gradients import task_gradients
+from affkit_course.lessons.nb09 import task_gradients
 
 HOW = {"sequence_length": 5, "batch_size": 3, "va_loss": "mse", "expression_loss": "cross_entropy"}
 

@@ -6,7 +6,6 @@ index of the course is also in test_course.py. What a notebook itself shows as H
 """
 
 import ast
-import importlib.util
 import os
 import re
 import subprocess
@@ -29,8 +28,9 @@ from year_folders import make_year
 
 from affkit.checkpoints import save_checkpoint
 from affkit.gan import GanNetConfig, Generator
+from affkit_course import course_map
 from affkit_course import pages as course_pages
-from affkit_course.pages import Result, write_index, write_page
+from affkit_course.pages import Result, notebook_body, write_pages
 from affkit_course.site import write_site
 from affkit_lab.latent.directions import Directions
 from affkit_studio import score_widget
@@ -45,13 +45,14 @@ EVIL = "<img src=x onerror=alert(1)>\"'&.mp4"
 MORE = "</title></script></style></text><script>alert(2)</script>" + EVIL
 WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that gives it names of others
     "affkit_course/pages.py": "test_the_index_of_the_course",
+    "affkit_course/site.py": "test_the_site",
     "affkit_studio/browse/live/live.py": "test_the_live_page",
     "affkit_studio/score_widget.py": "test_the_table_of_scores",
-    "affkit_course/site.py": "test_the_site",
     "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",
-    "tools/draw_course_map.py": "test_the_picture_of_the_course",
+    "affkit_course/course_map.py": "test_the_picture_of_the_course",
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
 }
+ROOMS = ("affkit", "affkit_lab", "affkit_studio", "affkit_course", "affkit_render")
 TEMPLATES = {
     "affkit_course/site_pages/first.html",
     "affkit_course/site_pages/around.html",
@@ -103,19 +104,7 @@ def _writes(node: ast.AST) -> bool:
 
 
 def test_every_writer_of_pages_is_in_the_list():
-    paths = [
-        path
-        for name in (
-            "affkit",
-            "affkit_lab",
-            "affkit_studio",
-            "affkit_course",
-            "affkit_render",
-            "tools",
-            "benchmarks",
-        )
-        for path in (ROOT / name).rglob("*.py")
-    ]
+    paths = [path for name in (*ROOMS, "tools", "benchmarks") for path in (ROOT / name).rglob("*.py")]
     texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
     found = {name for name, text in texts.items() if writes_pages(text)}
     svg = {name for name, text in texts.items() if "svg.hashsalt" in text}  # by matplotlib
@@ -141,17 +130,17 @@ def test_a_writer_of_pages_is_seen(source):
 
 def test_templates_escape_all_but_what_is_html_already():
     """Jinja escapes; the one `safe` is the text of a notebook or of our own Markdown, which is HTML."""
-    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "affkit").rglob("*.*")}
+    files = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.*")}
     assert {name for name in files if name.endswith((".html", ".j2"))} == TEMPLATES
     safe = [line for name in TEMPLATES for line in (ROOT / name).read_text().splitlines() if "| safe" in line]
     assert safe == ["<article>{{ body.html | safe }}</article>"]
-    for name in ("affkit_course/site.py", "affkit_course/pages.py"):
-        made = re.findall(r"\bEnvironment\((.*?)\)", (ROOT / name).read_text())
-        assert made and all("autoescape=True" in how for how in made)
+    made = re.findall(r"\bEnvironment\((.*?)\)", (ROOT / "affkit_course" / "pages.py").read_text())
+    assert made and all("autoescape=True" in how for how in made)
 
 
 def test_scripts_build_pages_from_text():
-    scripts = [path for path in (ROOT / "affkit").rglob("*") if path.suffix in (".js", ".html", ".j2")]
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
+    scripts = [path for path in paths if path.suffix in (".js", ".html", ".j2")]
     found = {path.name: RAW.findall(path.read_text()) for path in scripts}
     assert len(found) > 10 and {name: words for name, words in found.items() if words} == {}
 
@@ -183,15 +172,13 @@ def evil_notebook(path: Path) -> Path:
 def test_the_index_of_the_course(tmp_path):
     name = f"00_{EVIL}"
     path = evil_notebook(tmp_path / f"{name}.ipynb")
-    text = no_harm(parsed(write_page(path)))
+    page = parsed(write_pages(tmp_path, [notebook_body(path, run=True)], results=[Result(name, 1.0, MORE)]))
+    text = no_harm(parsed(path.with_suffix(".html")))
     assert text.count("alert(2)") >= 4 and f"name = {EVIL!r}" in text
-    assert BeautifulSoup(path.with_suffix(".html").read_text(), "html.parser").title.string == name
-    page = parsed(write_index(tmp_path, [Result(name, 1.0, MORE)]))
-    text = no_harm(page)
-    assert text.count(MORE) == 2  # the title, and why it failed
-    assert page.select_one("h2 a")["href"] == f"{name}.html"
-    assert page.select_one(".pictures img")["src"] == f"figures/{name}-1.png"
-    assert page.select_one(".pictures img")["alt"].endswith(MORE)
+    assert no_harm(page).count(MORE) == 4  # the title in the bar, the list and the way on, and why it failed
+    assert page.select_one("h3 a")["href"] == f"{name}.html"
+    image = page.select_one(".pictures img")
+    assert (tmp_path / image["src"]).is_file() and image["alt"].endswith(MORE)
 
 
 def test_a_formula_that_is_none_is_text():
@@ -271,13 +258,10 @@ def svg_texts(source: str) -> list[str]:
 
 
 def test_the_picture_of_the_course(monkeypatch):
-    spec = importlib.util.spec_from_file_location("course_map", ROOT / "tools" / "draw_course_map.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    titles = tool.titles()
-    monkeypatch.setattr(tool, "titles", lambda: {number: EVIL for number in titles})
-    monkeypatch.setattr(tool, "FILES", {**tool.FILES, MORE: next(iter(titles))})
-    texts = svg_texts(tool.picture())
+    titles = course_map.titles()
+    monkeypatch.setattr(course_map, "titles", lambda: {number: EVIL for number in titles})
+    monkeypatch.setattr(course_map, "FILES", {**course_map.FILES, MORE: next(iter(titles))})
+    texts = svg_texts(course_map.picture())
     assert sum(EVIL in text for text in texts) >= len(titles) and MORE in texts
 
 

@@ -1,6 +1,6 @@
 """Run notebooks from top to bottom and store them with their outputs, as the course keeps them in git.
 
-    python tools/store_outputs.py notebooks/00_start_here.ipynb
+    python -m affkit_course.store_outputs notebooks/00_start_here.ipynb
 
 Timings, widget states and whatever else changes from run to run are left out, so that a diff shows results.
 """

@@ -1,6 +1,6 @@
 """Draw notebooks/course_map.svg: what each notebook needs of the shipped files and of earlier notebooks.
 
-python tools/draw_course_map.py
+    python -m affkit_course.course_map
 
 Plain SVG in black, white and grey. :data:`FILES` and :data:`IDEAS` are what it shows.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "notebooks" / "course_map.svg"
 FILES = {  # below data_samples/ -> the notebooks that read it
     "clips": "00 01 04 12",
