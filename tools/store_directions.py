@@ -14,7 +14,7 @@ import torch
 
 from affkit.checkpoints import load_checkpoint
 from affkit_lab.latent.direction_quality import direction_table
-from affkit_lab.latent.directions_file import write_directions
+from affkit_lab.latent.directions import write_directions
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.latent_browser import companions
 

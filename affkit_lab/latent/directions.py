@@ -10,8 +10,10 @@ A good fit is not a good direction. A predictor that takes light for joy gives a
 light changes, and fits it well: look, and see :mod:`affkit_lab.latent.direction_quality`.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import nn
 from tqdm import tqdm
 
+from affkit.checkpoints import read_tensors, write_tensors
+from affkit.errors import UserError
 from affkit.gan import Z_SIZE, Generator, sample_z
 from affkit.generate import pictures
 from affkit_lab.latent.predictors import Predictor
@@ -29,18 +33,14 @@ from affkit_lab.latent.z_arithmetic import clip_z, orthogonalize
 
 RIDGES = np.logspace(-1, 4, 11)
 FOLDS = 5
+KIND = "directions"  # of file
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Named directions in z.
+    """Named directions in z: ``vectors`` ``(K, 100)`` float64 of length 1, and a row of ``table`` for each.
 
-    Attributes
-    ----------
-    vectors:
-        ``(K, 100)`` float64, of length 1.
-    table:
-        A row for each of them, by its name; what was measured when it was found.
+    The index of ``table`` are their names; its columns are what was measured when they were found.
     """
 
     vectors: np.ndarray
@@ -52,7 +52,6 @@ class Directions:
 
     @property
     def names(self) -> list[str]:
-        """What they are called."""
         return list(self.table.index)
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -80,32 +79,16 @@ def faces_at(generator: Generator, z: np.ndarray) -> np.ndarray:
 def principal_directions(
     generator: Generator, layer: int = 1, count: int = 20, num_faces: int = 2000, seed: int = 0
 ) -> Directions:
-    """GANSpace: the directions of z that move the generator's features most.
+    """GANSpace: the directions of z that move the generator's features most, ``PCA 1``, ``PCA 2``, ...
 
-    Principal components of the features of a layer, for many z; each component is regressed on z, and what
-    comes out is put at right angles, the first one first. The sign is chosen so that the largest number of
-    a direction is positive: the same on every machine.
+    Principal components of the features of a ``layer``, after its ReLU, for many z (for few z of a later
+    layer, whose features are many); each component is regressed on z, and what comes out is put at right
+    angles, the first one first. The sign is chosen so that the largest number of a direction is positive: the
+    same on every machine.
 
-    Parameters
-    ----------
-    layer:
-        Whose features, after its ReLU: 1 is the first one. Features of later layers are many; take fewer z.
-    count:
-        How many directions.
-    num_faces:
-        How many z.
-
-    Returns
-    -------
-    Directions
-        ``PCA 1``, ``PCA 2``, ...; ``explained``: its share of the variance of the features; ``fit``: the
-        share of the component's variance that a straight line in z explains. Where that is low, the
-        component is no direction of z, and the features bend.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer.
+    ``explained`` in the table is the fraction of the variance of the features; ``fit`` the fraction of the
+    component's variance that a straight line in z explains. Where that is low, the component is no direction
+    of z, and the features bend.
     """
     z = sample_z(num_faces, seed)
     pca = PCA(count, svd_solver="randomized", random_state=seed)
@@ -116,9 +99,8 @@ def principal_directions(
     vectors = np.linalg.qr(weights.T)[0].T  # Gram-Schmidt, but stable
     vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1))
     names = [f"PCA {number}" for number in range(1, count + 1)]
-    return Directions(
-        vectors, pd.DataFrame({"explained": pca.explained_variance_ratio_, "fit": fit}, index=names)
-    )
+    table = pd.DataFrame({"explained": pca.explained_variance_ratio_, "fit": fit}, index=names)
+    return Directions(vectors, table)
 
 
 @torch.no_grad()
@@ -141,29 +123,16 @@ def learned_directions(
     seed: int = 0,
     progress: bool = False,
 ) -> Directions:
-    r"""The direction of each column of a predictor, by ridge regression of its predictions on z.
+    """The direction of each column that varies, by ridge regression of the predictions on z.
 
     All numbers of z vary alike and independently, so the weights of the regression, made one long, are the
     direction in which the prediction rises fastest on average. The strength of the ridge is chosen for each
-    column by leaving faces out.
+    column by leaving faces out. Probabilities are better taken as ``log_odds``.
 
-    Parameters
-    ----------
-    predictor:
-        See :mod:`affkit_lab.latent.predictors`; probabilities are better read as log odds.
-    apart_from:
-        Directions that the new ones are kept at right angles to, such as the first principal ones, which
-        change who it is. None by default.
-    num_faces:
-        How many z.
-
-    Returns
-    -------
-    Directions
-        One for each column that is not the same for all faces. ``r2``: share of the variance of the
-        predictions of held-out faces that the regression explains, in five folds; ``correlation`` of the two;
-        ``slope``: change of the prediction that the regression expects from a step of one; ``spread``:
-        standard deviation of the prediction over random faces.
+    The new ones are kept at right angles to those they are ``apart_from``, such as the first principal ones,
+    which change who it is. In the table: ``r2``, the fraction of the variance of predictions for held-out
+    faces that the regression explains, in five folds; ``correlation`` of the two; ``slope``, the change that
+    the regression expects from a step of one; ``spread``, the standard deviation over random faces.
     """
     z = sample_z(num_faces, seed)
     batches = tqdm(z.split(250), unit="batch", delay=2, disable=not progress)
@@ -182,3 +151,30 @@ def learned_directions(
         "spread": values.std(axis=0),
     }
     return Directions(vectors, pd.DataFrame(table, index=predictions.columns))
+
+
+def write_directions(path: str | Path, directions: Directions, key: str) -> Path:
+    """Write directions of the generator with this :func:`~affkit.checkpoints.model_key` into a file."""
+    columns = {name: values.tolist() for name, values in directions.table.items()}
+    header = {"kind": KIND, "checkpoint": key, "table": json.dumps([directions.names, columns])}
+    write_tensors(path, {"vectors": torch.from_numpy(directions.vectors)}, header)
+    return Path(path)
+
+
+def read_directions(path: str | Path, key: str) -> Directions:
+    """What :func:`write_directions` wrote; UserError if it is something else, damaged, or of another key."""
+    again = "delete it: it is made again"
+    tensors, header = read_tensors(path)
+    if header.get("kind") != KIND:
+        raise UserError(path, "holds no directions", "give another file")
+    if header.get("checkpoint") != key:
+        raise UserError(path, f"holds directions of another generator, not of {key}", again)
+    try:
+        names, columns = json.loads(header["table"])
+        table = pd.DataFrame(columns, index=names)
+        vectors = tensors["vectors"].double().numpy()
+        if vectors.shape != (len(table), Z_SIZE) or not np.isfinite(vectors).all():
+            raise ValueError(vectors.shape)
+        return Directions(vectors, table)
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(path, "its directions do not fit its table", again) from error

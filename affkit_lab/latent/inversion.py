@@ -17,7 +17,6 @@ from torch import Tensor
 
 from affkit.errors import UserError
 from affkit.faces.detectors import Detector, HaarDetector, crop_face
-from affkit.files import existing_file
 from affkit.gan import Generator, fit_size, sample_z
 from affkit.store import to_unit_range
 from affkit.video.video import read_frames
@@ -27,19 +26,10 @@ from affkit_lab.latent.directions import faces_at
 
 @dataclass(frozen=True)
 class InversionConfig:
-    """How :func:`invert` searches.
+    """How :func:`invert` searches: the best ``starts`` of random ``candidates`` go ``steps`` steps of Adam.
 
-    Attributes
-    ----------
-    candidates:
-        Random z of which the best begin.
-    starts:
-        How many of them.
-    steps, lr:
-        Of Adam.
-    feature_weight:
-        What the features count; the pixels count 1. Both distances are divided by what they are between two
-        random faces. At 0 only pixels count.
+    The features count ``feature_weight``, the pixels 1. Both distances are divided by what they are between
+    two random faces. At 0 only pixels count.
     """
 
     candidates: int = 512
@@ -51,38 +41,22 @@ class InversionConfig:
 
 @dataclass(frozen=True)
 class Inversion:
-    """What :func:`invert` found.
+    """What :func:`invert` found. Ratios are mean square differences; 1 is that of two random faces."""
 
-    Attributes
-    ----------
-    z:
-        ``(100,)`` in [-1, 1].
-    face, target:
-        Its face and the picture, ``(S, S, 3)`` uint8.
-    pixel_error:
-        Root mean square difference of the two, in grey levels of 0 to 255.
-    pixel_ratio, feature_ratio:
-        Mean square difference of pixels, or of features, where 1 is that of two random faces.
-    start_ratio:
-        The same of pixels for the best of the random candidates: what the search began with.
-    losses:
-        ``(steps, starts)``: the loss on the way.
-    """
-
-    z: np.ndarray
-    face: np.ndarray
-    target: np.ndarray
-    pixel_error: float
+    z: np.ndarray  # (100,) in [-1, 1]
+    face: np.ndarray  # of z, (S, S, 3) uint8
+    target: np.ndarray  # the picture, as face
+    pixel_error: float  # root mean square difference of the two, in grey levels of 0 to 255
     pixel_ratio: float
     feature_ratio: float
-    start_ratio: float
-    losses: np.ndarray
+    start_ratio: float  # of pixels, for the best of the random candidates: what the search began with
+    losses: np.ndarray  # (steps, starts): the loss on the way
 
 
 def face_in(picture: np.ndarray, size: int, detector: Detector | None = None, source="picture") -> np.ndarray:
     """The surest face in a picture ``(H, W, 3)`` uint8, cut out as for training: ``(size, size, 3)``.
 
-    Raises :class:`~affkit.errors.UserError` if the detector, Haar by default, finds none.
+    UserError if the detector, Haar by default, finds none.
     """
     boxes = (detector or HaarDetector()).detect(picture)
     if not boxes:
@@ -90,18 +64,13 @@ def face_in(picture: np.ndarray, size: int, detector: Detector | None = None, so
     return crop_face(picture, boxes[0], size)
 
 
-def read_photograph(path: str | Path) -> np.ndarray:
-    """A photograph, ``(H, W, 3)`` uint8 RGB, turned as it was held; UserError if OpenCV cannot read it."""
-    return decode_photograph(existing_file(path).read_bytes(), path)
-
-
 def decode_photograph(data: bytes, source: str | Path = "picture") -> np.ndarray:
-    """The bytes of a photograph, as :func:`read_photograph`."""
+    """The bytes of a photograph as ``(H, W, 3)`` uint8 RGB, turned as it was held; UserError if none."""
     values = np.frombuffer(data, np.uint8)
-    picture = cv2.imdecode(values, cv2.IMREAD_COLOR) if values.size else None
+    picture = cv2.imdecode(values, cv2.IMREAD_COLOR_RGB) if values.size else None
     if picture is None:
         raise UserError(source, "is not a picture that can be read", "give a JPEG or PNG file")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return picture
 
 
 def read_frame(video: str | Path, number: int) -> np.ndarray:
@@ -122,17 +91,7 @@ def invert(
 ) -> Inversion:
     """The z whose face is most like ``target``, ``(S, S, 3)`` uint8 of the generator's size.
 
-    The same arguments give the same z.
-
-    Parameters
-    ----------
-    progress:
-        Called with how many steps are done, and of how many.
-
-    Raises
-    ------
-    ValueError
-        If the picture has another size than the generator's.
+    The same arguments give the same z. ``progress`` is called with how many steps are done, and of how many.
     """
     config = config or InversionConfig()
     size = generator.config.image_size
@@ -158,7 +117,7 @@ def invert(
     found = best[best_loss.argmin()].double().numpy()
     face = faces_at(generator, found[None])[0]
     with torch.no_grad():
-        pixels, features = likeness.shares(to_unit_range(face[None]))
+        pixels, features = likeness.ratios(to_unit_range(face[None]))
     error = float(np.sqrt(np.mean((face.astype(float) - target) ** 2)))
     return Inversion(found, face, target, error, float(pixels), float(features), likeness.start_ratio, losses)
 
@@ -176,14 +135,14 @@ class _Likeness:
             self.target_features = self.features(target)
             features = self.features(faces)  # (N, D)
             self.unlike = [(x - x.roll(1, dims=0)).square().mean() for x in (faces, features)]
-            pixels, losses = self.shares(faces)[0], self.loss(faces)
+            pixels, losses = self.ratios(faces)[0], self.loss(faces)
         order = losses.argsort()
         self.candidates, self.start_ratio = z[order], float(pixels[order[0]])
 
     def features(self, faces: Tensor) -> Tensor:
         return self.net.features(fit_size(faces, self.net.config.image_size))
 
-    def shares(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+    def ratios(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Of pixels and of features, ``(B,)`` each."""
         pixels = (faces - self.target).square().mean(dim=(1, 2, 3))
         features = (self.features(faces) - self.target_features).square().mean(dim=1)
@@ -191,5 +150,5 @@ class _Likeness:
 
     def loss(self, faces: Tensor) -> Tensor:
         """``(B,)``, to be made small."""
-        pixels, features = self.shares(faces)
+        pixels, features = self.ratios(faces)
         return pixels + self.weight * features

@@ -5,7 +5,7 @@ labels say, along the directions of valence and arousal, and the path is made sm
 of the faces that come out is kept beside what was wanted: a face cannot show everything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from affkit.errors import UserError
 from affkit.gan import Generator
 from affkit.labels import VA, Labels
-from affkit_lab.latent.directions import Directions, faces_at
+from affkit_lab.latent.directions import Directions
 from affkit_lab.latent.predictors import Predictor
 from affkit_lab.latent.seek_reading import PredictionSearch, SearchResult
 from affkit_lab.latent.z_arithmetic import clip_z, smooth
@@ -23,36 +23,28 @@ FIRST_ROUNDS, NEXT_ROUNDS = 8, 2  # faces looked at for the first frame, and for
 
 @dataclass(frozen=True)
 class PlayedPath:
-    """What :func:`play_labels` made.
+    """``frames`` ``(T,)`` int64 of the clip, the first one being 0, and ``z`` ``(T, 100)`` in [-1, 1].
 
-    Attributes
-    ----------
-    frames:
-        ``(T,)`` int64: numbers of the frames of the clip, the first one being 0.
-    z:
-        ``(T, 100)`` in [-1, 1].
-    wanted, read:
-        ``(T, 2)``: valence and arousal as labelled, smoothed, and as read from the faces of ``z``.
+    ``wanted`` and ``predicted`` ``(T, 2)``: valence and arousal as labelled, smoothed, and of the faces of z.
     """
 
     frames: np.ndarray
     z: np.ndarray
     wanted: np.ndarray
-    read: np.ndarray
+    predicted: np.ndarray
 
     @property
     def error(self) -> np.ndarray:
-        """Mean distance of what is read from what was wanted, without its sign: of valence and of arousal."""
-        return np.abs(self.read - self.wanted).mean(axis=0)
+        """Mean absolute error of valence and of arousal, ``(2,)``."""
+        return np.abs(self.predicted - self.wanted).mean(axis=0)
 
 
 def va_search(
     generator: Generator, predictor: Predictor, directions: Directions, z: np.ndarray, survey: int = 30
 ) -> PredictionSearch:
-    """Seeks faces near ``z`` by their valence and arousal, along the two directions.
+    """A search near ``z`` by valence and arousal, along the two directions; UserError if one is missing.
 
     ``va_search(generator, predictor, directions, z).seek((0.5, 0.2)).z`` is what a click at (0.5, 0.2) gives.
-    Raises :class:`~affkit.errors.UserError` if there are no such directions.
     """
     missing = [name for name in VA if name not in directions]
     if missing:
@@ -78,18 +70,13 @@ def play_labels(
         See :func:`va_search`; its z is the face that plays.
     labels:
         Of the clip. Where it has no valence and arousal, they are drawn straight from the frame before to
-        the frame after.
+        the frame after; UserError if no frame has them.
     fps, played_fps:
         Frames a second of the clip, and how many of them to play, at most all.
     seconds:
         Standard deviation of the Gaussian that both the labels and z are smoothed with; 0: not at all.
     progress:
         Called with how many frames are done, and of how many.
-
-    Raises
-    ------
-    UserError
-        If no frame has valence and arousal.
     """
     known = np.flatnonzero(labels.has_va)
     if not len(known):
@@ -107,10 +94,4 @@ def play_labels(
             progress(number + 1, len(wanted))
     places = smooth(np.array([one.place for one in found]), seconds * min(fps, played_fps))
     z = clip_z(search.z + places @ search.basis)
-    return PlayedPath(frames, z, wanted, read_path(search, z))
-
-
-def read_path(search: PredictionSearch, z: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """What the search's predictor says of the faces of ``z`` ``(T, 100)``: ``(T, C)``."""
-    faces = faces_at(search.generator, np.asarray(z))
-    return search.predictor(faces)[search.columns].to_numpy(np.float64)
+    return PlayedPath(frames, z, wanted, search.predict(z))

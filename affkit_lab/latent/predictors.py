@@ -25,25 +25,14 @@ SUREST = 1e-6  # a probability nearer to 0 or 1 than this is taken to be so near
 
 
 class NetworkPredictor:
-    """What a trained network reads.
+    """What a trained network predicts, given itself, in evaluation mode, or the path of its checkpoint.
 
-    Its columns are those of :func:`~affkit.evaluation.predict.predict_faces`: ``valence`` and ``arousal`` in
-    [-1, 1], and probabilities of the action units or, of an ``affwildnet``, of the expressions. A
-    discriminator also says ``fake``, its probability that the face is generated.
+    Columns: ``valence`` and ``arousal`` in [-1, 1], and probabilities of the action units or, of an
+    ``affwildnet``, of the expressions. A discriminator also says ``fake``, its probability that the face is
+    generated.
 
-    Parameters
-    ----------
-    model:
-        A network in evaluation mode, or the path of its checkpoint.
-    enlarge:
-        Faces smaller than the network reads are blown up; otherwise they are refused. It then sees faces
-        blurrier than any it was trained on.
-
-    Raises
-    ------
-    UserError
-        If the checkpoint cannot be read, or is of a network that reads no faces; when called, if the faces
-        are too small.
+    Faces smaller than the network's are refused with a UserError, as is a network that takes no faces. With
+    ``enlarge`` they are blown up; it then sees faces blurrier than any it was trained on.
     """
 
     def __init__(self, model: torch.nn.Module | str | Path, enlarge: bool = False):
@@ -60,20 +49,15 @@ class NetworkPredictor:
         if self.enlarge and faces.shape[1] < size:
             faces = np.stack([cv2.resize(face, (size, size)) for face in faces])
         if isinstance(self.model, AffWildNet):
-            return pd.DataFrame(_read_frames(self.model, faces, self.source))
+            return pd.DataFrame(_as_single_frames(self.model, faces, self.source))
         with_fake = isinstance(self.model, Discriminator)
         return pd.DataFrame(predict_faces(self.model, faces, self.source, with_fake=with_fake))
 
 
 class JoinedPredictor:
-    """Several predictors as one: a column that two of them have is the first one's.
+    """Several predictors as one, those to be believed most first: a column that two have is the first one's.
 
-    Parameters
-    ----------
-    predictors:
-        The predictors, those to be believed most first.
-    faces:
-        Some faces ``(N, S, S, 3)`` uint8, such as will be read: they show which predictor has which columns.
+    Some ``faces`` ``(N, S, S, 3)`` uint8, such as will be looked at, show which predictor has which columns.
     """
 
     def __init__(self, predictors: Sequence[Predictor], faces: np.ndarray):
@@ -84,7 +68,6 @@ class JoinedPredictor:
 
     @property
     def columns(self) -> list[str]:
-        """All that is read."""
         return [name for _, columns in self._parts for name in columns]
 
     def only(self, columns: Sequence[str]) -> "JoinedPredictor":
@@ -106,28 +89,26 @@ def log_odds(predictor: Predictor) -> Predictor:
     face to face, and a straight line fits them better. Valence and arousal stay.
     """
 
-    def read(faces: np.ndarray) -> pd.DataFrame:
+    def predict(faces: np.ndarray) -> pd.DataFrame:
         table = predictor(faces)
         values, likely = table.to_numpy(np.float64, copy=True), ~table.columns.isin(VA)
         odds = values[:, likely].clip(SUREST, 1 - SUREST)
         values[:, likely] = np.log(odds / (1 - odds))
         return pd.DataFrame(values, columns=table.columns, index=table.index)
 
-    return read
+    return predict
 
 
 @torch.no_grad()
-def _read_frames(
-    model: AffWildNet, faces: np.ndarray, source: str | Path, batch_size: int = 64
-) -> dict[str, np.ndarray]:
+def _as_single_frames(model: AffWildNet, faces: np.ndarray, source: str | Path) -> dict[str, np.ndarray]:
     """Each face as a sequence of one frame: the recurrent part has nothing to remember."""
     size = model.config.image_size
     if faces.shape[1] < size:
         problem = f"reads faces of {size} pixels, these have {faces.shape[1]}"
         raise UserError(source, problem, "give a generator of larger faces, or enlarge them")
     va, expression = [], []
-    for start in range(0, len(faces), batch_size):
-        images = fit_size(to_unit_range(faces[start : start + batch_size]), size)  # (B, 3, S, S)
+    for start in range(0, len(faces), 64):
+        images = fit_size(to_unit_range(faces[start : start + 64]), size)  # (B, 3, S, S)
         output, _ = model(images[:, None])  # (B, 1, 3, S, S)
         va.append(output.va[:, 0].clamp(-1, 1))  # (B, 2)
         expression.append(output.expression[:, 0].softmax(dim=-1))  # (B, 7)

@@ -1,10 +1,10 @@
-"""A face that is read as wanted: solve for z, with corrections from what is actually read.
+"""A face that is read as wanted: solve for z, with corrections from what is actually predicted.
 
 Predictions follow z by no formula, and a straight line fits them only nearby. So a :class:`PredictionSearch`
-first looks at a few faces around its start. Asked for predictions, it begins at the nearest face seen,
-fits a plane through what it has seen around there, goes where the plane says, looks what is read,
-and fits again: Newton's method, with slopes from all faces seen so far instead of from extra ones (a
-secant method). With two directions and two predictions that is a linear system of 2 x 2.
+first looks at a few faces around its start. Asked for predictions, it begins at the nearest face seen, fits a
+plane through what it has seen around there, goes where the plane says, looks, and fits again: Newton's
+method, with slopes from all faces seen so far instead of from extra ones (a secant method). With two
+directions and two predictions that is a linear system of 2 x 2.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,18 @@ from affkit_lab.latent.predictors import Predictor
 from affkit_lab.latent.z_arithmetic import clip_z
 
 PROBE = 0.5  # length of the first steps along each direction; shorter ones drown in the rounding of pixels
-SPREAD = 1.5  # of the faces looked at around the start, along each direction
+AROUND = 1.5  # standard deviation of the faces looked at around the start, along each direction
 NEARBY = 0.3  # a face at this distance weighs half as much in the plane as one close by
-STAY = 0.1  # what a step of one costs, in spreads of a prediction: of two faces that do, the nearer one
+STAY = 0.1  # cost of a step of one, in standard deviations of a prediction: of two faces, the nearer one
 DAMPING = 0.1  # of a step, relative to the steepest direction: those that do little stay unused
 SHORTEST = 0.05  # of a step that was made shorter after it had led astray
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What :meth:`PredictionSearch.seek` came to.
+    """``z`` ``(100,)`` in [-1, 1], what is predicted of its face ``(C,)``, and what was ``wanted`` ``(C,)``.
 
-    Attributes
-    ----------
-    z:
-        ``(100,)`` in [-1, 1].
-    place:
-        ``(M,)``: how far it is from the start along each direction of the basis, before clipping.
-    prediction, wanted:
-        ``(C,)``: what is read of its face, and what was wanted.
+    ``place`` ``(M,)``: how far it is from the start along each direction of the basis, before clipping.
     """
 
     z: np.ndarray
@@ -46,7 +39,7 @@ class SearchResult:
 
     @property
     def error(self) -> float:
-        """How far the prediction is from what was wanted, as the crow flies."""
+        """Euclidean distance of the prediction from what was wanted."""
         return float(np.linalg.norm(self.prediction - self.wanted))
 
 
@@ -55,16 +48,12 @@ class PredictionSearch:
 
     Parameters
     ----------
-    z:
-        ``(100,)``, where to start.
-    basis:
-        ``(M, 100)``: only along these is z moved.
+    z, basis:
+        ``(100,)``, where to start, and ``(M, 100)``: only along these is z moved.
     columns:
         Which C predictions will be wanted.
-    survey:
-        Faces to look at before anything is wanted, besides the first steps along each direction.
-    seed:
-        Of where those are.
+    survey, seed:
+        How many random faces to look at first, besides the first steps along each direction.
     """
 
     def __init__(
@@ -80,26 +69,21 @@ class PredictionSearch:
         self.generator, self.predictor, self.columns = generator, predictor, list(columns)
         self.z, self.basis = np.asarray(z, np.float64), np.asarray(basis, np.float64)
         size = len(self.basis)
-        around = np.random.default_rng(seed).normal(0, SPREAD, (survey, size))
+        around = np.random.default_rng(seed).normal(0, AROUND, (survey, size))
         steps = PROBE * np.eye(size)
         self.places = np.concatenate([np.zeros((1, size)), steps, -steps, around])  # (P, M)
-        self.predictions = self._read(self.places)  # (P, C)
+        self.predictions = self.predict(self.z + self.places @ self.basis)  # (P, C)
         self._scale = np.maximum(self.predictions.std(axis=0), 1e-9)
 
+    def predict(self, z: np.ndarray) -> np.ndarray:
+        """What the predictor says of the faces of ``z`` ``(N, 100)``: ``(N, C)``."""
+        return self.predictor(faces_at(self.generator, z))[self.columns].to_numpy(np.float64)
+
     def seek(self, wanted: Sequence[float], rounds: int = 5, near: np.ndarray | None = None) -> SearchResult:
-        """The nearest that it can come to the predictions ``wanted``, ``(C,)``.
+        """The nearest that it comes to predictions ``wanted`` ``(C,)``, looking at ``rounds`` more faces.
 
-        Parameters
-        ----------
-        rounds:
-            How many more faces to look at.
-        near:
-            ``(M,)``, the place to stay near to, such as that of the frame before; the start by default.
-
-        Returns
-        -------
-        SearchResult
-            Not everything can be had of every face: its ``error`` says what is missing.
+        ``near`` ``(M,)`` is the place to stay near to, such as that of the frame before; else the start.
+        Not everything can be had of every face: ``error`` of the result says what is missing.
         """
         wanted = np.asarray(wanted, np.float64)
         near = np.zeros(len(self.basis)) if near is None else near
@@ -108,18 +92,14 @@ class PredictionSearch:
             missing = (wanted - self.predictions[best]) / self._scale
             step = damped_solution(self._slopes(best), missing)
             step *= min(1.0, longest / max(np.linalg.norm(step), 1e-30))
-            place = self.places[best] + step
-            self.places = np.concatenate([self.places, place[None]])
-            self.predictions = np.concatenate([self.predictions, self._read(place[None])])
+            self.places = np.concatenate([self.places, self.places[best][None] + step])
+            seen = self.predict(self.z + self.places[-1:] @ self.basis)
+            self.predictions = np.concatenate([self.predictions, seen])
             if (found := self._best(wanted, near)) == best:
                 longest = max(longest / 2, SHORTEST)
             best = found
         place = self.places[best]
         return SearchResult(clip_z(self.z + place @ self.basis), place, self.predictions[best], wanted)
-
-    def _read(self, places: np.ndarray) -> np.ndarray:
-        faces = faces_at(self.generator, self.z + places @ self.basis)
-        return self.predictor(faces)[self.columns].to_numpy(np.float64)
 
     def _best(self, wanted: np.ndarray, near: np.ndarray) -> int:
         """Which of the faces seen is nearest to what is wanted, and not far away."""
@@ -128,10 +108,8 @@ class PredictionSearch:
 
     def _slopes(self, here: int) -> np.ndarray:
         """``(C, M)``: of a plane through the prediction at ``here``, fitted to the others by nearness."""
-        way, change = (
-            self.places - self.places[here],
-            (self.predictions - self.predictions[here]) / self._scale,
-        )
+        way = self.places - self.places[here]
+        change = (self.predictions - self.predictions[here]) / self._scale
         weight = 1 / (NEARBY**2 + (way**2).sum(axis=1, keepdims=True))
         moment = (weight * way).T @ way + 0.01 * np.eye(len(self.basis))
         return np.linalg.solve(moment, (weight * way).T @ change).T

@@ -19,29 +19,28 @@ def clip_z(z: np.ndarray) -> np.ndarray:
     return np.clip(z, -1.0, 1.0)
 
 
-def truncate(z: np.ndarray, share: float) -> np.ndarray:
-    """z drawn towards 0, the middle of all z: ``share`` 1 leaves it, 0 gives the one face of the middle.
+def truncate(z: np.ndarray, fraction: float) -> np.ndarray:
+    """z drawn towards 0, the middle of all z: ``fraction`` 1 leaves it, 0 gives the one face of the middle.
 
     Faces become more alike and usually cleaner (the truncation trick, Brock et al. 2019).
 
     >>> truncate(np.array([0.8, -0.4]), 0.5).tolist()
     [0.4, -0.2]
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share: {share} is not in [0, 1]")
-    return share * np.asarray(z)
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction: {fraction} is not in [0, 1]")
+    return fraction * np.asarray(z)
 
 
-def slerp(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """The point at ``share`` of the way from ``first`` (0) to ``second`` (1), along an arc around 0.
+def slerp(first: np.ndarray, second: np.ndarray, fraction: float) -> np.ndarray:
+    """The point at ``fraction`` of the way from ``first`` (0) to ``second`` (1), along an arc around 0.
 
     The direction turns at a constant rate (Shoemake 1985) and the length changes at a constant rate. On a
     straight line the length would dip: in 100 dimensions two random z are nearly at right angles, and half
     way between them lie z shorter than any the generator was trained on.
 
     Where there is no one arc: equal directions need none; from or to 0 the line is straight; and opposite z
-    turn through the axis along which they are smallest. The result can lie outside of [-1, 1], see
-    :func:`clip_z`.
+    turn through the axis along which they are smallest. The result can lie outside of [-1, 1].
 
     >>> slerp(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 0.5).round(3).tolist()
     [0.707, 0.707]
@@ -49,39 +48,28 @@ def slerp(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     lengths = np.linalg.norm(first), np.linalg.norm(second)
     if min(lengths) < SMALL:
-        return (1 - share) * first + share * second
+        return (1 - fraction) * first + fraction * second
     a, b = first / lengths[0], second / lengths[1]
-    length = (1 - share) * lengths[0] + share * lengths[1]
+    length = (1 - fraction) * lengths[0] + fraction * lengths[1]
     # between unit vectors; exact for tiny and for nearly straight angles, unlike the arc cosine
     angle = 2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))
     if angle < SMALL:
-        direction = (1 - share) * a + share * b
+        direction = (1 - fraction) * a + fraction * b
         return length * direction / np.linalg.norm(direction)
     if np.pi - angle < SMALL:
         axis = np.zeros_like(a)
         axis[np.abs(a).argmin()] = 1.0
         across = axis - (axis @ a) * a
         across /= np.linalg.norm(across)
-        return length * (np.cos(np.pi * share) * a + np.sin(np.pi * share) * across)
-    return length * (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+        return length * (np.cos(np.pi * fraction) * a + np.sin(np.pi * fraction) * across)
+    return length * (np.sin((1 - fraction) * angle) * a + np.sin(fraction * angle) * b) / np.sin(angle)
 
 
 def walk(keys: Sequence[np.ndarray], steps: int, closed: bool = False) -> np.ndarray:
-    """z from each of ``keys`` to the next by :func:`slerp`, clipped, for a film.
+    """z from each of K ``keys`` ``(100,)`` to the next by :func:`slerp`, clipped, for a film.
 
-    Parameters
-    ----------
-    keys:
-        Two or more z, ``(100,)`` each.
-    steps:
-        Pictures from one key to the next: every key is met exactly.
-    closed:
-        Go back to the first one, without showing it twice.
-
-    Returns
-    -------
-    np.ndarray
-        ``((K - 1) * steps + 1, 100)``, or ``(K * steps, 100)`` if closed.
+    ``((K - 1) * steps + 1, 100)``: every key is met exactly. ``closed`` goes back to the first one, without
+    showing it twice: ``(K * steps, 100)``.
     """
     if len(keys) < 2 or steps < 1:
         raise ValueError(f"{len(keys)} keys and {steps} steps: two keys and one step are the least")
@@ -99,12 +87,9 @@ def along(z: np.ndarray, direction: np.ndarray, amounts: Sequence[float]) -> np.
 def neighbours(
     z: np.ndarray, across: np.ndarray, down: np.ndarray, step: float = 1.0, reach: int = 1
 ) -> np.ndarray:
-    """A grid of z around one: ``across`` grows from left to right, ``down`` from top to bottom.
+    """A grid of z, ``((2 * reach + 1) ** 2, 100)`` row by row, clipped, with ``z`` itself in the middle.
 
-    Returns
-    -------
-    np.ndarray
-        ``((2 * reach + 1) ** 2, 100)``, row by row, clipped; ``z`` itself is in the middle.
+    ``across`` grows from left to right, ``down`` from top to bottom.
     """
     amounts = step * np.arange(-reach, reach + 1)
     return np.concatenate([along(z + amount * np.asarray(down), across, amounts) for amount in amounts])
@@ -120,18 +105,8 @@ def orthogonalize(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
     """What is left of ``vectors`` when everything along ``locked`` is taken out, by least squares.
 
     To first order, and on average over faces, a move along the rest leaves still whatever ``locked`` moves.
-
-    Parameters
-    ----------
-    vectors:
-        ``(100,)`` or ``(K, 100)``.
-    locked:
-        ``(L, 100)``, of any lengths and angles, also L = 0.
-
-    Returns
-    -------
-    np.ndarray
-        As ``vectors``: at right angles to each of ``locked``, not made longer. 0 if nothing is left.
+    ``vectors`` is ``(100,)`` or ``(K, 100)``; ``locked`` ``(L, 100)``, of any lengths and angles, also L = 0.
+    The rest is at right angles to each of ``locked`` and not made longer; 0 if nothing is left.
 
     >>> orthogonalize(np.array([3.0, 4.0]), np.array([[2.0, 0.0]])).tolist()
     [0.0, 4.0]
@@ -142,10 +117,8 @@ def orthogonalize(vectors: np.ndarray, locked: np.ndarray) -> np.ndarray:
     _, sizes, axes = np.linalg.svd(locked, full_matrices=False)
     axes = axes[sizes > SMALL * sizes.max(initial=0)]  # (rank, 100) orthonormal
     rest = vectors - vectors @ axes.T @ axes
-    lost = np.linalg.norm(rest, axis=-1, keepdims=True) < SMALL * np.linalg.norm(
-        vectors, axis=-1, keepdims=True
-    )
-    return np.where(lost, 0.0, rest)
+    left, length = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (rest, vectors))
+    return np.where(left < SMALL * length, 0.0, rest)
 
 
 def smooth(path: np.ndarray, sigma: float) -> np.ndarray:

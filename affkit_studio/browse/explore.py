@@ -19,8 +19,14 @@ from affkit.errors import UserError
 from affkit.gan import Z_SIZE, Generator, sample_z
 from affkit.labels import VA
 from affkit_lab.latent.direction_quality import leak_table
-from affkit_lab.latent.directions import Directions, faces_at, learned_directions, principal_directions
-from affkit_lab.latent.directions_file import read_directions, write_directions
+from affkit_lab.latent.directions import (
+    Directions,
+    faces_at,
+    learned_directions,
+    principal_directions,
+    read_directions,
+    write_directions,
+)
 from affkit_lab.latent.predictors import JoinedPredictor, NetworkPredictor, Predictor, log_odds
 from affkit_lab.latent.seek_reading import PredictionSearch, SearchResult
 from affkit_lab.latent.z_arithmetic import along, clip_z, neighbours, orthogonalize, truncate

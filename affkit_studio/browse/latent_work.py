@@ -124,7 +124,7 @@ class LatentWork:
             predictor = explorer.predictor_of(("valence", "arousal"))
             search = va_search(explorer.generator, predictor, explorer.directions, place)
             path = play_labels(search, labels, self.shelf.fps, progress=progress, source=ask["name"])
-            reply = {"wanted": path.wanted.tolist(), "read": path.read.tolist()}
+            reply = {"wanted": path.wanted.tolist(), "read": path.predicted.tolist()}
             reply |= {"frames": len(path.z), "miss": path.error.tolist()}
             return Finding(reply, explorer.faces(path.z), is_film=True)
 

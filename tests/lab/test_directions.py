@@ -19,8 +19,9 @@ from affkit_lab.latent.directions import (
     faces_at,
     learned_directions,
     principal_directions,
+    read_directions,
+    write_directions,
 )
-from affkit_lab.latent.directions_file import read_directions, write_directions
 from affkit_lab.latent.predictors import log_odds
 
 GAN_1 = "data_samples/weights/gan_1/generator.safetensors"

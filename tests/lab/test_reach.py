@@ -109,8 +109,8 @@ def test_a_clip_is_played_by_one_face_smoothly():
     assert played.frames.tolist() == list(range(0, 90, 3))
     circle = 0.2 * np.stack([np.cos(t := np.linspace(0, 2 * np.pi, 90)[::3]), np.sin(t)], axis=1)
     np.testing.assert_allclose(played.wanted, circle, atol=0.03)  # straight over the gap
-    np.testing.assert_allclose(played.read, circle, atol=0.06)
-    np.testing.assert_allclose(played.error, np.abs(played.read - played.wanted).mean(axis=0))
+    np.testing.assert_allclose(played.predicted, circle, atol=0.06)
+    np.testing.assert_allclose(played.error, np.abs(played.predicted - played.wanted).mean(axis=0))
     read = read_blocks(faces_at(generator, played.z))
     np.testing.assert_allclose(read[["AU4", "AU12"]], np.tile(AXES[2:4] @ Z, (30, 1)), atol=0.03)
     steps = np.linalg.norm(np.diff(played.z, axis=0), axis=1)

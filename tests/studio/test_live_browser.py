@@ -14,8 +14,7 @@ from live_pages import WATCH, LivePage, mulberry
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.generate import pictures
-from affkit_lab.latent.directions import faces_at
-from affkit_lab.latent.directions_file import read_directions
+from affkit_lab.latent.directions import faces_at, read_directions
 from affkit_lab.latent.z_arithmetic import slerp
 from affkit_studio.browse.live.live import write_live_page
 

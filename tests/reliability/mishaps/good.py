@@ -21,8 +21,7 @@ from affkit.store_subsets import write_store
 from affkit.video.video import write_video
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
-from affkit_lab.latent.directions import Directions
-from affkit_lab.latent.directions_file import write_directions
+from affkit_lab.latent.directions import Directions, write_directions
 from affkit_studio.annotate.project import Project
 from affkit_studio.browse.favourites import Favourites
 
