@@ -36,49 +36,28 @@ TASKS = tuple(_TASKS)
 
 @dataclass(frozen=True)
 class Ratings:
-    """What ``K`` annotators said about one task, all videos one after the other.
+    """What ``K`` annotators said about one of :data:`TASKS`, all videos one after the other, ``N`` frames.
 
-    Attributes
-    ----------
-    annotators:
-        Their names: those who labelled anything of this task anywhere. An expert who rated no valence is
-        not among the raters, and a rater not among the experts.
-    columns:
-        What is labelled: the action units; ``expression``; or ``valence`` and ``arousal``.
-    values:
-        ``(K, N, columns)``: 0 or 1 int8, class number int8, or float32 in [-1, 1].
-    present:
-        ``(K, N, columns)`` bool, false where that annotator said nothing.
-    rows:
-        Video to its slice of the ``N`` frames.
+    ``annotators`` are those who labelled anything of this task anywhere: an expert who rated no valence is
+    not among the raters. ``columns`` are the action units; ``expression``; or ``valence`` and ``arousal``.
     """
 
+    task: str
     annotators: tuple[str, ...]
     columns: tuple[str, ...]
-    values: np.ndarray
-    present: np.ndarray
-    rows: dict[str, slice]
+    expressions: tuple[str, ...]  # the classes
+    values: np.ndarray  # (K, N, columns): 0 or 1 int8, class number int8, or float32 in [-1, 1]
+    present: np.ndarray  # (K, N, columns) bool, false where that annotator said nothing
+    rows: dict[str, slice]  # of the frames of each video
 
 
 def read_annotators(
     folders: Sequence[str | Path], common_only: bool = False, progress: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The labels of each annotator, by the name of the folder, then by video.
+    """The labels of each annotator, by the name of the folder or table, then by video, as :func:`comparable`.
 
-    Parameters
-    ----------
-    folders:
-        One for each annotator, see :func:`~affkit.labelfiles.layouts.read_annotations`.
-    common_only:
-        Keep the videos that all have, with one warning that says how many are left out.
-    progress:
-        Whether to show progress bars.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two folders, one is given twice, a label file has a fault, or the labels
-        cannot be compared, see :func:`comparable`.
+    ``folders`` are one for each annotator, two at least, in any form that
+    :func:`~affkit.labelfiles.layouts.read_annotations` knows.
     """
     paths = [Path(folder).resolve() for folder in folders]
     if len(paths) < 2:
@@ -102,13 +81,9 @@ def comparable(
 ) -> dict[str, dict[str, Labels]]:
     """The same labels with the same videos, action unit columns and expressions for all annotators.
 
-    An action unit that somebody has no column for is masked there.
-
-    Raises
-    ------
-    UserError
-        If somebody lacks a video (unless ``common_only``), a video has not the same number of frames for
-        all, expressions were chosen from different lists, or no task was done by two annotators.
+    An action unit that somebody has no column for is masked there. Refused are a video that somebody lacks
+    (with ``common_only`` it is left out, with one warning), or has with another number of frames, expressions
+    chosen from different lists, and annotators of whom no two did the same task.
     """
     annotators = _same_videos(annotators, common_only)
     first = next(iter(annotators))
@@ -171,14 +146,14 @@ def _did(labels: Mapping[str, Labels], task: str) -> bool:
 def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings:
     """What the annotators of ``task`` said, as arrays; ``task`` is one of :data:`TASKS`.
 
-    The annotators are as :func:`comparable` returns them. Videos that none of them labelled are left out,
-    so a task that nobody did has no rows.
+    The annotators are as :func:`comparable` gives them. Videos that none of them labelled are left out, so a
+    task that nobody did has no rows.
     """
     fields, mask = _TASKS[task]
     who = [name for name, labels in annotators.items() if _did(labels, task)]
-    videos = [video for video in next(iter(annotators.values()))]
-    videos = [video for video in videos if any(getattr(annotators[name][video], mask).any() for name in who)]
-    some = next(one for labels in annotators.values() for one in labels.values())
+    first = next(iter(annotators.values()))
+    videos = [video for video in first if any(getattr(annotators[name][video], mask).any() for name in who)]
+    some = next(iter(first.values()))
     columns = some.action_unit_names if task == "action units" else fields
     kind = np.float32 if task == "valence-arousal" else np.int8
     lengths = [len(annotators[who[0]][video]) for video in videos]
@@ -191,7 +166,7 @@ def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings
             one = annotators[name][video]
             values[number, place] = np.column_stack([getattr(one, field) for field in fields])
             present[number, place] = getattr(one, mask).reshape(len(one), -1)
-    return Ratings(tuple(who), tuple(columns), values, present, rows)
+    return Ratings(task, tuple(who), tuple(columns), some.expression_names, values, present, rows)
 
 
 def agree(
@@ -199,31 +174,18 @@ def agree(
 ) -> dict[str, Labels]:
     """One set of labels from those of several annotators (Section III.D).
 
-    Of action units and expressions stays what all annotators of that task say. Valence and arousal are the
-    mean of the raters, see :func:`combine_ratings`. What only some of them labelled is not agreed on, and
-    a task that only one annotator did is not labelled at all.
+    ``annotators`` are as :func:`read_annotators` gives them. Of action units and expressions stays what all
+    annotators of that task say; with ``keep="majority"``, for comparison, what more than half of them say,
+    whether or not the others labelled the frame. Valence and arousal are the mean of the raters, see
+    :func:`combine_ratings`. What only some of them labelled is not agreed on, and a task that only one
+    annotator did is not labelled at all.
 
-    The paper keeps "only the AU annotations in frames where all three experts agreed on the activation".
-    That can be read in two ways. Where one expert sees an action unit and another does not, either nobody
-    knows, and the frame says nothing about it (``disagreed="unknown"``); or it is not active, as in every
-    frame in which it was not marked (``disagreed="absent"``). The second keeps more frames, but calls
-    weak and beginning actions absent, for these are what experts disagree on.
-
-    Parameters
-    ----------
-    annotators:
-        Annotator to video name to labels, as :func:`read_annotators` returns them.
-    keep:
-        ``"all"``: what all annotators say. ``"majority"``, for comparison: what more than half of
-        them say, whether or not the others labelled the frame.
-    disagreed:
-        Action units that all labelled and not all labelled alike: ``"unknown"`` masks them, ``"absent"``
-        makes them 0. Expressions are masked in either case.
-
-    Returns
-    -------
-    dict
-        Video name to labels, for all videos.
+    The paper keeps "only the AU annotations in frames where all three experts agreed on the activation". That
+    can be read in two ways. Where one expert sees an action unit and another does not, either nobody knows,
+    and the frame says nothing about it (``disagreed="unknown"`` masks it); or it is not active, as in every
+    frame in which it was not marked (``"absent"`` makes it 0). The second keeps more frames, but calls weak
+    and beginning actions absent, for these are what experts disagree on. Expressions are masked in either
+    case.
 
     >>> def says(*units):
     ...     labels = Labels.empty(3, ("AU12",))
@@ -251,10 +213,7 @@ def agree(
 
 
 def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> tuple[np.ndarray, np.ndarray]:
-    """What is agreed on, and the mask of where: ``(N, columns)`` each. See :func:`agree`.
-
-    Raises ``ValueError`` for a rule that there is not.
-    """
+    """What is agreed on, and the mask of where: ``(N, columns)`` each. See :func:`agree`."""
     if keep not in KEEP or disagreed not in DISAGREED:
         raise ValueError(f"no rule {keep!r} with {disagreed!r}: choose from {KEEP} and {DISAGREED}")
     values, present = ratings.values, ratings.present
@@ -271,25 +230,14 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
 
 
 def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
-    """The mean of the raters' valence and arousal, in the frames that all of them rated.
+    """The mean of the raters' valence and arousal, in the frames that all of them rated; nothing else is
+    labelled.
 
     The paper names eight raters (Section II.A), but not how their ratings became one label, nor whether all
     of them counted; that the mean does it here is our choice. Aff-Wild itself is described by Zafeiriou et
     al. (2017, CVPR workshops) and Kollias et al. (2019, International Journal of Computer Vision 127). Give
-    the raters that are to count.
-
-    Parameters
-    ----------
-    raters:
-        Rater to video name to labels, as :func:`read_annotators` returns them. Who rated nothing at all,
-        such as an expert for action units, is not counted.
-    largest_lag:
-        If not 0, the ratings are put in step first, see :func:`~affkit.corpus.rater_lag.align_ratings`.
-
-    Returns
-    -------
-    dict
-        Video name to labels, for all videos; nothing but valence and arousal is labelled.
+    the raters that are to count; who rated nothing at all, such as an expert for action units, does not. With
+    a ``largest_lag`` they are put in step first, see :func:`~affkit.corpus.rater_lag.align_ratings`.
     """
     raters, _ = align_ratings(raters, largest_lag)
     combined = {
@@ -311,10 +259,11 @@ def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int
 def write_agreement(
     out: str | Path, labels: Mapping[str, Labels], table: pd.DataFrame, force: bool = False
 ) -> None:
-    """Write agreed labels in the layout of ABAW-6 into the folder ``out``, and ``table`` beside them.
+    """Write agreed labels in the layout of ABAW-6, and ``table`` beside them, as a folder, whole or not at
+    all.
 
-    The folder appears whole or not at all. Raises :class:`~affkit.errors.UserError` if it holds anything,
-    unless ``force``: then it is replaced, but only if an earlier call of this function wrote all of it.
+    One that holds anything is refused, unless ``force``; then it is replaced, but only if an earlier call of
+    this function wrote all of it.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():

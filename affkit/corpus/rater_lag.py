@@ -18,7 +18,7 @@ MOST_ROUNDS = 10
 """The lags are found one after the other, again and again until none changes; three rounds are usual."""
 
 LEAST_OVERLAP = 0.5
-"""A lag at which less than this share of the frames is left to compare is not looked at."""
+"""A lag at which less than this fraction of the frames is left to compare is not looked at."""
 
 
 def align_ratings(
@@ -26,28 +26,16 @@ def align_ratings(
 ) -> tuple[dict[str, dict[str, Labels]], dict[str, int]]:
     """Shift the valence and arousal of each rater so that all are in step with the fastest of them.
 
-    A rater has one lag for all videos and for both dimensions. It is the shift at which the rating
-    correlates best (Pearson, all videos together, mean of valence and arousal) with the mean of the other
-    raters; since the others move too, this is repeated until nothing changes. Mariooryad & Busso
-    maximise mutual information with what the face does instead, which also finds the delay that all
-    raters have in common. Ratings alone cannot tell it: here the fastest rater keeps lag 0.
+    Returned are the raters with their ratings moved, and rater to lag in frames, 0 or more; who rated nothing
+    has none. A rater has one lag for all videos and for both dimensions. It is the shift, at most
+    ``largest_lag`` frames, at which the rating correlates best (Pearson, all videos together, mean of valence
+    and arousal) with the mean of the other raters; since the others move too, this is repeated until nothing
+    changes. Mariooryad & Busso maximise mutual information with what the face does instead, which also finds
+    the delay that all raters have in common. Ratings alone cannot tell it: here the fastest rater keeps lag
+    0.
 
     A rating moves ``lag`` frames towards the start of the video. The last ``lag`` frames of the rater then
     have none: they are masked, not filled with the last value. Expressions and action units stay.
-
-    Parameters
-    ----------
-    raters:
-        Rater to video name to labels, the same videos and frames for all. Who rated nothing has no lag.
-    largest_lag:
-        How far, in frames, a rater is looked for before and after the mean of the others.
-    progress:
-        Whether to show a progress bar when it takes more than two seconds.
-
-    Returns
-    -------
-    tuple
-        The raters with their ratings moved, and rater to lag in frames, 0 or more.
 
     >>> wave = np.sin(np.arange(200) / 9).astype(np.float32)
     >>> def rated(values):
@@ -106,21 +94,10 @@ def _lag_to_the_others(
 def correlation_at_lags(
     late: np.ndarray, has_late: np.ndarray, early: np.ndarray, has_early: np.ndarray, largest: int
 ) -> np.ndarray:
-    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, for the lags -largest to largest.
+    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, ``(2 * largest + 1,)`` from -largest on.
 
-    Parameters
-    ----------
-    late, early:
-        ``(N,)``, 0 where the mask is false.
-    has_late, has_early:
-        ``(N,)`` bool. At each lag only the frames count in which both are true.
-    largest:
-        The largest lag in frames, less than ``N``.
-
-    Returns
-    -------
-    np.ndarray
-        ``(2 * largest + 1,)``; NaN where one of the two does not move, or too few frames meet.
+    ``late`` and ``early`` are ``(N,)``, 0 where their mask is false. At each lag only frames count in which
+    both masks are true; NaN where one of the two does not move, or too few frames meet.
 
     >>> ramp = np.array([0.0, 1, 4, 9, 16, 25])
     >>> full = np.ones(6, bool)

@@ -7,6 +7,7 @@ is nothing to go beyond, because all ratings are the same, they are 0/0: here Na
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from affkit.corpus.agreement import TASKS, Ratings, decide, gather
 from affkit.labels import Labels
+from affkit.metrics import StreamingCCC
 
 ALL = "all"
 """The tag of rows about all action units, or all expressions, together."""
@@ -36,24 +38,15 @@ SUMMARY = {
 """The tables of :func:`summary` for a task, each with its statistics; those of pairs are in none."""
 
 _COLUMNS = ["task", "tag", "statistic", "value"]
+_Measures = Iterator[tuple[str, float]]  # name and value
 
 
 def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
     """Agreement of two annotators beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
 
-    p_o is the share of frames in which both say the same, p_e the share to expect if each of them dealt out
-    the same number of each class at random.
-
-    Parameters
-    ----------
-    first, second:
-        ``(N,)`` class numbers, 0 or more, of the same frames.
-
-    Returns
-    -------
-    float
-        1 for full agreement, 0 for that of chance, at least -1. NaN without frames, or if both say one
-        and the same class everywhere.
+    p_o is the fraction of frames in which both say the same, p_e the fraction to expect if each of them gave
+    as many of each class at random. ``first`` and ``second`` are class numbers ``(N,)``, 0 or more. 1 is full
+    agreement, 0 that of chance; NaN without frames, or if both say one and the same class everywhere.
 
     >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
     0.5
@@ -68,16 +61,10 @@ def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
 def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     """How often each two classes meet in a frame, ``(C, C)``, symmetric (Krippendorff 2011).
 
-    In a frame with m ratings every ordered pair of ratings of different annotators counts 1 / (m - 1), so
-    the frame counts m in all. A frame with one rating or none cannot tell anything about agreement and
-    counts nothing. The sum of a row is how often the class was given.
-
-    Parameters
-    ----------
-    values:
-        ``(K, N)`` class numbers, 0 or more.
-    present:
-        ``(K, N)`` bool, false where an annotator gave none.
+    ``values`` are class numbers ``(K, N)``, ``present`` is false where an annotator gave none. In a frame
+    with m ratings every ordered pair of ratings of different annotators counts 1 / (m - 1), so the frame
+    counts m in all; one with fewer than two ratings tells nothing about agreement and counts nothing. The sum
+    of a row is how often the class was given.
 
     >>> coincidences(np.array([[0, 1, 1], [0, 1, 0]]), np.ones((2, 3), bool))
     array([[2., 1.],
@@ -97,9 +84,9 @@ def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
 def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
     """Agreement of several annotators beyond chance (Fleiss 1971), in the frames that all labelled.
 
-    Two ratings of a frame are the same with probability p_o; two ratings of any frames with p_e. These come
-    from :func:`coincidences`: its diagonal, and its sums of rows. Parameters as there. NaN without
-    such frames, or if all ratings are the same.
+    Two ratings of a frame are the same with probability p_o; two ratings of any frames with p_e. These are
+    the diagonal of :func:`coincidences` and its sums of rows. NaN without such frames, or if all ratings are
+    the same.
     """
     by_all = present.all(axis=0)
     table = coincidences(values[:, by_all], present[:, by_all])
@@ -113,25 +100,12 @@ def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
 def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "nominal") -> float:
     """1 minus the disagreement within frames over that to expect by chance: alpha = 1 - D_o / D_e.
 
-    For classes (``nominal``) two ratings disagree by 1 or not at all, and both sums come from
-    :func:`coincidences`. For numbers (``interval``) they disagree by the square of their difference. Over
-    all pairs of m numbers such squares add up to 2 m times the squared deviations from their mean, so
-    alpha compares the variance within frames with the variance of all ratings, and needs no table.
-    (Krippendorff 2011, Computing Krippendorff's alpha-reliability; 2018, Content Analysis, chapter 12.)
-
-    Parameters
-    ----------
-    values:
-        ``(K, N)``; class numbers 0 or more if ``nominal``.
-    present:
-        ``(K, N)`` bool, false where an annotator gave none. Frames with fewer than two ratings do not count.
-    level:
-        ``"nominal"`` or ``"interval"``.
-
-    Returns
-    -------
-    float
-        1 for full agreement, 0 for that of chance. NaN if no frame has two ratings, or all are the same.
+    ``values`` and ``present`` are ``(K, N)`` as in :func:`coincidences`. For classes (``nominal``) two
+    ratings disagree by 1 or not at all, and both sums come from there. For numbers (``interval``) they
+    disagree by the square of their difference. Over all pairs of m numbers such squares add up to 2 m times
+    the squared deviations from their mean, so alpha compares the variance within frames with the variance of
+    all ratings. (Krippendorff 2011, Computing Krippendorff's alpha-reliability; 2018, Content Analysis,
+    chapter 12.) NaN if no frame has two ratings, or all are the same.
 
     >>> yes = np.ones((2, 4), bool)
     >>> round(krippendorff_alpha(np.array([[0, 0, 1, 1], [0, 0, 0, 1]]), yes), 3)
@@ -148,7 +122,8 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
     elif level == "interval":
         ratings = present.sum(axis=0)  # (N,)
         values, present, ratings = (array[..., ratings > 1] for array in (values, present, ratings))
-        numbers, total = _from_the_first(values, present), ratings.sum()
+        total, first = ratings.sum(), values[present][0] if present.any() else 0
+        numbers = np.where(present, values.astype(np.float64) - first, 0)  # equal ones are exactly 0
         within = np.square(numbers - numbers.sum(axis=0) / ratings).sum(axis=0, where=present)
         observed = (within * ratings / (ratings - 1)).sum()
         around = np.square(numbers - numbers.sum() / max(total, 1)).sum(where=present)
@@ -158,30 +133,18 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
     return 1 - _ratio(observed, expected)
 
 
-def ccc(x: np.ndarray, y: np.ndarray) -> float:
-    """Concordance correlation coefficient (Eq. 5) of two raters; NaN if both say one and the same number."""
-    from_x, from_y = _deviations(x), _deviations(y)
-    gap = np.mean(np.subtract(x, y, dtype=np.float64)) if len(from_x) else 0
-    return _ratio(2 * from_x @ from_y, from_x @ from_x + from_y @ from_y + len(from_x) * gap**2)
+def concordance(first: np.ndarray, second: np.ndarray, measure: str = "CCC") -> float:
+    """``CCC`` (Eq. 5) or ``Pearson`` of two raters, by :class:`~affkit.metrics.StreamingCCC`; NaN where it is
+    0/0.
 
-
-def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation of two raters; NaN if one of them never moves."""
-    from_x, from_y = _deviations(x), _deviations(y)
-    return _ratio(from_x @ from_y, np.linalg.norm(from_x) * np.linalg.norm(from_y))
-
-
-def _deviations(numbers: np.ndarray) -> np.ndarray:
-    """Deviations from the mean; exactly 0 if all numbers are the same."""
-    numbers = _from_the_first(np.asarray(numbers))
-    return numbers - numbers.mean() if len(numbers) else numbers
-
-
-def _from_the_first(numbers: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
-    """Numbers counted from the first that is present, so equal ones are exactly 0; and 0 for the others."""
-    known = numbers.ravel() if present is None else numbers[present]
-    difference = numbers.astype(np.float64) - (known[0] if len(known) else 0)
-    return difference if present is None else np.where(present, difference, 0)
+    That is where both say one and the same number, or, of Pearson's correlation, one of them never moves.
+    """
+    metric = StreamingCCC()
+    metric.update(first, second)
+    moves = np.diag(metric.scatter) > 0
+    if measure == "Pearson":
+        return metric.pearson() if moves.all() else float("nan")
+    return metric.compute() if moves.any() or metric.mse() > 0 else float("nan")
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -192,78 +155,61 @@ def _ratio(part: float, whole: float) -> float:
 def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool = False) -> pd.DataFrame:
     """All measures of agreement, for each tag and for all tags of a task together.
 
-    An expression is compared with the rest, "this or another", and all of them as one choice out of
-    several. Percent agreement (0 to 100) and Fleiss' kappa are about the frames that all annotators of the
-    task labelled; Cohen's kappa, CCC and Pearson about those that a pair labelled, and their means are over
-    the pairs; alpha about those that at least two labelled.
+    An expression is compared with the rest, "this or another", and all of them as one choice out of several.
+    Percent agreement (0 to 100) and Fleiss' kappa are about the frames that all annotators of the task
+    labelled; Cohen's kappa, CCC and Pearson about those that a pair labelled, and their means are over the
+    pairs; alpha about those that at least two labelled.
 
-    Parameters
-    ----------
-    annotators:
-        Annotator to video name to labels, as :func:`~affkit.corpus.agreement.read_annotators` returns them.
-    progress:
-        Whether to show a progress bar when it takes more than two seconds.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns ``task``, ``tag``, ``statistic`` and ``value``, a row for each number; that of a pair of
-        annotators has them in ``statistic``: ``Cohen's kappa, A1 and A2``. :func:`summary` is for people.
+    ``annotators`` are as :func:`~affkit.corpus.agreement.read_annotators` gives them. A row of the result is
+    a number: ``task``, ``tag``, ``statistic`` and ``value``; that of a pair has both in ``statistic``:
+    ``Cohen's kappa, A1 and A2``. :func:`summary` is for people.
     """
     rows = []
-    for task in TASKS:
-        ratings = gather(annotators, task)
-        if len(ratings.annotators) < 2:
-            continue
-        tags = _tags(ratings, task, annotators)
+    for ratings in _tasks(annotators):
+        tags, task = list(_tags(ratings)), ratings.task
+        measures = _of_numbers if task == "valence-arousal" else _of_classes
         for tag, values, present in tqdm(tags, desc=task, unit="tag", delay=2, disable=not progress):
-            found = _of_numbers if task == "valence-arousal" else _of_classes
             rows.append((task, tag, "annotators", len(values)))
-            rows += [(task, tag, *row) for row in found(values, present, ratings.annotators)]
+            rows += [(task, tag, *row) for row in measures(values, present, ratings.annotators)]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
 
 
-def _tags(
-    ratings: Ratings, task: str, annotators: Mapping[str, Mapping[str, Labels]]
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _tasks(annotators: Mapping[str, Mapping[str, Labels]]) -> Iterator[Ratings]:
+    """The tasks that two annotators or more did."""
+    found = (gather(annotators, task) for task in TASKS)
+    return (ratings for ratings in found if len(ratings.annotators) > 1)
+
+
+def _tags(ratings: Ratings) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Each tag with its values and mask, ``(K, N)``; last, all tags of the task together."""
     values, present = ratings.values, ratings.present
-    if task == "expressions":
-        for index, name in enumerate(_expressions(annotators)):
+    if ratings.task == "expressions":
+        for index, name in enumerate(ratings.expressions):
             yield name, (values[:, :, 0] == index).view(np.int8), present[:, :, 0]
     else:
         for column, name in enumerate(ratings.columns):
             yield name, values[:, :, column], present[:, :, column]
-    if task != "valence-arousal":
+    if ratings.task != "valence-arousal":
         yield ALL, values.reshape(len(values), -1), present.reshape(len(values), -1)
 
 
-def _expressions(annotators: Mapping[str, Mapping[str, Labels]]) -> tuple[str, ...]:
-    return next(one for labels in annotators.values() for one in labels.values()).expression_names
-
-
-def _of_classes(
-    values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
-) -> Iterator[tuple[str, float]]:
-    by_all = present.all(axis=0)
-    same = (values == values[0]).all(axis=0)
+def _of_classes(values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
+    by_all, same = present.all(axis=0), (values == values[0]).all(axis=0)
     yield "percent agreement", 100 * _ratio((same & by_all).sum(), by_all.sum())
     yield from _pairs("Cohen's kappa", cohen_kappa, values, present, names)
     yield "Fleiss' kappa", fleiss_kappa(values, present)
     yield "Krippendorff's alpha", krippendorff_alpha(values, present)
 
 
-def _of_numbers(
-    values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
-) -> Iterator[tuple[str, float]]:
-    yield from _pairs("CCC", ccc, values, present, names)
-    yield from _pairs("Pearson", pearson, values, present, names)
+def _of_numbers(values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
+    for name in ("CCC", "Pearson"):
+        yield from _pairs(name, partial(concordance, measure=name), values, present, names)
     yield "Krippendorff's alpha", krippendorff_alpha(values, present, "interval")
 
 
 def _pairs(
     name: str, measure: Callable, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
-) -> Iterator[tuple[str, float]]:
+) -> _Measures:
     """A measure of two for every pair, then the mean over the pairs for which it is defined."""
     found = []
     for i, j in combinations(range(len(values)), 2):
@@ -277,22 +223,17 @@ def _pairs(
 def kept_frames(
     annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
 ) -> pd.DataFrame:
-    """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why it drops the others.
+    """How many frames :func:`~affkit.corpus.agreement.agree` keeps by its rule, and why it drops the others.
 
-    ``frames`` are those of the videos that the annotators of the task worked on. Each is in one of
-    ``all present`` (all say that the tag is there), ``all absent``, ``disagreed`` and
-    ``not labelled by all``. Of all expressions together some expression is always there; with all action
-    units together a frame counts once for each unit. ``kept`` depends on the rule. Rows such as
-    ``Anger / Sadness`` say in how many frames one annotator chose this and another that, most frequent
-    first.
-
-    Parameters as in :func:`~affkit.corpus.agreement.agree`; the columns are those of :func:`reliability`.
+    The columns are those of :func:`reliability`. ``frames`` are those of the videos that the annotators of
+    the task worked on. Each is in one of ``all present`` (all say that the tag is there), ``all absent``,
+    ``disagreed`` and ``not labelled by all``. Of all expressions together some expression is always there;
+    with all action units together a frame counts once for each unit. Rows such as ``Anger / Sadness`` say in
+    how many frames one annotator chose this and another that, most frequent first.
     """
     rows = []
-    for task in TASKS:
-        ratings = gather(annotators, task)
-        if len(ratings.annotators) < 2:
-            continue
+    for ratings in _tasks(annotators):
+        task = ratings.task
         if task == "valence-arousal":
             by_all = ratings.present.all(axis=(0, 2))
             counts = {"frames": by_all.size, "kept": by_all.sum(), "not labelled by all": (~by_all).sum()}
@@ -300,16 +241,14 @@ def kept_frames(
             continue
         agreed, kept = decide(ratings, keep, disagreed if task == "action units" else "unknown")
         result = replace(ratings, values=agreed[None], present=kept[None])
-        for (tag, values, present), (_, value, known) in zip(
-            _tags(ratings, task, annotators), _tags(result, task, annotators), strict=True
-        ):
+        for (tag, values, present), (_, value, known) in zip(_tags(ratings), _tags(result), strict=True):
             several = task == "expressions" and tag == ALL
             if task == "expressions" and tag != ALL:
                 known = known & (value == 1)
             rows += [(task, tag, "frames", values.shape[1]), (task, tag, "kept", known.sum())]
             rows += [(task, tag, *row) for row in _reasons(values, present, several)]
         if task == "expressions":
-            rows += [(task, *row) for row in _confused(ratings, _expressions(annotators))]
+            rows += [(task, *row) for row in _confused(ratings)]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
 
 
@@ -324,15 +263,15 @@ def _reasons(values: np.ndarray, present: np.ndarray, several: bool) -> Iterator
     yield "not labelled by all", (~by_all).sum()
 
 
-def _confused(ratings: Ratings, names: tuple[str, ...]) -> list[tuple[str, str, int]]:
+def _confused(ratings: Ratings) -> list[tuple[str, str, int]]:
     """Pairs of expressions that were chosen for the same frame, and in how many frames."""
     values, present = ratings.values[:, :, 0], ratings.present[:, :, 0]
-    chosen = [((values == index) & present).any(axis=0) for index in range(len(names))]  # C of (N,)
-    rows = [
-        (f"{names[i]} / {names[j]}", "confused", int((chosen[i] & chosen[j]).sum()))
-        for i, j in combinations(range(len(names)), 2)
-    ]
-    return sorted((row for row in rows if row[2]), key=lambda row: -row[2])
+    chosen = {
+        name: ((values == index) & present).any(axis=0) for index, name in enumerate(ratings.expressions)
+    }
+    counts = {pair: int((chosen[pair[0]] & chosen[pair[1]]).sum()) for pair in combinations(chosen, 2)}
+    rows = [(" / ".join(pair), "confused", count) for pair, count in counts.items() if count]
+    return sorted(rows, key=lambda row: -row[2])
 
 
 def agreement_table(
@@ -349,10 +288,10 @@ def agreement_table(
 
 
 def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables to read, by a heading such as ``action units: frames``: a row for each tag.
+    """Tables to read, by a heading such as ``action units: frames``: a row for each tag, counts as integers.
 
-    ``table`` is what :func:`kept_frames`, :func:`reliability` or :func:`agreement_table` return. The
-    columns are those of :data:`SUMMARY`; numbers of pairs of annotators are left out. Counts are integers.
+    ``table`` is what :func:`kept_frames`, :func:`reliability` or :func:`agreement_table` give; the columns
+    are those of :data:`SUMMARY`.
     """
     tables = {}
     for task in table["task"].unique():

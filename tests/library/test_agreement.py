@@ -104,6 +104,7 @@ def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
     assert mine.sort_index().to_dict() == pytest.approx(theirs.sort_index().to_dict(), nan_ok=True)
 
 
+@settings(max_examples=25)
 @given(annotators())
 def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
     for video, agreed in agree(annotators).items():
@@ -121,6 +122,7 @@ def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
                 assert own.has_va[agreed.has_va].all()
 
 
+@settings(max_examples=25)
 @given(any_labels(("AU1", "AU12")))
 def test_who_is_asked_twice_agrees(labels):
     twice = {"A1": {"clip": labels}, "A2": {"clip": labels}}
