@@ -96,11 +96,9 @@ def stats(
     typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
 
 
-@app.command(
-    "agree", epilog="Example: affkit agree coders/A1 coders/A2 coders/A3 -o agreed --disagreed absent"
-)
+@app.command("agree", epilog="Example: affkit agree coders/*.csv -o agreed --disagreed absent")
 def agree(
-    folders: Annotated[list[Path], typer.Argument(help="Annotations, a folder for each annotator.")],
+    folders: Annotated[list[Path], typer.Argument(help="A table or a folder for each annotator.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the agreed annotations.")
     ],
@@ -336,7 +334,7 @@ def predict(
 @app.command(
     "evaluate.predictions",
     hidden=True,  # what `affkit evaluate` does with words that name no other command
-    epilog="Example: affkit evaluate data_samples/corpus/raters/R1 data_samples/corpus --task va. "
+    epilog="Example: affkit evaluate data_samples/corpus/raters/R1.csv data_samples/corpus --task va. "
     "Of a GAN: affkit evaluate gan --run run/gan --data store --features f.safetensors",
 )
 def evaluate_predictions(

@@ -1,4 +1,4 @@
-"""A drawn corpus is annotated: three coders and eight raters, each with a folder of labels (Section III.B-D).
+"""A drawn corpus is annotated: three coders and eight raters, each with a table of labels (Section III.B-D).
 
 The truth is known for every frame of a drawn corpus. The paper's labels were not: three people marked action
 units and expressions, eight moved a joystick. Here they are simulated, so that agreement and its traps can
@@ -15,7 +15,7 @@ from affkit.corpus.corpus import TRUTH_FOLDER, read_ground_truths
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import merge
-from affkit.labelfiles.layouts import write_annotations
+from affkit.labelfiles.tables import write_table
 from affkit.labels import Labels
 from affkit_render.coders import SHOWN_COLUMNS, code_action_units, code_expressions, sample_coders
 from affkit_render.emotions import SHOWN_UNITS
@@ -38,8 +38,8 @@ def annotate_corpus(
 ) -> None:
     """Have three coders and eight raters annotate a drawn corpus.
 
-    Reads ``truth/*.csv`` below ``root`` and writes what each of them says as ``coders/A1`` ... and
-    ``raters/R1`` ..., in the layout of ABAW 6. Same arguments, same bytes.
+    Reads ``truth/*.csv`` below ``root`` and writes what each of them says as ``coders/A1.csv`` ... and
+    ``raters/R1.csv`` ..., see :func:`~affkit.labelfiles.tables.write_table`. Same arguments, same bytes.
 
     Parameters
     ----------
@@ -83,15 +83,16 @@ def annotate_corpus(
                 if name in expression_names:
                     parts.append(code_expressions(truth, coder, clip_seed, passes))
                 coded[coder.name][name] = merge(*parts, name=name)
-    for folder, people in ((root / CODER_FOLDER, coded), (root / RATER_FOLDER, rated)):
-        _write_people(folder, people)
+    _write_tables(root / CODER_FOLDER, coded, ("expr", "au"))
+    _write_tables(root / RATER_FOLDER, rated, ("va",))
 
 
-def _write_people(folder: Path, people: Mapping[str, Mapping[str, Labels]]) -> None:
-    """A folder of annotations for each of them, all or none; what was in ``folder`` is replaced."""
+def _write_tables(folder: Path, people: Mapping[str, Mapping[str, Labels]], tasks: tuple[str, ...]) -> None:
+    """A table for each of them who labelled anything, all or none; what was in ``folder`` is replaced."""
     with write_beside(folder) as part:
         shutil.rmtree(part, ignore_errors=True)  # of a run that was stopped
+        part.mkdir(parents=True)
         for name, labels in people.items():
-            write_annotations(part / name, labels)
-        part.mkdir(exist_ok=True)
+            if labels:
+                write_table(part / f"{name}.csv", labels, tasks)
         shutil.rmtree(folder, ignore_errors=True)

@@ -118,8 +118,8 @@ PAPER_NOTES = (
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
     """Count what Tables I and IV count, in one of ``PARTS``.
 
-    Annotators are the folders in ``coders``, or in ``raters`` for valence and arousal. Genders are those
-    of ``subjects.csv``. Video files are opened for their length and size where they are there.
+    Annotators are the folders and tables in ``coders``, or in ``raters`` for valence and arousal. Genders are
+    those of ``subjects.csv``. Video files are opened for their length and size where they are there.
     """
     names = part_names(corpus, part)
     rows: dict[Path | str, int] = {}  # file, or name of a video that is not there: frames
@@ -138,12 +138,13 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
     sizes = [(info.width, info.height) for info in infos.values()]
     people = corpus.root / ("raters" if part == "va" else "coders")
+    annotators = [path for path in people.glob("[!.]*") if path.is_dir() or path.suffix == ".csv"]
     return Attributes(
         frames=sum(rows.values()),
         videos=len(rows),
         subjects=len({corpus.subjects[name] for name in names}),
         genders=_genders(corpus, names),
-        annotators=sum(path.is_dir() for path in people.glob("[!.]*")) if people.is_dir() else None,
+        annotators=len(annotators) if people.is_dir() else None,
         seconds=(min(seconds), max(seconds)) if seconds else None,
         formats=tuple(sorted({path.suffix[1:].upper() for path in infos})),
         resolution=tuple(np.mean(sizes, axis=0).tolist()) if sizes else None,

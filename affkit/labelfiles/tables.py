@@ -162,13 +162,19 @@ def read_table(path: str | Path, expression_names: Sequence[str] | None = None) 
     return _by_video(path, videos, frames, labels, first_line=2)
 
 
-def write_table(path: str | Path, labels: Mapping[str, Labels]) -> None:
-    """Write every frame of every video as :func:`read_table` reads them."""
+def write_table(
+    path: str | Path, labels: Mapping[str, Labels], tasks: Sequence[str] = ("va", "expr", "au")
+) -> None:
+    """Write every frame of every video as :func:`read_table` reads them, with the columns of ``tasks``."""
     videos, frames, rows = _flatten(path, labels)
     expressions = np.where(rows.has_expression, np.array(rows.expression_names)[rows.expression], "")
-    header = ("video", "frame", *VA, "expression", *rows.action_unit_names)
-    columns = [videos, map(str, frames), *formats.va_text(rows, missing=""), expressions.tolist()]
-    write_columns(path, header, [*columns, *formats.action_unit_text(rows, missing="")])
+    written = {
+        "va": zip(VA, formats.va_text(rows, missing=""), strict=True),
+        "expr": [("expression", expressions.tolist())],
+        "au": zip(rows.action_unit_names, formats.action_unit_text(rows, missing=""), strict=True),
+    }
+    columns = dict(pair for task in tasks for pair in written[task])
+    write_columns(path, ("video", "frame", *columns), [videos, map(str, frames), *columns.values()])
 
 
 def read_listing(path: str | Path) -> dict[str, Labels]:

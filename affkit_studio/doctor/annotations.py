@@ -49,7 +49,7 @@ class Found:
     used:
         What affkit reads when it is given the folder, or a folder in it.
     coders:
-        Folders of other annotations beside these, such as those of single annotators.
+        Folders of layouts and tables beside these, such as those of single annotators.
     corpora:
         Folders with annotations of their own, if there are several; then ``used`` is empty, since videos of
         one may be called like those of another.
@@ -92,11 +92,13 @@ def find_annotations(survey: Survey) -> Found:
         kinds = _kinds(survey, folder, found)
         if kinds.keys() - {"table"} and folder != survey.root and _is_misnamed(folder):
             found.misnamed.append(folder)
-        elif not layout:
+            continue
+        tables = kinds.get("table", [])
+        if not layout:
             found.used += _without_layout(survey, folder, kinds)
         elif inside is None or folder == inside or task_of_folder(folder.name):
-            for kind in kinds.keys() - {"table"}:
-                found.strays += kinds[kind]
+            found.coders += sorted(tables) if inside is None else []
+            found.strays += [path for paths in kinds.values() if paths is not tables for path in paths]
     return found
 
 

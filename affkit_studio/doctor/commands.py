@@ -89,8 +89,11 @@ def _agree(case: Case) -> Iterator[str]:
     for parent, folders in groups.items():
         if len(folders) > 1 and parent != case.survey.root:
             out = unused(f"agreed_{parent.name}")
-            every = folders == case.survey.folders[parent]
-            words = f"{quoted(parent)}/*/" if every else " ".join(map(quoted, folders))
+            words = " ".join(map(quoted, folders))
+            if folders == case.survey.folders[parent]:
+                words = f"{quoted(parent)}/*/"
+            elif folders == sorted(parent.glob("*.csv")):
+                words = f"{quoted(parent)}/*.csv"
             yield f"affkit agree {words} -o {quoted(out)}"
 
 

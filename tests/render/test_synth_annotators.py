@@ -327,13 +327,13 @@ def test_a_corpus_gets_three_coders_and_eight_raters(tmp_path):
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
     root = tmp_path / "one"
     assert sorted(path.name for path in root.iterdir()) == ["coders", "raters", "truth"]
-    assert sorted(path.name for path in (root / "coders").iterdir()) == ["A1", "A2", "A3"]
-    assert sorted(path.name for path in (root / "raters").iterdir()) == [f"R{i}" for i in range(1, 9)]
-    coded = read_annotations(root / "coders" / "A2")
+    assert sorted(path.name for path in (root / "coders").iterdir()) == ["A1.csv", "A2.csv", "A3.csv"]
+    assert sorted(path.name for path in (root / "raters").iterdir()) == [f"R{i}.csv" for i in range(1, 9)]
+    coded = read_annotations(root / "coders" / "A2.csv")
     assert set(coded) == {"a", "b"} and len(coded["a"]) == 120
     assert coded["a"].has_action_units.all() and not coded["a"].has_expression.any()
     assert coded["b"].has_expression.any() and not coded["b"].has_va.any()
-    rated = read_annotations(root / "raters" / "R5")
+    rated = read_annotations(root / "raters" / "R5.csv")
     assert set(rated) == {"a", "b", "c_left"}
     assert all(one.has_va.all() and not one.has_action_units.any() for one in rated.values())
 
@@ -346,7 +346,7 @@ def test_annotations_are_replaced_only_when_asked_and_then_wholly(tmp_path):
         annotate_corpus(tmp_path, 1, ["a"], progress=False)
     assert digest(tmp_path) == before
     annotate_corpus(tmp_path, 1, ["a"], force=True, progress=False)
-    assert set(read_annotations(tmp_path / "coders" / "A1")) == {"a"}
+    assert set(read_annotations(tmp_path / "coders" / "A1.csv")) == {"a"}
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -115,7 +115,7 @@ def labelled(tmp_path_factory):
 
 def test_labels_are_what_all_coders_said(labelled):
     corpus = Corpus.open(labelled)
-    coders = [read_annotations(labelled / "coders" / name) for name in ("A1", "A2", "A3")]
+    coders = [read_annotations(labelled / "coders" / f"{name}.csv") for name in ("A1", "A2", "A3")]
     assert corpus.videos == ["one", "two"]
     for video in corpus.videos:
         said = np.stack([coder[video].action_units for coder in coders])
