@@ -12,7 +12,7 @@ from affkit.files import refuse_existing, write_beside
 from affkit_course.pages import FIRST, markdown_body, notebook_body, solutions_page, write_pages
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.latent_browser import companions
-from affkit_studio.browse.live.live import write_live_page
+from affkit_studio.browse.live_page import write_live_page
 
 LIVE = "live.html"
 MARK = '<meta name="generator" content="affkit notebooks site">'

@@ -9,6 +9,9 @@ from affkit.cli import Force, Task, out_file, room
 
 app = room()
 
+OpenBrowser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")]
+
 
 @app.command("annotate", epilog="Example: affkit annotate clip.mp4 --annotator Ada --project faces.affkit")
 def annotate(
@@ -18,10 +21,8 @@ def annotate(
     ] = Path("annotation.affkit"),
     annotator: Annotated[str, typer.Option(help="Who annotates.")] = "me",
     task: Annotated[Task, typer.Option(help="8 action units, or 7 exclusive expressions.")] = Task.AU,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
-    ] = True,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+    browser: OpenBrowser = True,
+    port: Port = 0,
 ):
     """Annotate a clip frame by frame in the browser (Section III.B); every change is saved at once."""
     from affkit_studio.standalone import serve
@@ -69,10 +70,8 @@ def browse(
     data: Annotated[Path | None, typer.Option("--data", help="Training faces: a store or a pool.")] = None,
     features: Annotated[Path | None, typer.Option(help="features.safetensors, for likeness.")] = None,
     labels: Annotated[Path | None, typer.Option(help="A corpus whose clips can be played.")] = None,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
-    ] = True,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+    browser: OpenBrowser = True,
+    port: Port = 0,
 ):
     """Browse generated faces in the browser: sliders, locks, the V-A plane, films, favourites, photographs.
 
@@ -107,7 +106,7 @@ def page(
     from affkit.files import refuse_existing
     from affkit_studio.browse.explore import Explorer
     from affkit_studio.browse.latent_browser import companions
-    from affkit_studio.browse.live.live import TITLE, write_live_page
+    from affkit_studio.browse.live_page import TITLE, write_live_page
 
     refuse_existing(out, force)  # before the work, not after it
     found = None

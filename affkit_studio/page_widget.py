@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import anywidget
 import cv2
@@ -13,20 +12,14 @@ Reply = tuple[dict, list[bytes]]
 """What a page is told: something that is ready for JSON, and binary buffers."""
 
 
-class Desk(Protocol):
-    """What answers a page; knows nothing of widgets."""
-
-    def handle(self, message: dict, buffers: list[bytes]) -> Reply:
-        """Answer a message: its ``kind``, a ``token`` that the answer repeats, and what the kind needs."""
-
-
 class PageWidget(anywidget.AnyWidget):
-    """The page of a desk, which answers one message at a time, whichever thread of the notebook brings it.
+    """The page of a desk, whose ``handle(message, buffers)`` answers one message at a time.
 
-    Several pages may show one desk: each sees what the others do.
+    A message, whichever thread of the notebook brings it, has a ``kind``, a ``token`` that the answer carries
+    too, and what the kind needs. Several pages may show one desk.
     """
 
-    def __init__(self, desk: Desk):
+    def __init__(self, desk):
         super().__init__()
         self.desk, self._turn = desk, threading.Lock()
         self.on_msg(self._answer)

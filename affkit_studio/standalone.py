@@ -34,19 +34,8 @@ def serve(
 ) -> None:
     """Show :func:`~affkit_studio.annotate.annotator.annotator` as a page on 127.0.0.1 until Ctrl+C.
 
-    Parameters
-    ----------
-    video, project, annotator_name, task:
-        As there.
-    port:
-        Of the page; 0 takes a free one.
-    browser:
-        Open the page in the browser.
-
-    Raises
-    ------
-    UserError
-        If the clip or the project cannot be opened, or the port is taken.
+    Port 0 takes a free one. Raises UserError if the clip or the project cannot be opened, or the port is
+    taken.
     """
     # Mistakes are told here, in one line, not in the kernel of a page.
     AnnotationDesk.open(video, Path(project), annotator_name, task).close()
@@ -64,21 +53,9 @@ def serve_latent(
     browser: bool = True,
     **files: str | Path | None,
 ) -> None:
-    """Show :func:`~affkit_studio.browse.latent_browser.latent_browser` as a page on 127.0.0.1 until Ctrl+C.
+    """Show :func:`~affkit_studio.browse.latent_browser.latent_browser` as a page, as :func:`serve` does.
 
     Directions that are in no file yet are learned first, with a bar, and kept until the end of the page.
-
-    Parameters
-    ----------
-    checkpoint, predictors, directions, files:
-        As there.
-    port, browser:
-        As for :func:`serve`.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or is not what it should be, or the port is taken.
     """
     from affkit_studio.browse.latent_browser import open_desk
 
@@ -97,8 +74,8 @@ def serve_latent(
 def _serve(cell: str, title: str, words: str, port: int, browser: bool) -> None:
     """Show what one cell gives, until Ctrl+C; ``words`` are printed below the address."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = new_notebook(cells=[new_code_cell(cell)])
-    notebook.metadata = {"kernelspec": kernel, "title": title}
+    metadata = {"kernelspec": kernel, "title": title}
+    notebook = new_notebook(cells=[new_code_cell(cell)], metadata=metadata)
     with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
         path = Path(folder) / f"{title.lower()}.ipynb"
         nbformat.write(notebook, path)
@@ -124,9 +101,7 @@ def _run_voila(notebook: Path, port: int, browser: bool, words: str) -> None:
         def init_handlers(self) -> list:
             # A kernel that starts early could ask for the address of the page there, token and all; ours does
             # not, and nothing may answer without the token.
-            return [
-                handler for handler in super().init_handlers() if handler[1] is not RequestInfoSocketHandler
-            ]
+            return [one for one in super().init_handlers() if one[1] is not RequestInfoSocketHandler]
 
     paths = [str(TEMPLATES.parent), os.environ.get("JUPYTER_PATH")]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))  # where Voila looks for templates
@@ -140,8 +115,7 @@ def _run_voila(notebook: Path, port: int, browser: bool, words: str) -> None:
     app.initialize([str(notebook)])
     address = f"{notebook.stem}: http://127.0.0.1:{port}/?token={token}"
     # Said by the loop of the server, which turns only when the page can be asked for.
-    say = partial(print, address, words, sep="\n", flush=True)
-    IOLoop.current().add_callback(say)
+    IOLoop.current().add_callback(partial(print, address, words, sep="\n", flush=True))
     app.start()
 
 

@@ -16,7 +16,7 @@ from affkit.checkpoints import load_checkpoint, model_key
 from affkit.gan import sample_z
 from affkit.generate import pictures
 from affkit_lab.latent.directions import read_directions
-from affkit_studio.browse.live.live import write_live_page
+from affkit_studio.browse.live_page import write_live_page
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests" / "fixtures"))  # the browser is driven as in the tests

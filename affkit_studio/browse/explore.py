@@ -37,29 +37,15 @@ SETTLE_SURVEY, SETTLE_ROUNDS = 6, 4  # faces looked at to hold locked prediction
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """All that a page shows, at one moment.
+class FaceState:
+    """All that a page shows, at one moment."""
 
-    Attributes
-    ----------
-    base, edit:
-        ``(100,)``: the z of the face, and what was added to it.
-    seed:
-        Where ``base`` came from; None for a z that was put in.
-    truncation:
-        0 to 1, of ``base``.
-    sliders:
-        Direction to how far it was moved; those that were not are left out.
-    locks:
-        Direction to the prediction that is held; None where there is none, as for principal directions.
-    """
-
-    base: np.ndarray
-    edit: np.ndarray
-    seed: int | None
-    truncation: float
-    sliders: Mapping[str, float]
-    locks: Mapping[str, float | None]
+    base: np.ndarray  # (100,), the z of the face
+    edit: np.ndarray  # (100,), what was added to it
+    seed: int | None  # where ``base`` came from; None for a z that was put in
+    truncation: float  # 0 to 1, of ``base``
+    sliders: Mapping[str, float]  # direction to how far it was moved; those that were not are left out
+    locks: Mapping[str, float | None]  # direction to the prediction that is held; None if nothing predicts it
 
     @property
     def place(self) -> np.ndarray:
@@ -75,21 +61,9 @@ class State:
 class Explorer:
     """One browsing of one generator; see :meth:`open`.
 
-    Every change is a step that :meth:`undo` takes back. While a slider is dragged all its changes are one
-    step, until :meth:`finish`.
-
-    Parameters
-    ----------
-    directions:
-        Those that have sliders.
-    predictors:
-        Name to what reads the face that is shown. Locks and :meth:`seek` go by the first one that has the
-        prediction in question.
-
-    Attributes
-    ----------
-    state:
-        What is shown now.
+    ``directions`` have sliders, ``predictors`` read the face that is shown; locks and :meth:`seek` go by the
+    first that has the prediction in question. Every change of ``state`` is a step that :meth:`undo` takes
+    back. While a slider is dragged all its changes are one step, until :meth:`finish`.
     """
 
     def __init__(
@@ -99,12 +73,11 @@ class Explorer:
         self._joined = JoinedPredictor(
             list(self.predictors.values()), faces_at(generator, np.zeros((1, Z_SIZE)))
         )
-        self.key = model_key(generator)
-        self.state = State(_base(seed), np.zeros(Z_SIZE), seed, 1.0, {}, {})
-        self._done: list[State] = []
-        self._undone: list[State] = []
+        self.state = FaceState(_base(seed), np.zeros(Z_SIZE), seed, 1.0, {}, {})
+        self._done: list[FaceState] = []
+        self._undone: list[FaceState] = []
         self._doing: str | None = None  # what the last step was, as long as it goes on
-        self._search: tuple[State, PredictionSearch] | None = None
+        self._search: tuple[FaceState, PredictionSearch] | None = None
 
     @classmethod
     def open(
@@ -117,20 +90,11 @@ class Explorer:
     ) -> "Explorer":
         """Browse the generator in a checkpoint.
 
-        Parameters
-        ----------
-        predictors:
-            Checkpoints of networks whose predictions give the directions; where two have the same, the first
-            one's counts. The ``discriminator.safetensors`` beside the generator comes last, if it
-            is there.
-        directions:
-            A file to keep the directions in: read if it is there, else learned, which takes up to a minute,
-            and written. By default the ``directions.safetensors`` beside the generator, if it is there.
-
-        Raises
-        ------
-        UserError
-            If a file is missing or is not what it should be.
+        ``predictors`` are checkpoints of networks whose predictions give the directions; where two have the
+        same, the first one's counts. The ``discriminator.safetensors`` beside the generator comes last, if it
+        is there. ``directions`` is a file to keep the directions in: read if it is there, else learned, which
+        takes up to a minute, and written; by default the ``directions.safetensors`` beside the generator, if
+        it is there. Raises UserError if a file is missing or is not what it should be.
         """
         generator, _ = load_checkpoint(checkpoint, "generator")
         beside, shipped = (
@@ -208,10 +172,7 @@ class Explorer:
 
     def move(self, name: str, amount: float) -> None:
         """Put the slider of a direction to ``amount``; UserError if it is locked or there is none."""
-        vector = self.way(name)
-        if name in self.state.locks:
-            raise UserError(name, "is locked", "unlock it to move it")
-        edit = self.state.edit + (amount - self.state.sliders.get(name, 0.0)) * vector
+        edit = self.state.edit + (amount - self.state.sliders.get(name, 0.0)) * self._free_way(name)
         self._do(f"move {name}", edit=edit, sliders={**self.state.sliders, name: float(amount)})
 
     def set_number(self, index: int, value: float) -> None:
@@ -252,12 +213,8 @@ class Explorer:
         """Bring the locked predictions back to where they were locked, by looking at a few faces.
 
         Belongs to the step before it: call it when a slider is let go. It moves along the locked directions
-        only, and not at all if that makes nothing better.
-
-        Returns
-        -------
-        DataFrame
-            A row for each locked direction with a prediction: ``held``, ``before`` and ``after``.
+        only, and not at all if that makes nothing better. The table has a row for each locked direction with
+        a prediction: ``held``, ``before`` and ``after``.
         """
         self.finish()
         self._search = None
@@ -281,11 +238,7 @@ class Explorer:
         something else is done. Raises UserError if there is no direction of the two, or it is locked.
         """
         if self._search is None:
-            for name in VA:
-                self._check(name)
-                if name in self.state.locks:
-                    raise UserError(name, "is locked", "unlock it to move it")
-            ways = np.stack([self.way(name) for name in VA])
+            ways = np.stack([self._free_way(name) for name in VA])
             predictor = self.predictor_of(VA)
             self._search = self.state, PredictionSearch(self.generator, predictor, self.state.place, ways, VA)
         start, search = self._search
@@ -330,7 +283,7 @@ class Explorer:
         self._doing, self.state = what, replace(self.state, **changes)
         self._search = self._search if seeking else None
 
-    def _swap(self, source: list[State], target: list[State]) -> bool:
+    def _swap(self, source: list[FaceState], target: list[FaceState]) -> bool:
         self.finish()
         self._search = None
         if not source:
@@ -350,6 +303,12 @@ class Explorer:
         if name not in self._joined.columns:
             return None
         return float(self.predictor_of([name])(self.picture()[None])[name].iloc[0])
+
+    def _free_way(self, name: str) -> np.ndarray:
+        way = self.way(name)
+        if name in self.state.locks:
+            raise UserError(name, "is locked", "unlock it to move it")
+        return way
 
     def _check(self, name: str) -> None:
         if name not in self.directions:

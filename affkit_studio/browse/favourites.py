@@ -12,7 +12,7 @@ from affkit.gan import Z_SIZE
 from affkit.labelfiles.csv_text import read_text
 
 FORMAT = 1  # of the file; a reader of another number refuses
-MEND = "mend it, or take another file"
+FIX = "correct it, or take another file"
 
 
 class Favourites:
@@ -21,17 +21,8 @@ class Favourites:
     Every change reads the file first and is written whole or not at all, so two pages with one file do
     not lose each other's faces.
 
-    Parameters
-    ----------
-    path:
-        The file; it need not exist yet.
-    key:
-        Of the generator, see :func:`~affkit.checkpoints.model_key`.
-
-    Raises
-    ------
-    UserError
-        Here and in every method, if the file is damaged, naming the entry; or belongs to another generator.
+    The file need not exist yet; ``key`` is the generator's :func:`~affkit.checkpoints.model_key`. All methods
+    raise UserError if the file is damaged, naming the entry, or belongs to another generator.
     """
 
     def __init__(self, path: str | Path, key: str):
@@ -48,12 +39,12 @@ class Favourites:
             raise UserError(self.path, problem, "take its checkpoint, or another file")
         entries = content.get("favourites")
         if not isinstance(entries, list):
-            raise UserError(self.path, "has no list of favourites", MEND)
+            raise UserError(self.path, "has no list of favourites", FIX)
         found: dict[str, np.ndarray] = {}
         for number, entry in enumerate(entries, 1):
             name, z = self._checked(number, entry)
             if name in found:
-                raise UserError(self.path, f"favourite {number} has the name of another, {quote(name)}", MEND)
+                raise UserError(self.path, f"favourite {number} has the name of another, {quote(name)}", FIX)
             found[name] = z
         return found
 
@@ -90,16 +81,16 @@ class Favourites:
             content = json.loads(read_text(self.path))
         except json.JSONDecodeError as error:
             problem = f"is not JSON from line {error.lineno} on: {error.msg}"
-            raise UserError(self.path, problem, MEND) from error
+            raise UserError(self.path, problem, FIX) from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise UserError(self.path, "is not a file of favourites that this version reads", MEND)
+            raise UserError(self.path, "is not a file of favourites that this version reads", FIX)
         return content
 
     def _checked(self, number: int, entry: object) -> tuple[str, np.ndarray]:
         """Name and z of an entry, or what is wrong with it."""
 
         def wrong(problem: str) -> UserError:
-            return UserError(self.path, f"favourite {number}{who} {problem}", MEND)
+            return UserError(self.path, f"favourite {number}{who} {problem}", FIX)
 
         who = ""
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():

@@ -44,12 +44,8 @@ def write_film(
     """Write frames ``(T, S, S, 3)`` uint8 as ``.mp4`` (H.264) or as ``.gif``, by the ending of ``path``.
 
     A GIF runs in an endless loop, in 256 colours a frame, and counts in hundredths of a second: 20 frames a
-    second are exact, 30 become 33.3.
-
-    Raises
-    ------
-    UserError
-        If the file exists, unless ``force``; or its name ends otherwise; or the disk is full.
+    second are exact, 30 become 33.3. Raises UserError if the file exists, unless ``force``, or its name ends
+    otherwise.
     """
     path = Path(path)
     refuse_existing(path, force)

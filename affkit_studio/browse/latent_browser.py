@@ -1,10 +1,8 @@
 """The latent browser as a page in the notebook; see ``latent_desk`` for what answers it."""
 
-import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-
-import anywidget
 
 from affkit.checkpoints import load_checkpoint, model_key
 from affkit.corpus.corpus import Corpus, part_names
@@ -15,35 +13,19 @@ from affkit_lab.gan_evaluation.training_faces import TrainingFaces
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.latent_desk import LatentDesk
-from affkit_studio.browse.latent_work import Shelf
+from affkit_studio.browse.latent_work import Extras
+from affkit_studio.page_widget import PageWidget, one_module
 
 _PARTS = ("../page.js", "latent_draw.js", "latent_layout.js", "latent_panels.js", "latent.js")
 PAGE = [Path(__file__).parent / name for name in _PARTS]
 """The parts of the page, in the order in which they are put together."""
 
 
-class LatentBrowser(anywidget.AnyWidget):
-    """The page of a :class:`~affkit_studio.browse.latent_desk.LatentDesk`; made by :func:`latent_browser`.
+class LatentBrowser(PageWidget):
+    """The page of a :class:`LatentDesk`; made by :func:`latent_browser`."""
 
-    Parameters
-    ----------
-    desk:
-        What answers, one message at a time. Several pages may show one desk: each sees what the others do.
-    """
-
-    # One module of five parts, without a build step: a browser has no way to import files from here.
-    _esm = "\n".join(path.read_text(encoding="utf-8") for path in PAGE)
+    _esm = one_module(PAGE)
     _css = Path(__file__).with_name("latent.css")
-
-    def __init__(self, desk: LatentDesk):
-        super().__init__()
-        self.desk, self._turn = desk, threading.Lock()
-        self.on_msg(self._answer)
-
-    def _answer(self, _, message: dict, buffers: list) -> None:
-        with self._turn:
-            reply, pictures = self.desk.handle(message, buffers)
-        self.send(reply, pictures)
 
 
 def latent_browser(
@@ -58,27 +40,13 @@ def latent_browser(
 ) -> LatentBrowser:
     """Browse the faces of a generator; press ``?`` in the page for its keys.
 
-    Parameters
-    ----------
-    checkpoint:
-        ``generator.safetensors`` of a GAN.
-    predictors, directions:
-        See :meth:`~affkit_studio.browse.explore.Explorer.open`. Without predictors, ``cnn.safetensors`` and
-        ``affwildnet.safetensors`` are taken if they are beside the generator or one folder up.
-    favourites:
-        File of the faces to come back to; films are written beside it.
-    data:
-        The faces the generator was trained on, a store or a folder of a pool: the nearest of them are shown.
-    features:
-        ``features.safetensors``, which judges how like two faces are; looked for as the predictors are.
-        Needed for the nearest faces and for photographs.
-    labels:
-        A corpus; the valence and arousal of its clips can be played.
-
-    Raises
-    ------
-    UserError
-        If a file is missing, or is not what it should be.
+    ``checkpoint`` is the ``generator.safetensors`` of a GAN; predictors and directions are those of
+    :meth:`~affkit_studio.browse.explore.Explorer.open`. Without predictors, ``cnn.safetensors`` and
+    ``affwildnet.safetensors`` are taken if they are beside the generator or one folder up; ``features``, a
+    network that judges how like two faces are, for the nearest faces and for photographs, is looked for
+    likewise. ``favourites`` is the file of faces to come back to; films are written beside it. ``data`` are
+    the faces the generator was trained on, a store or a folder of a pool: the nearest of them are shown.
+    ``labels`` is a corpus: the valence and arousal of its clips can be played.
     """
     return LatentBrowser(
         open_desk(checkpoint, predictors, directions, favourites, data, features, labels, seed)
@@ -102,19 +70,19 @@ def open_desk(
     path = Path(favourites)
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = Favourites(path, model_key(generator))
-    shelf = Shelf()
+    extras = Extras()
     if features := features or next(iter(companions(checkpoint, "features")), None):
-        shelf.feature_net, _ = load_checkpoint(features, "featurenet")
+        extras.feature_net, _ = load_checkpoint(features, "featurenet")
     if data is not None:
-        store, net = open_faces(data, generator.config.image_size), shelf.feature_net
+        store, net = open_faces(data, generator.config.image_size), extras.feature_net
         if net is None:
             raise UserError(data, "needs a network that says how like faces are", "give --features FILE")
-        shelf.training = lambda: TrainingFaces(store, net)
+        extras.training = cache(lambda: TrainingFaces(store, net))  # later: it takes some seconds
     if labels is not None:
         corpus = Corpus.open(labels)
-        shelf.clips = {name: corpus.labels[name] for name in part_names(corpus, "va")}
+        extras.clips = {name: corpus.labels[name] for name in part_names(corpus, "va")}
     predictors = predictors or companions(checkpoint, "cnn", "affwildnet")
-    return LatentDesk(Explorer.open(checkpoint, predictors, directions, seed, progress), kept, shelf)
+    return LatentDesk(Explorer.open(checkpoint, predictors, directions, seed, progress), kept, extras)
 
 
 def companions(checkpoint: str | Path, *names: str) -> list[Path]:

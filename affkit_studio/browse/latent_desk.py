@@ -17,37 +17,24 @@ from affkit_lab.latent.z_arithmetic import walk
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.film_strip import film_strip, write_film
-from affkit_studio.browse.jobs import Job
-from affkit_studio.browse.latent_work import WORKS, LatentWork, Shelf
+from affkit_studio.browse.latent_work import WORKS, Extras, Job
+from affkit_studio.page_widget import Reply
 
 SLIDER_LIMIT = 4.0  # of a direction's slider, either way
 FILM_AMOUNTS = np.linspace(-3, 3, 25)  # of a film along a direction
 WALK_STEPS = 20  # pictures from one favourite to the next
 STRIP_COUNT = 12  # pictures of a film strip that is saved
 
-Reply = tuple[dict, list[bytes]]
-
 
 class LatentDesk:
-    """Answers the page.
+    """Answers the page about the face of an explorer; films are written beside the favourites."""
 
-    Parameters
-    ----------
-    explorer:
-        What is shown.
-    favourites:
-        The file of faces to come back to; films are written beside it.
-    shelf:
-        What else there is.
-    """
-
-    def __init__(self, explorer: Explorer, favourites: Favourites, shelf: Shelf | None = None):
-        self.explorer, self.favourites, self.shelf = explorer, favourites, shelf or Shelf()
+    def __init__(self, explorer: Explorer, favourites: Favourites, extras: Extras | None = None):
+        self.explorer, self.favourites, self.extras = explorer, favourites, extras or Extras()
         self.revision = 0
         self.job: Job | None = None
         self._film: np.ndarray | None = None  # (T, S, S, 3), shown last
         self._grid: np.ndarray | None = None  # (9, 100), shown last
-        self.works = LatentWork(explorer, self.shelf)
         self._changes: dict[str, Callable[[dict], object]] = {
             "move": lambda ask: explorer.move(ask["name"], float(ask["value"])),
             "number": lambda ask: explorer.set_number(int(ask["index"]), float(ask["value"])),
@@ -81,20 +68,7 @@ class LatentDesk:
         }
 
     def handle(self, message: dict, buffers: list | None = None) -> Reply:
-        """Answer one message of the page.
-
-        Parameters
-        ----------
-        message:
-            ``kind``, a key of the tables above; ``token``, which the answer carries too; and what the kind
-            needs.
-        buffers:
-            Bytes that came with it, such as a photograph.
-
-        Returns
-        -------
-        The answer, ready for JSON, and binary buffers. What the user can mend is one line under ``"error"``.
-        """
+        """Answer one message, whose kind is in the tables above; what the user can fix is under "error"."""
         try:
             reply, pictures = self._answers[message["kind"]](message, buffers or [])
         except (UserError, OSError) as error:
@@ -104,15 +78,15 @@ class LatentDesk:
     # The face, and what changes it
 
     def _open(self, ask: dict, buffers: list) -> Reply:
-        explorer, shelf = self.explorer, self.shelf
+        explorer, extras = self.explorer, self.extras
         facts = {
             "size": explorer.generator.config.image_size,
             "limit": SLIDER_LIMIT,
             "directions": [self._describe(name) for name in va_first(explorer.directions.names)],
             "seeks": all(name in explorer.directions for name in VA),
-            "near": shelf.training is not None,
-            "projects": shelf.feature_net is not None,
-            "clips": list(shelf.clips),
+            "near": extras.training is not None,
+            "projects": extras.feature_net is not None,
+            "clips": list(extras.clips),
             "folder": self.favourites.path.name,
         }
         return {"facts": facts, **self._state()}, [self._face()]
@@ -234,7 +208,7 @@ class LatentDesk:
     def _start(self, ask: dict, buffers: list) -> Reply:
         if ask["work"] not in WORKS:
             raise UserError(ask["work"], "no such work", f"ask for one of {', '.join(WORKS)}")
-        work = getattr(self.works, ask["work"])(ask, buffers)
+        work = WORKS[ask["work"]](self.explorer, self.extras, ask, buffers)
         if self.job is not None:
             self.job.stop()
         self.job = Job(work)

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import mean_squared_error
 
 from affkit_course.lessons import nb10 as figures
-from affkit_studio.score_widget import ScorePicture, score_explorer
+from affkit_studio.widgets import ScorePicture, score_explorer
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,8 @@ from matplotlib import pyplot as plt
 
 from affkit.labels import Labels
 from affkit_lab.figures import style as plots
-from affkit_studio.widgets import encode_picture, frame_player
+from affkit_studio.page_widget import encode_picture
+from affkit_studio.widgets import frame_player
 
 
 @pytest.fixture(autouse=True)

@@ -33,21 +33,20 @@ from affkit_course import pages as course_pages
 from affkit_course.pages import Result, notebook_body, write_pages
 from affkit_course.site import write_site
 from affkit_lab.latent.directions import Directions
-from affkit_studio import score_widget
 from affkit_studio.annotate.elan_boris import write_eaf
 from affkit_studio.annotate.session import Segment
-from affkit_studio.browse.live.live import write_live_page
+from affkit_studio.browse.live_page import write_live_page
 from affkit_studio.doctor.page import page as report_page
 from affkit_studio.doctor.report import examine
-from affkit_studio.widgets import frame_player
+from affkit_studio.widgets import _score_table, frame_player, score_explorer
 
 EVIL = "<img src=x onerror=alert(1)>\"'&.mp4"
 MORE = "</title></script></style></text><script>alert(2)</script>" + EVIL
 WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that gives it names of others
     "affkit_course/pages.py": "test_the_index_of_the_course",
     "affkit_course/site.py": "test_the_site",
-    "affkit_studio/browse/live/live.py": "test_the_live_page",
-    "affkit_studio/score_widget.py": "test_the_table_of_scores",
+    "affkit_studio/browse/live_page.py": "test_the_live_page",
+    "affkit_studio/widgets.py": "test_the_table_of_scores",
     "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",
     "affkit_course/course_map.py": "test_the_picture_of_the_course",
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
@@ -219,7 +218,7 @@ def test_the_live_page(tmp_path):
 
 
 def test_the_table_of_scores():
-    table = score_widget._score_table({EVIL: {MORE: 0.5}, "changed": {MORE: 0.25}})
+    table = _score_table({EVIL: {MORE: 0.5}, "changed": {MORE: 0.25}})
     soup = BeautifulSoup(table, "html.parser")
     assert EVIL in no_harm(soup) and [cell.get_text() for cell in soup.select("th")] == [
         "",
@@ -227,7 +226,7 @@ def test_the_table_of_scores():
         EVIL,
         "changed",
     ]
-    sliders = score_widget.score_explorer(np.zeros(9), np.linspace(-1, 1, 9), name=EVIL)
+    sliders = score_explorer(np.zeros(9), np.linspace(-1, 1, 9), name=EVIL)
     html = [w.value for w in sliders.children[0].children if isinstance(w, ipywidgets.HTML)]
     assert len(html) == 1 and "onerror" not in html[0]
 

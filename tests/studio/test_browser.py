@@ -25,7 +25,7 @@ display(frame_player(lambda i: np.full((24, 32, 3), 20 * i, np.uint8), num_frame
 """
 SCORES = """\
 import numpy as np
-from affkit_studio.score_widget import score_explorer
+from affkit_studio.widgets import score_explorer
 
 label = np.sin(np.arange(300) / 20) / 2
 display(score_explorer(label, label))

@@ -20,10 +20,9 @@ from affkit_lab.gan_evaluation.training_faces import TrainingFaces
 from affkit_lab.latent.directions import faces_at
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
-from affkit_studio.browse.jobs import Job
 from affkit_studio.browse.latent_browser import companions, latent_browser, open_faces
 from affkit_studio.browse.latent_desk import LatentDesk
-from affkit_studio.browse.latent_work import WORKS, Shelf
+from affkit_studio.browse.latent_work import WORKS, Extras, Job
 
 SIZE = 16
 
@@ -31,10 +30,10 @@ SIZE = 16
 class Asking:
     """A desk, asked as the page does."""
 
-    def __init__(self, folder, shelf=None):
+    def __init__(self, folder, extras=None):
         axes = orthonormal_axes()
         explorer = Explorer(PlantedGenerator(axes), planted_directions(axes), {"blocks": probabilities}, 3)
-        self.desk = LatentDesk(explorer, Favourites(folder / "favourites.json", "key"), shelf)
+        self.desk = LatentDesk(explorer, Favourites(folder / "favourites.json", "key"), extras)
         self.asked = 0
 
     def __call__(self, kind, buffers=None, **more):
@@ -189,7 +188,7 @@ def test_the_nearest_training_faces(tmp_path):
     torch.manual_seed(0)
     net = FeatureNet(FeatureNetConfig(6, image_size=SIZE, channels=8, num_features=16)).eval()
     store = people_store()
-    ask = Asking(tmp_path, Shelf(lambda: TrainingFaces(store, net), net))
+    ask = Asking(tmp_path, Extras(lambda: TrainingFaces(store, net), net))
     assert ask("open")[0]["facts"]["near"]
     reply, pictures = ask.work("nearest")
     wanted = TrainingFaces(store, net).nearest(ask.desk.explorer.picture(), 3)
@@ -200,7 +199,7 @@ def test_the_nearest_training_faces(tmp_path):
 def test_a_photograph_is_projected_or_refused(tmp_path):
     torch.manual_seed(0)
     net = FeatureNet(FeatureNetConfig(6, image_size=SIZE, channels=8, num_features=16)).eval()
-    ask = Asking(tmp_path, Shelf(feature_net=net))
+    ask = Asking(tmp_path, Extras(feature_net=net))
     plain = cv2.imencode(".png", np.full((80, 80, 3), 90, np.uint8))[1].tobytes()
     reply, _ = ask.work("project", [plain], name="wall.png")
     assert "wall.png: no face was found in it" in reply["error"]
@@ -221,7 +220,7 @@ def test_a_clip_is_played_and_leaks_are_measured(tmp_path):
     valence = np.linspace(-0.3, 0.3, 40, dtype=np.float32)
     known = np.ones(40, bool)
     labels = replace(Labels.empty(40), valence=valence, has_va=known)
-    ask = Asking(tmp_path, Shelf(clips={"clip_01": labels}))
+    ask = Asking(tmp_path, Extras(clips={"clip_01": labels}))
     reply, film = ask.work("clip", name="clip_01")
     frames = np.frombuffer(film[0], np.uint8).reshape(-1, SIZE, SIZE, 3)
     assert reply["frames"] == len(frames) == len(reply["wanted"])
@@ -268,7 +267,7 @@ def test_networks_beside_the_generator_or_one_folder_up_are_found(tmp_path):
     widget = latent_browser(
         generator, favourites=tmp_path / "new" / "favourites.json", data="data_samples/pool"
     )
-    assert widget.desk.shelf.feature_net is not None and (tmp_path / "new").is_dir()
+    assert widget.desk.extras.feature_net is not None and (tmp_path / "new").is_dir()
     assert list(widget.desk.explorer.predictions()) == ["discriminator"]
     with pytest.raises(UserError, match="of the feature|featurenet"):
         latent_browser(generator, features=generator)

@@ -14,8 +14,7 @@ from affkit.checkpoints import model_key, save_checkpoint
 from affkit.errors import UserError
 from affkit.gan import Discriminator
 from affkit_lab.latent.directions import Directions
-from affkit_studio.browse.live.folding import draw, fold
-from affkit_studio.browse.live.live import direction_facts, write_live_page
+from affkit_studio.browse.live_page import direction_facts, draw, fold, write_live_page
 
 
 @pytest.mark.parametrize("name", CONFIGS)

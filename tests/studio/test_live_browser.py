@@ -16,7 +16,7 @@ from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.generate import pictures
 from affkit_lab.latent.directions import faces_at, read_directions
 from affkit_lab.latent.z_arithmetic import slerp
-from affkit_studio.browse.live.live import write_live_page
+from affkit_studio.browse.live_page import write_live_page
 
 pytestmark = pytest.mark.browser
 SHIPPED = Path(__file__).parents[2] / "data_samples" / "weights" / "gan_1"

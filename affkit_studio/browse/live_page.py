@@ -2,28 +2,38 @@
 
 ``live.js`` computes the generator, ``state.js`` says which z is shown, ``parts.js`` and ``page.js`` are what
 the visitor sees. Here they are put into one HTML file, with the weights as text.
+
+All that ``live.js`` computes are transposed convolutions. In evaluation mode batch normalization multiplies
+each channel by a number and adds another, and so it can be folded into the weights of the layer before it
+(Jacob et al. 2018, 3.2). The fully connected layer that configuration 2 begins with is a transposed
+convolution, too: of one pixel with 100 channels, with a filter as large as what it makes.
 """
 
 import base64
 import html
 import json
+from copy import deepcopy
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
-from affkit.gan import Generator, sample_z
+from affkit.gan import Z_SIZE, Generator, sample_z
 from affkit.generate import pictures, to_pixels
 from affkit.labels import ACTION_UNIT_NAMES, EXPRESSIONS, VA
 from affkit_lab.latent.directions import Directions, principal_directions
 from affkit_studio.browse.explore import LOOKS
-from affkit_studio.browse.live.folding import FoldedLayer, draw, fold
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).with_name("live")
 TITLE = "Faces from 100 numbers"
 INTRO = (
     "A small generator network makes each face from 100 numbers, z. It runs in this page: your browser"
@@ -33,12 +43,58 @@ HALF_LIMIT = 1
 """Steps of 255 that float16 weights may change a pixel; otherwise they are written as float32."""
 
 GROUPS = {"Valence and arousal": VA, "Action units": tuple(ACTION_UNIT_NAMES), "Expressions": EXPRESSIONS}
-PRINCIPAL, MORE_PRINCIPAL, OTHER = (
-    "Principal directions, by share of variance",
-    "More principal directions",
-    "Others",
-)
+PRINCIPAL, MORE_PRINCIPAL = "Principal directions, by share of variance", "More principal directions"
+OTHER = "Others"
 ORDER = [*GROUPS, OTHER, PRINCIPAL, MORE_PRINCIPAL]
+
+
+class FoldedLayer(NamedTuple):
+    """A transposed convolution with square filters, its crop, and what is applied afterwards."""
+
+    weight: Tensor  # (in, out, K, K)
+    bias: Tensor  # (out,)
+    stride: int
+    before: int  # rows cut off at the top and columns at the left
+    after: int  # and at the bottom and the right
+    activation: str = ""  # "relu" or "tanh"
+
+
+@torch.no_grad()
+def fold(generator: Generator) -> list[FoldedLayer]:
+    """The layers of a generator with its batch normalization inside, float32.
+
+    They compute what the generator does in evaluation mode, but for the last digits.
+    """
+    exact = deepcopy(generator).double()  # folding is exact to the last digits of float32
+    layers: list[FoldedLayer] = []
+    for module in [*(exact.project or ()), *exact.layers]:
+        if isinstance(module, nn.BatchNorm2d):
+            norm = module.running_mean, module.running_var, module.eps, module.weight, module.bias
+            weight, bias = fuse_conv_bn_weights(*layers[-1][:2], *norm, transpose=True)
+            layers[-1] = layers[-1]._replace(weight=weight.detach(), bias=bias.detach())
+        elif isinstance(module, nn.ReLU | nn.Tanh):
+            layers[-1] = layers[-1]._replace(activation=type(module).__name__.lower())
+        elif isinstance(module, nn.Linear):
+            side = generator.config.tables.project[0]
+            weight = module.weight.T.reshape(Z_SIZE, -1, side, side)  # (100, C * S * S) to (100, C, S, S)
+            layers.append(FoldedLayer(weight, weight.new_zeros(weight.shape[1]), 1, 0, 0))
+        elif not isinstance(module, nn.Unflatten):
+            before = module.padding[0]
+            bias = module.weight.new_zeros(module.out_channels) if module.bias is None else module.bias
+            crop = before, before + module.surplus
+            layers.append(FoldedLayer(module.weight, bias, module.stride[0], *crop))
+    return [layer._replace(weight=layer.weight.float(), bias=layer.bias.float()) for layer in layers]
+
+
+@torch.no_grad()
+def draw(layers: list[FoldedLayer], z: Tensor) -> Tensor:
+    """Faces of ``z`` ``(B, 100)`` by folded layers, ``(B, 3, S, S)`` in [-1, 1]: the twin of ``live.js``."""
+    x = z[:, :, None, None]  # (B, 100, 1, 1)
+    for layer in layers:
+        x = F.conv_transpose2d(x, layer.weight, layer.bias, layer.stride)
+        kept = slice(layer.before, x.shape[2] - layer.after)
+        x = getattr(torch, layer.activation)(x[:, :, kept, kept])  # (B, out, S, S)
+    return x
 
 
 def write_live_page(
@@ -48,27 +104,11 @@ def write_live_page(
     title: str = TITLE,
     force: bool = False,
 ) -> Path:
-    """Write a page with sliders for a generator; it works from a disk as from any web server.
+    """Write a page with sliders for the ``generator.safetensors`` of a GAN; it needs no server.
 
-    Parameters
-    ----------
-    checkpoint:
-        The ``generator.safetensors`` of a GAN.
-    out:
-        The page, by custom ``*.html``.
-    directions:
-        Those that get a slider, such as ``directions``; ``fake`` is left
-        out. By default the principal ones, which need no network that reads faces.
-    title:
-        What the page is called.
-    force:
-        Replace a file that is there.
-
-    Raises
-    ------
-    UserError
-        If the file is there already, the checkpoint is not one of a generator or holds no numbers, or there
-        is no direction for a slider.
+    Each direction but ``fake`` gets a slider; by default the principal ones, which need no network that reads
+    faces. Raises UserError if the file is there already, unless ``force``, the checkpoint is not one of a
+    generator or holds no numbers, or there is no direction for a slider.
     """
     refuse_existing(out, force)
     generator, _ = load_checkpoint(checkpoint, "generator")
@@ -135,14 +175,9 @@ def _direction(name: str, measured: pd.Series, vector: np.ndarray, looks: list[s
 
 def _layer_facts(layer: FoldedLayer) -> dict:
     channels, out, filter, _ = layer.weight.shape
-    shape = {"channels": channels, "out": out, "filter": filter, "stride": layer.stride}
     bias = [float(f"{value:.9g}") for value in layer.bias.tolist()]  # 9 digits give back a float32
-    return shape | {
-        "before": layer.before,
-        "after": layer.after,
-        "activation": layer.activation,
-        "bias": bias,
-    }
+    facts = {name: getattr(layer, name) for name in ("stride", "before", "after", "activation")}
+    return {"channels": channels, "out": out, "filter": filter, "bias": bias} | facts
 
 
 def _read(name: str) -> str:
