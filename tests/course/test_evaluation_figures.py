@@ -139,7 +139,7 @@ def trace(length=150):
 def shown_scores(explorer) -> list[list[float]]:
     """The two rows of numbers beside the sliders: as predicted, and changed."""
     table = explorer.children[0].children[1].value
-    rows = [re.findall(r">(-?\d\.\d{3})<", row) for row in table.split("<tr>")[2:]]
+    rows = [re.findall(r">(-?\d\.\d{3})<", row) for row in re.split("<tr[^>]*>", table)[2:]]
     return [[float(number) for number in row] for row in rows]
 
 
