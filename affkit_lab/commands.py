@@ -102,7 +102,7 @@ def evaluate_gan(
 
     from affkit.files import refuse_existing
     from affkit.store import Store
-    from affkit_lab.gan_evaluation import gan_scores as gan_evaluation
+    from affkit_lab.gan_evaluation import scores as gan_evaluation
 
     if out is not None:
         refuse_existing(out / "evaluation.csv", force)  # before the work, not after it

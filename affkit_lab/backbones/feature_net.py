@@ -9,9 +9,13 @@ where people or their affect differ. Numbers made with it compare with each othe
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from affkit.gan import fit_size
 from affkit.labels import ACTION_UNITS
+from affkit.store import to_unit_range
 
 SMALLEST = 7  # pixels; a picture is halved until it is not larger
 
@@ -83,3 +87,13 @@ class FeatureNet(nn.Module):
         """Faces ``(B, 3, S, S)`` in [-1, 1]."""
         x = self.features(images)  # (B, num_features)
         return FeatureOutput(self.va(x), self.action_units(x), self.subject(x))
+
+
+@torch.no_grad()
+def features_of(net: FeatureNet, images: np.ndarray) -> np.ndarray:
+    """Features of faces ``(N, S, S, 3)`` uint8: ``(1, N, D)``; a face and its mirror image have the same."""
+    parts = []
+    for batch in np.array_split(images, -(-len(images) // 256)):
+        batch = fit_size(to_unit_range(batch), net.config.image_size)  # (B, 3, S, S)
+        parts.append((net.features(batch) + net.features(batch.flip(-1))) / 2)  # (B, D)
+    return torch.cat(parts).numpy()[None]

@@ -11,7 +11,7 @@ from affkit.files import refuse_existing, write_beside
 from affkit.store import Store
 from affkit_lab.backbones.train_faces import subjects_of
 from affkit_lab.figures.style import photograph, picture_grid, use_style
-from affkit_lab.gan_evaluation.gan_scores import GanEvaluation
+from affkit_lab.gan_evaluation.scores import GanEvaluation
 
 
 def face_of_each_subject(store: Store, rows: Sequence[int] | None = None) -> tuple[list[str], np.ndarray]:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.gan import Generator, sample_z
-from affkit_lab.backbones.feature_net import FeatureNet
-from affkit_lab.gan_evaluation.gan_scores import features_of
+from affkit_lab.backbones.feature_net import FeatureNet, features_of
 from affkit_lab.latent.directions import Directions, faces_at
 from affkit_lab.latent.predictors import Predictor
 from affkit_lab.latent.z_arithmetic import orthogonalize, random_direction

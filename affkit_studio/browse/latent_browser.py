@@ -9,7 +9,7 @@ from affkit.corpus.corpus import Corpus, part_names
 from affkit.errors import UserError
 from affkit.faces.pool import pool_store
 from affkit.store import Store
-from affkit_lab.gan_evaluation.training_faces import TrainingFaces
+from affkit_lab.gan_evaluation.memorization import TrainingFaces
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.latent_desk import LatentDesk

@@ -15,7 +15,7 @@ from affkit.errors import UserError
 from affkit.evaluation.predict import VA
 from affkit.labels import Labels
 from affkit_lab.backbones.feature_net import FeatureNet
-from affkit_lab.gan_evaluation.training_faces import TrainingFaces
+from affkit_lab.gan_evaluation.memorization import TrainingFaces
 from affkit_lab.latent.inversion import decode_photograph, face_in, invert
 from affkit_lab.latent.play_labels import play_labels, va_search
 from affkit_studio.browse.explore import Explorer

@@ -15,9 +15,8 @@ from affkit.evaluation.predict import predict_store
 from affkit.loop import RowStream
 from affkit.store import to_unit_range
 from affkit.train import MtlConfig, train_mtl
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
 from affkit_lab.backbones.train_faces import CnnConfig, FeatureConfig, ReaderConfig, train_faces
-from affkit_lab.gan_evaluation.gan_scores import features_of
 
 TINY = FeatureConfig(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
 

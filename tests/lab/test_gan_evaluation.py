@@ -18,15 +18,14 @@ from affkit.evaluation.predict import predict_faces
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit.labels import ACTION_UNITS
 from affkit.store import to_unit_range
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
 from affkit_lab.figures.gan import face_of_each_subject, write_gan_figures
-from affkit_lab.gan_evaluation import gan_scores as gan_evaluation
-from affkit_lab.gan_evaluation.gan_scores import (
+from affkit_lab.gan_evaluation import scores as gan_evaluation
+from affkit_lab.gan_evaluation.scores import (
     agreement,
     distribution_distances,
     diversity,
     evaluate_gan,
-    features_of,
     frechet_distance,
     kernel_distance,
     pixels_of,

@@ -16,7 +16,7 @@ from affkit.faces.pool import write_sheet
 from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.labels import Labels
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
-from affkit_lab.gan_evaluation.training_faces import TrainingFaces
+from affkit_lab.gan_evaluation.memorization import TrainingFaces
 from affkit_lab.latent.directions import faces_at
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites

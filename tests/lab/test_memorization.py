@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from people_store import people_store
 from scipy.spatial.distance import cdist
 
 from affkit.errors import UserError
-from affkit_lab.gan_evaluation.memorization import copy_threshold, nearest, real_distances
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
+from affkit_lab.gan_evaluation.memorization import TrainingFaces, copy_threshold, nearest, real_distances
 
 RNG = np.random.default_rng(0)
 STORE = people_store()
@@ -41,13 +43,10 @@ def test_within_means_another_moment_and_across_another_person():
     within, across = real_distances(points, store, np.arange(18))
     table, between = store.index, cdist(points[0], points[0])
     for i in range(18):
-        same = [j for j in range(18) if table.at[j, "subject"] == table.at[i, "subject"]]
-        other = [
-            j
-            for j in same
-            if table.at[j, "video"] != table.at[i, "video"]
-            or abs(table.at[j, "frame"] - table.at[i, "frame"]) >= 30
-        ]
+        own = table.loc[i]
+        same = np.flatnonzero(table["subject"] == own["subject"])
+        apart = (table["video"] != own["video"]) | ((table["frame"] - own["frame"]).abs() >= 30)
+        other = [j for j in same if apart[j]]
         assert within[i] == pytest.approx(between[i, other].min(), abs=1e-3)
         assert across[i] == pytest.approx(np.delete(between[i], same).min(), abs=1e-3)
 
@@ -102,3 +101,44 @@ def test_one_moment_or_one_person_is_not_enough():
     del nobody.index["subject"]
     with pytest.raises(UserError, match="does not say who is in its videos"):
         real_distances(points, nobody, ROWS)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return FeatureNet(FeatureNetConfig(6, image_size=16, channels=8, num_features=16)).eval()
+
+
+def test_the_nearest_are_those_of_scipy_one_of_each_person(net):
+    store = people_store()
+    face = people_store(seed=5).images[3]
+    found = TrainingFaces(store, net).nearest(face, count=4)
+    distances = cdist(features_of(net, face[None])[0], features_of(net, store.images)[0])[0]
+    subjects = store.index["subject"].to_numpy()
+    best = {who: distances[subjects == who].min() for who in set(subjects)}
+    order = sorted(best, key=best.get)[:4]
+    assert found["who"].tolist() == order
+    np.testing.assert_allclose(found["distance"], [best[who] for who in order], atol=1e-3)
+    assert all(distances[row] == pytest.approx(distance, abs=1e-3) for row, distance in found.values[:, :2])
+
+
+def test_a_training_face_is_its_own_copy_and_only_the_rows_asked_for_count(net):
+    store = people_store()
+    faces = TrainingFaces(store, net)
+    found = faces.nearest(store[17], count=2)
+    assert found["row"][0] == 17 and found["distance"][0] == pytest.approx(0, abs=1e-2)
+    assert found["copy"].tolist() == [True, found["distance"][1] <= faces.threshold.distance]
+    others = np.flatnonzero(store.index["subject"] != "subject_1")  # 17 is of subject 1
+    rest = TrainingFaces(store, net, others)
+    assert rest.nearest(store[17], count=9)["who"].nunique() == 5
+    assert rest.nearest(store[20])["row"].isin(others).all()
+
+
+def test_where_nobody_is_known_clips_or_pictures_stand_for_people(net):
+    store = people_store()
+    del store.index["subject"]
+    found = TrainingFaces(store, net).nearest(store[0])
+    assert found["who"].is_unique and found["who"][0] == "clip_0" and found["copy"].isna().all()
+    store.index["video"] = "pool"
+    found = TrainingFaces(store, net).nearest(store[0], count=5)
+    assert found["row"].is_unique and len(found) == 5 and found["row"][0] == 0

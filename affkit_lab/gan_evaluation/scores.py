@@ -3,17 +3,17 @@
 Four questions, each with an answer for real faces beside it, without which no number means much:
 
 - *Are generated faces distributed as real ones?* FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) by
-  torchmetrics, with the features of a ``FeatureNet``. For real faces: the
-  distance of two halves of the people, the least to hope for.
+  torchmetrics, with the features of a ``FeatureNet``. For real faces: the distance of two halves of the
+  people, the least to hope for.
 - *Do they differ among themselves?* Diversity is the mean distance of two faces; that of real ones is 1.
 - *Are they copies?* The nearest training face of each, see :mod:`affkit_lab.gan_evaluation.memorization`.
-- *Does the discriminator read its own generator's faces rightly?* Its valence, arousal and action units, held
+- *Does the discriminator predict its own generator's faces rightly?* Its valence, arousal and action units
   against those of the feature net, which never saw a generated face.
 """
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from affkit.gan import fit_size, sample_z
 from affkit.generate import made_smaller, pictures
 from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.store import Store, to_unit_range
-from affkit_lab.backbones.feature_net import FeatureNet
+from affkit_lab.backbones.feature_net import FeatureNet, features_of
 from affkit_lab.backbones.train_faces import subjects_of
 from affkit_lab.gan_evaluation.memorization import copy_threshold, nearest, real_distances
 
@@ -52,22 +52,14 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class GanEvaluation:
-    """What :func:`evaluate_gan` found.
+    """What :func:`evaluate_gan` found: a ``table`` with a row for each of :data:`MEASURES`, and n ``faces``.
 
-    Attributes
-    ----------
-    table:
-        A row for each of :data:`MEASURES`, columns ``generated`` and ``real``.
-    faces:
-        The generated faces, ``(n, S, S, 3)`` uint8.
-    nearest:
-        A row for each of them; for ``features`` and ``pixels`` the row of the store that is nearest
-        (``features_row``), how far (``features_distance``) and whether it counts as a copy
-        (``features_copy``).
+    ``nearest`` has a row for each face; for ``features`` and ``pixels`` the row of the store that is nearest
+    (``features_row``), how far (``features_distance``) and whether it counts as a copy (``features_copy``).
     """
 
-    table: pd.DataFrame
-    faces: np.ndarray
+    table: pd.DataFrame  # columns generated and real
+    faces: np.ndarray  # (n, S, S, 3) uint8
     nearest: pd.DataFrame
 
     def text(self) -> str:
@@ -96,19 +88,12 @@ def evaluate_gan(
     ----------
     generator, discriminator, feature_net:
         Checkpoints, the first two of one run.
-    store:
-        The faces the GAN was trained on, with labels.
-    rows:
-        The rows of the store that it was trained on; all by default.
+    store, rows:
+        The faces, with labels, and the rows of them that the GAN was trained on; all by default.
     n:
         How many faces to generate. FID is larger for fewer faces: compare only where n and the store agree.
     seed:
         Of z and of the halves.
-
-    Raises
-    ------
-    UserError
-        If a checkpoint is not the network asked for, or the store does not fit.
     """
     (g, _), (d, _) = load_checkpoint(generator, "generator"), load_checkpoint(discriminator, "discriminator")
     net, _ = load_checkpoint(feature_net, "featurenet")
@@ -136,19 +121,8 @@ def evaluate_gan(
             neighbours |= {f"{kind}_{name}": values for name, values in found.items()}
         bar.update()
     told = [name for name in MEASURES if name in table]
-    return GanEvaluation(
-        pd.DataFrame(table).T.loc[told, ["generated", "real"]], fake, pd.DataFrame(neighbours)
-    )
-
-
-@torch.no_grad()
-def features_of(net: FeatureNet, images: np.ndarray) -> np.ndarray:
-    """Features of faces ``(N, S, S, 3)`` uint8: ``(1, N, D)``; a face and its mirror image have the same."""
-    parts = []
-    for batch in np.array_split(images, -(-len(images) // 256)):
-        batch = fit_size(to_unit_range(batch), net.config.image_size)  # (B, 3, S, S)
-        parts.append((net.features(batch) + net.features(batch.flip(-1))) / 2)  # (B, D)
-    return torch.cat(parts).numpy()[None]
+    scores = pd.DataFrame(table).T.loc[told, ["generated", "real"]]
+    return GanEvaluation(scores, fake, pd.DataFrame(neighbours))
 
 
 def pixels_of(net: FeatureNet, images: np.ndarray) -> np.ndarray:
@@ -220,19 +194,8 @@ def distribution_distances(
     """FID and KID of generated features and of real ones, each against one half of the people.
 
     The people are halved ``splits`` times. One half stands for the data; the other half is as far from it as
-    new people are, which is the floor. All sets of a split have one size, as FID depends on it.
-
-    Parameters
-    ----------
-    fake, real:
-        ``(n, D)`` and ``(N, D)``.
-    subjects:
-        ``(N,)``, who is on each real face.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two people.
+    new people are, which is the floor. All sets of a split have one size, as FID depends on it. ``fake`` is
+    ``(n, D)``, ``real`` ``(N, D)``, and ``subjects`` ``(N,)`` says who is on each real face.
     """
     people, rng = np.unique(subjects), np.random.default_rng(seed)
     if len(people) < 2:
@@ -251,9 +214,9 @@ def distribution_distances(
 
 
 def agreement(discriminator, net: FeatureNet, fake: np.ndarray, real: np.ndarray) -> dict[str, dict]:
-    """CCC, F1 and kappa between what the discriminator and the feature net read from the same faces.
+    """CCC, F1 and kappa between the predictions of discriminator and feature net for the same faces.
 
-    The feature net's reading stands for the truth. Kappa is Cohen's, the mean over the action units of which
+    Those of the feature net stand for the truth. Kappa is Cohen's, the mean over the action units of which
     not both say the same everywhere.
     """
     scores: dict[str, dict] = {}
@@ -261,7 +224,10 @@ def agreement(discriminator, net: FeatureNet, fake: np.ndarray, real: np.ndarray
         ours = pd.DataFrame(predict_faces(discriminator, images))
         theirs = pd.DataFrame(predict_faces(net, images))
         units = theirs[list(ACTION_UNITS)].to_numpy() >= 0.5
-        found = score(ours, _as_labels(theirs, units))
+        labels = Labels.empty(len(theirs))
+        labels.valence[:], labels.arousal[:], labels.action_units[:] = *(theirs[name] for name in VA), units
+        labels.has_va[:] = labels.has_action_units[:] = True
+        found = score(ours, labels)
         if ACTION_UNITS[0] in ours:
             said = ours[list(ACTION_UNITS)].to_numpy() >= 0.5
             kappas = [cohen_kappa(*pair) for pair in zip(said.T, units.T, strict=True)]
@@ -270,11 +236,3 @@ def agreement(discriminator, net: FeatureNet, fake: np.ndarray, real: np.ndarray
         for name in found.keys() & MEASURES.keys():
             scores.setdefault(name, {})[kind] = found[name]
     return scores
-
-
-def _as_labels(predictions: pd.DataFrame, units: np.ndarray) -> Labels:
-    """Predictions as if they were labels of every frame."""
-    empty = Labels.empty(len(predictions))
-    valence, arousal = (predictions[name].to_numpy(np.float32) for name in VA)
-    masks = {"has_va": ~empty.has_va, "has_action_units": ~empty.has_action_units}
-    return replace(empty, valence=valence, arousal=arousal, action_units=units.astype(np.float32), **masks)
