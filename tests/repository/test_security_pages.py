@@ -22,8 +22,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from notebook_checks import ROOT
 from pictures import png
+from repository import ROOMS, ROOT, relative
 from year_folders import make_year
 
 from affkit.checkpoints import save_checkpoint
@@ -51,7 +51,7 @@ WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that
     "affkit_course/course_map.py": "test_the_picture_of_the_course",
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
 }
-ROOMS = ("affkit", "affkit_lab", "affkit_studio", "affkit_course", "affkit_render")
+FILES = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
 TEMPLATES = {
     "affkit_course/site_pages/first.html",
     "affkit_course/site_pages/around.html",
@@ -104,7 +104,7 @@ def _writes(node: ast.AST) -> bool:
 
 def test_every_writer_of_pages_is_in_the_list():
     paths = [path for name in (*ROOMS, "tools", "benchmarks") for path in (ROOT / name).rglob("*.py")]
-    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    texts = {relative(path): path.read_text(encoding="utf-8") for path in paths}
     found = {name for name, text in texts.items() if writes_pages(text)}
     svg = {name for name, text in texts.items() if "svg.hashsalt" in text}  # by matplotlib
     assert found | svg == set(WRITERS)
@@ -129,8 +129,7 @@ def test_a_writer_of_pages_is_seen(source):
 
 def test_templates_escape_all_but_what_is_html_already():
     """Jinja escapes; the one `safe` is the text of a notebook or of our own Markdown, which is HTML."""
-    files = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.*")}
-    assert {name for name in files if name.endswith((".html", ".j2"))} == TEMPLATES
+    assert {relative(path) for path in FILES if path.suffix in (".html", ".j2")} == TEMPLATES
     safe = [line for name in TEMPLATES for line in (ROOT / name).read_text().splitlines() if "| safe" in line]
     assert safe == ["<article>{{ body.html | safe }}</article>"]
     made = re.findall(r"\bEnvironment\((.*?)\)", (ROOT / "affkit_course" / "pages.py").read_text())
@@ -138,8 +137,7 @@ def test_templates_escape_all_but_what_is_html_already():
 
 
 def test_scripts_build_pages_from_text():
-    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
-    scripts = [path for path in paths if path.suffix in (".js", ".html", ".j2")]
+    scripts = [path for path in FILES if path.suffix in (".js", ".html", ".j2")]
     found = {path.name: RAW.findall(path.read_text()) for path in scripts}
     assert len(found) > 10 and {name: words for name, words in found.items() if words} == {}
 
