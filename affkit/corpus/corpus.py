@@ -10,7 +10,7 @@ import pandas as pd
 
 from affkit.errors import UserError, refuse
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
-from affkit.labelfiles.layouts import find_video, read_annotations
+from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_video, read_annotations
 from affkit.labels import Labels
 
 SUBJECTS_FILE = "subjects.csv"
@@ -24,19 +24,10 @@ PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal
 class Corpus:
     """Our drawn corpus, or any folder with videos and the annotations of Aff-Wild or Aff-Wild2 in it.
 
-    A name such as ``clip`` or ``clip_left`` stands for one person in one video.
-
-    Attributes
-    ----------
-    root:
-        The folder of the corpus.
-    labels:
-        Name to labels, in the order of the names.
-    subjects:
-        Name to subject. Subjects are what must not be in two sets at once, so a person who is in two
-        videos has one subject. Where nothing is known, every name is a subject of its own.
-    attributes:
-        The rows of ``subjects.csv`` by name, all text; without such a file it has no rows.
+    A name such as ``clip`` or ``clip_left`` stands for one person in one video; ``labels`` and ``subjects``
+    go by names, in their order. Subjects are what must not be in two sets at once, so a person who is in two
+    videos has one subject. Where nothing is known, every name is a subject of its own. ``attributes`` are the
+    rows of ``subjects.csv`` by name, all text; without such a file it has no rows.
     """
 
     root: Path
@@ -50,7 +41,6 @@ class Corpus:
 
         ``root/subjects.csv`` may say who is who; its columns are ``video``, ``subject``, if two people are
         in a video ``person`` (``left`` or ``right``), and whatever else is known, such as ``gender``.
-        Raises :class:`~affkit.errors.UserError` naming the file and line of the first fault.
         """
         root = Path(root)
         labels = read_annotations(root, split, progress)
@@ -68,10 +58,7 @@ class Corpus:
         return list(self.labels)
 
     def video_path(self, name: str) -> Path:
-        """The video file of ``name``, in ``root`` or in a folder of it such as ``videos`` or ``batch1``.
-
-        Raises :class:`~affkit.errors.UserError` if there is none.
-        """
+        """The video file of ``name``, in ``root`` or in a folder of it such as ``videos`` or ``batch1``."""
         folders = [path for path in sorted(self.root.iterdir()) if path.is_dir()]
         folders = [path for path in folders if path.name.lower().startswith(("video", "batch"))]
         for folder in (*folders, self.root):
@@ -93,38 +80,31 @@ def labelled_frames(labels: Labels, part: str) -> np.ndarray:
 
 
 def read_subjects(path: str | Path) -> pd.DataFrame:
-    """The rows of a ``subjects.csv``, all text, by name: the video, and ``_left`` or ``_right`` if given.
-
-    Raises :class:`~affkit.errors.UserError` if a column is missing, or a subject, or a name comes twice.
-    """
+    """The rows of a ``subjects.csv``, all text, by name; each must have a subject, and comes once."""
     header, body = split_header(path, read_text(path))
     if not {"video", "subject"} <= set(header) or len(set(header)) != len(header):
         raise wrong_header(path, header, "'video,subject', with person where a video has two")
     rows = parse_cells(path, body, header, first_line=2, text_columns=header)
     refuse(path, (rows["subject"] == "").to_numpy(), 2, "the subject", rows["subject"], "name the subject")
-    names = rows["video"].str.replace(r"\.(mp4|avi|mov|webm|mkv)$", "", case=False, regex=True)
-    if "person" in header:
-        names = names.where(rows["person"] == "", names + "_" + rows["person"])
+    names = names_of_rows(rows)
     refuse(path, names.duplicated().to_numpy(), 2, "a person listed before", names, "keep one line for each")
     return rows.set_index(names.rename("name"))
 
 
+def names_of_rows(rows: pd.DataFrame) -> pd.Series:
+    """Each ``video`` without the suffix of its file, and the side where ``person`` gives one."""
+    suffixes = "|".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
+    names = rows["video"].str.replace(rf"\.({suffixes})$", "", case=False, regex=True)
+    return names.where(rows["person"] == "", names + "_" + rows["person"]) if "person" in rows else names
+
+
 def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
-    """A table of the true state of one face: float64 columns, one row a frame; an empty cell is NaN.
+    """What is true of one face of a drawn corpus, ``truth/<name>.csv``: float64 columns, a row a frame.
 
-    The index is the frame number (1-based): the column ``frame``, or without one the number of the row.
-
-    Parameters
-    ----------
-    path:
-        The file.
-    needed:
-        Columns that must be there.
-
-    Raises
-    ------
-    UserError
-        Naming the line of the first fault, the first needed column that is missing, or what is there twice.
+    Only a drawn corpus knows it: where the face is, how well it is seen, which valence and arousal were
+    played, and how strongly each action unit moved. The index is the frame number (1-based): the column
+    ``frame``, or without one the number of the row. An empty cell is NaN. Columns that are ``needed`` must be
+    there.
     """
     header, body = split_header(path, read_text(path))
     missing = [name for name in needed if name not in header]
@@ -141,13 +121,7 @@ def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFr
 
 
 def read_ground_truths(root: str | Path, needed: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
-    """All tables of :func:`read_ground_truth` of the corpus in ``root``, by name, in order.
-
-    Raises
-    ------
-    UserError
-        As :func:`read_ground_truth`, and if there are none.
-    """
+    """All tables of :func:`read_ground_truth` of the corpus in ``root``, by name, in order."""
     folder, needed = Path(root, TRUTH_FOLDER), tuple(needed)
     files = sorted(folder.glob("*.csv"))
     if not files:

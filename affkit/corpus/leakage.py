@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affkit.corpus.corpus import SUBJECTS_FILE, read_subjects
+from affkit.corpus.corpus import SUBJECTS_FILE, names_of_rows, read_subjects
 from affkit.corpus.partition import Partition, read_partition
 from affkit.errors import UserError, refuse
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
-from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_layout, video_of
+from affkit.labelfiles.layouts import find_layout, video_of
 from affkit.labelfiles.tables import read_mtl
 
 
@@ -23,23 +23,15 @@ from affkit.labelfiles.tables import read_mtl
 class Leak:
     """A subject or a video that is in more than one set.
 
-    Attributes
-    ----------
-    kind:
-        ``"subject"`` or ``"video"``.
-    who:
-        The subject, or the name of the video.
-    sets:
-        Set to the names in it, sorted.
-    frames:
-        For a video: how many frames of one name are in several sets at once. Zero means that the sets have
-        other frames or other people of the video, which is a leak all the same.
+    ``sets`` is set to the names in it, sorted. ``frames``, for a video, is how many frames of one name are in
+    several sets at once; zero means that the sets have other frames or other people of the video, which is a
+    leak all the same.
 
     >>> print(Leak("subject", "s1", {"train": ("a", "b"), "test": ("c",)}))
     subject s1: train (a, b), test (c)
     """
 
-    kind: str
+    kind: str  # "subject" or "video"
     who: str
     sets: Mapping[str, tuple[str, ...]]
     frames: int = 0
@@ -52,29 +44,23 @@ class Leak:
 def leaks(partition: Partition, subjects: Mapping[str, str] | None = None) -> list[Leak]:
     """All subjects and all videos that are in more than one set; an empty list is a proof that none is.
 
-    Parameters
-    ----------
-    partition:
-        What is in which set.
-    subjects:
-        Name to subject, for those that are known; what ``partition`` itself says if not given. Without any,
-        only videos are looked at. ``clip_left`` and ``clip_right`` are one video, and so is ``clip``.
+    ``subjects`` is name to subject for those that are known, what ``partition`` itself says by default;
+    without any only videos are looked at. ``clip_left`` and ``clip_right`` are one video, and so is ``clip``.
     """
     subjects = partition.subjects if subjects is None else subjects
     names = {name for own in partition.sets.values() for name in own}
-    videos = {name: {video_of(name)[0]} for name in names}
+    keys = {"subject": people(names, subjects), "video": {name: {video_of(name)[0]} for name in names}}
     found = []
-    for kind, key in (("subject", people(names, subjects)), ("video", videos)):
-        places: dict[str, dict[str, list[str]]] = {}
+    for kind, key in keys.items():
+        places: dict[str, dict[str, tuple[str, ...]]] = {}
         for subset, own in partition.sets.items():
             for name in sorted(own):
                 for who in key[name]:
-                    places.setdefault(who, {}).setdefault(subset, []).append(name)
+                    sets = places.setdefault(who, {})
+                    sets[subset] = (*sets.get(subset, ()), name)
         for who, sets in sorted(places.items()):
             if len(sets) > 1:
-                frames = _shared_frames(partition, sets) if kind == "video" else 0
-                cells = {subset: tuple(own) for subset, own in sets.items()}
-                found.append(Leak(kind, who, cells, frames))
+                found.append(Leak(kind, who, sets, _shared_frames(partition, sets) if kind == "video" else 0))
     return found
 
 
@@ -132,18 +118,10 @@ def across_tasks(
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What :func:`check` found.
+    """What :func:`check` found: leaks inside the sets of each task, and ``across`` the sets of different
+    tasks.
 
-    Attributes
-    ----------
-    partitions:
-        Task to partition; a file that is for no task in particular has the task ``""``.
-    subjects:
-        Name to subject, for the names whose subject is known.
-    leaks:
-        Task to leaks inside its own sets.
-    across:
-        Leaks between the sets of different tasks.
+    A file that is for no task in particular has the task ``""``; ``subjects`` is name to subject where known.
     """
 
     partitions: Mapping[str, Partition]
@@ -189,20 +167,11 @@ class LeakReport:
 def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
     """Look for leaks in a partition that is a file or a folder.
 
-    Parameters
-    ----------
-    path:
-        A file of :func:`~affkit.corpus.partition.write_partition`; a CSV file with the columns ``video`` and
-        ``set`` or ``split``, and perhaps ``person`` (``left`` or ``right``) and ``subject``; or a folder
-        with the annotations of a year, see :func:`~affkit.labelfiles.layouts.find_layout`.
-    data:
-        A corpus with ``subjects.csv``; what it says of a name counts more than what ``path`` says. A folder
-        ``path`` may have that file, too.
-
-    Raises
-    ------
-    UserError
-        If something cannot be read, or a folder has labels for one set only.
+    ``path`` is a file of :func:`~affkit.corpus.partition.write_partition`; a CSV file with the columns
+    ``video`` and ``set`` or ``split``, and perhaps ``person`` (``left`` or ``right``) and ``subject``; or a
+    folder with the annotations of a year, see :func:`~affkit.labelfiles.layouts.find_layout`. ``data`` is a
+    corpus with ``subjects.csv``; what it says of a name counts more than what ``path`` says. A folder
+    ``path`` may have that file, too.
     """
     path = Path(path)
     if path.is_dir():
@@ -221,13 +190,7 @@ def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
 
 
 def read_table(path: str | Path) -> Partition:
-    """A partition from a CSV file: a line for each video, or for each person of it, see :func:`check`.
-
-    Raises
-    ------
-    UserError
-        If a column or a cell is missing, or a name has two subjects.
-    """
+    """A partition from a CSV file: a line for each video, or for each person of it, see :func:`check`."""
     header, body = split_header(path, read_text(path))
     subset = next((name for name in ("set", "split") if name in header), None)
     if subset is None or "video" not in header or len(set(header)) != len(header):
@@ -236,9 +199,7 @@ def read_table(path: str | Path) -> Partition:
     for column in ("video", subset):
         empty = (rows[column] == "").to_numpy()
         refuse(path, empty, 2, f"the {column}", rows[column], "fill in the cell")
-    names = rows["video"].map(_without_suffix)
-    if "person" in header:
-        names = names.where(rows["person"] == "", names + "_" + rows["person"])
+    names = names_of_rows(rows)
     sets = {each: dict.fromkeys(names[rows[subset] == each]) for each in rows[subset].unique()}
     if "subject" not in header:
         return Partition(sets)
@@ -249,19 +210,8 @@ def read_table(path: str | Path) -> Partition:
     return Partition(sets, known.drop_duplicates("name").set_index("name")["subject"].to_dict())
 
 
-def _without_suffix(video: str) -> str:
-    path = Path(video)
-    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else video
-
-
 def read_folder(root: str | Path) -> dict[str, Partition]:
-    """The partitions of each task of a folder of annotations; which frames are labelled is not read.
-
-    Raises
-    ------
-    UserError
-        If there are no annotations in it, or of one set only.
-    """
+    """The partitions of each task of a folder of annotations; which frames are labelled is not read."""
     layout = find_layout(root)
     names = {key: _set_names(path) for key, path in layout.sets.items()}
     partitions = task_partitions(names, layout.test_lists)

@@ -29,17 +29,10 @@ SETS = ("train", "validation", "test")
 class Partition:
     """Names and their frames by set.
 
-    Attributes
-    ----------
-    sets:
-        Set to name to ``(R, 2)`` int64: first and last frame of each range, 1-based and inclusive, in
-        order. ``None`` instead of ranges stands for all frames of that name.
-    subjects:
-        Name to subject, for the names whose subject is known.
-    task:
-        What the frames were chosen for: ``"au"``, ``"expr"``, ``"va"``, or ``""`` where that is not known.
-    seed:
-        What it was drawn with, or ``None``.
+    ``sets`` is set to name to ``(R, 2)`` int64, first and last frame of each range, 1-based and inclusive, in
+    order; ``None`` instead stands for all frames of that name. ``subjects`` is name to subject where known,
+    ``task`` what the frames were chosen for: ``"au"``, ``"expr"``, ``"va"``, or ``""`` where that is not
+    known.
 
     >>> partition = Partition({"train": {"clip": np.array([[1, 3], [8, 8]])}})
     >>> partition.frames("train", "clip")
@@ -52,26 +45,14 @@ class Partition:
     seed: int | None = None
 
     def frames(self, subset: str, name: str) -> np.ndarray:
-        """The frames of ``name`` in ``subset``, ``(T,)`` int64, 1-based and rising.
-
-        Raises
-        ------
-        ValueError
-            If the partition does not say which frames there are, only that all of them count.
-        """
+        """The frames of ``name`` in ``subset``, ``(T,)`` int64, 1-based and rising, where they are listed."""
         ranges = self.sets[subset][name]
         if ranges is None:
             raise ValueError(f"all frames of {name} are in {subset}; how many there are is not known")
         return np.concatenate([np.arange(0), *(np.arange(first, last + 1) for first, last in ranges)])
 
     def whole(self) -> "Partition":
-        """The same names with all their frames, also those that were not chosen for the task.
-
-        Raises
-        ------
-        UserError
-            If a name is in two sets: its frames would be in both.
-        """
+        """The same names with all their frames, also those not chosen for the task; no name in two sets."""
         names = [name for own in self.sets.values() for name in own]
         if twice := sorted(name for name, number in Counter(names).items() if number > 1):
             mend = "use the frames it lists, or divide by subject with `affkit split`"
@@ -82,16 +63,8 @@ class Partition:
     def rows(self, index: pd.DataFrame) -> dict[str, np.ndarray]:
         """The rows of a store in each set, ``(N,)`` int64, rising.
 
-        Parameters
-        ----------
-        index:
-            :attr:`affkit.store.Store.index` of a store made with labels: its column ``subject`` says
-            which of two people in a video is which.
-
-        Raises
-        ------
-        UserError
-            If the store was made without labels, or nothing of the partition is in it.
+        ``index`` is that of a :class:`~affkit.store.Store` made with labels: its column ``subject`` says
+        which of two people in a video is which.
         """
         if "subject" not in index:
             problem = "does not say who is in its videos"
@@ -128,24 +101,17 @@ def frame_ranges(frames: np.ndarray) -> np.ndarray:
 
 
 def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
-    """The same frames dealt to sets of the same sizes at random, whoever is in them.
+    """The same frames in sets of the same sizes at random, whoever is in them.
 
     This is the careless way. Neighbouring frames of one clip are nearly the same picture, so with it a
-    network is tested on what it was trained on, and its results are too good. It is here to show by how
-    much.
+    network is tested on what it was trained on, and its results are too good. It is here to show by how much.
     """
-    cells = [
-        (name, subset, partition.frames(subset, name))
+    parts = [
+        pd.DataFrame({"frame": partition.frames(subset, name), "name": name, "set": subset})
         for subset, names in partition.sets.items()
         for name in names
     ]
-    table = pd.DataFrame(
-        {
-            "name": np.repeat([name for name, _, _ in cells], [len(frames) for *_, frames in cells]),
-            "set": np.repeat([subset for _, subset, _ in cells], [len(frames) for *_, frames in cells]),
-            "frame": np.concatenate([np.arange(0), *(frames for *_, frames in cells)]),
-        }
-    )
+    table = pd.concat(parts, ignore_index=True)
     table["set"] = np.random.default_rng(seed).permutation(table["set"].to_numpy())
     sets = {subset: {} for subset in partition.sets}
     for (subset, name), rows in table.groupby(["set", "name"]):
@@ -157,44 +123,29 @@ def write_partition(path: str | Path, partition: Partition, force: bool = False)
     """Write a partition as JSON that people can read: names sorted, one name and its ranges a line.
 
     The same partition always gives the same bytes.
-
-    Raises
-    ------
-    UserError
-        If the file exists, unless ``force``.
     """
     refuse_existing(path, force)
-    sets = {}
-    for subset, names in partition.sets.items():
-        cells = {name: None if names[name] is None else names[name].tolist() for name in sorted(names)}
-        sets[subset] = _json_object(cells, 3)
-    parts = {"task": json.dumps(partition.task), "seed": json.dumps(partition.seed)}
-    parts["sets"] = _lines(sets, 2)
-    parts["subjects"] = _json_object(dict(sorted(partition.subjects.items())), 2)
+    sets = {
+        subset: {name: None if own[name] is None else own[name].tolist() for name in sorted(own)}
+        for subset, own in partition.sets.items()
+    }
+    subjects = dict(sorted(partition.subjects.items()))
+    content = {"task": partition.task, "seed": partition.seed, "sets": sets, "subjects": subjects}
     with write_beside(path) as part:
-        part.write_text(_lines(parts, 1) + "\n", encoding="utf-8", newline="\n")
+        part.write_text(_json(content) + "\n", encoding="utf-8", newline="\n")
 
 
-def _json_object(cells: Mapping[str, object], depth: int) -> str:
-    return _lines({key: json.dumps(value, ensure_ascii=False) for key, value in cells.items()}, depth)
-
-
-def _lines(cells: Mapping[str, str], depth: int) -> str:
-    """A JSON object with one line for each cell, whose value is JSON already."""
-    if not cells:
-        return "{}"
-    lines = (f"{' ' * depth}{json.dumps(key, ensure_ascii=False)}: {value}" for key, value in cells.items())
-    return "{\n" + ",\n".join(lines) + f"\n{' ' * (depth - 1)}}}"
+def _json(value: object, depth: int = 1) -> str:
+    """JSON in which dictionaries have a line for each key, and lists have one line."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    cells = (f"{json.dumps(key, ensure_ascii=False)}: {_json(own, depth + 1)}" for key, own in value.items())
+    space = "\n" + " " * depth
+    return "{" + ",".join(space + cell for cell in cells) + space[:-1] + "}"
 
 
 def read_partition(path: str | Path) -> Partition:
-    """Read what :func:`write_partition` wrote, or a file written by hand in the same form.
-
-    Raises
-    ------
-    UserError
-        If the file is not JSON, or its sets, ranges or subjects are not as they must be.
-    """
+    """Read what :func:`write_partition` wrote, or a file written by hand in the same form."""
     try:
         content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:

@@ -5,7 +5,6 @@ they are what Tables I and IV speak of. *Labelled frames* are counted once for e
 what Table III and the figures speak of, as labels belong to a person.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,32 +30,18 @@ VA_BINS = 40  # a side; even, so that an edge lies at 0
 class Attributes:
     """The rows of Tables I and IV; ``None`` or nothing stands for what is not known.
 
-    Attributes
-    ----------
-    frames, videos, subjects:
-        How many; a video with two people is one video, and its frames count once.
-    genders:
-        Gender to number of subjects, the most frequent first.
-    annotators:
-        How many people labelled.
-    seconds:
-        The shortest and the longest video.
-    formats:
-        Suffixes of the video files in capitals.
-    resolution:
-        Mean width and mean height of the videos in pixels.
-    missing:
-        Why the file of a video was not found, a line for each such video. Its length is then that of its
-        labels at 30 frames a second.
+    A video with two people is one video, and its frames count once. ``seconds`` are the shortest and the
+    longest video, ``resolution`` the mean width and height in pixels. ``missing`` is why the file of a video
+    was not found, a line for each such video; its length is then that of its labels at 30 frames a second.
     """
 
     frames: int
     videos: int
     subjects: int
-    genders: Mapping[str, int] = field(default_factory=dict)
+    genders: Mapping[str, int] = field(default_factory=dict)  # number of subjects, most frequent first
     annotators: int | None = None
     seconds: tuple[float, float] | None = None
-    formats: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()  # suffixes of the video files in capitals
     resolution: tuple[float, float] | None = None
     missing: tuple[str, ...] = ()
 
@@ -153,35 +138,35 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
 
 
 def attributes(corpus: Corpus, part: str, progress: bool = False) -> pd.DataFrame:
-    """Table I (``part="au"``) or Table IV (``"expr"``), or the same of Section II.A (``"va"``), in words.
+    """What :func:`measure` counts in words, in the column ``corpus``, with the paper's in ``paper``.
 
-    Columns ``corpus`` and ``paper``; the numbers themselves are :func:`measure`'s.
+    Table I (``part="au"``) or Table IV (``"expr"``), or the same of Section II.A (``"va"``).
     """
-    columns = {"corpus": measure(corpus, part, progress).rows(), "paper": PAPER_ATTRIBUTES[part].rows()}
-    return pd.DataFrame(columns)
+    return _beside_paper(measure(corpus, part, progress), part)
+
+
+def _beside_paper(found: Attributes, part: str) -> pd.DataFrame:
+    return pd.DataFrame({"corpus": found.rows(), "paper": PAPER_ATTRIBUTES[part].rows()})
 
 
 def action_unit_table(corpus: Corpus) -> pd.DataFrame:
     """Table III: in how many frames each unit is active.
 
-    The rows are the paper's eight units, any others of the corpus, frames with at least one of the eight,
-    and all frames of the part. The columns: ``description``, ``frames``, ``share`` of all frames, 0 to 1,
+    The rows are the paper's eight units, any others of the corpus, frames with at least one of the eight, and
+    all frames of the part. The columns: ``description``, ``frames``, ``share`` of all frames, 0 to 1,
     ``labelled`` (frames in which the unit is said to be there or not), ``paper`` and ``paper_share``.
     """
-    names = part_names(corpus, "au")
     known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
     units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
-    active, labelled = Counter(), Counter()
-    for name in names:
+    rows = (*units, ANY_UNIT, ALL_FRAMES)
+    active, labelled = np.zeros((2, len(rows)), np.int64)
+    for name in part_names(corpus, "au"):
         labels = corpus.labels[name].with_action_units(units)
-        on = (labels.action_units == 1) & labels.has_action_units  # (T, U)
-        eight = slice(len(ACTION_UNITS))
-        active.update(dict(zip(units, on.sum(axis=0).tolist(), strict=True)))
-        active.update({ANY_UNIT: int(on[:, eight].any(axis=1).sum()), ALL_FRAMES: len(labels)})
-        labelled.update(dict(zip(units, labels.has_action_units.sum(axis=0).tolist(), strict=True)))
-        labelled[ANY_UNIT] += int(labels.has_action_units[:, eight].any(axis=1).sum())
-        labelled[ALL_FRAMES] += int(labels.has_action_units.any(axis=1).sum())
-    table = _count_table((*units, ANY_UNIT, ALL_FRAMES), active, labelled, PAPER_ACTION_UNITS)
+        known, eight = labels.has_action_units, slice(len(ACTION_UNITS))  # (T, U)
+        on = (labels.action_units == 1) & known
+        active += [*on.sum(axis=0), on[:, eight].any(axis=1).sum(), len(labels)]
+        labelled += [*known.sum(axis=0), known[:, eight].any(axis=1).sum(), known.any(axis=1).sum()]
+    table = _count_table(rows, active, labelled, PAPER_ACTION_UNITS)
     table.insert(0, "description", [ACTION_UNIT_NAMES.get(unit, "") for unit in table.index])
     return table
 
@@ -192,18 +177,16 @@ def expression_table(corpus: Corpus) -> pd.DataFrame:
     The rows are the classes of the corpus, frames with one of the paper's seven, and all frames of the
     part; the columns are those of :func:`action_unit_table` without ``description``.
     """
-    names = part_names(corpus, "expr")
     classes = next((labels.expression_names for labels in corpus.labels.values()), EXPRESSIONS)
-    counts = Counter()
-    for name in names:
+    counts, frames = np.zeros(len(classes), np.int64), 0
+    for name in part_names(corpus, "expr"):
         labels = corpus.labels[name]
-        found = np.bincount(labels.expression[labels.has_expression], minlength=len(classes))
-        counts.update(dict(zip(classes, found.tolist(), strict=True)))
-        counts[ALL_FRAMES] += len(labels)
-    total = sum(counts[expression] for expression in classes)
-    counts[ANY_EXPRESSION] = sum(counts[expression] for expression in classes if expression in EXPRESSIONS)
+        counts += np.bincount(labels.expression[labels.has_expression], minlength=len(classes))
+        frames += len(labels)
+    seven = counts[[name in EXPRESSIONS for name in classes]].sum()
     rows = (*classes, ANY_EXPRESSION, ALL_FRAMES)
-    return _count_table(rows, counts, Counter(dict.fromkeys(rows, total)), PAPER_EXPRESSIONS)
+    labelled = np.full(len(rows), counts.sum())
+    return _count_table(rows, np.array([*counts, seven, frames]), labelled, PAPER_EXPRESSIONS)
 
 
 def order_agreement(table: pd.DataFrame) -> float:
@@ -223,27 +206,18 @@ def order_agreement(table: pd.DataFrame) -> float:
 
 @dataclass(frozen=True)
 class VAHistogram:
-    """How often each place of the valence-arousal plane occurs (Figures 2 and 4).
+    """How often each place of the valence-arousal plane occurs (Figures 2 and 4)."""
 
-    Attributes
-    ----------
-    counts:
-        ``(B, B)`` frames; rows are valence, columns arousal, both rising.
-    edges:
-        ``(B + 1,)`` of the bins, -1 to 1; a bin holds its lower edge, the last one both.
-    """
-
-    counts: np.ndarray
-    edges: np.ndarray
+    counts: np.ndarray  # (B, B) frames; rows are valence, columns arousal, both rising
+    edges: np.ndarray  # (B + 1,) from -1 to 1; a bin holds its lower edge, the last one both
 
     @property
     def frames(self) -> int:
-        """All frames."""
         return int(self.counts.sum())
 
     @property
     def quadrants(self) -> dict[str, float]:
-        """Share of frames in each quarter of the plane, 0 to 1; what is exactly 0 counts as positive."""
+        """Fraction of frames in each quarter of the plane; what is exactly 0 counts as positive."""
         half = len(self.counts) // 2
         sides = {"negative": slice(half), "positive": slice(half, None)}
         return {
@@ -256,8 +230,7 @@ class VAHistogram:
 def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
     """Count the frames with valence and arousal in one of ``PARTS``, in ``bins`` x ``bins`` places.
 
-    ``"au"`` gives Figure 2, ``"expr"`` Figure 4. Raises ``ValueError`` unless ``bins`` is even and
-    positive: an edge has to lie at 0.
+    ``"au"`` gives Figure 2, ``"expr"`` Figure 4. ``bins`` must be even: an edge has to lie at 0.
     """
     if bins < 2 or bins % 2:
         raise ValueError(f"bins is {bins}, expected an even number above 0")
@@ -271,19 +244,18 @@ def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHis
 
 
 def _count_table(
-    rows: Sequence[str], counts: Mapping[str, int], labelled: Mapping[str, int], paper: Mapping[str, int]
+    rows: Sequence[str], counts: np.ndarray, labelled: np.ndarray, paper: Mapping[str, int]
 ) -> pd.DataFrame:
-    total = max(counts[ALL_FRAMES], 1)
-    table = pd.DataFrame({"frames": [counts[row] for row in rows]}, index=list(rows))
-    table["share"] = table["frames"] / total
-    table["labelled"] = [labelled[row] for row in rows]
+    """Frames of each row, the last of them :data:`ALL_FRAMES`, beside the paper's."""
+    table = pd.DataFrame({"frames": counts, "share": counts / max(counts[-1], 1)}, index=list(rows))
+    table["labelled"] = labelled
     table["paper"] = pd.array([paper.get(row) for row in rows], dtype="Int64")
     table["paper_share"] = [paper[row] / paper[ALL_FRAMES] if row in paper else np.nan for row in rows]
     return table
 
 
 def _genders(corpus: Corpus, names: Sequence[str]) -> dict[str, int]:
-    """Gender to number of subjects; who has none in ``subjects.csv`` is not counted."""
+    """Of the subjects whose gender ``subjects.csv`` knows."""
     if "gender" not in corpus.attributes:
         return {}
     known = corpus.attributes.loc[[name for name in names if name in corpus.attributes.index]]
@@ -298,26 +270,15 @@ def _spoken(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Statistics:
-    """All numbers of a corpus; parts that it does not have are missing.
-
-    Attributes
-    ----------
-    parts:
-        Part to its :class:`Attributes`.
-    action_units, expressions:
-        See :func:`action_unit_table` and :func:`expression_table`; ``None`` without such labels.
-    plane:
-        Part to its :class:`VAHistogram`.
-    """
+    """All numbers of a corpus: as text, as tables, as JSON; parts that it does not have are missing."""
 
     parts: Mapping[str, Attributes]
-    action_units: pd.DataFrame | None
+    action_units: pd.DataFrame | None  # action_unit_table; None without such labels
     expressions: pd.DataFrame | None
-    plane: Mapping[str, VAHistogram]
+    plane: Mapping[str, VAHistogram]  # by part
 
     @classmethod
     def of(cls, corpus: Corpus, progress: bool = False) -> "Statistics":
-        """Count everything. Raises :class:`~affkit.errors.UserError` if nothing is labelled at all."""
         present = [part for part in PARTS if part_names(corpus, part)]
         if not present:
             raise UserError(corpus.root, "no frame of it is labelled", "give a corpus with labels")
@@ -330,10 +291,9 @@ class Statistics:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by a name that can be a file's."""
+        names = {"table_1": "au", "table_4": "expr", "section_2a": "va"}
         tables = {
-            name: pd.DataFrame({"corpus": self.parts[part].rows(), "paper": PAPER_ATTRIBUTES[part].rows()})
-            for name, part in {"table_1": "au", "table_4": "expr", "section_2a": "va"}.items()
-            if part in self.parts
+            name: _beside_paper(self.parts[part], part) for name, part in names.items() if part in self.parts
         }
         counted = {"table_3": self.action_units, "figure_3": self.expressions}
         return tables | {name: table for name, table in counted.items() if table is not None}
