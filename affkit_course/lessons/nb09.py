@@ -1,4 +1,7 @@
-"""What notebook 09 shows of the multi-task network: layers, masks, losses, cost, attention, gradients."""
+"""What notebook 09 shows of the multi-task network: layers, masks, losses, cost, attention, gradients.
+
+Names of other rooms that the notebook needs are imported here as well.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +32,8 @@ from affkit.store import SequenceDataset, Store
 from affkit.store_subsets import select_rows
 from affkit.train import train_mtl
 from affkit.train_multitask import MtlConfig, MtlTrainer
+from affkit_lab.backbones.feature_cache import cached_features  # noqa: F401
+from affkit_lab.experiments.multitask_experiments import MtlPlan  # noqa: F401
 from affkit_lab.figures.style import PALETTE, line_styles
 
 STATES = ("no face", "a face, no label", "expression", "valence and arousal", "all labels")

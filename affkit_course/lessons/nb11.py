@@ -1,4 +1,7 @@
-"""What notebook 11 works out and draws of the latent space."""
+"""What notebook 11 works out and draws of the latent space.
+
+Names of other rooms that the notebook needs are imported here as well.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +13,7 @@ from matplotlib.figure import Figure
 from affkit.gan import Generator
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.figures.style import PALETTE
+from affkit_lab.gan_evaluation.memorization import TrainingFaces  # noqa: F401
 from affkit_lab.latent.direction_quality import RANDOM, direction_table
 from affkit_lab.latent.directions import Directions, faces_at
 from affkit_lab.latent.predictors import Predictor, log_odds

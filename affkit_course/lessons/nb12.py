@@ -1,4 +1,7 @@
-"""What notebook 12 needs: what labellers say about faces, contradictions of the paper, a damaged corpus."""
+"""What notebook 12 needs: what labellers say about faces, contradictions of the paper, a damaged corpus.
+
+Names of other rooms that the notebook needs are imported here as well.
+"""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,16 @@ from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS, VA
 from affkit.losses import GENERATOR_LOSSES, generator_loss, va_loss
 from affkit.video.video import read_frames
-from affkit_lab.experiments.generated_labels import Confidence, sure_labels
+from affkit_course.lessons.figures import curve_panels  # noqa: F401
+from affkit_lab.backbones.train_faces import ReaderConfig, train_faces  # noqa: F401
+from affkit_lab.experiments.enrichment_plan import worth_of_labels  # noqa: F401
+from affkit_lab.experiments.generated_labels import Confidence, draw_faces, sure_labels  # noqa: F401
+from affkit_lab.experiments.results import Results  # noqa: F401
+from affkit_lab.figures.overlay import annotate_video  # noqa: F401
+from affkit_lab.figures.tables import enrichment_gains  # noqa: F401
+from affkit_lab.latent.predictors import NetworkPredictor  # noqa: F401
+from affkit_studio.doctor.page import page  # noqa: F401
+from affkit_studio.doctor.report import examine  # noqa: F401
 
 
 def label_survey(
