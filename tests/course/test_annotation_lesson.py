@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from notebook_checks import ROOT
 from PIL import Image
+from repository import ROOT
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 from solutions import solution_functions
 

@@ -10,7 +10,8 @@ import warnings
 import nbformat
 import numpy as np
 import pytest
-from notebook_checks import ROOT, form_problems, tags
+from notebook_checks import form_problems, tags
+from repository import ROOT
 from solutions import said_by_exercises, solution_functions
 
 from affkit.errors import UserError

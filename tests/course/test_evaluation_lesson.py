@@ -7,7 +7,7 @@ from guesses import plain_ccc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from notebook_checks import ROOT
+from repository import ROOT
 from sklearn.metrics import accuracy_score, f1_score
 from solutions import solution_functions
 

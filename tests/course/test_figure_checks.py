@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from figure_checks import figure_problems
-from notebook_checks import figures_watched
+from notebook_run import figures_watched
 
 PLOT = """
 import matplotlib.pyplot as plt

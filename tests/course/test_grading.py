@@ -9,7 +9,7 @@ import time
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from notebook_checks import ROOT
+from repository import ROOT
 
 from affkit.cli import main
 from affkit.errors import UserError

@@ -1,26 +1,32 @@
-"""The notebooks: their form, a run of each alone on a fresh kernel, and stored outputs against a new run.
+"""The notebooks: their form, and a run of each alone on a fresh kernel against what it has stored.
 
-The checks are in ``notebook_checks``; the second half of this file holds them against broken notebooks.
+The checks are in ``notebook_checks`` and ``notebook_run``; the second half of this file holds them against
+broken notebooks.
 """
 
 import re
-import subprocess
-import sys
 
 import nbformat
-import notebook_checks
 import pytest
-from content_checks import definition_problems
+import repository
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from notebook_checks import ROOT, comparison_problems, form_problems, run_problems, tags
-from notebook_state import state_problems
+from notebook_checks import definition_problems, form_problems
+from notebook_run import lengthened, needed, run_problems
+from repository import NOTEBOOKS, ROOT
 
-STORE = [sys.executable, "-m", "affkit_course.store_outputs"]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+from affkit_course.run import find_notebooks
+from affkit_course.store_outputs import store_outputs
+from affkit_course.times import read_times
+
+SECONDS = {name: known["cpu"]["seconds"] for name, known in read_times(ROOT / "notebooks").items()}
+LONGEST_FIRST = sorted(NOTEBOOKS, key=lambda path: -SECONDS[path.stem])
 
 
-@each_notebook
+def test_the_runner_finds_all():
+    assert find_notebooks(ROOT / "notebooks") == NOTEBOOKS and len(NOTEBOOKS) == 13
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_form(path):
     assert form_problems(path) == []
 
@@ -29,19 +35,18 @@ def test_no_helper_is_defined_twice():
     assert definition_problems(NOTEBOOKS) == []
 
 
-@pytest.mark.notebook
-@each_notebook
-def test_runs_alone_and_says_the_same_twice_and_from_the_middle(path, tmp_path):
-    assert state_problems(path, tmp_path) == []
+def test_nothing_is_left_uncompared():
+    assert [path.stem for path in NOTEBOOKS if "not_compared" in path.read_text("utf-8")] == []
+    assert [path.stem for path in NOTEBOOKS if "nbval-skip" in path.read_text("utf-8")] == []
 
 
 @pytest.mark.notebook
-@each_notebook
-def test_stored_outputs_are_those_of_a_new_run(path, tmp_path):
-    reason = nbformat.read(path, as_version=4).metadata.get("affkit", {}).get("not_compared")
-    if reason:
-        pytest.skip(reason)
-    assert comparison_problems(path, tmp_path) == []
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in LONGEST_FIRST],
+)
+def test_runs_alone_and_again_and_says_what_is_stored(path, tmp_path):
+    assert run_problems(path, tmp_path) == []
 
 
 # ---- the checks themselves ----
@@ -88,13 +93,6 @@ def toy(tmp_path):
         return path
 
     return write
-
-
-def test_nothing_to_complain_about(toy, tmp_path):
-    path = toy()
-    assert form_problems(path) == []
-    assert run_problems(path, tmp_path / "run") == []
-    assert comparison_problems(path, tmp_path / "compare") == []
 
 
 def _never_executed(notebook):
@@ -197,102 +195,119 @@ def test_definition_check_sees_two_notebooks(toy, tmp_path):
     assert definition_problems([path, other]) == ["ccc is defined in 00_toy, 01_toy"]
 
 
-LEAVE = "open('../data_samples/left.txt', 'w').close()"
-BARE = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])"
-BROKEN_RUN = {
-    "a figure: no title": lambda nb: nb.cells[4].update(source=BARE),
-    "sets unknown step": lambda nb: nb.metadata.affkit.test.update(step=1),
-    "In [3] ZeroDivisionError": lambda nb: nb.cells[2].update(source="1 / 0"),
-    "no code cell was executed": _only_prose,
-    "shows a warning": lambda nb: nb.cells[2].update(source="import warnings\nwarnings.warn('mind the gap')"),
-    "leaves notes.txt": lambda nb: nb.cells[2].update(source="open('notes.txt', 'w').close()"),
-    "leaves data.csv": lambda nb: nb.cells[2].update(source="open('../data.csv', 'w').close()"),
-    "leaves data_samples/left.txt": lambda nb: nb.cells[2].update(source=LEAVE),
-    "NetworkUsed": lambda nb: nb.cells[2].update(
-        source="import urllib.request\nurllib.request.urlopen('http://example.org')"
-    ),
-}
+# ---- a run, of a notebook with what is to be seen ----
+
+IMPORTS = "import warnings\nimport matplotlib.pyplot as plt\nlosses = [1 / (1 + k) for k in range(3)]"
+UNTIDY = """warnings.warn('mind the gap')
+for name in ('notes.txt', '../data.csv', '../data_samples/left.txt'):
+    open(name, 'w').close()
+plt.plot([1, 2])
+plt.show()"""
+STATEFUL = "print(globals().get('told', 'first'))"
+APPENDS = "losses.append(0)\nprint('losses', len(losses))"
 
 
 @pytest.fixture
 def own_root(tmp_path, monkeypatch):
     """A repository of our own for the sandbox to link to: these notebooks misbehave."""
     (tmp_path / "root" / "data_samples").mkdir(parents=True)
-    monkeypatch.setattr(notebook_checks, "ROOT", tmp_path / "root")
+    monkeypatch.setattr(repository, "ROOT", tmp_path / "root")
+
+
+def problems_of(toy, tmp_path, *sources: str) -> str:
+    """What the run says of the toy with other code from its second cell on."""
+
+    def change(notebook):
+        for cell, source in zip(notebook.cells[2:], sources, strict=False):
+            cell.source = source
+
+    return "\n".join(run_problems(toy(change), tmp_path / "run"))
+
+
+@pytest.mark.notebook
+def test_a_sound_notebook_is_run_and_another_stored_output_is_seen(toy, tmp_path, own_root):
+    assert run_problems(toy(), tmp_path / "run") == []
+    found = run_problems(
+        toy(lambda notebook: notebook.cells[3].outputs[0].update(text="last loss 0.25\n")), tmp_path / "again"
+    )
+    assert len(found) == 1 and found[0].startswith("stored, other output: \"print('last loss'")
+
+
+@pytest.mark.notebook
+def test_what_a_notebook_shows_leaves_behind_and_remembers_is_seen(toy, tmp_path, own_root):
+    found = problems_of(toy, tmp_path, f"{IMPORTS}\n{UNTIDY}", STATEFUL, f"{APPENDS}\ntold = 'again'")
+    for complaint in (
+        "a figure: no title",
+        "shows a warning",
+        "leaves notes.txt",
+        "leaves data.csv",
+        "leaves data_samples/left.txt",
+        'run after all others, other output: "print(globals()',
+    ):
+        assert complaint in found
+    assert "run twice, other output" not in found  # of the last cell, which is not compared
+    assert "stored, other output" in found
+
+
+BROKEN_RUN = {
+    "NetworkUsed": "import urllib.request\nurllib.request.urlopen('http://example.org')",
+    "FileExistsError": "import os\nos.makedirs('../runs/00/new')",
+    "SafetensorError": "import safetensors.torch as st\nst.load_file('../runs/07/generator.safetensors')",
+    "run twice, other output": APPENDS,
+}
 
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("complaint", BROKEN_RUN)
 def test_run_check_sees(complaint, toy, tmp_path, own_root):
-    assert complaint in "\n".join(run_problems(toy(BROKEN_RUN[complaint]), tmp_path / "run"))
+    assert complaint in problems_of(toy, tmp_path, "losses = [1]", BROKEN_RUN[complaint])
 
 
-COUNT = "with open('../runs/00/n', 'a+') as f:\n    f.write('x')\n    f.seek(0)\n    print(len(f.read()))"
-BROKEN_STATE = {
-    "a cell run twice, other output": "losses.append(0)\nprint('losses', len(losses))",
-    "from the middle, other output": "print(globals().get('told', 'first'))",
-    "all once more, other output": "import os\nos.makedirs('../runs/00', exist_ok=True)\n" + COUNT,
-    "FileExistsError": "import os\nos.makedirs('../runs/00/new')",
-    "SafetensorError": "import safetensors.torch as st\nst.load_file('../runs/07/generator.safetensors')",
-}
+def test_what_cannot_be_run_is_seen_without_a_kernel(toy, tmp_path):
+    assert run_problems(toy(_only_prose), tmp_path / "run") == ["no code cell to execute"]
+    unknown = toy(lambda notebook: notebook.metadata.affkit.test.update(step=1))
+    assert "sets unknown step" in "\n".join(run_problems(unknown, tmp_path / "other"))
 
 
-@pytest.mark.notebook
-@pytest.mark.parametrize("complaint", BROKEN_STATE)
-def test_state_check_sees(complaint, toy, tmp_path, own_root):
+def test_every_cell_is_run_and_as_stored_what_is_compared_and_what_that_needs(toy, tmp_path):
+    """The toy's last cell is not compared; here another needs what it makes, and one more nobody needs."""
+
     def change(notebook):
-        notebook.cells[3].update(source=BROKEN_STATE[complaint])
-        notebook.cells[4].source += "\ntold = 'again'"
+        notebook.cells[4].source = "import time\nnow = time.time()"
+        notebook.cells[5:5] = [
+            new_code_cell("def later():\n    return now > 0"),
+            new_code_cell("unused = now", metadata={"tags": ["nbval-ignore-output"]}),
+        ]
 
-    path = toy(change)
-    assert complaint in "\n".join(state_problems(path, tmp_path / "run"))
-
-
-@pytest.mark.notebook
-def test_state_check_is_content_with_a_sound_notebook(toy, tmp_path, own_root):
-    assert state_problems(toy(), tmp_path / "run") == []
-
-
-def _changed_output(notebook):
-    notebook.cells[3].outputs[0].text = "last loss 0.25\n"
-
-
-BROKEN_COMPARISON = {
-    "output differs": _changed_output,
-    "no stored output to compare": _never_executed,
-    "hides a cell": lambda nb: nb.cells[4].metadata.update(tags=["nbval-skip"]),
-}
+    notebook = nbformat.read(toy(change), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    compared = needed(code)
+    assert [code[number].source for number in set(range(len(code))) - set(compared)] == ["unused = now"]
+    ran = [cell.source for cell in lengthened(notebook, compared, tmp_path).cells]
+    assert all(
+        ran.count(cell.source) == 3 + (number in compared) for number, cell in enumerate(code) if number
+    )
+    assert ran.count(code[0].source) == 2 and len(
+        {cell.id for cell in lengthened(notebook, compared, tmp_path).cells}
+    ) == len(ran)
 
 
-@pytest.mark.notebook
-@pytest.mark.parametrize("complaint", BROKEN_COMPARISON)
-def test_comparison_sees(complaint, toy, tmp_path):
-    problems = comparison_problems(toy(BROKEN_COMPARISON[complaint]), tmp_path / "compare")
-    assert complaint in "\n".join(problems)
+# ---- our tool ----
 
 
 @pytest.mark.notebook
-def test_stored_by_our_tool_has_the_form_and_compares(toy, tmp_path):
+def test_stored_by_our_tool_has_the_form_and_the_outputs(toy):
+    stored = nbformat.read(toy(), as_version=4)
     path = toy(_never_executed)
-    subprocess.run([*STORE, path], check=True, capture_output=True)
+    store_outputs(path)
     assert form_problems(path) == []
-    assert comparison_problems(path, tmp_path / "compare") == []
+    assert nbformat.read(path, as_version=4).cells[3].outputs == stored.cells[3].outputs
 
 
 @pytest.mark.notebook
 def test_our_tool_leaves_a_notebook_that_fails_as_it_was(toy):
     path = toy(lambda notebook: notebook.cells[2].update(source="1 / 0"))
     before = path.read_bytes()
-    done = subprocess.run([*STORE, path], capture_output=True, text=True)
-    assert done.returncode != 0 and "ZeroDivisionError" in done.stderr
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        store_outputs(path)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
-
-
-def test_every_notebook_of_the_course_is_found_by_the_runner():
-    from affkit_course.run import find_notebooks
-
-    if NOTEBOOKS:
-        assert find_notebooks(ROOT / "notebooks") == NOTEBOOKS
-        assert all(
-            any("parameters" in tags(c) for c in nbformat.read(p, as_version=4).cells) for p in NOTEBOOKS
-        )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notebook_checks import ROOT
+from repository import ROOT
 from skimage.feature import hog
 
 from affkit.corpus.corpus import Corpus

@@ -22,7 +22,7 @@ import nbformat
 import pytest
 from browser import standalone, stop
 from nbformat.v4 import new_code_cell, new_notebook
-from notebook_checks import ROOT
+from repository import ROOT
 from videos import write_numbered
 
 from affkit_course.run import run_notebook

@@ -8,8 +8,9 @@ import pytest
 from browser import browse, jupyterlab, pixels, pixels_after, run_all
 from guesses import plain_ccc
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from notebook_checks import ROOT, sandbox
+from notebook_run import sandbox
 from playwright.sync_api import expect
+from repository import ROOT
 
 from affkit_course.run import run_course
 
