@@ -34,6 +34,7 @@ from affkit.train import train_mtl
 from affkit.train_multitask import MtlConfig, MtlTrainer
 from affkit_lab.backbones.feature_cache import cached_features  # noqa: F401
 from affkit_lab.experiments.multitask_experiments import MtlPlan  # noqa: F401
+from affkit_lab.figures.architecture import trace
 from affkit_lab.figures.style import PALETTE, line_styles
 
 STATES = ("no face", "a face, no label", "expression", "valence and arousal", "all labels")
@@ -54,10 +55,8 @@ def layer_table(config: AffWildNetConfig, frames: int = 80) -> pd.DataFrame:
         net = AffWildNet(config)
         faces = torch.zeros(frames, 3, config.image_size, config.image_size)
         mask = torch.ones(1, frames, dtype=torch.bool)
-    given: dict[nn.Module, Tensor] = {}
-    for module in net.modules():
-        module.register_forward_hook(lambda module, _, output: given.update({module: output}))
-    net.predict(net.cnn(faces).unsqueeze(0), mask)
+    steps, _ = trace(net, lambda: net.predict(net.cnn(faces).unsqueeze(0), mask))
+    given = {step.module: step.given for step in steps}
     rows, block, number = [], 1, 0
     for layer in net.cnn.layers:
         if isinstance(layer, nn.Conv2d):

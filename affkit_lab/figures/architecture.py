@@ -5,85 +5,43 @@ through the network, hooks note what every layer takes and gives, and padding is
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import product, zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from affkit.gan import (
-    Z_SIZE,
-    Deconvolution,
-    Discriminator,
-    DiscriminatorOutput,
-    GanNetConfig,
-    Generator,
-    Layer,
-    sample_z,
-)
+from affkit.gan import Z_SIZE, Deconvolution, Discriminator, GanNetConfig, Generator, Layer, sample_z
 
+# rows are divided by lines and semicolons, columns by bars: layer, filter, stride, padding, units
 _TABLE_V = """
-conv2d transpose 1 | [2, 2, 100, 384] | [1, 1, 1, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 2 | [4, 4, 384, 128] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 3 | [4, 4, 128, 64] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 4 | [6, 6, 64, 3] | [1, 2, 2, 1] | 'SAME'
-tanh
+conv2d transpose 1 | [2, 2, 100, 384] | [1, 1, 1, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 2 | [4, 4, 384, 128] | [1, 2, 2, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 3 | [4, 4, 128, 64] | [1, 2, 2, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 4 | [6, 6, 64, 3] | [1, 2, 2, 1] | 'SAME'; tanh
 """
 _TABLE_VI = """
-conv2d 1 | [5, 5, 3, 64] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-conv2d 2 | [5, 5, 64, 128] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-conv2d 3 | [5, 5, 128, 256] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-fully connected | | | | 2+8+1
-sigmoid on AUs
-sigmoid on Fake
+conv2d 1 | [5, 5, 3, 64] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+conv2d 2 | [5, 5, 64, 128] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+conv2d 3 | [5, 5, 128, 256] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+fully connected | | | | 2+8+1; sigmoid on AUs; sigmoid on Fake
 """
 _TABLE_VII = """
-fully connected | | | | 1*6*6*1024
-batch normalization
-relu
-conv2d transpose 1 | [5, 5, 1024, 512] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 2 | [5, 5, 512, 256] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 3 | [5, 5, 256, 128] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-relu
-conv2d transpose 4 | [5, 5, 128, 3] | [1, 2, 2, 1] | 'SAME'
-tanh
+fully connected | | | | 1*6*6*1024; batch normalization; relu
+conv2d transpose 1 | [5, 5, 1024, 512] | [1, 2, 2, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 2 | [5, 5, 512, 256] | [1, 2, 2, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 3 | [5, 5, 256, 128] | [1, 2, 2, 1] | 'SAME'; batch normalization; relu
+conv2d transpose 4 | [5, 5, 128, 3] | [1, 2, 2, 1] | 'SAME'; tanh
 """
 _TABLE_VIII = """
-conv2d 1 | [5, 5, 3, 64] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-conv2d 2 | [5, 5, 64, 128] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-conv2d 3 | [5, 5, 128, 256] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-conv2d 4 | [5, 5, 256, 512] | [1, 2, 2, 1] | 'SAME'
-batch normalization
-leaky relu
-fully connected | | | | 2+8+1
-sigmoid on AUs
-sigmoid on Fake
+conv2d 1 | [5, 5, 3, 64] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+conv2d 2 | [5, 5, 64, 128] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+conv2d 3 | [5, 5, 128, 256] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+conv2d 4 | [5, 5, 256, 512] | [1, 2, 2, 1] | 'SAME'; batch normalization; leaky relu
+fully connected | | | | 2+8+1; sigmoid on AUs; sigmoid on Fake
 """
 _PRINTED = {
     ("1", "generator"): _TABLE_V,
@@ -117,11 +75,11 @@ class Row(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A layer at work, and the shapes of what it takes and gives, without the batch."""
+    """A module at work: what it takes first, and what it gives."""
 
     module: nn.Module
-    taken: torch.Size
-    given: torch.Size
+    taken: Tensor
+    given: Any
 
 
 def paper_rows(configuration: str, part: str) -> list[Row]:
@@ -131,28 +89,38 @@ def paper_rows(configuration: str, part: str) -> list[Row]:
     Row(layer='conv2d transpose 1', filter='[2, 2, 100, 384]', stride='[1, 1, 1, 1]', padding="'SAME'", \
 units='', output='')
     """
-    lines = _PRINTED[configuration, part].strip().splitlines()
-    return [Row(*(word.strip() for word in line.split("|"))) for line in lines]
+    rows = _PRINTED[configuration, part].strip().replace("\n", ";").split(";")
+    return [Row(*(word.strip() for word in row.split("|"))) for row in rows]
 
 
-def trace(net: Generator | Discriminator) -> tuple[list[Step], Tensor | DiscriminatorOutput]:
-    """What happens to one picture: every layer in the order in which it works, and the network's answer."""
+def trace(net: nn.Module, run: Callable[[], Any]) -> tuple[list[Step], Any]:
+    """Every module of ``net`` in the order in which it works while ``run()`` uses it, and the answer."""
     steps: list[Step] = []
-
-    def note(module: nn.Module, taken: tuple[Tensor], given: Tensor) -> None:
-        steps.append(Step(module, taken[0].shape[1:], given.shape[1:]))
-
-    size = net.config.image_size
-    shape = (1, Z_SIZE) if isinstance(net, Generator) else (1, 3, size, size)
-    nothing = torch.zeros(shape, device=next(net.parameters()).device)
-    hooks = [m.register_forward_hook(note) for m in net.modules() if not list(m.children())]
-    was_training = net.training
+    hooks = [
+        module.register_forward_hook(lambda *call: steps.append(Step(call[0], call[1][0], call[2])))
+        for module in net.modules()
+    ]
     with torch.no_grad():
-        answer = net.eval()(nothing)
-    net.train(was_training)
+        answer = run()
     for hook in hooks:
         hook.remove()
     return steps, answer
+
+
+def _trace_picture(net: Generator | Discriminator) -> tuple[list[Step], Any]:
+    """The layers that one picture goes through, and the network's answer."""
+    size = net.config.image_size
+    shape = (1, Z_SIZE) if isinstance(net, Generator) else (1, 3, size, size)
+    nothing = torch.zeros(shape, device=next(net.parameters()).device)
+    was_training = net.training
+    steps, answer = trace(net.eval(), lambda: net(nothing))
+    net.train(was_training)
+    return [step for step in steps if not list(step.module.children())], answer
+
+
+def _size(given: Tensor, between: str = " x ") -> str:
+    """Height, width, channels; of what has no place, its length."""
+    return between.join(map(str, (*given.shape[2:], given.shape[1])))
 
 
 def live_rows(net: Generator | Discriminator) -> list[Row]:
@@ -161,14 +129,13 @@ def live_rows(net: Generator | Discriminator) -> list[Row]:
     >>> [row.output for row in live_rows(Generator(GanNetConfig("1", width=0.1))) if row.filter]
     ['2 x 2 x 38', '6 x 6 x 13', '14 x 14 x 6', '32 x 32 x 3']
     """
-    steps, answer = trace(net)
+    steps, answer = _trace_picture(net)
     rows: list[Row] = []
     numbers: Counter[str] = Counter()
     for step in steps:
-        module, output = step.module, " x ".join(map(str, (*step.given[1:], step.given[0])))
+        module, output = step.module, _size(step.given)
         if isinstance(module, nn.Unflatten):  # not a row of its own: it shapes what is above it
-            units = "*".join(map(str, (1, *step.given[1:], step.given[0])))
-            rows[-1] = rows[-1]._replace(units=units, output=output)
+            rows[-1] = rows[-1]._replace(units=f"1*{_size(step.given, '*')}", output=output)
             continue
         name = next(name for kind, name in _NAMES.items() if isinstance(module, kind))
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -183,7 +150,7 @@ def live_rows(net: Generator | Discriminator) -> list[Row]:
 
 
 def _convolution_row(step: Step, name: str, output: str) -> Row:
-    module, side, out = step.module, step.taken[-1], step.given[-1]
+    module, side, out = step.module, step.taken.shape[-1], step.given.shape[-1]
     k, stride = module.kernel_size[0], module.stride[0]
     if isinstance(module, nn.ConvTranspose2d):
         sides = {"'SAME'": side * stride, "'VALID'": (side - 1) * stride + k}
@@ -195,23 +162,11 @@ def _convolution_row(step: Step, name: str, output: str) -> Row:
 
 
 def compare_with_paper(configuration: str, part: str, padding: str | None = None) -> pd.DataFrame:
-    """A table of the paper beside the network at full width.
+    """A table of the paper beside the network at full width; ``padding`` of the generator, None: our default.
 
-    Parameters
-    ----------
-    configuration:
-        ``"1"``, ``"2"`` or ``"2-7x7"``, as in :class:`~affkit.gan.GanNetConfig`.
-    part:
-        ``"generator"`` or ``"discriminator"``.
-    padding:
-        Of the generator; None is our default.
-
-    Returns
-    -------
-    DataFrame
-        A row a layer; for each of the paper's columns ``paper`` and ``ours``; the ``output`` of ours as
-        height x width x channels; ``verdict``: ``same``, ``differs: `` and the columns that do, or ``in the
-        loss`` for a sigmoid that the network leaves to its losses (they take logits).
+    For each of the paper's columns ``paper`` and ``ours``; the ``output`` of ours as height x width x
+    channels; ``verdict``: ``same``, ``differs: `` and the columns that do, or ``in the loss`` for a sigmoid
+    that the network leaves to its losses (they take logits).
 
     >>> compare_with_paper("1", "generator")["verdict"].value_counts().to_dict()
     {'same': 7, 'differs: padding': 4}
@@ -232,40 +187,28 @@ def compare_with_paper(configuration: str, part: str, padding: str | None = None
 def _verdict(printed: Row, live: Row) -> str:
     if not live.layer and printed.layer.startswith("sigmoid"):
         return "in the loss"
-    names = Row._fields[:-1]
-    different = [name for name in names if getattr(printed, name) != getattr(live, name)]
+    different = [name for name in Row._fields[:-1] if getattr(printed, name) != getattr(live, name)]
     return "differs: " + ", ".join(different) if different else "same"
 
 
 def layer_costs(net: Generator | Discriminator) -> pd.DataFrame:
-    """What each layer costs for one picture.
+    """What each layer costs for one picture: ``layer``, ``output``, ``parameters`` and
 
-    Returns
-    -------
-    DataFrame
-        A row a layer: ``layer``; ``output`` as height x width x channels; ``parameters``; ``multiply-adds``
-        of matrices and filters (those with padded zeros count, the few of a normalisation do not); memory in
-        kB of 1,000 bytes, as float32: ``weights kB`` and ``output kB``, what the backward pass must keep.
+    ``multiply-adds`` of matrices and filters (those with padded zeros count, the few of a normalisation do
+    not); memory in kB of 1,000 bytes, as float32: ``weights kB`` and ``output kB``, what the backward pass
+    must keep.
 
     >>> costs = layer_costs(Generator(GanNetConfig("1")))
     >>> int(costs["parameters"].sum()), int(costs["multiply-adds"].sum())
     (1079171, 9372672)
     """
-    steps = [step for step in trace(net)[0] if not isinstance(step.module, nn.Unflatten)]
-    rows = []
-    for step, row in zip(steps, live_rows(net), strict=True):
-        parameters = sum(weight.numel() for weight in step.module.parameters())
-        rows.append(
-            {
-                "layer": row.layer,
-                "output": row.output,
-                "parameters": parameters,
-                "multiply-adds": _multiply_adds(step),
-                "weights kB": 4 * parameters / 1000,
-                "output kB": 4 * step.given.numel() / 1000,
-            }
-        )
-    return pd.DataFrame(rows)
+    steps = [step for step in _trace_picture(net)[0] if not isinstance(step.module, nn.Unflatten)]
+    costs = pd.DataFrame(live_rows(net))[["layer", "output"]]
+    costs["parameters"] = [sum(weight.numel() for weight in step.module.parameters()) for step in steps]
+    costs["multiply-adds"] = [_multiply_adds(step) for step in steps]
+    costs["weights kB"] = 4 * costs["parameters"] / 1000
+    costs["output kB"] = [4 * step.given.numel() / 1000 for step in steps]
+    return costs
 
 
 def _multiply_adds(step: Step) -> int:
@@ -291,18 +234,12 @@ def coverage(filter: int, stride: int, side: int = 6, padding: str = "same") -> 
         return layer(torch.ones(1, 1, side, side))[0, 0].numpy()
 
 
-def parity_spread(config: GanNetConfig, seeds: Iterable[int], n: int = 4) -> pd.DataFrame:
-    """How much the pixels of untrained generators vary, by whether their row and column are even or odd.
+def parity_std(config: GanNetConfig, seeds: Iterable[int], n: int = 4) -> pd.DataFrame:
+    """Standard deviation of the pixels of untrained generators, by whether row and column are even or odd.
 
     A pixel that more filter taps reach is a sum of more random terms, so checkerboards are there from the
-    start. The few filters of one network hide them; average over seeds. A quarter of the image at each border
-    is left out.
-
-    Returns
-    -------
-    DataFrame
-        A row a seed, of weights and of ``n`` z; columns ``even, even`` (row, column), ``even, odd``,
-        ``odd, even`` and ``odd, odd``: the standard deviation.
+    start. The few filters of one network hide them: a row a seed, of weights and of ``n`` z, to be averaged.
+    A quarter of the image at each border is left out. Columns ``even, even`` (row, column), ``even, odd`` ...
     """
     rows, names = [], ("even", "odd")
     for seed in seeds:
@@ -311,12 +248,8 @@ def parity_spread(config: GanNetConfig, seeds: Iterable[int], n: int = 4) -> pd.
             images = Generator(config)(sample_z(n, seed))  # (n, 3, S, S), normalised over this batch
         border = config.image_size // 8 * 2  # even
         inner = images[..., border:-border, border:-border]
-        rows.append(
-            {
-                f"{names[i]}, {names[j]}": inner[..., i::2, j::2].std().item()
-                for i, j in product((0, 1), repeat=2)
-            }
-        )
+        parities = product((0, 1), repeat=2)
+        rows.append({f"{names[i]}, {names[j]}": inner[..., i::2, j::2].std().item() for i, j in parities})
     return pd.DataFrame(rows, pd.Index(seeds, name="seed"))
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from affkit.generate import image_grid
 from affkit.labelfiles.formats import constant_runs, true_runs
-from affkit.labels import Labels
+from affkit.labels import VA, Labels
 
 PALETTE = sns.color_palette("colorblind")
 """Seven or more hues that stay apart in the common forms of colour blindness."""
@@ -35,14 +36,12 @@ def picture_strip(
     ('jpeg', 'Three black squares')
     """
     widths = [picture.shape[1] / picture.shape[0] for picture in pictures]
-    figure, axes = plt.subplots(
-        1, len(pictures), figsize=(11, 11 / sum(widths) + 0.5), width_ratios=widths, squeeze=False
-    )
-    for number, (axis, picture) in enumerate(zip(axes[0], pictures, strict=True)):
+    size = (11, 11 / sum(widths) + 0.5)
+    figure, axes = plt.subplots(1, len(pictures), figsize=size, width_ratios=widths, squeeze=False)
+    for axis, picture, words in zip(axes[0], pictures, titles or [""] * len(pictures), strict=True):
         axis.imshow(picture)
         axis.set_axis_off()
-        if titles is not None:
-            axis.set_title(titles[number], fontsize=9)
+        axis.set_title(words, fontsize=9)
     return photograph(figure, title)
 
 
@@ -69,11 +68,8 @@ def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: b
     """
     if not figure.get_suptitle() and not any(axes.get_title() for axes in figure.axes):
         figure.suptitle(title)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    plt.close(figure)
     method = PIL.Image.Quantize.MAXCOVERAGE if keep_rare else PIL.Image.Quantize.MEDIANCUT
-    with PIL.Image.open(file) as picture:
+    with PIL.Image.open(io.BytesIO(file_of(figure, "png"))) as picture:
         few = picture.convert("RGB").quantize(colors, method)
     file = io.BytesIO()
     few.save(file, "png", optimize=True)
@@ -86,28 +82,23 @@ def photograph(figure: Figure, title: str, quality: int = 80) -> Image:
     Noise takes many bytes: a lower ``quality``, of 100, is good enough for it.
     """
     figure.suptitle(title)
+    data = file_of(figure, "jpeg", pil_kwargs={"quality": quality, "optimize": True})
+    return Image(data, format="jpeg", alt=title)
+
+
+def file_of(figure: Figure, kind: str, **options) -> bytes:
+    """The bytes of a picture file; the figure is closed."""
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", pil_kwargs={"quality": quality, "optimize": True})
+    figure.savefig(file, format=kind, **options)
     plt.close(figure)
-    return Image(file.getvalue(), format="jpeg", alt=title)
+    return file.getvalue()
 
 
 def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:
     """A copy of ``picture`` with the outline of ``box``: x, y, width, height in pixels."""
-    picture = picture.copy()
-    height, width = picture.shape[:2]
-    line = max(2, height // 160)
-    x0, y0 = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(box[:2], (width, height), strict=True))
-    x1 = int(np.clip(box[0] + box[2], 1, width))
-    y1 = int(np.clip(box[1] + box[3], 1, height))
-    for rows, columns in (
-        (slice(y0, y0 + line), slice(x0, x1)),
-        (slice(max(y1 - line, 0), y1), slice(x0, x1)),
-        (slice(y0, y1), slice(x0, x0 + line)),
-        (slice(y0, y1), slice(max(x1 - line, 0), x1)),
-    ):
-        picture[rows, columns] = color
-    return picture
+    x, y, width, height = box
+    corners = (round(x), round(y)), (round(x + width), round(y + height))
+    return cv2.rectangle(picture.copy(), *corners, tuple(color), max(2, len(picture) // 160))
 
 
 def valence_arousal_plane(traces: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> Figure:
@@ -130,13 +121,10 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
     Frames that are not labelled stay empty.
     """
     seconds = np.arange(len(labels)) / fps
-    figure, (traces, band, lanes) = plt.subplots(
-        3, 1, figsize=(11, 5.4), sharex=True, height_ratios=[3, 0.9, 3]
-    )
-    for (name, values), style in zip(
-        {"valence": labels.valence, "arousal": labels.arousal}.items(), line_styles(), strict=False
-    ):
-        traces.plot(seconds, np.where(labels.has_va, values, np.nan), label=name, **style)
+    size = {"figsize": (11, 5.4), "height_ratios": [3, 0.9, 3]}
+    figure, (traces, band, lanes) = plt.subplots(3, 1, sharex=True, **size)
+    for name, style in zip(VA, line_styles(), strict=False):
+        traces.plot(seconds, np.where(labels.has_va, getattr(labels, name), np.nan), label=name, **style)
     traces.axhline(0, color="0.6", linewidth=0.8)
     traces.set(ylim=(-1.05, 1.05), ylabel="valence, arousal", title=title)
     traces.legend(loc="upper right", ncols=2, fontsize=8)
@@ -155,7 +143,7 @@ def label_timeline(labels: Labels, fps: float = 30.0, title: str = "") -> Figure
         on = labels.has_action_units[:, lane] & (labels.action_units[:, lane] == 1)
         for start, stop in true_runs(on).tolist():
             lanes.barh(lane, (stop - start) / fps, left=start / fps, height=0.7, color=PALETTE[0])
-    lanes.set(yticks=range(len(labels.action_unit_names)), yticklabels=labels.action_unit_names)
+    lanes.set_yticks(range(len(labels.action_unit_names)), labels.action_unit_names)
     lanes.set(xlabel="seconds", ylim=(len(labels.action_unit_names) - 0.4, -0.6), xlim=(0, len(labels) / fps))
     return figure
 
@@ -167,10 +155,7 @@ def traces_over_time(
     title: str = "",
     names: tuple[str, str] = ("truth", "predicted"),
 ) -> Figure:
-    """Truth and prediction of the same keys, ``(T,)`` each, one row a key; NaN leaves a gap.
-
-    ``names`` are what the legend calls the two.
-    """
+    """Truth and prediction of the same keys, ``(T,)`` each, one row a key; NaN leaves a gap."""
     figure, axes = plt.subplots(len(truth), 1, figsize=(11, 1 + 1.9 * len(truth)), sharex=True, squeeze=False)
     for axis, key in zip(axes[:, 0], truth, strict=True):
         axis.plot(np.arange(len(truth[key])) / fps, truth[key], color="0.25", label=names[0])
@@ -184,20 +169,18 @@ def traces_over_time(
 
 
 def retiming(mappings: Mapping[str, np.ndarray], fps: int = 30) -> Figure:
-    """Where a conversion to a constant rate repeats or drops frames.
+    """Where conversions to a constant rate repeat or drop frames.
 
-    ``mappings``: clip to ``(T,)``, the source frame (0-based) that each new frame shows, as
-    :func:`affkit.video.transcode.convert_video` returns it.
+    ``mappings``: clip to ``(T,)``, the source frame (0-based) that each new frame shows, as ``convert_video``
+    returns it.
     """
-    figure, axes = plt.subplots(
-        len(mappings), 1, figsize=(11, 0.9 + 0.9 * len(mappings)), sharex=True, squeeze=False
-    )
+    size = (11, 0.9 + 0.9 * len(mappings))
+    figure, axes = plt.subplots(len(mappings), 1, figsize=size, sharex=True, squeeze=False)
     for axis, (name, shown) in zip(axes[:, 0], mappings.items(), strict=True):
         seconds, step = np.arange(1, len(shown)) / fps, np.diff(shown)
-        axis.plot(seconds[step == 0], step[step == 0], "|", markersize=16, label="repeated")
-        axis.plot(
-            seconds[step > 1], step[step > 1] * 0 + 1, "x", color=PALETTE[3], label="one or more dropped"
-        )
+        repeated, dropped = seconds[step == 0], seconds[step > 1]
+        axis.plot(repeated, 0 * repeated, "|", markersize=16, label="repeated")
+        axis.plot(dropped, 0 * dropped + 1, "x", color=PALETTE[3], label="one or more dropped")
         axis.set(yticks=[], ylim=(-0.6, 1.6), xlim=(0, None))
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -228,7 +211,5 @@ def hatch_bars(axis: Axes) -> None:
 
 def line_styles() -> list[dict]:
     """Each colour with a dash of its own, so that lines stay apart in grey."""
-    return [
-        {"color": color, "linestyle": dash}
-        for color, dash in zip(PALETTE, ("-", "--", ":", "-."), strict=False)
-    ]
+    dashes = ("-", "--", ":", "-.")
+    return [{"color": color, "linestyle": dash} for color, dash in zip(PALETTE, dashes, strict=False)]

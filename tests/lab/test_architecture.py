@@ -155,7 +155,7 @@ def test_the_sigmoid_is_in_the_loss():
 def test_tracing_leaves_no_trace():
     net = Generator(GanNetConfig("1", width=0.05))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    architecture.trace(net)
+    architecture.live_rows(net)
     assert net.training and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert not any(module._forward_hooks for module in net.modules())
 
@@ -206,11 +206,11 @@ def test_untrained_pixels_with_more_taps_vary_more():
     ratios = {}
     for name in ("1", "2"):
         config = GanNetConfig(name, width=0.1, weight_std=0.02)
-        table = architecture.parity_spread(config, range(30))
+        table = architecture.parity_std(config, range(30))
         assert table.index.tolist() == list(range(30)) and (table > 0).all(axis=None)
         mean = table.mean()
         ratios[name] = mean.max() / mean.min()
-        pd.testing.assert_frame_equal(table.iloc[:2], architecture.parity_spread(config, range(2)))
+        pd.testing.assert_frame_equal(table.iloc[:2], architecture.parity_std(config, range(2)))
     assert mean.idxmax() == "odd, odd" and mean.idxmin() == "even, even"
     assert 1.3 < ratios["2"] < 1.6 and ratios["1"] < 1.12, ratios
 
