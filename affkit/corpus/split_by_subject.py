@@ -1,11 +1,12 @@
 """Dividing a corpus into training, validation and test sets by subject (the paper, Section II.D).
 
-People in the same video, and videos of the same person, hang together: what hangs together goes into one
-set. Among the many ways to do that, one is looked for in which the labels of each set are distributed as
-in the whole, because a score on a test set with another share of a label says little about the model.
+People in the same video, and videos of the same person, hang together: what hangs together is a group and
+goes into one set. Among the many ways to do that, one is looked for in which the labels of each set are
+distributed as in the whole, because a score on a test set with another fraction of a label says little about
+the model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +31,9 @@ INACTIVE_RATIO = 40_702 / 139_298
 PAPER_VIDEOS = {"au": (38, 8, 18), "expr": (30, 10, 15)}
 PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440)}
 """Videos and frames of the paper's training, validation and test sets (Section II.D)."""
+
+_SIZES = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
+_Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames kept, and those to draw from
 
 
 def default_task(corpus: Corpus) -> str:
@@ -59,7 +63,7 @@ def split_corpus(
               + \\Big(\\frac{f_s / n_s}{f / n} - 1\\Big)^2
 
     where mean and standard deviation of label j are over the frames of set s, or of the whole; j is each
-    action unit or each expression, whose means are their shares, and valence v and arousal a; f is the
+    action unit or each expression, whose means are their fractions, and valence v and arousal a; f is the
     number of frames and n of videos. Labels that are the same in all frames do not count.
 
     The frames are, for expressions and for valence and arousal, all that are labelled; for action units all
@@ -72,22 +76,13 @@ def split_corpus(
         Labels and subjects. A name without a known subject is taken to be a subject of its own.
     sizes:
         Numbers of videos in the three sets; two people in one video are one video. What is left over is in
-        no set. Or three shares that sum to at most 1: then the nearest possible numbers are taken.
+        no set. Or three fractions that sum to at most 1: then the nearest possible numbers are taken. Refused
+        are sizes that no division by subject has; the message says which are nearest.
     task:
         ``"au"``, ``"expr"`` or ``"va"``; :func:`default_task` if not given.
     inactive:
         How many frames without an active unit; by default :data:`INACTIVE_RATIO` of the active ones, or all
         if there are fewer.
-    seed:
-        Same seed, same partition.
-    progress:
-        Show a progress bar when it takes more than two seconds.
-
-    Raises
-    ------
-    UserError
-        If there are fewer videos or inactive frames than asked for, or no division by subject has these
-        sizes; then it says which are nearest.
     """
     task = task or default_task(corpus)
     names = _names(corpus, task)
@@ -99,7 +94,7 @@ def split_corpus(
     expected = {name: active + rate * spare for name, (active, spare) in chosen.items()}
     sums = np.array([sum(_sums(corpus.labels[name], expected[name], task) for name in g) for g in groups])
     rng = np.random.default_rng(seed)
-    assigned = search(Balance(sums, videos, counts), rng, progress)
+    assigned = SplitSearch(sums, videos, counts).run(rng, progress)
     members = [[name for i in np.flatnonzero(assigned == s) for name in groups[i]] for s in range(len(SETS))]
     used = [name for own in members for name in own]
     kept = _draw_inactive(members, chosen, _inactive_count(inactive, chosen, used, task), rng)
@@ -130,16 +125,13 @@ def _chosen(labels: Labels, task: str) -> tuple[np.ndarray, np.ndarray]:
     return active, labelled & ~active
 
 
-def _count(chosen: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> tuple[int, int]:
+def _count(chosen: _Chosen, names: Sequence[str]) -> tuple[int, int]:
     """How many frames of these names are kept anyway, and from how many some are drawn."""
-    return sum(int(chosen[name][0].sum()) for name in names), sum(
-        int(chosen[name][1].sum()) for name in names
-    )
+    kept, spare = (sum(int(chosen[name][which].sum()) for name in names) for which in range(2))
+    return kept, spare
 
 
-def _inactive_count(
-    inactive: int | None, chosen: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str], task: str
-) -> int:
+def _inactive_count(inactive: int | None, chosen: _Chosen, names: Sequence[str], task: str) -> int:
     """How many frames without an active unit these names must give."""
     active, spare = _count(chosen, names)
     if inactive is None:
@@ -150,6 +142,21 @@ def _inactive_count(
         problem = f"the {len(names)} videos or people have {spare} frames in which no unit is active"
         raise UserError(f"--inactive {inactive}", problem, f"choose 0 to {spare}")
     return inactive
+
+
+def _draw_inactive(
+    members: Sequence[Sequence[str]], chosen: _Chosen, inactive: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Name to ``(T,)`` bool: the frames of each name, with ``inactive`` drawn ones in all sets together."""
+    spare = [_count(chosen, own)[1] for own in members]
+    kept = {}
+    for own, number in zip(members, largest_remainder(spare, inactive), strict=True):
+        places = [(name, row) for name in own for row in np.flatnonzero(chosen[name][1])]
+        kept |= {name: chosen[name][0].copy() for name in own}
+        for i in rng.choice(len(places), number, replace=False) if number else ():
+            name, row = places[i]
+            kept[name][row] = True
+    return kept
 
 
 def _groups(names: Sequence[str], subjects: Mapping[str, str]) -> list[list[str]]:
@@ -166,13 +173,23 @@ def _groups(names: Sequence[str], subjects: Mapping[str, str]) -> list[list[str]
     return list(groups.values())
 
 
+def parse_sizes(text: str) -> list[float]:
+    """``"38,8,18"`` or ``"0.6,0.15,0.25"`` as numbers; :class:`~affkit.errors.UserError` if they are none."""
+    try:
+        sizes = [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"--sizes {text}", "is not numbers with commas between them", _SIZES) from error
+    if not np.isfinite(sizes).all():
+        raise UserError(f"--sizes {text}", "is not finite", _SIZES)
+    return sizes
+
+
 def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list[int]:
     """The number of videos in each set, met by groups of ``videos`` ``(G,)`` that stay whole."""
     option, available = "--sizes " + ",".join(format(size, "g") for size in sizes), int(videos.sum())
     shares = all(0 < size < 1 for size in sizes)
     if len(sizes) != len(SETS) or not (shares or all(size >= 1 and size == int(size) for size in sizes)):
-        mend = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
-        raise UserError(option, "is not a size for each of train, validation and test", mend)
+        raise UserError(option, "is not a size for each of train, validation and test", _SIZES)
     if shares and sum(sizes) > 1 + 1e-9:
         raise UserError(option, f"adds up to {sum(sizes):.12g}", "give shares that sum to at most 1")
     if not shares and sum(sizes) > available:
@@ -189,6 +206,19 @@ def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list
         mend = f"the nearest possible is {','.join(map(str, nearest))}"
         raise UserError(option, "cannot be met without dividing a subject or a video", mend)
     return nearest
+
+
+def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in proportion to ``shares`` that sum to ``total``.
+
+    >>> largest_remainder([0.6, 0.15, 0.25], 64)
+    [38, 10, 16]
+    """
+    exact = np.asarray(shares, dtype=float) * total / max(sum(shares), 1e-12)
+    numbers = np.floor(exact + 1e-9).astype(int)
+    for place in np.argsort(numbers - exact, kind="stable")[: total - numbers.sum()]:
+        numbers[place] += 1
+    return numbers.tolist()
 
 
 def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
@@ -209,176 +239,6 @@ def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
     return np.stack([known.sum(axis=0), (known * values).sum(axis=0), (known * values**2).sum(axis=0)])
 
 
-def _draw_inactive(
-    members: Sequence[Sequence[str]],
-    chosen: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    inactive: int,
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Name to ``(T,)`` bool: the frames of each name, with ``inactive`` drawn ones in all sets together."""
-    spare = [_count(chosen, own)[1] for own in members]
-    kept = {}
-    for own, number in zip(members, largest_remainder(spare, inactive), strict=True):
-        places = [(name, row) for name in own for row in np.flatnonzero(chosen[name][1])]
-        kept |= {name: chosen[name][0].copy() for name in own}
-        for i in rng.choice(len(places), number, replace=False) if number else ():
-            name, row = places[i]
-            kept[name][row] = True
-    return kept
-
-
-def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
-    """What is in each set, and in all together, and how many videos and frames the paper had in each.
-
-    The rows are ``videos``, ``subjects``, ``frames`` (of two people in a video each counts), the share of
-    the labelled frames with each label, 0 to 1, and mean and variance of valence and arousal; NaN where
-    there is nothing.
-    """
-    task = partition.task or default_task(corpus)
-    columns, sums = {}, []
-    first = next(iter(corpus.labels.values()))
-    labels = {"au": first.action_unit_names, "expr": first.expression_names, "va": ()}[task]
-    rows = [*labels, "mean valence", "mean arousal"]
-    whole = {name: None for names in partition.sets.values() for name in names}
-    for subset, names in [*partition.sets.items(), ("all", whole)]:
-        if subset != "all":
-            sums.append(sum(_kept_sums(partition, corpus, subset, task)))
-        one = sums[-1] if subset != "all" else sum(sums)
-        mean, variance = (np.where(one[0] > 0, values, np.nan) for values in moments(one))
-        columns[subset] = {"videos": len({video_of(name)[0] for name in names})}
-        columns[subset] |= {"subjects": len({corpus.subjects.get(name, name) for name in names})}
-        columns[subset] |= {"frames": one[0, -1], **dict(zip(rows, mean[:-1], strict=True))}
-        columns[subset] |= {"variance of valence": variance[-3], "variance of arousal": variance[-2]}
-    if task in PAPER_VIDEOS:
-        for subset, videos, frames in zip(SETS, PAPER_VIDEOS[task], PAPER_FRAMES[task], strict=True):
-            columns[f"paper's {subset}"] = {"videos": videos, "frames": frames}
-    return pd.DataFrame(columns)
-
-
-def _kept_sums(partition: Partition, corpus: Corpus, subset: str, task: str) -> Iterator[np.ndarray]:
-    for name in partition.sets[subset]:
-        labels = corpus.labels[name]
-        kept = np.zeros(len(labels))
-        kept[partition.frames(subset, name) - 1] = 1
-        yield _sums(labels, kept, task)
-
-
-def as_text(table: pd.DataFrame) -> str:
-    """The table of :func:`partition_table` for a terminal: whole numbers, then shares and moments."""
-    counts = ["videos", "subjects", "frames"]
-    text = table.map(lambda value: "" if np.isnan(value) else f"{value:.3f}")
-    text.loc[counts] = table.loc[counts].map(lambda value: "" if np.isnan(value) else f"{value:,.0f}")
-    return text.to_string()
-
-
-def parse_sizes(text: str) -> list[float]:
-    """``"38,8,18"`` or ``"0.6,0.15,0.25"`` as numbers; :class:`~affkit.errors.UserError` if they are none."""
-    mend = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
-    try:
-        sizes = [float(number) for number in text.split(",")]
-    except ValueError as error:
-        raise UserError(f"--sizes {text}", "is not numbers with commas between them", mend) from error
-    if not np.isfinite(sizes).all():
-        raise UserError(f"--sizes {text}", "is not finite", mend)
-    return sizes
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Groups to be dealt to sets, and how unlike the whole a set is.
-
-    Attributes
-    ----------
-    sums:
-        ``(G, 3, J + 1)``: weights, weighted values and weighted squares, summed over the frames of each
-        group, of J labels and of the frames themselves. The last two labels are valence and arousal.
-    videos:
-        ``(G,)``: how many videos each group has.
-    counts:
-        ``(S,)``: how many videos each set gets.
-    """
-
-    sums: np.ndarray
-    videos: np.ndarray
-    counts: np.ndarray
-
-    def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
-        """The misfit of sets with these sums, ``(..., 3, J + 1)``; 0 for what is in no set.
-
-        ``subset`` is the number of the set, and as many as there are sets for what is in none.
-        """
-        mean, variance, varies, frames_a_video = self.whole
-        own_mean, own_variance = moments(sums)
-        means = ((own_mean - mean) ** 2 / variance) @ varies
-        variances = ((own_variance / variance - 1) ** 2)[..., -3:-1] @ varies[-3:-1]
-        frames = sums[..., 0, -1] / np.append(self.counts, 1)[subset] / frames_a_video - 1
-        return np.where(subset < len(self.counts), means + variances + frames**2, 0)
-
-    @cached_property
-    def whole(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Of all groups: means, variances, whether there is any variance, and frames in a video."""
-        sums = self.sums.sum(axis=0)
-        mean, variance = moments(sums)
-        varies = variance > 1e-9
-        return mean, np.where(varies, variance, 1), varies, sums[0, -1] / self.videos.sum()
-
-    def totals(self, assigned: np.ndarray) -> np.ndarray:
-        """Sums ``(S + 1, 3, J + 1)`` of the sets, and of what is in none."""
-        return np.stack([self.sums[assigned == s].sum(axis=0) for s in range(len(self.counts) + 1)])
-
-
-def search(balance: Balance, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
-    """Number of the set of each group, ``(G,)``; the number of sets stands for none of them.
-
-    The best of six local optima. For 300 groups that takes a few seconds.
-    """
-    best, lowest = None, np.inf
-    everything = np.arange(len(balance.counts) + 1)
-    for _ in trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress):
-        assigned = _exchange(balance, _random_assignment(balance, rng), rng)
-        misfit = balance.misfit(balance.totals(assigned), everything).sum()
-        if best is None or misfit < lowest - 1e-9:
-            best, lowest = assigned, misfit
-    return best
-
-
-def _random_assignment(balance: Balance, rng: np.random.Generator) -> np.ndarray:
-    """A random assignment with exactly the numbers of videos asked for."""
-    kinds, numbers = np.unique(balance.videos, return_counts=True)
-    shares = np.append(balance.counts, balance.videos.sum() - balance.counts.sum()) / balance.videos.sum()
-    wish = rng.multinomial(numbers, shares)[:, :-1]
-    dealt = deal_counts(kinds, numbers, balance.counts, wish)
-    assigned = np.full(len(balance.videos), len(balance.counts))
-    for kind, each in zip(kinds, dealt, strict=True):
-        alike = rng.permutation(np.flatnonzero(balance.videos == kind))
-        assigned[alike[: each.sum()]] = np.repeat(np.arange(len(each)), each)
-    return assigned
-
-
-def _exchange(balance: Balance, assigned: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exchange groups with equal numbers of videos between sets until no exchange lowers the misfit."""
-    assigned, totals, improved = assigned.copy(), balance.totals(assigned), True
-    while improved:
-        improved = False
-        for group in rng.permutation(len(assigned)):
-            mine = assigned[group]
-            others = np.flatnonzero((balance.videos == balance.videos[group]) & (assigned != mine))
-            if not len(others):
-                continue
-            theirs = assigned[others]
-            difference = balance.sums[others] - balance.sums[group]
-            before = balance.misfit(totals[mine], mine) + balance.misfit(totals[theirs], theirs)
-            after = balance.misfit(totals[mine] + difference, mine)
-            after += balance.misfit(totals[theirs] - difference, theirs)
-            best = np.argmin(after - before)
-            if (after - before)[best] < -1e-9:
-                totals[mine] += difference[best]
-                totals[theirs[best]] -= difference[best]
-                assigned[group], assigned[others[best]] = theirs[best], mine
-                improved = True
-    return assigned
-
-
 def moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance, ``(..., J + 1)`` each, of ``(..., 3, J + 1)`` sums; 0 where there is no frame."""
     weight = np.maximum(sums[..., 0, :], 1e-12)
@@ -386,23 +246,97 @@ def moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.maximum(sums[..., 2, :] / weight - mean**2, 0)
 
 
+@dataclass(frozen=True)
+class SplitSearch:
+    """The search for an assignment of groups to sets in which every set is like the whole."""
+
+    sums: np.ndarray  # (G, 3, J + 1) of each group, see _sums; the last labels are valence, arousal, frames
+    videos: np.ndarray  # (G,): how many videos each group has
+    counts: np.ndarray  # (S,): how many videos each set gets
+
+    def run(self, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
+        """Number of the set of each group, ``(G,)``; the number of sets stands for none of them.
+
+        The best of several local optima. For 300 groups that takes a few seconds.
+        """
+        best, lowest = None, np.inf
+        everything = np.arange(len(self.counts) + 1)
+        for _ in trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress):
+            assigned = self._exchange(self._random_assignment(rng), rng)
+            misfit = self.misfit(self._totals(assigned), everything).sum()
+            if best is None or misfit < lowest - 1e-9:
+                best, lowest = assigned, misfit
+        return best
+
+    def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
+        """The misfit (:func:`split_corpus`) of sets with these sums ``(..., 3, J + 1)``; 0 for those in no
+        set.
+
+        ``subset`` is the number of the set, and as many as there are sets for what is in none.
+        """
+        mean, variance, varies, frames_a_video = self._whole
+        own_mean, own_variance = moments(sums)
+        means = ((own_mean - mean) ** 2 / variance) @ varies
+        variances = ((own_variance / variance - 1) ** 2)[..., -3:-1] @ varies[-3:-1]
+        frames = sums[..., 0, -1] / np.append(self.counts, 1)[subset] / frames_a_video - 1
+        return np.where(subset < len(self.counts), means + variances + frames**2, 0)
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Of all groups: means, variances, whether there is any variance, and frames in a video."""
+        sums = self.sums.sum(axis=0)
+        mean, variance = moments(sums)
+        varies = variance > 1e-9
+        return mean, np.where(varies, variance, 1), varies, sums[0, -1] / self.videos.sum()
+
+    def _totals(self, assigned: np.ndarray) -> np.ndarray:
+        """Sums ``(S + 1, 3, J + 1)`` of the sets, and of what is in none."""
+        return np.stack([self.sums[assigned == s].sum(axis=0) for s in range(len(self.counts) + 1)])
+
+    def _random_assignment(self, rng: np.random.Generator) -> np.ndarray:
+        """A random assignment with exactly the numbers of videos asked for."""
+        kinds, numbers = np.unique(self.videos, return_counts=True)
+        shares = np.append(self.counts, self.videos.sum() - self.counts.sum()) / self.videos.sum()
+        wish = rng.multinomial(numbers, shares)[:, :-1]
+        dealt = deal_counts(kinds, numbers, self.counts, wish)
+        assigned = np.full(len(self.videos), len(self.counts))
+        for kind, each in zip(kinds, dealt, strict=True):
+            alike = rng.permutation(np.flatnonzero(self.videos == kind))
+            assigned[alike[: each.sum()]] = np.repeat(np.arange(len(each)), each)
+        return assigned
+
+    def _exchange(self, assigned: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Exchange groups with equal numbers of videos between sets until no exchange lowers the misfit."""
+        assigned, totals, improved = assigned.copy(), self._totals(assigned), True
+        while improved:
+            improved = False
+            for group in rng.permutation(len(assigned)):
+                mine = assigned[group]
+                others = np.flatnonzero((self.videos == self.videos[group]) & (assigned != mine))
+                if not len(others):
+                    continue
+                theirs = assigned[others]
+                difference = self.sums[others] - self.sums[group]
+                before = self.misfit(totals[mine], mine) + self.misfit(totals[theirs], theirs)
+                after = self.misfit(totals[mine] + difference, mine)
+                after += self.misfit(totals[theirs] - difference, theirs)
+                best = np.argmin(after - before)
+                if (after - before)[best] < -1e-9:
+                    totals[mine] += difference[best]
+                    totals[theirs[best]] -= difference[best]
+                    assigned[group], assigned[others[best]] = theirs[best], mine
+                    improved = True
+        return assigned
+
+
 def deal_counts(
     kinds: np.ndarray, numbers: np.ndarray, counts: Sequence[int], wish: np.ndarray
 ) -> np.ndarray:
-    """How many groups of each kind each set gets, ``(K, S)`` int64.
+    """How many groups of each kind each set gets, ``(K, S)`` int64; there must be as many groups as sets.
 
-    Groups with the same number of videos are alike here. That leaves a small integer programme: come as
-    near as possible to ``counts`` videos in each set, and among these ways to ``wish``. Every set gets at
-    least one group, so there must be as many groups as sets.
-
-    Parameters
-    ----------
-    kinds, numbers:
-        ``(K,)``: a number of videos, and how many groups have so many.
-    counts:
-        ``(S,)``: the numbers of videos wanted.
-    wish:
-        ``(K, S)``: how many groups of each kind we would like to have in each set.
+    Groups with the same number of videos are alike here: of ``numbers`` ``(K,)`` groups each has ``kinds``
+    ``(K,)`` videos. That leaves a small integer programme: come as near as possible to ``counts`` ``(S,)``
+    videos in each set, among these ways to ``wish`` ``(K, S)`` groups, and give every set at least one group.
     """
     num_kinds, num_sets = wish.shape
     cells = num_kinds * num_sets
@@ -428,14 +362,39 @@ def deal_counts(
     return np.rint(solution.x[:cells]).astype(np.int64).reshape(wish.shape)
 
 
-def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
-    """Whole numbers in proportion to ``shares`` that sum to ``total``.
+def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
+    """What is in each set, and in all together, and how many videos and frames the paper had in each.
 
-    >>> largest_remainder([0.6, 0.15, 0.25], 64)
-    [38, 10, 16]
+    The rows are ``videos``, ``subjects``, ``frames`` (of two people in a video each counts), the fraction of
+    the labelled frames with each label, and mean and variance of valence and arousal; NaN where there is
+    nothing.
     """
-    exact = np.asarray(shares, dtype=float) * total / max(sum(shares), 1e-12)
-    numbers = np.floor(exact + 1e-9).astype(int)
-    for place in np.argsort(numbers - exact, kind="stable")[: total - numbers.sum()]:
-        numbers[place] += 1
-    return numbers.tolist()
+    task, sums, columns = partition.task or default_task(corpus), {}, {}
+    for subset, names in partition.sets.items():
+        masks = {name: np.zeros(len(corpus.labels[name])) for name in names}
+        for name, mask in masks.items():
+            mask[partition.frames(subset, name) - 1] = 1
+        sums[subset] = sum(_sums(corpus.labels[name], mask, task) for name, mask in masks.items())
+    first = next(iter(corpus.labels.values()))
+    labels = {"au": first.action_unit_names, "expr": first.expression_names, "va": ()}[task]
+    rows = [*labels, "mean valence", "mean arousal"]
+    everybody = [name for own in partition.sets.values() for name in own]
+    for subset, one in (sums | {"all": sum(sums.values())}).items():
+        names = partition.sets.get(subset, everybody)
+        mean, variance = (np.where(one[0] > 0, values, np.nan) for values in moments(one))
+        columns[subset] = {"videos": len({video_of(name)[0] for name in names})}
+        columns[subset] |= {"subjects": len({corpus.subjects.get(name, name) for name in names})}
+        columns[subset] |= {"frames": one[0, -1], **dict(zip(rows, mean[:-1], strict=True))}
+        columns[subset] |= {"variance of valence": variance[-3], "variance of arousal": variance[-2]}
+    if task in PAPER_VIDEOS:
+        for subset, videos, frames in zip(SETS, PAPER_VIDEOS[task], PAPER_FRAMES[task], strict=True):
+            columns[f"paper's {subset}"] = {"videos": videos, "frames": frames}
+    return pd.DataFrame(columns)
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """The table of :func:`partition_table` for a terminal: whole numbers, then fractions and moments."""
+    counts = ["videos", "subjects", "frames"]
+    text = table.map(lambda value: "" if np.isnan(value) else f"{value:.3f}")
+    text.loc[counts] = table.loc[counts].map(lambda value: "" if np.isnan(value) else f"{value:,.0f}")
+    return text.to_string()
