@@ -23,22 +23,11 @@ from affkit.evaluation.claims import LEVEL
 
 @dataclass(frozen=True)
 class SubjectSums:
-    """What scores are made of, subject by subject.
+    """What scores are made of, subject by subject; what several have together is the sum of their rows."""
 
-    Attributes
-    ----------
-    subjects:
-        The names of the S subjects.
-    sums:
-        Name to ``(S, K)``, a row for each subject, such as the ``sums`` of the metrics in
-        :mod:`affkit.metrics`; what several subjects have together is the sum of their rows.
-    score:
-        From such sums, ``(..., K)`` by name, to scores, ``(...)`` by name.
-    """
-
-    subjects: tuple[str, ...]
-    sums: Mapping[str, np.ndarray]
-    score: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+    subjects: tuple[str, ...]  # the names of S subjects
+    sums: Mapping[str, np.ndarray]  # name to (S, K), such as the ``sums`` of the metrics in affkit.metrics
+    score: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # of sums (..., K) scores (...)
 
     def of_all(self) -> dict[str, float]:
         """The scores of all subjects together."""
@@ -66,8 +55,8 @@ def bootstrap(sample: SubjectSums, num_resamples: int = 1000, seed: int = 0) -> 
     """Each score of each resample of the subjects, ``(num_resamples,)``; NaN where it is not defined.
 
     >>> coins = SubjectSums(("a", "b", "c"), {"heads": np.array([[1], [0], [1]])},
-    ...                     lambda sums: {"share": sums["heads"][..., 0] / 3})
-    >>> coins.of_all()["share"], sorted(set(bootstrap(coins)["share"].round(2).tolist()))
+    ...                     lambda sums: {"part": sums["heads"][..., 0] / 3})
+    >>> coins.of_all()["part"], sorted(set(bootstrap(coins)["part"].round(2).tolist()))
     (0.6666666666666666, [0.0, 0.33, 0.67, 1.0])
     """
     return sample.of_resamples(resample_counts(len(sample.subjects), num_resamples, seed))
@@ -92,26 +81,12 @@ def paired_difference(
     """Is the first of two predictors better on new people? Both are scored on the same drawn subjects.
 
     Who is hard for one is mostly hard for the other, so the difference is much surer than two intervals that
-    overlap make believe.
+    overlap make believe. ``first`` and ``second`` are ``sample`` of two
+    :class:`~affkit.evaluation.evaluate.Evaluation` of the same subjects, two or more.
 
-    Parameters
-    ----------
-    first, second:
-        ``sample`` of two :class:`~affkit.evaluation.evaluate.Evaluation` of the same subjects.
-    num_resamples, seed:
-        How many resamples, and which.
-
-    Returns
-    -------
-    DataFrame
-        A row for each score that both have: ``first``, ``second``, their ``difference`` (first minus second),
-        its 95% interval ``low`` to ``high``, and ``above_zero``, the share of resamples in which the first is
-        higher. If the interval holds 0, these subjects do not tell.
-
-    Raises
-    ------
-    UserError
-        If the subjects are not the same, or there is only one.
+    A row of the result is a score that both have: ``first``, ``second``, their ``difference`` (first minus
+    second), its 95% interval ``low`` to ``high``, and ``above_zero``, the fraction of resamples in which the
+    first is higher. If the interval holds 0, these subjects do not tell.
     """
     if set(first.subjects) != set(second.subjects):
         some = sorted(set(first.subjects) ^ set(second.subjects))[0]

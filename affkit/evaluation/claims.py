@@ -45,11 +45,9 @@ class Verdict:
 
     def as_dict(self) -> dict:
         """Everything, and the sentence, as JSON can hold it: an interval without ends has None."""
-        ends = {name: value if np.isfinite(value) else None for name, value in self._ends().items()}
-        return asdict(self) | ends | {"sentence": self.sentence}
-
-    def _ends(self) -> dict[str, float]:
-        return {"mean": self.mean, "low": self.low, "high": self.high}
+        ends = {name: getattr(self, name) for name in ("mean", "low", "high")}
+        known = {name: value if np.isfinite(value) else None for name, value in ends.items()}
+        return asdict(self) | known | {"sentence": self.sentence}
 
     @property
     def sentence(self) -> str:
@@ -57,7 +55,7 @@ class Verdict:
         number = len(self.differences)
         line = f"{self.verdict[0].upper()}{self.verdict[1:]} here: {self.claim.words}"
         if number < 2:
-            line += f" ({number} seed{'' if number == 1 else 's'}, no spread to compare with"
+            line += f" ({number} seed{'' if number == 1 else 's'}, no standard deviation to compare with"
         else:
             line += f" (mean difference {self.mean:+z.3f}, {LEVEL:.0%} interval {self.low:+z.3f} to "
             line += f"{self.high:+z.3f}, {number} seeds"
@@ -66,12 +64,9 @@ class Verdict:
 
 
 def judge(scores: pd.DataFrame, claim: Claim) -> Verdict:
-    """Hold a claim against the scores of runs.
+    """Hold a claim against the scores of runs: a row a run, with ``row``, ``seed``, and the scores.
 
-    Parameters
-    ----------
-    scores:
-        A row a run: ``row``, ``seed``, and the scores. Seeds that only one of the two rows has are left out.
+    Seeds that only one of the two rows has are left out.
 
     >>> runs = pd.DataFrame({"row": list("aaabbb"), "seed": [0, 1, 2] * 2, "f1": [5, 6, 7, 4, 5, 6.1]})
     >>> judge(runs, Claim("a beats b", "a", "b", ("f1",))).verdict

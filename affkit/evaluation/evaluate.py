@@ -12,8 +12,7 @@ mean, gives other numbers, so the result says which one it is. Intervals are by 
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from affkit.corpus.corpus import PARTS, SUBJECTS_FILE, labelled_frames, read_sub
 from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
 from affkit.evaluation.claims import LEVEL
-from affkit.evaluation.match_frames import Comparison, compare, new_metrics
+from affkit.evaluation.match_frames import Comparison, match_frames, new_metrics
 from affkit.labelfiles.layouts import read_tasks
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
@@ -34,25 +33,14 @@ TASKS = {"va": ("va",), "expr": ("expr",), "au": ("au",), "mtl": ("va", "expr", 
 
 @dataclass(frozen=True)
 class Options:
-    """How to score.
+    """How to score."""
 
-    Attributes
-    ----------
-    per_video:
-        Score each video and take the mean over the videos in which a score is defined; if not, pool all
-        frames. A video whose label never changes has a CCC of 0.
-    partial:
-        Leave out labelled frames without a prediction, which are an error otherwise.
-    num_resamples, seed:
-        Of the bootstrap; 0 for no intervals. With one subject there are none either.
-    progress:
-        Whether to show progress bars.
-    """
-
-    per_video: bool = False
-    partial: bool = False
-    num_resamples: int = 1000
-    seed: int = 0
+    per_video: bool = (
+        False  # the mean over videos in which a score is defined; a constant label has a CCC of 0
+    )
+    partial: bool = False  # leave out labelled frames without a prediction, which are an error otherwise
+    num_resamples: int = 1000  # of the bootstrap; 0 for no intervals
+    seed: int = 0  # of the bootstrap
     progress: bool = False
 
 
@@ -71,33 +59,15 @@ _F1_METRICS = (("expr", "expression", StreamingExpressionScores), ("au", "au", S
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate_files` and :func:`evaluate_labels` found.
+    """What :func:`evaluate_files` and :func:`evaluate_labels` found."""
 
-    Attributes
-    ----------
-    task:
-        One of :data:`TASKS`.
-    table:
-        A row for each score, with ``value`` and the 95% interval ``low`` to ``high``; NaN is not known.
-    parts:
-        What was compared, for each kind of label that was scored.
-    confusion:
-        Of expressions: how many frames of a class (rows) were given which class (columns). Always pooled.
-    sample:
-        What the scores follow from, for :func:`~affkit.evaluation.bootstrap.paired_difference`.
-    options:
-        How it was scored.
-    notes:
-        What a reader should know besides: who the subjects are, and what was left out, in words.
-    """
-
-    task: str
-    table: pd.DataFrame
-    parts: Mapping[str, Comparison]
-    confusion: pd.DataFrame | None
-    sample: SubjectSums
+    task: str  # one of TASKS
+    table: pd.DataFrame  # a row for each score: value, and its 95% interval low to high; NaN is not known
+    parts: Mapping[str, Comparison]  # what was compared, for each kind of label that was scored
+    confusion: pd.DataFrame | None  # frames of an expression (rows) by prediction (columns); always pooled
+    sample: SubjectSums  # what the scores follow from, for paired_difference
     options: Options
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # who the subjects are, and what was left out, in words
 
     def text(self) -> str:
         """All of it to be read in a terminal."""
@@ -117,7 +87,7 @@ class Evaluation:
         counts = {
             part: {
                 "frames": one.frames,
-                "videos": len(one.metrics),
+                "videos": len(one.sums),
                 "left_out_frames": one.missing_frames,
                 "left_out_videos": one.missing_videos,
                 "left_out_units": list(one.missing_units),
@@ -192,25 +162,12 @@ def evaluate_files(
 ) -> Evaluation:
     """Score one file or folder of labels against another, see :func:`~affkit.labelfiles.layouts.read_tasks`.
 
-    Parameters
-    ----------
-    predictions, truth:
-        Predictions are written like labels; -5 and -1 stand for a prediction that is missing.
-    task:
-        ``"va"``, ``"expr"``, ``"au"``, or ``"mtl"``: all of these that both have.
-    split:
-        Only this set of the truth: ``"train"``, ``"validation"`` or ``"test"``.
-    subjects:
-        A ``subjects.csv``; by default the one in the folder of the truth. Without one, and for a video that
-        is not in it, each video is a subject of its own.
-
-    Raises
-    ------
-    UserError
-        Naming the file and line of the first fault; and what :func:`evaluate_labels` raises.
+    Predictions are written like labels; -5 and -1 stand for one that is missing. ``task`` is one of
+    :data:`TASKS`; ``"mtl"`` is all that both have. ``split`` is the only set of the truth to score:
+    ``"train"``, ``"validation"`` or ``"test"``. ``subjects`` is a ``subjects.csv``, by default the one in the
+    folder of the truth.
     """
-    _check_task(task)
-    found = read_tasks(predictions, TASKS[task], progress=options.progress)
+    found = read_tasks(predictions, _kinds(task), progress=options.progress)
     known = read_tasks(truth, TASKS[task], split, options.progress)
     if subjects is None:
         beside = (Path(truth).parent if Path(truth).is_file() else Path(truth)) / SUBJECTS_FILE
@@ -228,20 +185,9 @@ def evaluate_labels(
 ) -> Evaluation:
     """Score predictions, as :class:`~affkit.labels.Labels` by video, against labels by video.
 
-    Parameters
-    ----------
-    predictions, truth:
-        Row i of a video is frame i + 1 in both; they may differ in length.
-    task:
-        One of :data:`TASKS`.
-    subjects:
-        Video to subject; a video that is not in it is a subject of its own.
-
-    Raises
-    ------
-    UserError
-        Naming the video and the first labelled frame without a prediction (unless ``partial``); or if nothing
-        is labelled or predicted, or the lists of expressions do not fit together.
+    Row i of a video is frame i + 1 in both; they may differ in length. A video that is not in ``subjects`` is
+    a subject of its own. Refused are a labelled frame without a prediction (unless ``partial``), labels of
+    which none is predicted, and lists of expressions that do not fit together.
 
     >>> labels = Labels.empty(3)
     >>> labels.has_expression[:] = True
@@ -249,23 +195,23 @@ def evaluate_labels(
     >>> float(found.table.at["expression_f1_macro", "value"])
     1.0
     """
-    _check_task(task)
-    found, known = (dict.fromkeys(TASKS[task], labels) for labels in (predictions, truth))
+    found, known = (dict.fromkeys(_kinds(task), labels) for labels in (predictions, truth))
     return _evaluate(found, known, task, subjects or {}, options, "predictions", "truth")
 
 
-def _check_task(task: str) -> None:
+def _kinds(task: str) -> tuple[str, ...]:
     if task not in TASKS:
         raise UserError(f"task {task}", "is not known", f"choose from {', '.join(TASKS)}")
+    return TASKS[task]
 
 
 def _evaluate(
     predictions, truth, task: str, subjects, options: Options, found: str, known: str
 ) -> Evaluation:
-    """The same for labels by kind and video; ``found`` and ``known`` are what messages call the two."""
+    """Score labels by kind and video; ``found`` and ``known`` are what messages call the two."""
     kept, notes = _parts_of_both(predictions, truth, task, found, known)
     parts = {
-        part: compare(part, predictions[part], truth[part], options.partial, found, options.progress)
+        part: match_frames(part, predictions[part], truth[part], options.partial, found, options.progress)
         for part in kept
     }
     sample = _by_subject(parts, subjects, options.per_video)
@@ -279,10 +225,9 @@ def _evaluate(
     }
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
     confusion = None
-    if "expr" in parts:
-        total = reduce(add, (metrics["expr"] for metrics in parts["expr"].metrics.values()))
-        classes = list(parts["expr"].classes)
-        confusion = pd.DataFrame(total.confusion, index=classes, columns=classes)
+    if expr := parts.get("expr"):
+        total = sum(sums["expr"] for sums in expr.sums.values()).reshape(2 * [len(expr.classes)])
+        confusion = pd.DataFrame(total, index=list(expr.classes), columns=list(expr.classes))
     notes = [*_about(parts, options), *_about_subjects(sample, parts, subjects, options), *notes]
     return Evaluation(task, table, parts, confusion, sample, options, tuple(notes))
 
@@ -308,35 +253,27 @@ def _parts_of_both(predictions, truth, task: str, found: str, known: str) -> tup
 
 def _by_subject(parts: Mapping[str, Comparison], subjects: Mapping[str, str], per_video: bool) -> SubjectSums:
     """What the scores are made of, subject by subject: sums over frames, or over the scores of videos."""
-    classes = {part: one.classes for part, one in parts.items()}
+    score, rows = partial(_scores, {part: one.classes for part, one in parts.items()}), []
     own: dict[str, list[str]] = {}
-    for video in dict.fromkeys(name for one in parts.values() for name in one.metrics):
+    for video in dict.fromkeys(name for one in parts.values() for name in one.sums):
         own.setdefault(subjects.get(video, video), []).append(video)
-    if not per_video:
-        rows = [_sums_of_videos(parts, videos) for videos in own.values()]
-        return SubjectSums(tuple(own), _stacked(rows), partial(_scores, classes))
-    rows = []
     for videos in own.values():
-        each = [_scores(classes, _sums_of_videos(parts, [video])) for video in videos]
-        scores = {name: np.array([one[name] for one in each]) for name in each[0]}
-        known = {name: ~np.isnan(values) for name, values in scores.items()}
-        rows.append({name: np.array([np.nansum(scores[name]), known[name].sum()]) for name in scores})
-    return SubjectSums(tuple(own), _stacked(rows), _means)
+        if per_video:
+            each = pd.DataFrame([score(_sums_of_videos(parts, [video])) for video in videos], dtype=float)
+            rows.append({name: np.array([each[name].sum(), each[name].count()]) for name in each})
+        else:
+            rows.append(_sums_of_videos(parts, videos))
+    sums = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    return SubjectSums(tuple(own), sums, _means if per_video else score)
 
 
 def _sums_of_videos(parts: Mapping[str, Comparison], videos: list[str]) -> dict[str, np.ndarray]:
-    """The sums of each metric, ``(K,)``, over these videos."""
+    """The sums of each metric, ``(K,)``, over these videos; 0 for those in which it has no frame."""
     sums = {}
-    for part, one in parts.items():
-        for key, metric in new_metrics(part, one.classes).items():
-            sums[key] = reduce(
-                add, (one.metrics[name][key] for name in videos if name in one.metrics), metric
-            ).sums()
+    for one in parts.values():
+        for key, some in next(iter(one.sums.values())).items():
+            sums[key] = sum((one.sums[name][key] for name in videos if name in one.sums), 0 * some)
     return sums
-
-
-def _stacked(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 def _scores(classes: Mapping[str, tuple[str, ...]], sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -377,14 +314,11 @@ def _of_challenges(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
     """In words: what was scored, and what was left out."""
-    yield (
-        "Mean over videos of the score of each."
-        if options.per_video
-        else "Pooled over the frames of all videos."
-    )
+    pooled = "Pooled over the frames of all videos."
+    yield "Mean over videos of the score of each." if options.per_video else pooled
     for part, one in parts.items():
         words = PARTS[part].capitalize()
-        yield f"{words}: {one.frames:,} frames of {len(one.metrics):,} videos."
+        yield f"{words}: {one.frames:,} frames of {len(one.sums):,} videos."
         if one.missing_frames:
             yield f"{words}: left out {one.missing_frames:,} labelled frames, not or only partly predicted."
         if one.missing_videos:
@@ -401,7 +335,7 @@ def _about_subjects(
     sample: SubjectSums, parts, subjects: Mapping[str, str], options: Options
 ) -> Iterator[str]:
     """In words: who the subjects are, and what the intervals are."""
-    videos = {name for one in parts.values() for name in one.metrics}
+    videos = {name for one in parts.values() for name in one.sums}
     unknown = len(videos - subjects.keys())
     count = len(sample.subjects)
     if unknown == len(videos):

@@ -24,37 +24,19 @@ Metrics = dict[str, StreamingCCC | StreamingExpressionScores | StreamingActionUn
 
 @dataclass
 class Comparison:
-    """What came out for one kind of label, ``"va"``, ``"expr"`` or ``"au"``.
+    """What came out for one kind of label, ``"va"``, ``"expr"`` or ``"au"``."""
 
-    Attributes
-    ----------
-    classes:
-        The expressions or action units that were compared; nothing for valence and arousal.
-    metrics:
-        Video to its metrics by name: ``valence`` and ``arousal``, or ``expr``, or ``au``.
-    frames:
-        How many frames were scored.
-    videos:
-        How many videos are labelled, whether they are predicted or not.
-    gaps:
-        Predicted videos with labelled frames that are not predicted, wholly or for some action units: the
-        number of the first such frame, from 1, and how many there are.
-    missing_videos:
-        Labelled videos without any prediction.
-    missing_units:
-        Labelled action units that are nowhere predicted.
-    not_labelled:
-        How many frames were predicted that nobody labelled.
-    """
-
-    classes: tuple[str, ...] = ()
-    missing_units: tuple[str, ...] = ()
-    metrics: dict[str, Metrics] = field(default_factory=dict)
-    frames: int = 0
-    videos: int = 0
+    classes: tuple[str, ...] = ()  # expressions or action units that were compared
+    missing_units: tuple[str, ...] = ()  # labelled action units that are nowhere predicted
+    # of each video the ``sums`` of its metrics (affkit.metrics), by the names of new_metrics
+    sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    frames: int = 0  # scored
+    videos: int = 0  # labelled, whether they are predicted or not
+    # predicted videos with labelled frames that are not predicted, wholly or for some action units: the
+    # number of the first such frame, from 1, and how many there are
     gaps: dict[str, tuple[int, int]] = field(default_factory=dict)
-    missing_videos: list[str] = field(default_factory=list)
-    not_labelled: int = 0
+    missing_videos: list[str] = field(default_factory=list)  # labelled, without any prediction
+    not_labelled: int = 0  # frames predicted that nobody labelled
 
     @property
     def missing_frames(self) -> int:
@@ -62,7 +44,7 @@ class Comparison:
         return sum(count for _, count in self.gaps.values())
 
 
-def compare(
+def match_frames(
     part: str,
     predictions: Mapping[str, Labels],
     truth: Mapping[str, Labels],
@@ -70,23 +52,10 @@ def compare(
     where: str = "predictions",
     progress: bool = False,
 ) -> Comparison:
-    """Compare one kind of label in all videos.
+    """Compare one kind of label in all videos; row i of labels is frame i + 1 in both, of any length.
 
-    Parameters
-    ----------
-    part:
-        ``"va"``, ``"expr"`` or ``"au"``.
-    predictions, truth:
-        Labels by video; row i is frame i + 1 in both, and they may differ in length.
-    partial:
-        Leave out labelled frames without a prediction, instead of raising an error.
-    where:
-        What the predictions are called in messages.
-
-    Raises
-    ------
-    UserError
-        Naming the video and the first labelled frame without a prediction, unless ``partial``.
+    A labelled frame without a prediction is an error that names it, and calls the predictions ``where``; with
+    ``partial`` such frames are left out.
     """
     result = Comparison(*_classes(part, predictions, truth, where))
     result.not_labelled = sum(int(labelled_frames(one, part).sum()) for one in predictions.values())
@@ -104,11 +73,11 @@ def compare(
         if missing.any():
             result.gaps[name] = int(np.argmax(missing)) + 1, int(missing.sum())
         if scored.any():
-            result.metrics[name] = metrics
+            result.sums[name] = {key: metric.sums() for key, metric in metrics.items()}
             result.frames += int(scored.sum())
     if not partial:
         _refuse_gaps(part, result, where)
-    if not result.metrics:
+    if not result.sums:
         problem = f"predicts no {PARTS[part]} of any labelled frame"
         raise UserError(where, problem, "compare the names of the videos")
     return result

@@ -64,7 +64,7 @@ def test_several_scores_count_as_their_mean_and_lone_seeds_do_not_count():
 
 def test_one_seed_says_so_and_is_written_without_ends():
     found = judge(runs([0.9], [0.1]), CLAIM)
-    assert found.sentence == "Not decided here: a beats b (1 seed, no spread to compare with)."
+    assert found.sentence == "Not decided here: a beats b (1 seed, no standard deviation to compare with)."
     written = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert (written["mean"], written["low"], written["high"]) == (pytest.approx(0.8), None, None)
     assert written["claim"]["better"] == "a" and written["sentence"] == found.sentence

@@ -201,7 +201,7 @@ def test_one_set_of_the_truth(tmp_path):
     found = evaluate_files(tmp_path / "guesses.csv", tmp_path, "expr", "validation", options=QUICK)
     two = {name: TRUTH[name] for name in ("clip_1", "clip_4")}
     assert values(found) == values(evaluate_labels(GUESSES, two, "expr", options=QUICK))
-    assert len(found.parts["expr"].metrics) == 2 and found.parts["expr"].not_labelled > 0
+    assert len(found.parts["expr"].sums) == 2 and found.parts["expr"].not_labelled > 0
     with pytest.raises(UserError, match="has no set 'test'"):
         evaluate_files(tmp_path / "guesses.csv", tmp_path, "expr", "test")
 
