@@ -1,6 +1,5 @@
-"""Figures about a whole corpus: the paper's Figures 1 to 4 and Table II, drawn anew."""
+"""Figures about a whole corpus, the paper's Figures 1 to 4 and Table II drawn anew, and frames to show it by."""
 
-import io
 from pathlib import Path
 from textwrap import fill
 
@@ -13,63 +12,56 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from affkit.corpus.corpus import Corpus
+from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, part_names, read_ground_truth
 from affkit.corpus.statistics import ALL_FRAMES, ANY_EXPRESSION, ANY_UNIT, Statistics, VAHistogram
 from affkit.errors import UserError
-from affkit.files import existing_file, refuse_existing, write_beside
+from affkit.files import existing_file
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSION_PLACES
-from affkit_lab.figures.examples import different_frames, face_picture
-from affkit_lab.figures.style import PALETTE, use_style
+from affkit.video.video import read_frames
+from affkit_lab.figures.style import PALETTE, file_of, photograph, use_style, write_files
 
 _LABEL_SIDES = {"Anger": "left", "Fear": "right", "Disgust": "right", "Happiness": "right"}  # others: above
 
-SHEET_COLUMNS = 3
-"""Tiles in a row of the picture of the action units."""
-
+SHEET_COLUMNS = 3  # tiles in a row of the picture of the action units
 GREY = "0.45"
+
+
+BOX = ("x", "y", "width", "height")
+NEEDED = ("frame", *BOX, "visible", "covered", "blink", "yaw")  # of a truth table
+UNIT_WEIGHT = 0.5  # an action unit counts as much as a quarter of the way across the plane
+MOST_COVERED, MOST_SHUT, MOST_TURNED = 0.05, 0.3, 0.6  # fractions, and radians to the side: a face seen well
+MARGIN = 0.45  # of the box, around it
 
 
 def emotion_wheel(axis: Axes | None = None) -> Figure:
     """The plane of valence and arousal with emotions at their published places (Figure 1, left)."""
     if axis is None:
         _, axis = plt.subplots(figsize=(5.2, 5.2))
-    for radius in (0.5, 1.0):
-        axis.add_patch(plt.Circle((0, 0), radius, fill=False, color="0.8", linewidth=1 + (radius == 1)))
+    for radius, width in ((0.5, 1), (1.0, 2)):
+        axis.add_patch(plt.Circle((0, 0), radius, fill=False, color="0.8", linewidth=width))
     axis.axhline(0, color="0.8", linewidth=1)
     axis.axvline(0, color="0.8", linewidth=1)
     for (name, (valence, arousal)), color in zip(EXPRESSION_PLACES.items(), PALETTE, strict=False):
         axis.plot(valence, arousal, "o", markersize=9, color=color, markeredgecolor="0.2")
         side = _LABEL_SIDES.get(name, "center")
         shift = {"left": (10, 0), "right": (-10, 0), "center": (0, 11)}[side]
-        axis.annotate(
-            name,
-            (valence, arousal),
-            xytext=shift,
-            textcoords="offset points",
-            ha=side,
-            va="center" if side != "center" else "bottom",
-            fontsize=12,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-    for place, words in {
-        (1.08, 0): "very\npositive",
-        (-1.08, 0): "very\nnegative",
-        (0, 1.08): "very active",
-        (0, -1.08): "very passive",
-    }.items():
-        ha = {1.08: "left", -1.08: "right"}.get(place[0], "center")
-        va = {1.08: "bottom", -1.08: "top"}.get(place[1], "center")
-        axis.text(*place, words, ha=ha, va=va, fontsize=11, color=GREY)
+        style = {"ha": side, "va": "center" if side != "center" else "bottom", "fontsize": 12}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axis.annotate(name, (valence, arousal), shift, textcoords="offset points", **style)
+    for x, y, words, ha, va in (
+        (1.08, 0, "very\npositive", "left", "center"),
+        (-1.08, 0, "very\nnegative", "right", "center"),
+        (0, 1.08, "very active", "center", "bottom"),
+        (0, -1.08, "very passive", "center", "top"),
+    ):
+        axis.text(x, y, words, ha=ha, va=va, fontsize=11, color=GREY)
     axis.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
     axis.set_axis_off()
     return axis.figure
 
 
 def action_unit_pictures(path: str | Path) -> dict[str, np.ndarray]:
-    """The tiles of ``data_samples/action_units.jpg``: ``"at rest"`` and the eight units, RGB uint8.
-
-    Raises :class:`~affkit.errors.UserError` if it is not a picture of three by three equal tiles.
-    """
+    """The three by three equal tiles of ``action_units.jpg``: ``"at rest"`` and the eight units, RGB uint8."""
     names = ("at rest", *ACTION_UNITS)
     sheet = cv2.imdecode(np.frombuffer(existing_file(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     rows = len(names) // SHEET_COLUMNS
@@ -101,19 +93,15 @@ def figure_1(path: str | Path) -> Figure:
 
 
 def action_unit_counts(table: pd.DataFrame) -> Figure:
-    """Table III as bars: the share of frames with each unit, the paper's share outlined beside it.
+    """Table III as bars: the fraction of frames with each unit, the paper's outlined beside it.
 
-    ``table`` is that of :func:`~affkit.corpus.statistics.action_unit_table`; the numbers over the bars are
-    frames.
+    ``table`` is that of ``action_unit_table``; the numbers over the bars are frames.
     """
     return _share_bars(table, ANY_UNIT, "at least one of the eight")
 
 
 def expression_counts(table: pd.DataFrame) -> Figure:
-    """Figure 3: the share of frames with each expression, the number of frames over each bar.
-
-    ``table`` is that of :func:`~affkit.corpus.statistics.expression_table`.
-    """
+    """Figure 3: the same of expressions, by ``expression_table``."""
     return _share_bars(table, ANY_EXPRESSION, "one of the seven expressions")
 
 
@@ -130,7 +118,7 @@ def _share_bars(table: pd.DataFrame, together: str, words: str) -> Figure:
         axis.scatter(places[known] + 0.36, shares, marker="D", s=55, label="paper", **style)
         figure.legend(loc="outside upper right", ncols=2, fontsize=11)
     names = [f"{row}\n{fill(ACTION_UNIT_NAMES.get(row, ''), 14)}".strip() for row in rows.index]
-    axis.set_xticks(places, [_plain(name) for name in names], fontsize=11)
+    axis.set_xticks(places, [name.replace("$", r"\$") for name in names], fontsize=11)  # $ begins a formula
     axis.margins(y=0.15)
     axis.set(ylabel="% of frames", xlim=(-0.6, len(rows) - 0.4))
     axis.grid(axis="x", visible=False)
@@ -142,7 +130,7 @@ def _share_bars(table: pd.DataFrame, together: str, words: str) -> Figure:
 
 
 def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
-    """Figures 2 and 4: frames in each place of the plane, with the shares of its quarters and its margins.
+    """Figures 2 and 4: frames in each place of the plane, with the fractions of its quarters and its margins.
 
     Colour is logarithmic; places without a frame stay white.
     """
@@ -168,9 +156,8 @@ def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
     for axis in (above, beside):
         axis.set_axis_off()
     figure.colorbar(mesh, cax=plane.inset_axes((1.24, 0, 0.04, 1)), label="frames")
-    above.set_title(
-        title or f"{histogram.frames:,} frames; in the corners, each quarter's share", fontsize=13
-    )
+    title = title or f"{histogram.frames:,} frames; in the corners, each quarter's share"
+    above.set_title(title, fontsize=13)
     return figure
 
 
@@ -179,16 +166,14 @@ def frames_with_labels(
 ) -> Image:
     """Table II: frames side by side, below each its valence, arousal and action units.
 
-    ``frames`` are rows of :func:`~affkit_lab.figures.examples.different_frames`; without them ``count`` are
-    chosen by it. Raises :class:`~affkit.errors.UserError` if there is no such frame or no video.
+    ``frames`` are rows of :func:`different_frames`; without them ``count`` are chosen by it.
     """
     frames = different_frames(corpus, count) if frames is None else frames
     figure, (top, axis) = plt.subplots(2, 1, figsize=(11, 6.4), height_ratios=[1.15, 2])
     rows = ["Valence", "Arousal", *ACTION_UNITS]
     for column, (_, row) in enumerate(frames.iterrows()):
-        picture = face_picture(corpus, row)
         inset = top.inset_axes([(column + 0.03) / len(frames), 0, 0.94 / len(frames), 1])
-        inset.imshow(picture)
+        inset.imshow(face_picture(corpus, row))
         inset.set_axis_off()
         cells = [f"{row['valence']:.2f}", f"{row['arousal']:.2f}"]
         cells += [_mark(row[unit]) for unit in ACTION_UNITS]
@@ -201,11 +186,12 @@ def frames_with_labels(
     axis.grid(False)
     axis.grid(axis="y", which="minor", color="0.85")
     top.set_axis_off()
-    top.set_title(title, fontsize=13)
-    file = io.BytesIO()
-    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 88})
-    plt.close(figure)
-    return Image(file.getvalue(), format="jpeg", alt=title)
+    return photograph(figure, title, quality=88)
+
+
+def _mark(value: float) -> str:
+    """A cross where the unit is active, a question mark where nobody said."""
+    return "?" if np.isnan(value) else "×" if value == 1 else ""
 
 
 def write_figures(
@@ -218,8 +204,7 @@ def write_figures(
     """Write all figures as PNG (Table II as JPEG) and all tables as CSV into ``folder``; their paths.
 
     Figure 1 is drawn where ``sheet``, the picture of the action units, is given; Table II where the
-    corpus has videos, valence and arousal, and action units. Nothing is written if a file is in the way,
-    unless ``force``.
+    corpus has videos, valence and arousal, and action units.
     """
     use_style()
     figures: dict[str, Figure] = {}
@@ -229,37 +214,96 @@ def write_figures(
         figures["table_3"] = action_unit_counts(statistics.action_units)
     if statistics.expressions is not None:
         figures["figure_3"] = expression_counts(statistics.expressions)
-    names = {"au": "figure_2", "expr": "figure_4", "va": "valence_arousal"}
-    figures |= {
-        names[part]: va_plane_histogram(histogram)
-        for part, histogram in statistics.plane.items()
-        if histogram.frames
-    }
-    files: dict[Path, bytes] = {Path(folder, f"{name}.png"): _png(figure) for name, figure in figures.items()}
-    for name, table in statistics.tables().items():
-        files[Path(folder, f"{name}.csv")] = table.to_csv().encode()
-    if "au" in statistics.parts and statistics.plane["au"].frames and statistics.parts["au"].formats:
-        files[Path(folder, "table_2.jpg")] = frames_with_labels(corpus).data
-    for path in files:
-        refuse_existing(path, force)
-    for path, data in files.items():
-        with write_beside(path) as part:
-            part.write_bytes(data)
-    return list(files)
+    for part, name in {"au": "figure_2", "expr": "figure_4", "va": "valence_arousal"}.items():
+        if part in statistics.plane and statistics.plane[part].frames:
+            figures[name] = va_plane_histogram(statistics.plane[part])
+    files = {f"{name}.png": file_of(figure, "png", dpi=110) for name, figure in figures.items()}
+    files |= {f"{name}.csv": table.to_csv().encode() for name, table in statistics.tables().items()}
+    if "figure_2" in figures and statistics.parts["au"].formats:
+        files["table_2.jpg"] = frames_with_labels(corpus).data
+    return write_files(folder, files, force)
 
 
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    plt.close(figure)
-    return file.getvalue()
+def different_frames(corpus: Corpus, count: int = 5) -> pd.DataFrame:
+    """Choose frames that differ in valence, arousal and action units.
+
+    Each next frame is the one farthest from those chosen before, of a person not yet chosen as long as
+    there is one. All have valence, arousal and every action unit of the paper that the corpus has at all.
+    Where ``truth/<name>.csv`` says how well the face is seen, only faces seen well are taken.
+
+    A row a frame: ``name``, ``frame`` (1-based), ``valence``, ``arousal``, the paper's eight units (0 or 1; NaN
+    where the corpus lacks one), and the face's box ``x, y, width, height`` in pixels, NaN where it is not
+    known. There may be fewer such frames than ``count``, but at least one, or it is a UserError.
+    """
+    names = part_names(corpus, "au")
+    units = _known_units(corpus, names)
+    parts = [_candidates(corpus, name, units) for name in names]
+    frames = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if frames.empty:
+        problem = "no frame with valence, arousal and action units"
+        raise UserError(corpus.root, problem, "give a corpus that has all of them")
+    who = frames["name"].map(corpus.subjects).to_numpy()
+    places = frames[["valence", "arousal"]].to_numpy()
+    places = np.hstack([places, UNIT_WEIGHT * frames[list(units)].to_numpy()])
+    gaps = np.linalg.norm(places - places.mean(axis=0), axis=1)
+    free = np.ones(len(frames), bool)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(frames)):
+        row = int(np.where(free, gaps, -1).argmax())
+        steps = np.linalg.norm(places - places[row], axis=1)
+        gaps = steps if not chosen else np.minimum(gaps, steps)
+        chosen.append(row)
+        free &= who != who[row]
+        if not free.any():  # everybody is there once
+            free = ~np.isin(np.arange(len(frames)), chosen)
+    return frames.loc[chosen].sort_values("valence").reset_index(drop=True)
 
 
-def _mark(value: float) -> str:
-    """A cross where the unit is active, a question mark where nobody said."""
-    return "?" if np.isnan(value) else "×" if value == 1 else ""
+def face_picture(corpus: Corpus, row: pd.Series) -> np.ndarray:
+    """The picture of a row of :func:`different_frames`, ``(H, W, 3)`` uint8: the face, else the whole frame."""
+    path = corpus.video_path(row["name"])
+    start = int(row["frame"]) - 1
+    picture = next(read_frames(path, start, start + 1), None)
+    if picture is None:
+        raise UserError(path, f"has no frame {row['frame']}, which has labels", "give the video they are of")
+    if row[list(BOX)].isna().any():
+        return picture
+    x, y, width, height = (float(row[side]) for side in BOX)
+    limits = picture.shape[:2]
+    side = min(round((1 + MARGIN) * max(width, height)), *limits)
+    middle = (y + 0.45 * height, x + width / 2)  # a little above the middle: there is hair
+    corner = [
+        np.clip(round(at - side / 2), 0, limit - side) for at, limit in zip(middle, limits, strict=True)
+    ]
+    top, left = map(int, corner)
+    return picture[top : top + side, left : left + side]
 
 
-def _plain(text: str) -> str:
-    """Text that matplotlib shows as it is: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+def _known_units(corpus: Corpus, names: list[str]) -> tuple[str, ...]:
+    """The paper's units that are labelled anywhere."""
+    known: set[str] = set()
+    for name in names:
+        labels = corpus.labels[name]
+        columns = labels.has_action_units.any(axis=0)
+        known |= {unit for unit, there in zip(labels.action_unit_names, columns, strict=True) if there}
+    return tuple(unit for unit in ACTION_UNITS if unit in known)
+
+
+def _candidates(corpus: Corpus, name: str, units: tuple[str, ...]) -> pd.DataFrame:
+    """The frames of one name that have all labels and, as far as is known, a face seen well."""
+    labels = corpus.labels[name].with_action_units(ACTION_UNITS)
+    needed = [ACTION_UNITS.index(unit) for unit in units]
+    usable = labels.has_va & labels.has_action_units[:, needed].all(axis=1)
+    frames = pd.DataFrame({"name": name, "frame": np.arange(1, len(labels) + 1)})
+    frames["valence"], frames["arousal"] = labels.valence, labels.arousal
+    frames[list(ACTION_UNITS)] = np.where(labels.has_action_units, labels.action_units, np.nan)
+    truth = corpus.root / TRUTH_FOLDER / f"{name}.csv"
+    if truth.exists():
+        seen = read_ground_truth(truth, NEEDED).reindex(frames["frame"]).reset_index(drop=True)
+        frames[list(BOX)] = seen[list(BOX)]
+        clear = (seen["visible"] == 1) & (seen["covered"] < MOST_COVERED)
+        clear &= (seen["blink"] < MOST_SHUT) & (seen["yaw"].abs() < MOST_TURNED)
+        usable &= clear.to_numpy()
+    else:
+        frames[list(BOX)] = np.nan
+    return frames[usable]

@@ -7,18 +7,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Image
 
-from affkit.files import refuse_existing, write_beside
 from affkit.store import Store
 from affkit_lab.backbones.train_faces import subjects_of
-from affkit_lab.figures.style import photograph, picture_grid, use_style
+from affkit_lab.figures.style import photograph, picture_grid, use_style, write_files
 from affkit_lab.gan_evaluation.scores import GanEvaluation
 
 
 def face_of_each_subject(store: Store, rows: Sequence[int] | None = None) -> tuple[list[str], np.ndarray]:
-    """The face that the detector was surest of, for every subject: names, and ``(N, S, S, 3)`` uint8.
-
-    Raises :class:`~affkit.errors.UserError` if the store does not say who is in it.
-    """
+    """The face that the detector was surest of, for every subject: names, and ``(N, S, S, 3)`` uint8."""
     rows = np.arange(len(store)) if rows is None else np.asarray(rows, dtype=np.int64)
     table = store.index.iloc[rows][["score"]].assign(subject=subjects_of(store)[rows], row=rows)
     surest = table.sort_values("score", ascending=False, kind="stable", na_position="last")
@@ -33,7 +29,7 @@ def figure_6(store: Store, rows: Sequence[int] | None = None, columns: int = 12)
 
 
 def figure_7(faces: np.ndarray, columns: int = 12, most: int = 96) -> Image:
-    """Generated faces, ``(n, S, S, 3)`` uint8: the first ones, not chosen ones."""
+    """Generated faces, ``(n, S, S, 3)`` uint8: the first ones."""
     return picture_grid(faces[:most], columns, "Generated faces, not chosen by hand (Figure 7)")
 
 
@@ -54,10 +50,9 @@ def nearest_faces(evaluation: GanEvaluation, store: Store, columns: int = 8) -> 
         for axis, kind in zip(column[1:], ("features", "pixels"), strict=True):
             copy = ", copy" if pair[f"{kind}_copy"] else ""
             axis.set_xlabel(f"{pair[f'{kind}_distance']:.1f}{copy}", fontsize=9)
-    for axis, words in zip(
-        axes[:, 0], ("generated", "nearest\nby features", "nearest\nby pixels"), strict=True
-    ):
-        axis.set_ylabel(words, fontsize=9)
+    words = ("generated", "nearest\nby features", "nearest\nby pixels")
+    for axis, word in zip(axes[:, 0], words, strict=True):
+        axis.set_ylabel(word, fontsize=9)
     return photograph(figure, "Generated faces and the training faces nearest to them; numbers are distances")
 
 
@@ -68,22 +63,14 @@ def write_gan_figures(
     folder: str | Path,
     force: bool = False,
 ) -> list[Path]:
-    """Write Figures 6 and 7 and the nearest faces as JPEG, and the two tables as CSV; their paths.
-
-    Nothing is written if a file is in the way, unless ``force``.
-    """
+    """Write Figures 6 and 7 and the nearest faces as JPEG, and the two tables as CSV; their paths."""
     use_style()
     pictures = {
-        "figure_6": figure_6(store, rows),
-        "figure_7": figure_7(evaluation.faces),
-        "nearest": nearest_faces(evaluation, store),
+        "figure_6.jpg": figure_6(store, rows),
+        "figure_7.jpg": figure_7(evaluation.faces),
+        "nearest.jpg": nearest_faces(evaluation, store),
     }
-    files = {Path(folder, f"{name}.jpg"): picture.data for name, picture in pictures.items()}
-    files[Path(folder, "evaluation.csv")] = evaluation.table.to_csv(index_label="measure").encode()
-    files[Path(folder, "nearest.csv")] = evaluation.nearest.to_csv(index_label="face").encode()
-    for path in files:
-        refuse_existing(path, force)
-    for path, data in files.items():
-        with write_beside(path) as part:
-            part.write_bytes(data)
-    return list(files)
+    files = {name: picture.data for name, picture in pictures.items()}
+    files["evaluation.csv"] = evaluation.table.to_csv(index_label="measure").encode()
+    files["nearest.csv"] = evaluation.nearest.to_csv(index_label="face").encode()
+    return write_files(folder, files, force)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from affkit.files import refuse_existing, write_beside
 from affkit.generate import image_grid
 from affkit.labelfiles.formats import constant_runs, true_runs
 from affkit.labels import VA, Labels
@@ -92,6 +94,17 @@ def file_of(figure: Figure, kind: str, **options) -> bytes:
     figure.savefig(file, format=kind, **options)
     plt.close(figure)
     return file.getvalue()
+
+
+def write_files(folder: str | Path, files: Mapping[str, bytes], force: bool = False) -> list[Path]:
+    """Write files by name into a folder; nothing if one of them is there already, unless ``force``."""
+    paths = [Path(folder, name) for name in files]
+    for path in paths:
+        refuse_existing(path, force)
+    for path, data in zip(paths, files.values(), strict=True):
+        with write_beside(path) as part:
+            part.write_bytes(data)
+    return paths
 
 
 def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:

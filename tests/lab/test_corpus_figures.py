@@ -16,7 +16,7 @@ from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSION_PLACES
 from affkit.video.video import write_video
 from affkit_lab.figures import corpus as figures
-from affkit_lab.figures.examples import different_frames, face_picture
+from affkit_lab.figures.corpus import different_frames, face_picture
 
 SHEET = Path(__file__).parents[2] / "data_samples" / "action_units.jpg"
 
