@@ -41,8 +41,8 @@ where it is not labelled. The check tells you what is wrong with your answer.
 - line.split(',') gives two texts, float() makes a number of each; -5 marks what is not labelled.
 - valence, arousal = map(float, line.split(',')), and None when -5 is one of the two.
 
--5 in either of the two means that the frame is not labelled, since they are labelled together. A valence
-of -1 is the lowest there is: comparing with `< 0` or with -1 throws away the strongest frames.
+-5 in either of the two means that the frame is not labelled, since they are labelled together. A valence of
+-1 is the lowest there is: comparing with `< 0` or with -1 throws away the strongest frames.
 `affkit.labelfiles.formats.read_va` does the same for a whole file and keeps the frame as a masked one, so
 that all later frames keep their numbers.""",
     examples=[
@@ -94,18 +94,18 @@ print(name, number, smiling.at[(name, number), "valence"])
 picture = next(read_frames(corpus.video_path(name), number - 1, number))
 ```
 
-Frames in files count from 1 and `read_frames` counts from 0: hence `number - 1`. A rater who sees only
-this picture will call it happy. Whoever sees what came before and after can know better; a model of
-single frames cannot."""
+Frames in files count from 1 and `read_frames` counts from 0: hence `number - 1`. A rater who sees only this
+picture will call it happy. Whoever sees what came before and after can know better; a model of single frames
+cannot."""
 )
 
 BAYES = OpenExercise(
     r"""
-**Bayes' rule** (hard). From section 4 and the share of each expression in all frames, compute how often each
-unit is on *given* the expression (Bayes' rule), and compare with the table of Du et al. Where do the clips
-differ, and why?
+**Bayes' rule** (hard). From section 4 and the fraction of each expression in all frames, compute how often
+each unit is on *given* the expression (Bayes' rule), and compare with the table of Du et al. Where do the
+clips differ, and why?
 
-- Section 4 has P(word | unit). Which two shares turn it into P(unit | word)?
+- Section 4 has P(word | unit). Which two fractions turn it into P(unit | word)?
 - P(unit | word) = P(word | unit) P(unit) / P(word).
 - Compare with a groupby of the expression: the mean of each unit is the same table, counted.
 
@@ -121,10 +121,10 @@ direct = known.groupby("expression")[list(ACTION_UNITS)].mean().T.reindex(column
 print((given_word - direct).abs().max().max())  # the same, but for rounding
 ```
 
-The clips differ from Du et al. for three reasons. They asked for posed expressions at full strength; a
-unit that only begins to move is below our threshold. Our people each have a choice of units of their own,
-and there are only nine of them. And units move without any emotion as well, when people talk or raise
-their brows; "Neutral" has units, too."""
+The clips differ from Du et al. for three reasons. They asked for posed expressions at full strength; a unit
+that only begins to move is below our threshold. Our people each have a choice of units of their own, and
+there are only nine of them. And units move without any emotion as well, when people talk or raise their
+brows; "Neutral" has units, too."""
 )
 
 
@@ -160,11 +160,11 @@ aroused is 90.
 - The length is that of Pythagoras; np.arctan2(arousal, valence) gives the angle in radians.
 - np.degrees(...) % 360 turns radians into degrees, and -90 into 270.
 
-The wheel of section 1 is a circle in the plane: its radius is the intensity, its angle the kind of
-emotion. `arctan2` knows the quadrant. `arctan(arousal / valence)` does not: fear and contentment,
-opposite on the wheel, get one angle, and at a valence of 0 there is nothing to divide by. The angle of a
-weak emotion means little: near the middle, a tremble of 0.01 turns it by 90 degrees. So do not average
-angles, and do not train on them.""",
+The wheel of section 1 is a circle in the plane: its radius is the intensity, its angle the kind of emotion.
+`arctan2` knows the quadrant. `arctan(arousal / valence)` does not: fear and contentment, opposite on the
+wheel, get one angle, and at a valence of 0 there is nothing to divide by. The angle of a weak emotion means
+little: near the middle, a tremble of 0.01 turns it by 90 degrees. So do not average angles, and do not train
+on them.""",
     examples=[
         ((0.6, 0.8), (1.0, 53.13010235415598), "3, 4, 5; and the angle whose tangent is 4/3"),
         ((-0.5, 0), (0.5, 180.0), "displeased, neither calm nor aroused"),
@@ -196,17 +196,17 @@ angles, and do not train on them.""",
 )
 
 
-def share_active(values):
+def fraction_active(values):
     labelled = [value for value in values if value != -1]
     return sum(labelled) / len(labelled) if labelled else float("nan")
 
 
-def share_by_counts(values):
+def fraction_by_counts(values):
     ones, zeros = list(values).count(1), list(values).count(0)
     return ones / (ones + zeros) if ones + zeros else np.nan
 
 
-def share_by_masked(values):
+def fraction_by_masked(values):
     return float(np.ma.masked_equal(values, -1).mean()) if np.any(np.array(values) >= 0) else np.nan
 
 
@@ -214,20 +214,20 @@ def labelled_of(values):
     return [value for value in values if value != -1]
 
 
-SHARE_ACTIVE = Exercise(
-    share_active,
+FRACTION_ACTIVE = Exercise(
+    fraction_active,
     """
-**How often is it there** (warm-up). Write `share_active`: one column of an action unit file in, 1 for active,
-0 for not, -1 for not labelled; the share of active frames among the labelled ones out, and "not a number"
-where no frame is labelled.
+**How often is it there** (warm-up). Write `fraction_active`: one column of an action unit file in, 1 for
+active, 0 for not, -1 for not labelled; the fraction of active frames among the labelled ones out, and "not a
+number" where no frame is labelled.
 
 - Which frames say anything about this unit?
-- Leave out -1 first. Then the mean of what is left is the share.
+- Leave out -1 first. Then the mean of what is left is the fraction.
 - [v for v in values if v != -1]; its sum over its length, and float('nan') when it is empty.
 
 `np.mean(values)` is the trap: each frame without a label takes one away, and a rare unit ends below 0.
-Dividing the number of ones by all frames is the quiet form of it: the share is too low by as much as
-there are gaps. 0 for a unit that nobody labelled would say that it never occurs.""",
+Dividing the number of ones by all frames is the quiet form of it: the fraction is too low by as much as there
+are gaps. 0 for a unit that nobody labelled would say that it never occurs.""",
     examples=[
         (([1, 0, 0, -1, 1],), 0.5, "two of the four labelled frames"),
         (([-1, -1, 1, 0, 0],), 1 / 3, "one of three"),
@@ -243,20 +243,20 @@ there are gaps. 0 for a unit that nobody labelled would say that it never occurs
         lambda v: np.count_nonzero(v) / len(v),
         "You leave -1 out of the number of frames, but not out of the sum.",
         lambda v: sum(v) / len(labelled_of(v)) if labelled_of(v) else np.nan,
-        "This is the share of frames without the unit.",
-        lambda v: 1 - share_active(v),
+        "This is the fraction of frames without the unit.",
+        lambda v: 1 - fraction_active(v),
         "Without any label you say 0, as if the unit never occurred; nobody knows: float('nan').",
         lambda v: sum(labelled_of(v)) / max(len(labelled_of(v)), 1),
         "Without any label you divide by 0; give float('nan') there.",
         lambda v: sum(labelled_of(v)) / len(labelled_of(v)),
-        "This is the number of active frames, not their share.",
+        "This is the number of active frames, not their fraction.",
         lambda v: list(v).count(1),
-        "This is a percentage; a share is between 0 and 1.",
-        lambda v: 100 * share_active(v),
+        "This is a percentage; a fraction is between 0 and 1.",
+        lambda v: 100 * fraction_active(v),
         "You divide active by inactive frames; divide by both together.",
         lambda v: list(v).count(1) / list(v).count(0) if list(v).count(0) else np.nan,
     ],
-    right=[share_by_counts, share_by_masked],
+    right=[fraction_by_counts, fraction_by_masked],
 )
 
 
@@ -318,10 +318,10 @@ either (Jaccard). No units at all are wholly like no units. The first of several
 - With sets: len(a & b) / len(a | b), and 1 where both are empty.
 - max(table, key=likeness) gives the first word with the largest likeness.
 
-Counting only what is in both prefers words with many units: fear has everything that surprise has, and
-more. Dividing by what is in either also charges for typical units that are missing and for active ones
-that do not belong. Even so this is a rule of thumb and no measurement: section 4 shows how often each
-unit comes with each word, and no unit is an emotion.""",
+Counting only what is in both prefers words with many units: fear has everything that surprise has, and more.
+Dividing by what is in either also charges for typical units that are missing and for active ones that do not
+belong. Even so this is a rule of thumb and no measurement: section 4 shows how often each unit comes with
+each word, and no unit is an emotion.""",
     examples=[
         ((["AU12", "AU25"], FACES), "Happiness", "2/3 of happiness, 1/4 of surprise"),
         ((["AU1", "AU2", "AU25"], FACES), "Surprise", "all of surprise; of fear three of five"),
@@ -356,4 +356,4 @@ unit comes with each word, and no unit is an emotion.""",
     right=[nearest_by_loop, nearest_by_sorting],
 )
 
-check = Checks("01", READ_LINE, SMILE, BAYES, ON_THE_WHEEL, SHARE_ACTIVE, NEAREST)
+check = Checks("01", READ_LINE, SMILE, BAYES, ON_THE_WHEEL, FRACTION_ACTIVE, NEAREST)

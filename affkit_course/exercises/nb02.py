@@ -122,12 +122,12 @@ KAPPA = Exercise(
 is 0/0.
 
 - How often would two people agree who mark as many frames as these two, but at random?
-- p_e = p q + (1 - p)(1 - q), with p and q the shares of frames that each of them marks.
+- p_e = p q + (1 - p)(1 - q), with p and q the fractions of frames that each of them marks.
 - (p_o - p_e) / (1 - p_e), and float('nan') where p_e is 1.
 
-"By chance" means: two people who mark just as many frames as these two, but anywhere. Two coders who
-never mark AU20 agree in all frames, and kappa is 0/0: it does not know whether they would see an AU20 if
-there were one.""",
+"By chance" means: two people who mark just as many frames as these two, but anywhere. Two coders who never
+mark AU20 agree in all frames, and kappa is 0/0: it does not know whether they would see an AU20 if there were
+one.""",
     examples=[
         (([0, 0, 1, 1], [0, 0, 1, 1]), 1.0, "full agreement"),
         (([0, 0, 1, 1], [0, 0, 0, 1]), 0.5, "(p_o - p_e) / (1 - p_e); p_e counts agreement on 0 and on 1"),
@@ -154,7 +154,7 @@ there were one.""",
         kappa_with(chance, 0.0),
         "Where p_e is 1 you divide by 0; give float('nan') there.",
         kappa_without_nan,
-        "You take one share for both coders; that is Scott's pi.",
+        "You take one fraction for both coders; that is Scott's pi.",
         kappa_with(lambda p, q: chance((p + q) / 2, (p + q) / 2)),
         "This is F1 of one coder against the other.",
         lambda a, b: 2 * np.dot(a, b) / (sum(a) + sum(b)) if sum(a) + sum(b) else np.nan,
@@ -183,11 +183,11 @@ for size in (1, 2, 3):
 pd.DataFrame(rows).T
 ```
 
-With every coder who has to agree, `found` can only fall: a frame counts when *everybody* saw it.
-Precision rises most from one coder to two, since what two independent people both marked is seldom a
-slip; what the third adds is less. Whether it is worth a third of the money depends on what the labels are
-for. Somebody who trains a network might rather have more clips; somebody who tests one needs labels that
-are right, and should not forget which frames are missing."""
+With every coder who has to agree, `found` can only fall: a frame counts when *everybody* saw it. Precision
+rises most from one coder to two, since what two independent people both marked is seldom a slip; what the
+third adds is less. Whether it is worth a third of the money depends on what the labels are for. Somebody who
+trains a network might rather have more clips; somebody who tests one needs labels that are right, and should
+not forget which frames are missing."""
 )
 
 LAG = OpenExercise(
@@ -206,15 +206,15 @@ shift = curve[["valence", "arousal"]].mean(axis=1).idxmax()
 lesson.concordance({"in step": mean_in_step}, truth, (0, shift))
 ```
 
-The curve of the ratings in step has its top at the delay of the fastest rater and of everybody's hand.
-With the truth one reads it off. Without a truth, something else must say when the face moved: Mariooryad
-& Busso (2015) look for the shift at which the ratings tell most about *facial features*, and find 1 to 6
-seconds. In this corpus the coders' action units would do: take the shift at which valence goes best with
-AU12 minus AU4. It needs no truth, but it does need faces whose smiles mean something, and the polite
-smiles of notebook 01 blur it.
+The curve of the ratings in step has its top at the delay of the fastest rater and of everybody's hand. With
+the truth one reads it off. Without a truth, something else must say when the face moved: Mariooryad & Busso
+(2015) look for the shift at which the ratings tell most about *facial features*, and find 1 to 6 seconds. In
+this corpus the coders' action units would do: take the shift at which valence goes best with AU12 minus AU4.
+It needs no truth, but it does need faces whose smiles mean something, and the polite smiles of notebook 01
+blur it.
 
-Mind the ends. A shift of two seconds has no ratings for the last two seconds of a clip; fill them with
-the last value and you invent labels. `align_ratings` masks them."""
+Mind the ends. A shift of two seconds has no ratings for the last two seconds of a clip; fill them with the
+last value and you invent labels. `align_ratings` masks them."""
 )
 
 
@@ -244,30 +244,30 @@ def segments_by_groups(active):
 SEGMENTS = Exercise(
     segments,
     """
-**From frames to stretches** (standard). Annotation tools store stretches, label files store frames. Write
-`segments`: a list of 0 and 1, one a frame, in; the stretches of 1 out, as pairs (start, stop) that count
+**From frames to segments** (standard). Annotation tools store segments, label files store frames. Write
+`segments`: a list of 0 and 1, one a frame, in; the segments of 1 out, as pairs (start, stop) that count
 frames from 0. As in Python, stop is the frame after.
 
-- A stretch starts where a 1 follows a 0, and stops where a 0 follows a 1. And at the two ends?
-- Put a 0 in front and one behind: then every stretch has a start and a stop.
+- A segment starts where a 1 follows a 0, and stops where a 0 follows a 1. And at the two ends?
+- Put a 0 in front and one behind: then every segment has a start and a stop.
 - np.flatnonzero(np.diff([0, *active, 0])) gives starts and stops in turn.
 
-A 0 behind the last frame closes a stretch that is still open there; without it the last one is lost in
-every clip that ends with a smile. With stop as the frame after, `stop - start` is the length, and two
-stretches that touch have one number in common.
-BORIS counts in seconds and ELAN in milliseconds; whoever converts must know which frame is 0.""",
+A 0 behind the last frame closes a segment that is still open there; without it the last one is lost in every
+clip that ends with a smile. With stop as the frame after, `stop - start` is the length, and two segments that
+touch have one number in common. BORIS counts in seconds and ELAN in milliseconds; whoever converts must know
+which frame is 0.""",
     examples=[
         (([0, 1, 1, 0, 1, 0],), [(1, 3), (4, 5)], "stop is the frame after the last 1"),
-        (([1, 0, 0, 1, 1],), [(0, 1), (3, 5)], "a stretch can touch the first and the last frame"),
-        (([0, 0],), [], "no stretch, no pair"),
-        (([1, 1, 1],), [(0, 3)], "all frames are one stretch"),
+        (([1, 0, 0, 1, 1],), [(0, 1), (3, 5)], "a segment can touch the first and the last frame"),
+        (([0, 0],), [], "no segment, no pair"),
+        (([1, 1, 1],), [(0, 3)], "all frames are one segment"),
     ],
     wrong=[
         "Your stop is the last frame itself; it must be the one after.",
         lambda active: [(start, stop - 1) for start, stop in segments(active)],
-        "You lose the stretch that is still open at the last frame.",
+        "You lose the segment that is still open at the last frame.",
         lambda active: [one for one in segments(active) if one[1] < len(active)],
-        "You lose the stretch that starts with the first frame.",
+        "You lose the segment that starts with the first frame.",
         lambda active: [one for one in segments(active) if one[0] > 0],
         "You count frames from 1; here the first is frame 0.",
         lambda active: [(start + 1, stop + 1) for start, stop in segments(active)],
@@ -275,11 +275,11 @@ BORIS counts in seconds and ELAN in milliseconds; whoever converts must know whi
         lambda active: [(start + 1, stop) for start, stop in segments(active)],
         "You give the length as the second number; asked is where it stops.",
         lambda active: [(start, stop - start) for start, stop in segments(active)],
-        "You give a pair for every frame; frames that follow each other are one stretch.",
+        "You give a pair for every frame; frames that follow each other are one segment.",
         lambda active: [(i, i + 1) for i, one in enumerate(active) if one],
-        "You give one stretch from the first 1 to the last, gaps included.",
+        "You give one segment from the first 1 to the last, gaps included.",
         lambda active: [(segments(active)[0][0], segments(active)[-1][1])] if any(active) else [],
-        "These are the stretches of 0.",
+        "These are the segments of 0.",
         lambda active: segments([1 - one for one in active]),
     ],
     right=[segments_by_diff, segments_by_groups],
@@ -312,10 +312,10 @@ ratings of the same length as they would be in time. The last frames have no rat
 - Frame i gets the value of frame i + lag.
 - values[lag:] and then as many None as are missing at the end.
 
-What a late rater says in frame `i + lag` is about frame `i`. So the list moves towards its start, and at
-its end there is nothing. Repeating the last value there invents labels, and `np.roll` puts the first
-seconds of a clip behind its last ones. `affkit.corpus.rater_lag.align_ratings` finds the lags, moves the
-ratings, and masks the end.""",
+What a late rater says in frame `i + lag` is about frame `i`. So the list moves towards its start, and at its
+end there is nothing. Repeating the last value there invents labels, and `np.roll` puts the first seconds of a
+clip behind its last ones. `affkit.corpus.rater_lag.align_ratings` finds the lags, moves the ratings, and
+masks the end.""",
     examples=[
         (([1, 2, 3, 4, 5], 2), [3, 4, 5, None, None], "frame 0 gets what is said in frame 2"),
         (([1, 2, 3], 0), [1, 2, 3], "nobody is late: nothing moves"),

@@ -5,55 +5,55 @@ import numpy as np
 from affkit_course.exercises.framework import Checks, Exercise, OpenExercise
 
 
-def f1_of_always(share):
-    return 2 * share / (1 + share)
+def f1_of_always(fraction):
+    return 2 * fraction / (1 + fraction)
 
 
-def f1_by_counts(share):
-    hits, alarms, misses = share, 1 - share, 0
+def f1_by_counts(fraction):
+    hits, alarms, misses = fraction, 1 - fraction, 0
     return 2 * hits / (2 * hits + alarms + misses)
 
 
-def f1_by_harmonic(share):
-    return 2 / (1 / share + 1) if share else 0
+def f1_by_harmonic(fraction):
+    return 2 / (1 / fraction + 1) if fraction else 0
 
 
 F1_OF_ALWAYS = Exercise(
     f1_of_always,
     """
-**F1 for nothing** (warm-up). Write `f1_of_always`: a share of active frames in, the F1 of the answer "always"
-out; what for a share of 0?
+**F1 of a constant answer** (warm-up). Write `f1_of_always`: a fraction of active frames in, the F1 of the
+answer "always" out; what for a fraction of 0?
 
 - What are precision and recall of somebody who always says yes?
-- Recall is 1, and of their answers the share p is right: precision is p.
+- Recall is 1, and of their answers the fraction p is right: precision is p.
 - 2 p 1 / (p + 1), which is 0 for p = 0.
 
-"Always" finds every active frame, so its recall is 1; of its answers a share $p$ is right, so its
-precision is $p$. $F_1 = 2 P R / (P + R) = 2p / (1 + p)$. For $p = 0$ there is nothing to find; the
-formula gives 0, which is also what `affkit.metrics` and scikit-learn say.""",
+"Always" finds every active frame, so its recall is 1; of its answers a fraction $p$ is right, so its
+precision is $p$. $F_1 = 2 P R / (P + R) = 2p / (1 + p)$. For $p = 0$ there is nothing to find; the formula
+gives 0, which is also what `affkit.metrics` and scikit-learn say.""",
     examples=[
-        ((0.5,), 2 / 3, "precision is the share, recall is 1: F1 = 2 P R / (P + R)"),
+        ((0.5,), 2 / 3, "precision is the fraction, recall is 1: F1 = 2 P R / (P + R)"),
         ((1.0,), 1.0, "all answers are right"),
         ((0.0,), 0.0, "no frame is a hit"),
         ((0.1,), 2 / 11, "0.2 / 1.1"),
     ],
     wrong=[
         "This is the accuracy, which is also the precision; F1 also has the recall of 1.",
-        lambda share: share,
+        lambda fraction: fraction,
         "You take the plain mean of precision and recall; F1 is the harmonic one.",
-        lambda share: (share + 1) / 2,
+        lambda fraction: (fraction + 1) / 2,
         "This is the macro F1; asked is F1 of the active frames.",
-        lambda share: share / (1 + share),
+        lambda fraction: fraction / (1 + fraction),
         "Always finds all active frames, so its recall is 1, and its F1 is below that.",
-        lambda share: 1.0,
-        "You divide by 1 - share; F1 is 2 P R / (P + R) with P the share and R = 1.",
-        lambda share: 2 * share / (1 - share),
+        lambda fraction: 1.0,
+        "You divide by 1 - fraction; F1 is 2 P R / (P + R) with P the fraction and R = 1.",
+        lambda fraction: 2 * fraction / (1 - fraction),
         "This is F1 of the answer 'never', for the frames without the unit.",
-        lambda share: 2 * (1 - share) / (2 - share),
-        "A share of 0 has an F1 of 0, not an error: no frame is a hit.",
-        lambda share: 2 / (1 / share + 1),
+        lambda fraction: 2 * (1 - fraction) / (2 - fraction),
+        "A fraction of 0 has an F1 of 0, not an error: no frame is a hit.",
+        lambda fraction: 2 / (1 / fraction + 1),
         "You take the geometric mean of precision and recall; F1 is the harmonic one.",
-        lambda share: share**0.5,
+        lambda fraction: fraction**0.5,
     ],
     right=[f1_by_counts, f1_by_harmonic],
 )
@@ -96,9 +96,9 @@ subject of its own.
 - Make a set of subjects of each side; subjects.get(name, name) for a name that is not known.
 - The intersection of both sets: people_in_train & people_in_test.
 
-This misses one kind of leak: two *different* people who share a video. Their faces are taken under the
-same lamp, before the same wall, often feeling the same thing. `affkit.corpus.leakage.leaks` counts a video
-on two sides as a leak.""",
+This misses one kind of leak: two *different* people who share a video. Their faces are taken under the same
+lamp, before the same wall, often feeling the same thing. `affkit.corpus.leakage.leaks` counts a video on two
+sides as a leak.""",
     examples=[
         ((["a"], ["b"], KNOWN), set(), "Ann learns, Ben is tested: nobody is on both sides"),
         ((["a", "b"], ["c"], KNOWN), {"Ann"}, "names differ, the person does not: look up the subject"),
@@ -154,11 +154,11 @@ print("expressions of people whose units were learnt:", people["au", "train"] & 
 ```
 
 For two models, one for each task, nothing is wrong. For one network that learns both tasks (IV.B) it is a
-leak: it has seen the tested faces, with other labels, while it learned. How they *look* is then no news
-to it, and since units and expressions go together, neither is what they felt. The paper does not say
-whether its two divisions agree. For multi-task learning divide once, over all people of both parts, and
-use the same sets for all tasks: `split_corpus` on the corpus as a whole (`task="va"`, which all clips
-have), then take from each set what is labelled."""
+leak: it has seen the tested faces, with other labels, while it learned. How they *look* is then no news to
+it, and since units and expressions go together, neither is what they felt. The paper does not say whether its
+two divisions agree. For multi-task learning divide once, over all people of both parts, and use the same sets
+for all tasks: `split_corpus` on the corpus as a whole (`task="va"`, which all clips have), then take from
+each set what is labelled."""
 )
 
 
@@ -194,10 +194,10 @@ frames is 1. An expression without frames gets 0 and does not count as one.
 - N / K for a class, N / (K n) for a frame of it.
 - K counts only classes that occur; the others get 0, and nothing is divided by 0.
 
-With $N$ frames in $K$ classes that occur, each class should weigh $N / K$, so each of its $n$ frames
-weighs $N / (K n)$. scikit-learn calls that "balanced". A mean of 1 keeps the learning rate what it was.
-Weights do not add faces: three people who show fear, counted a hundred times, are still three people, and
-the network learns who they are.""",
+With $N$ frames in $K$ classes that occur, each class should weigh $N / K$, so each of its $n$ frames weighs
+$N / (K n)$. scikit-learn calls that "balanced". A mean of 1 keeps the learning rate what it was. Weights do
+not add faces: three people who show fear, counted a hundred times, are still three people, and the network
+learns who they are.""",
     examples=[
         (([30, 10],), [2 / 3, 2], "each class weighs 20 in all"),
         (([5, 5, 5],), [1, 1, 1], "nothing is skewed"),
@@ -281,14 +281,13 @@ how many frames are in each square of the plane out (Figures 2 and 4), a list of
 valence from -1 up, a column one of arousal. A bin has its lower edge, the last one also the upper. Frames
 with a -5 are not labelled.
 
-- How far is a value on its way from -1 to 1, as a share? And in bins?
+- How far is a value on its way from -1 to 1, as a fraction? And in bins?
 - int((value + 1) / 2 * bins), but a value of 1 is in the last bin, not behind it.
 - np.histogram2d(valence, arousal, bins, range=[[-1, 1], [-1, 1]]) after what is -5 is left out.
 
-From -1 to 1 a value is `(value + 1) / 2` of the way, so it is in bin `int((value + 1) / 2 * bins)`; only
-the value 1 would be one too far. `np.histogram2d` does the same when it is told the range: without it,
-the range is that of the data, and -5 is in the data. Figures of two corpora with two ranges cannot be
-compared.""",
+From -1 to 1 a value is `(value + 1) / 2` of the way, so it is in bin `int((value + 1) / 2 * bins)`; only the
+value 1 would be one too far. `np.histogram2d` does the same when it is told the range: without it, the range
+is that of the data, and -5 is in the data. Figures of two corpora with two ranges cannot be compared.""",
     examples=[
         (([-1, 0.5, 0.5], [0.75, -0.5, -0.25], 2), [[0, 1], [2, 0]], "valence chooses the row"),
         (([1, 0], [1, 0], 2), [[0, 0], [0, 2]], "1 is in the last bin, and 0 in the upper half"),
@@ -313,7 +312,7 @@ compared.""",
         plane_with(bin_of, both=False),
         "Your first row is the highest valence; begin with the lowest.",
         lambda v, a, bins: count_plane(v, a, bins)[::-1],
-        "These are shares; asked are counts.",
+        "These are fractions; asked are counts.",
         lambda v, a, bins: np.array(count_plane(v, a, bins)) / np.sum(count_plane(v, a, bins)),
         "You round to the nearest bin; a bin has its lower edge: round down.",
         plane_with(lambda value, bins: min(round((value + 1) / 2 * bins), bins - 1)),

@@ -43,12 +43,11 @@ for name, labels in corpus.labels.items():
     print(name, *(f"{shifted_ccc(valence, shift):.3f}" for shift in (1, 5, 15, 30)))
 ```
 
-A single frame costs next to nothing: between 0.992 and 0.998 is left in these clips. Five frames leave
-0.81 to 0.96, half a second 0.71 at best and -0.14 at worst, and after one second the two have hardly
-anything to do with each other. How soon it shows depends on how fast the emotion changes: valence in
-`webcam_avi` is the fastest. Nothing crashes at any shift, and a plot shows one of five frames only to
-somebody who looks for it. That is why the labels are moved by the same mapping as their frames, and not
-repaired afterwards."""
+A single frame costs next to nothing: between 0.992 and 0.998 is left in these clips. Five frames leave 0.81
+to 0.96, half a second 0.71 at best and -0.14 at worst, and after one second the two have hardly anything to
+do with each other. How soon it shows depends on how fast the emotion changes: valence in `webcam_avi` is the
+fastest. Nothing crashes at any shift, and a plot shows one of five frames only to somebody who looks for it.
+That is why the labels are moved by the same mapping as their frames, and not repaired afterwards."""
 )
 
 SMALLEST = OpenExercise(
@@ -56,7 +55,7 @@ SMALLEST = OpenExercise(
 **The smallest face** (hard). `HaarDetector(smallest=...)` sets the smallest face. Find the value at which
 `two_people` loses somebody, and explain it with the 20 pixels of the cascade's window.
 
-- smallest is a share of the shorter side of the picture. How many pixels is 0.5 of 360?
+- smallest is a fraction of the shorter side of the picture. How many pixels is 0.5 of 360?
 - The picture is reduced until a face of that size is 20 pixels wide; what is smaller is then lost.
 - Try 1/12, 0.3, 0.5, 0.55 and 0.6 with find_people, and count the frames of each person.
 
@@ -71,12 +70,12 @@ Both people are there in all 120 frames at 1/12 and up to 0.25. At 0.3 the one o
 frames, at 0.55 21 are left, and at 0.6 nobody is found at all.
 
 The cascade's window is 20 pixels wide, and the picture is first reduced until the smallest face has that
-width. A share of 0.6 of 360 pixels is 216, so the picture is divided by 10.8 and a window covers 216
-pixels of the original. The faces are 140 pixels wide from ear to ear; the boxes that the cascade itself
-draws are a sixth wider (`affkit` makes them smaller, see [detectors](../detectors.md)), 163. A face still
-passes in a window somewhat too large, which is why they vanish between 0.55 and 0.6 and not at 163 / 360
-= 0.45. Why then not always look for the smallest? Because each halving of `smallest` takes four times as
-long, and brings more false alarms."""
+width. A fraction of 0.6 of 360 pixels is 216, so the picture is divided by 10.8 and a window covers 216
+pixels of the original. The faces are 140 pixels wide from ear to ear; the boxes that the cascade itself draws
+are a sixth wider (`affkit` makes them smaller, see [detectors](../detectors.md)), 163. A face still passes in
+a window somewhat too large, which is why they vanish between 0.55 and 0.6 and not at 163 / 360 = 0.45. Why
+then not always look for the smallest? Because each halving of `smallest` takes four times as long, and brings
+more false alarms."""
 )
 
 
@@ -99,9 +98,9 @@ out.
 - Divide by half of 255, then subtract 1.
 - np.asarray(pixels, float) / 127.5 - 1: floats first, since np.uint8 cannot hold 2 * 200.
 
-The width of the range is 255, not 256: with `/ 128 - 1` white is 0.992, and the generator, whose tanh
-ends at 1, is told that true white is a fake. And whole numbers of eight bits do not leave 0 to 255:
-`2 * pixels` of 200 is 144. Make floats first.""",
+The width of the range is 255, not 256: with `/ 128 - 1` white is 0.992, and the generator, whose tanh ends at
+1, is told that true white is a fake. And whole numbers of eight bits do not leave 0 to 255: `2 * pixels` of
+200 is 144. Make floats first.""",
     examples=[
         ((pixels_of(0, 255),), [-1, 1], "black is -1, white is 1"),
         ((pixels_of(51, 204),), [-0.6, 0.6], "a fifth of the way, and four fifths"),
@@ -120,7 +119,7 @@ ends at 1, is told that true white is a fake. And whole numbers of eight bits do
         lambda pixels: pixels * np.uint8(2) / 255 - 1,
         "Black and white have changed places.",
         lambda pixels: 1 - pixels / 127.5,
-        "You stretch by what is in the picture; a dark face must stay dark.",
+        "You scale by what is in the picture; a dark face must stay dark.",
         lambda pixels: 2.0 * (pixels - pixels.min()) / np.ptp(pixels) - 1,
     ],
     right=[
@@ -170,10 +169,10 @@ until the next one appears.
 - The last frame whose time is not after k / fps.
 - np.searchsorted(times, k / fps, side='right') - 1, for k from 0 to int(times[-1] * fps).
 
-This is a lookup in a sorted list: the last time that is not after k / fps. A webcam that slows down in
-the dark gives some frames twice; a fast camera loses some. Labels go through the same list,
-`labels[i] for i in source_frames(...)`, and so they stay with their frames. Taking the nearest frame
-instead shows half of them too early.""",
+This is a lookup in a sorted list: the last time that is not after k / fps. A webcam that slows down in the
+dark gives some frames twice; a fast camera loses some. Labels go through the same list, `labels[i] for i in
+source_frames(...)`, and so they stay with their frames. Taking the nearest frame instead shows half of them
+too early.""",
     examples=[
         (([0, 0.25, 0.5, 0.75], 4), [0, 1, 2, 3], "it had this rate already"),
         (([0, 0.5, 1.0], 4), [0, 0, 1, 1, 2], "a slow clip: frames are shown twice"),
@@ -247,9 +246,9 @@ height) in, the area of what they share divided by the area of what they cover t
 - From the larger of both left sides to the smaller of both right sides; not less than 0.
 - shared / (area of a + area of b - shared).
 
-Without `max(..., 0)` two boxes that lie apart in both directions have a "shared" area of minus times
-minus, and the tracker joins two people. What they cover together is the sum of both areas minus what was
-counted twice. Dividing by the smaller area instead gives 1 to a small false alarm inside a face.""",
+Without `max(..., 0)` two boxes that lie apart in both directions have a "shared" area of minus times minus,
+and the tracker joins two people. What they cover together is the sum of both areas minus what was counted
+twice. Dividing by the smaller area instead gives 1 to a small false alarm inside a face.""",
     examples=[
         (((0, 0, 4, 4), (2, 0, 4, 4)), 1 / 3, "8 pixels of 24"),
         (((1, 2, 3, 5), (1, 2, 3, 5)), 1.0, "the same box"),

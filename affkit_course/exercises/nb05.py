@@ -18,9 +18,9 @@ CROSS_ENTROPY = Exercise(
 - Two terms: one for what the label says yes to, one for what it says no to.
 - -(label * log p + (1 - label) * log(1 - p)), with the natural logarithm.
 
-With a smoothed label both terms count. The least that a label of 0.9 can cost is not 0 but
-$-(0.9 \log 0.9 + 0.1 \log 0.1) = 0.325$, at a probability of exactly 0.9. A loss of the fake class near
-0.325 is therefore a discriminator that could not do better.""",
+With a smoothed label both terms count. The least that a label of 0.9 can cost is not 0 but $-(0.9 \log 0.9 +
+0.1 \log 0.1) = 0.325$, at a probability of exactly 0.9. A loss of the fake class near 0.325 is therefore a
+discriminator that could not do better.""",
     examples=[
         ((0.5, 1), 0.6931471805599453, "minus the logarithm of what the right answer was given"),
         ((0.2, 0), 0.2231435513142097, "for label 0, log(1 - p)"),
@@ -71,8 +71,8 @@ def ccc_by_loops(x, y):
     if len(set(x)) == 1 or len(set(y)) == 1:
         return 0
     top = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    spread = sum((a - mean_x) ** 2 for a in x) + sum((b - mean_y) ** 2 for b in y)
-    return 2 * top / (spread + n * (mean_x - mean_y) ** 2)
+    variances = sum((a - mean_x) ** 2 for a in x) + sum((b - mean_y) ** 2 for b in y)
+    return 2 * top / (variances + n * (mean_x - mean_y) ** 2)
 
 
 def ccc_by_cov(x, y):
@@ -100,10 +100,10 @@ CCC = Exercise(
 - 2 s_xy / (s_x^2 + s_y^2 + (mean x - mean y)^2), and the moments divide by n.
 - Ask whether largest and smallest value are equal (np.ptp) before you divide; 0/0 hides as 2e-34.
 
-Asking whether the denominator is 0 is not enough. The mean of seven times 0.1 is 0.09999999999999999, so
-the variance is not 0 but 2e-34, and the formula divides one rounding error by another. The answer is 1: a
-perfect score for knowing nothing. `affkit.losses.ccc` subtracts one of the values before it takes
-the mean; what is left of a constant is exactly 0.""",
+Asking whether the denominator is 0 is not enough. The mean of seven times 0.1 is 0.09999999999999999, so the
+variance is not 0 but 2e-34, and the formula divides one rounding error by another. The answer is 1: a perfect
+score for knowing nothing. `affkit.losses.ccc` subtracts one of the values before it takes the mean; what is
+left of a constant is exactly 0.""",
     examples=[
         (([-1, 0, 1], [0, 1, 2]), 4 / 7, "divide the moments by n, and square the gap of the means"),
         (([1, 2], [2, 1]), -1, "s_xy can be negative"),
@@ -258,11 +258,11 @@ for seed in range(5):
     print([round(mean_ccc(predicted, label, size), 2) for size in (4, 8, 64, 800, 8000)])
 ```
 
-The mean over small batches is lower. In a few frames the two means differ by chance, and that gap is in
-the denominator. So the loss of Eq. 4 depends on the batch, unlike an MSE: 64 faces of the GAN (IV.C.1)
-and 800 frames of the multi-task network (IV.C.2) do not have the same one. And frames of one video
-resemble each other: a batch from one person can have nearly constant labels, and then it teaches next to
-nothing. For a score, gather all frames first: `affkit.metrics.StreamingCCC`.""",
+The mean over small batches is lower. In a few frames the two means differ by chance, and that gap is in the
+denominator. So the loss of Eq. 4 depends on the batch, unlike an MSE: 64 faces of the GAN (IV.C.1) and 800
+frames of the multi-task network (IV.C.2) do not have the same one. And frames of one video resemble each
+other: a batch from one person can have nearly constant labels, and then it teaches next to nothing. For a
+score, gather all frames first: `affkit.metrics.StreamingCCC`.""",
     examples=[
         (([0, 1, 0, 1], [0, 1, 1, 0], 2), 0.0, "one batch agrees, 1, and one disagrees, -1"),
         (([0, 2, 4, 6], [1, 3, 4, 6], 2), 5 / 6, "2/3 and 1; a batch is two frames that follow each other"),

@@ -44,9 +44,9 @@ side, filter and stride in; pixels of one side out.
 - SAME: size / stride rounded up. VALID: (size - filter) // stride + 1.
 
 With `"SAME"` the filter does not matter, which is the whole idea. The way back, a transposed convolution,
-gives `size * stride` or `(size - 1) * stride + filter`. Two sizes can lead to one: 7 and 8 pixels both
-become 4. So "the size of the input that would give this output" is not unique, and TensorFlow asks for
-the output size.""",
+gives `size * stride` or `(size - 1) * stride + filter`. Two sizes can lead to one: 7 and 8 pixels both become
+4. So "the size of the input that would give this output" is not unique, and TensorFlow asks for the output
+size.""",
     examples=[
         ((96, 5, 2, "SAME"), 48, "size divided by the stride"),
         ((7, 5, 2, "SAME"), 4, "rounded up: the last window may hang over"),
@@ -64,9 +64,9 @@ the output size.""",
         when_same(same_size, lambda size, filter, stride: -(-(size - filter) // stride) + 1),
         "SAME and VALID have changed places.",
         when_same(valid_size, same_size),
-        "You pay no heed to the padding: everything is SAME.",
+        "You ignore the padding: everything is SAME.",
         when_same(same_size, same_size),
-        "You pay no heed to the padding: everything is VALID.",
+        "You ignore the padding: everything is VALID.",
         when_same(valid_size, valid_size),
         "This is the size of a transposed convolution, the way back.",
         when_same(
@@ -121,8 +121,8 @@ and after out, as TensorFlow adds them: no more than needed, and an odd one goes
 - (out - 1) * stride + filter pixels are needed; what is missing is padded, never less than 0.
 - total // 2 before, and the rest after.
 
-The last window starts at `(out - 1) * stride` and is `filter` wide; what hangs over must be added. A
-filter of 1 with stride 2 hangs over by less than nothing: `max`.""",
+The last window starts at `(out - 1) * stride` and is `filter` wide; what hangs over must be added. A filter
+of 1 with stride 2 hangs over by less than nothing: `max`.""",
     examples=[
         ((32, 5, 2), (1, 2), "three zeros in all; the end gets the odd one"),
         ((7, 5, 2), (2, 2), "four windows reach over 3 * 2 + 5 = 11 pixels"),

@@ -30,21 +30,21 @@ DIAGNOSIS = Exercise(
 - One run has both x near the bottom; one has them at 0 and 0.9 from the start and never moves.
 - The one that jumps and burns out learns too fast. Which label would put both x near 0.05?
 
-**A.** Somebody read the smoothing the wrong way round and labelled generated faces 0.1 instead of 0.9.
-Both x lie together near 0.05, and the generator's loss is nearly 0. It looks like a generator that has
-won. But 0.05 is what `best_x(1, 1, 0.1)` gives for a discriminator that cannot tell the two apart: labels
-of 0 and 0.1 are hardly a difference worth learning. The generator is told all the time that it is fine,
-and draws noise. Look at the pictures before you believe a low loss.
+**A.** Somebody read the smoothing the wrong way round and labelled generated faces 0.1 instead of 0.9. Both x
+lie together near 0.05, and the generator's loss is nearly 0. It looks like a generator that has won. But 0.05
+is what `best_x(1, 1, 0.1)` gives for a discriminator that cannot tell the two apart: labels of 0 and 0.1 are
+hardly a difference worth learning. The generator is told all the time that it is fine, and draws noise. Look
+at the pictures before you believe a low loss.
 
-**B.** x of real faces is 0 and x of generated ones 0.9 after a few dozen steps, and there they stay, as
-flat as lines. In the recipe `kit` they move slowly, for hundreds of steps, and come back when faces
-appear. The discriminator has three updates to one, a learning rate of 0.001, and the generator one of
-0.00001: it cannot get anywhere, and its pictures stay noise.
+**B.** x of real faces is 0 and x of generated ones 0.9 after a few dozen steps, and there they stay, as flat
+as lines. In the recipe `kit` they move slowly, for hundreds of steps, and come back when faces appear. The
+discriminator has three updates to one, a learning rate of 0.001, and the generator one of 0.00001: it cannot
+get anywhere, and its pictures stay noise.
 
-**C.** A learning rate of 0.02, a hundred times the recipe's, for both networks. The generator's loss
-moves by about 1 from one step to the next, where A and B move by a tenth or less, and its pictures burn
-out to pure colours. It has not become "not a number", so nothing stops the run. A rate that is higher
-still ends with "the loss is no longer a number at step ...".""",
+**C.** A learning rate of 0.02, a hundred times the recipe's, for both networks. The generator's loss moves by
+about 1 from one step to the next, where A and B move by a tenth or less, and its pictures burn out to pure
+colours. It has not become "not a number", so nothing stops the run. A rate that is higher still ends with
+"the loss is no longer a number at step ...".""",
     examples=[
         (("A",), LABEL, "both x lie together near the bottom. Half of which label is that?"),
         (("B",), STRONG, "x of real faces is 0, of generated ones 0.9 almost from the start; nothing moves"),
@@ -95,13 +95,13 @@ two cross entropies smallest?
 - Minimise -real log(1 - x) - fake (label log x + (1 - label) log(1 - x)): set the derivative to 0.
 - label * fake / (real + fake)
 
-The derivative of $-r \log(1 - x) - f\,(l \log x + (1 - l) \log(1 - x))$ is zero at $x = l f / (r + f)$.
-For a generator that has won, $r = f$ everywhere, x is 0.45 with the paper's label, not 0.5. And the best
+The derivative of $-r \log(1 - x) - f\,(l \log x + (1 - l) \log(1 - x))$ is zero at $x = l f / (r + f)$. For a
+generator that has won, $r = f$ everywhere, x is 0.45 with the paper's label, not 0.5. And the best
 discriminator gives no picture, however bad, more than 0.9.
 
-Salimans et al. (2016) smooth the label of *real* images only. A smoothed label of generated ones, as in
-the paper, has a side effect: where only generated pictures are, x is $l$ whatever is changed a little, so
-the discriminator is asked for a flat answer there.""",
+Salimans et al. (2016) smooth the label of *real* images only. A smoothed label of generated ones, as in the
+paper, has a side effect: where only generated pictures are, x is $l$ whatever is changed a little, so the
+discriminator is asked for a flat answer there.""",
     examples=[
         ((0, 1, 0.9), 0.9, "surely generated: say what the label says"),
         ((1, 0, 0.9), 0.0, "surely real: the label of real faces is 0"),
@@ -110,7 +110,7 @@ the discriminator is asked for a flat answer there.""",
         ((3, 1, 0.8), 0.2, "a fourth is generated"),
     ],
     wrong=[
-        "x stands for fake in the paper; yours is the share of real ones.",
+        "x stands for fake in the paper; yours is the fraction of real ones.",
         lambda real, fake, label: label * real / (real + fake),
         "The label is left out: where only generated pictures are, x is the label.",
         lambda real, fake, label: fake / (real + fake),
@@ -120,7 +120,7 @@ the discriminator is asked for a flat answer there.""",
         lambda real, fake, label: label * fake / (real + label * fake),
         "You divide by the real ones only.",
         lambda real, fake, label: label * fake / real if real else label,
-        "You take the label for every picture, whatever the shares are.",
+        "You take the label for every picture, whatever the fractions are.",
         lambda real, fake, label: label,
         "You label the real ones 1 - label; only generated ones are smoothed in the paper.",
         lambda real, fake, label: (label * fake + (1 - label) * real) / (real + fake),
@@ -155,9 +155,9 @@ much of the discriminator's loss in section 4 is constant?
 - The label itself: put p = label into the cross entropy, both of its terms.
 - -(l log l + (1 - l) log(1 - l)), leaving out a term whose factor is 0.
 
-0.325 for the fake class with a label of 0.9; 0.056 for the action units with a label of 0.01, and 1 for
-the CCC with a constant, which is not a cross entropy. Together 1.38 of the discriminator's loss cannot be
-learned away. In run B `fake_fake` is near 0.33: it could not do better.""",
+0.325 for the fake class with a label of 0.9; 0.056 for the action units with a label of 0.01, and 1 for the
+CCC with a constant, which is not a cross entropy. Together 1.38 of the discriminator's loss cannot be learned
+away. In run B `fake_fake` is near 0.33: it could not do better.""",
     examples=[
         ((0.5,), 0.6931471805599453, "the best answer to a label is the label itself"),
         ((0.9,), 0.3250829733914482, "both terms of the cross entropy count"),
@@ -197,16 +197,15 @@ whatever the faces look like?
 - Somebody who has learnt to say no to all of them cannot agree with somebody who looks.
 
 Because that is what it was told. The discriminator is trained to say 0.01 for all eight units of every
-generated face, whatever the face shows. So it says "no" to nearly all of them, and agreement with a
-network that looks at the face cannot be good. It is no sign of bad faces. Who wants to know what
-generated faces express must ask a network that was not trained to call them neutral, such as the feature
-net."""
+generated face, whatever the face shows. So it says "no" to nearly all of them, and agreement with a network
+that looks at the face cannot be good. It is no sign of bad faces. Who wants to know what generated faces
+express must ask a network that was not trained to call them neutral, such as the feature net."""
 )
 
-MENDING = OpenExercise(
+A_FIX = OpenExercise(
     """
-**Mending** (hard). Mend a broken run by changing one value in `lesson.broken_configs()`, and run it. Is the
-one with the wrong smoothing worth mending?
+**A fix** (hard). Fix a broken run by changing one value in `lesson.broken_configs()`, and run it. Is the one
+with the wrong smoothing worth fixing?
 
 - Compare a broken configuration with that of the recipe kit: what differs?
 - A: the label of generated faces. B: its updates and rates. C: both learning rates.
@@ -216,13 +215,13 @@ one with the wrong smoothing worth mending?
 changes = {"fake_label": 0.9}  # A; B: discriminator_steps, lr_generator; C: both learning rates
 ```
 
-A: 0.9 again makes it the recipe. With 0.5, x of generated faces rises towards 0.5, and whoever knows only
-the textbook takes that for a draw. What gives it away is x of real faces: it falls towards 0.
+A: 0.9 again makes it the recipe. With 0.5, x of generated faces rises towards 0.5, and whoever knows only the
+textbook takes that for a draw. What gives it away is x of real faces: it falls towards 0.
 
-B: there is more than one way. Put `lr_generator` back to 0.0002 and leave the discriminator strong: x
-still runs to 0 and 0.9, but now heads appear. The non-saturating loss passes on a gradient even to a
-generator that never fools anybody, and the label of 0.9 keeps x from 1. A discriminator that is sure is a
-sign, not yet a disease. The pictures decide."""
+B: there is more than one way. Put `lr_generator` back to 0.0002 and leave the discriminator strong: x still
+runs to 0 and 0.9, but now heads appear. The non-saturating loss passes on a gradient even to a generator that
+never fools anybody, and the label of 0.9 keeps x from 1. A discriminator that is sure is a sign, not yet a
+disease. The pictures decide."""
 )
 
 
@@ -260,10 +259,10 @@ first of several.
 - The sum of the squared differences of all pixels; the root would change no order.
 - ((generated[:, None] - real[None]) ** 2).sum(axis=2).argmin(axis=1)
 
-`(n, 1, pixels)` minus `(1, m, pixels)` is every pair at once; the root changes no order, so it can stay
-out. That takes n times m times pixels of memory. $|a - b|^2 = |a|^2 - 2 ab + |b|^2$ needs one matrix
-product instead, and $|a|^2$ is the same for all real faces. A near neighbour alone proves no copy:
-section 7 compares with how near faces of new people are, and blurred faces are near to everything.""",
+`(n, 1, pixels)` minus `(1, m, pixels)` is every pair at once; the root changes no order, so it can stay out.
+That takes n times m times pixels of memory. $|a - b|^2 = |a|^2 - 2 ab + |b|^2$ needs one matrix product
+instead, and $|a|^2$ is the same for all real faces. A near neighbour alone proves no copy: section 7 compares
+with how near faces of new people are, and blurred faces are near to everything.""",
     examples=[
         (
             ([[0, 0], [5, 5]], [[1, 0], [4, 4], [9, 9]]),
@@ -302,4 +301,4 @@ section 7 compares with how near faces of new people are, and blurred faces are 
     right=[nearest_by_loop, nearest_by_products],
 )
 
-check = Checks("07", DIAGNOSIS, BEST_X, LEAST_LOSS, UNITS, MENDING, NEAREST)
+check = Checks("07", DIAGNOSIS, BEST_X, LEAST_LOSS, UNITS, A_FIX, NEAREST)

@@ -32,19 +32,19 @@ hold"` or `"not decided"` out.
 - Three cases: all of it above 0, all of it below 0, and 0 inside.
 - "holds" if low > 0, "does not hold" if high < 0, else "not decided"
 
-Note what is *not* in it: how large the difference is. An interval from 0.0001 to 0.0002 decides a claim
-that nobody needs; one from -0.01 to 0.3 leaves open one that would matter. Report the interval, not only
-the verdict.
+Note what is *not* in it: how large the difference is. An interval from 0.0001 to 0.0002 decides a claim that
+nobody needs; one from -0.01 to 0.3 leaves open one that would matter. Report the interval, not only the
+verdict.
 
 Five claims are held against the same runs. Each is decided by chance in one case of twenty if there is
-nothing to it, so among many claims a few chance decisions are to be expected. Whoever tests twenty of
-them should ask for more than 95%.""",
+nothing to it, so among many claims a few chance decisions are to be expected. Whoever tests twenty of them
+should ask for more than 95%.""",
     examples=[
         ((0.01, 0.05), "holds", "the whole interval is above 0"),
         ((-0.05, -0.01), "does not hold", "the whole interval is below 0"),
         ((-0.01, 0.05), "not decided", "0 is inside"),
         ((-0.05, 0.01), "not decided", "0 is inside"),
-        ((-np.inf, np.inf), "not decided", "one seed has no spread"),
+        ((-np.inf, np.inf), "not decided", "one seed has no standard deviation"),
         ((0.0, 0.02), "not decided", "0 is an end of it, so 0 is inside"),
         ((-0.02, 0.0), "not decided", "so is the other end"),
     ],
@@ -97,10 +97,10 @@ once, out.
 - unlabelled / labelled, rounded to the nearest whole number.
 - max(1, round(unlabelled / labelled))
 
-Repeating the labelled faces does not make more of them: a network that sees the same 20 faces in every
-batch learns them by heart. It only keeps the gradient of their losses from being lost in batches that
-hold one or two. The price is that the other half of each batch has no labels, so a step teaches less
-about valence than a step on labelled faces alone.""",
+Repeating the labelled faces does not make more of them: a network that sees the same 20 faces in every batch
+memorizes them. It only keeps the gradient of their losses from being lost in batches that hold one or two.
+The price is that the other half of each batch has no labels, so a step teaches less about valence than a step
+on labelled faces alone.""",
     examples=[
         ((100, 900), 9, "9 times 100 are as many as 900"),
         ((100, 0), 1, "without others they are not repeated, but they are there"),
@@ -149,10 +149,10 @@ whole = semi.semi_supervised(plan, POOL, [0.1], by="subject", progress=False)
 semi.printed(whole)
 ```
 
-A tenth of the faces of 38 clips is four people. Notebook 03 showed that the same number of frames from
-more people is worth more; here the same number of *labels* is. Compare `share_0.1_without` of both
-experiments seed by seed, with `affkit.evaluation.claims.interval` of the differences, before you say so. In
-the small profile expect "not decided"."""
+A tenth of the faces of 38 clips is four people. Notebook 03 showed that the same number of frames from more
+people is worth more; here the same number of *labels* is. Compare `share_0.1_without` of both experiments
+seed by seed, with `affkit.evaluation.claims.interval` of the differences, before you say so. In the small
+profile expect "not decided"."""
 )
 
 
@@ -161,8 +161,8 @@ def interval(differences, t):
     if n < 2:
         return -np.inf, np.inf
     mean = sum(differences) / n
-    spread = (sum((one - mean) ** 2 for one in differences) / (n - 1)) ** 0.5
-    return mean - t * spread / n**0.5, mean + t * spread / n**0.5
+    deviation = (sum((one - mean) ** 2 for one in differences) / (n - 1)) ** 0.5
+    return mean - t * deviation / n**0.5, mean + t * deviation / n**0.5
 
 
 def interval_by_numpy(differences, t):
@@ -205,16 +205,16 @@ seed says nothing: from minus to plus `np.inf`.
 - s / sqrt(n), and s divides the squares by n - 1, since the mean is estimated, too.
 - mean - t * s / sqrt(n) and mean + t * s / sqrt(n), with np.std(differences, ddof=1).
 
-The mean of $n$ differences varies by $s / \sqrt{n}$ from one set of seeds to the next, and $s$ is
-estimated from the same differences, which costs one: $n - 1$. With two seeds t is 12.7 for 95%, so two
-seeds decide only what is glaring; with five it is 2.8. The notebook takes differences *within* a seed,
-since both rows of one seed share the luck of the draw; the interval of two separate means would be wider.
+The mean of $n$ differences varies by $s / \sqrt{n}$ from one set of seeds to the next, and $s$ is estimated
+from the same differences, which costs one: $n - 1$. With two seeds t is 12.7 for 95%, so two seeds decide
+only what is glaring; with five it is 2.8. The notebook takes differences *within* a seed, since both rows of
+one seed share the luck of the draw; the interval of two separate means would be wider.
 `affkit.evaluation.claims.interval` looks up t itself.""",
     examples=[
         (([0.0, 0.2], 12.7), (-1.17, 1.37), "mean 0.1, s / sqrt(2) is 0.1"),
         (([1.0, 3.0, 5.0, 7.0], 3.0), (4 - 15**0.5, 4 + 15**0.5), "s^2 is 20 / 3, the error sqrt(5 / 3)"),
-        (([-0.3, -0.3, -0.3], 4.3), (-0.3, -0.3), "no spread: the interval is a point"),
-        (([0.5], 12.7), (-np.inf, np.inf), "one seed has no spread"),
+        (([-0.3, -0.3, -0.3], 4.3), (-0.3, -0.3), "no variance: the interval is a point"),
+        (([0.5], 12.7), (-np.inf, np.inf), "one seed has no standard deviation"),
         (([1.0, 1.0, 4.0], 2.0), (2 - 2, 2 + 2), "mean 2, s^2 is 3, the error 1"),
     ],
     wrong=[
@@ -236,11 +236,11 @@ since both rows of one seed share the luck of the draw; the interval of two sepa
         interval_with(lambda d, t: t * standard_error(d), center=np.median),
         "This is the smallest and the largest difference; they lie ever further apart with more seeds.",
         interval_with(lambda d, t: np.ptp(d) / 2, center=lambda d: (min(d) + max(d)) / 2),
-        "One seed has no spread that you could know: from minus to plus infinity, not a point.",
+        "One seed has no variance that you could know: from minus to plus infinity, not a point.",
         lambda d, t: interval(d, t) if len(d) > 1 else (d[0], d[0]),
-        "One seed has no spread: n - 1 is 0, and you get NaN.",
+        "One seed has no variance: n - 1 is 0, and you get NaN.",
         lambda d, t: interval(d, t) if len(d) > 1 else (np.nan, np.nan),
-        "One seed has no spread: n - 1 is 0, and you divide by it.",
+        "One seed has no variance: n - 1 is 0, and you divide by it.",
         lambda d, t: interval(d, t) if len(d) > 1 else 1 / (len(d) - 1),
     ],
     right=[interval_by_numpy, interval_by_statistics],
@@ -296,10 +296,10 @@ counts as 0.
 - F1 = 2 hits / (2 hits + false alarms + misses).
 - Below the line: labelled active plus called active, over labelled frames; 0 where that is 0.
 
-F1 is $2 h / (2 h + a + m)$ of hits, false alarms and misses; frames that both call inactive are not in
-it. That is why it suits a rare unit, and why it changes when "active" and "inactive" change names. A mask
-that is taken for 0 makes a false alarm of every active answer without a label: the network is blamed for
-faces that nobody looked at.""",
+F1 is $2 h / (2 h + a + m)$ of hits, false alarms and misses; frames that both call inactive are not in it.
+That is why it suits a rare unit, and why it changes when "active" and "inactive" change names. A mask that is
+taken for 0 makes a false alarm of every active answer without a label: the network is blamed for faces that
+nobody looked at.""",
     examples=[
         (([1, 1, 0, 0], [1, 0, 1, 0]), 0.5, "one hit, one miss, one false alarm"),
         (([1, None, 0, None], [1, 1, 0, 0]), 1.0, "a frame without a label is neither right nor wrong"),

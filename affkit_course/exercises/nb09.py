@@ -36,8 +36,8 @@ connected layer for a size of faces and a width.
 - (side * side * channels + 1) * units: each unit has a bias.
 
 102,764,544 is the first fully connected layer of VGG-Face, three quarters of all its weights. Faces of 96
-pixels leave a fifth of it. That is also why a net without such a layer, such as a ResNet, takes faces of
-any size: it ends with the mean over all pixels that are left.""",
+pixels leave a fifth of it. That is also why a net without such a layer, such as a ResNet, takes faces of any
+size: it ends with the mean over all pixels that are left.""",
     examples=[
         ((96, 1.0), 18_878_464, "five pools leave 3 x 3 pixels of 512 channels, and each unit has a bias"),
         ((224, 1.0), 102_764_544, "224 / 32 = 7 pixels"),
@@ -57,7 +57,7 @@ any size: it ends with the mean over all pixels that are left.""",
         lambda size, width: (size // 32 * round(512 * width) + 1) * round(4096 * width),
         "There are five pools: 96 / 32, not 96 / 16.",
         lambda size, width: connected(size, width, pools=4),
-        "You reckon with pictures of 224 pixels whatever the size is.",
+        "You take pictures of 224 pixels whatever the size is.",
         lambda size, width: connected(224, width),
     ],
     right=[
@@ -118,9 +118,8 @@ NumPy. `h` holds the outputs of the recurrent network, a row a frame, the presen
 - The energy of frame j is v . tanh(W h_j + U h_t + b), t the last row; h @ W.T is W times every row.
 - Subtract the largest energy before np.exp, then divide by the sum.
 
-`h @ W.T` is W times every row. Without `- energies.max()` the result is the same until an energy is so
-large that its exponential is infinite. `tanh` keeps each term within -1 and 1, so here that takes a large
-`v`.""",
+`h @ W.T` is W times every row. Without `- energies.max()` the result is the same until an energy is so large
+that its exponential is infinite. `tanh` keeps each term within -1 and 1, so here that takes a large `v`.""",
     examples=[
         ((np.array([[0.4, -0.3]]), *WEIGHTS), [1.0], "one frame alone gets all the weight"),
         (
@@ -185,10 +184,10 @@ one gradient.
 - After bias correction they are the gradient and its square.
 - -lr * gradient / (abs(gradient) + epsilon)
 
-That is `-lr` times the sign of the gradient, whatever its size. In every later step numerator and
-denominator still have the same factor, so a loss times 2 trains the same network. What breaks it: an
-epsilon as large as the gradients, weight decay inside the gradient, clipping the gradient at a fixed
-length, or plain SGD, where twice the loss is twice the learning rate.
+That is `-lr` times the sign of the gradient, whatever its size. In every later step numerator and denominator
+still have the same factor, so a loss times 2 trains the same network. What breaks it: an epsilon as large as
+the gradients, weight decay inside the gradient, clipping the gradient at a fixed length, or plain SGD, where
+twice the loss is twice the learning rate.
 
 With alpha and beta in *another ratio* it is another loss, and Adam does not divide that away.""",
     examples=[
@@ -287,7 +286,7 @@ gets more and shorter ones, and a memory that is empty more often.""",
         lambda frames, length: windows(
             [f for f in frames if f < frames[0] + (frames[-1] - frames[0] + 1) // length * length], length
         ),
-        "You pay no heed to gaps: faces that follow each other in the list need not in time.",
+        "You ignore gaps: faces that follow each other in the list need not in time.",
         lambda frames, length: windows_from(0, list(range(len(frames))), length),
         "You start anew after each gap; a gap inside a sequence is a mask.",
         anew_after_gaps,
@@ -333,10 +332,10 @@ differences = (scores[0] - scores[1])[["ccc_valence", "ccc_arousal"]].mean(axis=
 print(interval(differences.to_numpy()))
 ```
 
-The network without memory sees one frame. Section 4 showed that a good CCC needs the level above all, and
-a level can be seen in one frame. Two seeds and sixty steps decide nothing; look at the width of the
-interval before you believe its middle. A fair comparison would also give the smaller network as many
-steps as *it* needs: a network without GRUs has fewer weights and another best learning rate."""
+The network without memory sees one frame. Section 4 showed that a good CCC needs the level above all, and a
+level can be seen in one frame. Two seeds and sixty steps decide nothing; look at the width of the interval
+before you believe its middle. A fair comparison would also give the smaller network as many steps as *it*
+needs: a network without GRUs has fewer weights and another best learning rate."""
 )
 
 check = Checks("09", FULLY_CONNECTED, ATTENTION, FIRST_STEP, WINDOWS, WITHOUT_MEMORY)

@@ -39,13 +39,13 @@ ALWAYS_SCORES = Exercise(
 of "always the most frequent" out.
 
 - What are precision and recall of the one class that is always said? And F1 of one never said?
-- Its recall is 1, its precision its share p: F1 is 2p / (1 + p). The others have an F1 of 0.
+- Its recall is 1, its precision its fraction p: F1 is 2p / (1 + p). The others have an F1 of 0.
 - p = max(counts) / sum(counts); the macro F1 is 2p / (1 + p) divided by the number of classes.
 
-Of the class that is always said, the recall is 1 and the precision is its share $p$, so its F1 is
-$2p / (1 + p)$. Every other class has an F1 of 0 and is counted in the mean: with seven classes the macro
-F1 of any constant answer is at most 1/7. The accuracy is $p$ alone. It tells about the test set, and
-nothing about whoever answered.""",
+Of the class that is always said, the recall is 1 and the precision is its fraction $p$, so its F1 is $2p / (1
++ p)$. Every other class has an F1 of 0 and is counted in the mean: with seven classes the macro F1 of any
+constant answer is at most 1/7. The accuracy is $p$ alone. It tells about the test set, and nothing about
+whoever answered.""",
     examples=[
         (([5, 5],), (0.5, 1 / 3), "F1 of the class it says is 2 / 3, of the other 0"),
         (([1, 8, 1],), (0.8, 8 / 27), "divide by all classes, also those never said"),
@@ -276,9 +276,9 @@ over the square root of their number.
 - width_by_people / width_by_frames is the square root of frames / independent frames.
 - frames times the square of width_by_frames / width_by_people.
 
-Four times as wide means sixteen times fewer answers. Put the numbers of section 6 in, and look how few
-are left. The ratio is called the design effect (Kish 1965), and it is why ten more people help more than
-ten more minutes of those one has.""",
+Four times as wide means sixteen times fewer answers. Put the numbers of section 6 in, and look how few are
+left. The ratio is called the design effect (Kish 1965), and it is why ten more people help more than ten more
+minutes of those one has.""",
     examples=[
         ((1000, 0.1, 0.1), 1000, "equal widths"),
         ((8000, 0.05, 0.2), 500, "four times as wide"),
@@ -295,7 +295,7 @@ ten more minutes of those one has.""",
         lambda n, by_frames, by_people: n * by_people / by_frames,
         "This is the design effect; asked is how many frames are left, the frames divided by it.",
         lambda n, by_frames, by_people: (by_people / by_frames) ** 2,
-        "The number of frames is missing: this is their share.",
+        "The number of frames is missing: this is their fraction.",
         lambda n, by_frames, by_people: (by_frames / by_people) ** 2,
         "You take the root of the number of frames, too.",
         lambda n, by_frames, by_people: n**0.5 * (by_frames / by_people) ** 2,
@@ -306,9 +306,9 @@ ten more minutes of those one has.""",
     ],
 )
 
-GIFT = OpenExercise(
+BONUS = OpenExercise(
     """
-**The gift, fifty times** (hard). How large is the gift of section 5? Divide the test people into halves at
+**The bonus, fifty times** (hard). How large is the bonus of section 5? Divide the test people into halves at
 random, fifty times; choose the thresholds on one half, and score them on this half and on the other one.
 
 - Divide people, not frames: the frames of one person belong to one half.
@@ -328,13 +328,13 @@ table = pd.DataFrame(rows, columns=["same half", "other half"])
 table.mean(), (table["same half"] - table["other half"]).quantile([0.1, 0.5, 0.9])
 ```
 
-On the half that chose, the thresholds look better than they are. Two things are mixed in the difference
-of a single division: the gift, and that one half has easier people than the other. The second has no
-preferred sign and cancels over fifty divisions; the mean difference is the gift. With fewer people in a
-half it grows, as everything does that is learned from few.
+On the half that chose, the thresholds look better than they are. Two things are mixed in the difference of a
+single division: the bonus, and that one half has easier people than the other. The second has no preferred
+sign and cancels over fifty divisions; the mean difference is the bonus. With fewer people in a half it grows,
+as everything does that is learned from few.
 
-Then let the machine cheat harder: also choose the width of a moving mean for each unit. The gift grows
-with everything that is tried."""
+Then let the machine cheat harder: also choose the width of a moving mean for each unit. The bonus grows with
+everything that is tried."""
 )
 
-check = Checks("10", ALWAYS_SCORES, BEST_THRESHOLD, CAUSAL_MEAN, WORTH, GIFT)
+check = Checks("10", ALWAYS_SCORES, BEST_THRESHOLD, CAUSAL_MEAN, WORTH, BONUS)

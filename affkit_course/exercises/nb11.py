@@ -48,7 +48,7 @@ what the second step takes out may put something of the first one back.
         lambda a, b: np.dot(a, b) / np.dot(b, b) * np.array(b),
         "The sign is wrong: the part along the locked one is taken away, not added.",
         lambda a, b: np.add(a, np.dot(a, b) / np.dot(b, b) * np.array(b)),
-        "You subtract the locked direction itself, not the share of it that is there.",
+        "You subtract the locked direction itself, not the part of it that is there.",
         np.subtract,
         "You take the direction out of the locked one; it is the other way round.",
         lambda a, b: without(b, a),
@@ -83,14 +83,14 @@ R_SQUARED = Exercise(
     r_squared,
     """
 **How well a line fits** (standard). Write `r_squared`: values and what a line expected of them in; the
-share of the variance that is explained out.
+fraction of the variance that is explained out.
 
 - What does always expecting the mean reach? That is 0.
 - Compare the squared errors with those of the mean.
 - 1 - sum((values - expected)**2) / sum((values - mean)**2)
 
-It is 1 at best and has no lower end: on faces it has not seen a line can be worse than the mean. On the
-faces it was fitted to it never is, so a fit that was measured there says little.""",
+It is 1 at best and has no lower end: on faces it has not seen a line can be worse than the mean. On the faces
+it was fitted to it never is, so a fit that was measured there says little.""",
     examples=[
         (([1, 2, 3], [1, 2, 3]), 1.0, "all of it"),
         (([1, 3], [2, 2]), 0.0, "the mean of the values explains nothing"),
@@ -102,7 +102,7 @@ faces it was fitted to it never is, so a fit that was measured there says little
         lambda a, b: np.corrcoef(a, b)[0, 1] ** 2 if np.std(b) else 0.0,
         "You divide by the sum of squares of the values; take their mean away first.",
         lambda a, b: 1 - squares(np.subtract(a, b)) / squares(a),
-        "That is the share that is not explained; 1 minus it is asked.",
+        "That is the fraction that is not explained; 1 minus it is asked.",
         lambda a, b: squares(np.subtract(a, b)) / squares(np.asarray(a) - np.mean(a)),
         "You compare with the variance of what was expected; it is the values that are to be explained.",
         lambda a, b: 1 - squares(np.subtract(a, b)) / max(squares(np.asarray(b) - np.mean(b)), 1e-9),
@@ -141,8 +141,8 @@ of the arc between them out.
 - It is the direction of the sum. The length must be that of the ends.
 - (first + second) / sqrt(2)
 
-At right angles and with one length $l$ the sum has the length $\sqrt 2\, l$. `slerp` with a share of 1/2
-gives $\sin(\pi/4) / \sin(\pi/2) = 1/\sqrt 2$ for both.""",
+At right angles and with one length $l$ the sum has the length $\sqrt 2\, l$. `slerp` at half of the way gives
+$\sin(\pi/4) / \sin(\pi/2) = 1/\sqrt 2$ for both.""",
     examples=[
         (([1, 0], [0, 1]), [0.5**0.5, 0.5**0.5], "as long as the ends"),
         (([3, 0, 0], [0, 0, -3]), [3 / 2**0.5, 0, -3 / 2**0.5], "three long, as the ends"),
@@ -194,8 +194,8 @@ STEEPEST = Exercise(
     steepest,
     r"""
 **Where a value rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
-independently, values `(N,)` in; the direction of length 1 in which the value rises fastest out. No
-library but NumPy, and no inverse: which property of z makes it unnecessary?
+independently, values `(N,)` in; the direction of length 1 in which the value rises fastest out. No library
+but NumPy, and no inverse: which property of z makes it unnecessary?
 
 - How much does the value rise with one number of z alone?
 - That is the covariance of the two; the numbers do not disturb each other.
@@ -248,10 +248,10 @@ moved = networks["cnn"](after).mean() - networks["cnn"](before).mean()
 plots.picture_strip([*before[:5], *after[:5]], title="Before, and two steps away from fake"), said, moved
 ```
 
-Look whether the probability falls, and whether the faces look any better. What the discriminator calls
-fake are traces of the generator that it has learned to see, not what bothers you: a direction of "fake"
-is a direction of *this* discriminator. Steps away from it are an attack on the judge, not a better
-painter; notebook 12 meets that again when it filters generated faces by "real"."""
+Look whether the probability falls, and whether the faces look any better. What the discriminator calls fake
+are traces of the generator that it has learned to see, not what bothers you: a direction of "fake" is a
+direction of *this* discriminator. Steps away from it are an attack on the judge, not a better painter;
+notebook 12 meets that again when it filters generated faces by "real"."""
 )
 
 check = Checks("11", WITHOUT, R_SQUARED, HALF_WAY, STEEPEST, FAKE)

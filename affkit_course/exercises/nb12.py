@@ -62,8 +62,8 @@ transposed convolution without padding in; the side of what comes out, out.
 - The last pixel begins (side - 1) strides after the first one.
 - (side - 1) * stride + filter_side
 
-The first pixel paints a whole filter, each further one begins a stride later. Put Table V in: 1, 2, 6,
-14, 32.""",
+The first pixel paints a whole filter, each further one begins a stride later. Put Table V in: 1, 2, 6, 14,
+32.""",
     examples=[
         ((1, 2, 1), 2, "one pixel paints the filter"),
         ((6, 4, 2), 14, "the last one sticks out"),
@@ -122,9 +122,9 @@ above 1/2, in; 1, 0, or None where a label should be left out, out.
 - Both have to agree: the smaller one from the threshold on, or the larger one up to 1 minus it.
 - 1 if min(...) >= threshold; 0 if max(...) <= 1 - threshold; else None
 
-Units are rare, so most probabilities are low, and the second line gives most of the labels: sure labels
-are labels of absence. A threshold for each side, such that as many are labelled 1 as are active in the
-corpus, would be one way out; it needs to know how many are active.""",
+Units are rare, so most probabilities are low, and the second line gives most of the labels: sure labels are
+labels of absence. A threshold for each side, such that as many are labelled 1 as are active in the corpus,
+would be one way out; it needs to know how many are active.""",
     examples=[
         ((0.9, 0.85, 0.75), 1, "both are above the threshold"),
         ((0.9, 0.5, 0.75), None, "one of the two is not sure"),
@@ -171,7 +171,7 @@ many percent, in; how many intervals are expected to lie above 0 though nothing 
 - claims * (100 - percent) / 200
 
 That is the expectation whether or not the claims are independent. Ours share their seeds and their real
-faces: the expectation stays, the spread around it grows.""",
+faces: the expectation stays, the variance around it grows.""",
     examples=[
         ((33, 95), 0.825, "half of what an interval leaves out lies below 0"),
         ((10, 90), 0.5, "5% above, 5% below"),
@@ -199,9 +199,9 @@ faces: the expectation stays, the spread around it grows.""",
 
 THRESHOLDS = OpenExercise(
     r"""
-**Thresholds for the arms** (hard). The pupils lose F1 by their threshold, says section 2. Run the experiment
-with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score again. How
-much of the loss is left?
+**Thresholds for the arms** (hard). The students lose F1 by their threshold, says section 2. Run the
+experiment with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score
+again. How much of the loss is left?
 
 - affkit experiment enrich with one seed, one share and one amount takes a few minutes.
 - predict_store reads a store with the network that each run has left in its folder.
@@ -241,10 +241,10 @@ faces alone and its 95% interval):
 | 50% | changed real faces | -0.073 (-0.095 to -0.051) | -0.012 (-0.039 to +0.015) |
 | 100% | changed real faces | -0.113 (-0.194 to -0.032) | -0.025 (-0.067 to +0.018) |
 
-With a quarter or half of the labels what the teacher's pupil loses is the 0.5 and nothing else; with all of
-them there is little to lose, and what there is stays. Most of what the discriminator's pupil loses is the
-0.5, and the rest is real harm. Changed faces lose by the 0.5, too, although their labels are true. And
-nobody wins."""
+With a quarter or half of the labels what the teacher's student loses is the 0.5 and nothing else; with all of
+them there is little to lose, and what there is stays. Most of what the discriminator's student loses is the
+0.5, and the rest is real harm. Changed faces lose by the 0.5, too, although their labels are true. And nobody
+wins."""
 )
 
 check = Checks("12", FRAMES_PER_SECOND, VALID_SIZE, SURE, BY_CHANCE, THRESHOLDS)

@@ -35,7 +35,7 @@ def test_the_wheel_is_the_plane_of_complex_numbers(valence, arousal):
 @given(st.lists(st.integers(-1, 1), min_size=1, max_size=20))
 def test_the_share_is_the_mean_without_gaps(values):
     wanted = pd.Series(values, dtype=float).replace(-1, np.nan).mean()
-    assert nb01.share_active(values) == pytest.approx(wanted, nan_ok=True)
+    assert nb01.fraction_active(values) == pytest.approx(wanted, nan_ok=True)
 
 
 @given(st.sets(st.sampled_from(["AU1", "AU2", "AU4", "AU6", "AU12", "AU20", "AU25", "AU26"])))
