@@ -1,4 +1,4 @@
-"""Figures about a whole corpus, the paper's Figures 1 to 4 and Table II drawn anew, and frames to show it by."""
+"""Figures about a whole corpus: the paper's Figures 1 to 4 and Table II, drawn anew, and frames for them."""
 
 from pathlib import Path
 from textwrap import fill
@@ -61,7 +61,7 @@ def emotion_wheel(axis: Axes | None = None) -> Figure:
 
 
 def action_unit_pictures(path: str | Path) -> dict[str, np.ndarray]:
-    """The three by three equal tiles of ``action_units.jpg``: ``"at rest"`` and the eight units, RGB uint8."""
+    """The 3 x 3 equal tiles of ``action_units.jpg``: ``"at rest"`` and the eight units, RGB uint8."""
     names = ("at rest", *ACTION_UNITS)
     sheet = cv2.imdecode(np.frombuffer(existing_file(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     rows = len(names) // SHEET_COLUMNS
@@ -231,8 +231,8 @@ def different_frames(corpus: Corpus, count: int = 5) -> pd.DataFrame:
     there is one. All have valence, arousal and every action unit of the paper that the corpus has at all.
     Where ``truth/<name>.csv`` says how well the face is seen, only faces seen well are taken.
 
-    A row a frame: ``name``, ``frame`` (1-based), ``valence``, ``arousal``, the paper's eight units (0 or 1; NaN
-    where the corpus lacks one), and the face's box ``x, y, width, height`` in pixels, NaN where it is not
+    A row a frame: ``name``, ``frame`` (1-based), ``valence``, ``arousal``, the paper's eight units (0 or 1;
+    NaN where the corpus lacks one), and the face's box ``x, y, width, height`` in pixels, NaN where it is not
     known. There may be fewer such frames than ``count``, but at least one, or it is a UserError.
     """
     names = part_names(corpus, "au")
@@ -260,7 +260,7 @@ def different_frames(corpus: Corpus, count: int = 5) -> pd.DataFrame:
 
 
 def face_picture(corpus: Corpus, row: pd.Series) -> np.ndarray:
-    """The picture of a row of :func:`different_frames`, ``(H, W, 3)`` uint8: the face, else the whole frame."""
+    """The picture of a row of :func:`different_frames`, ``(H, W, 3)`` uint8: the face, or the frame."""
     path = corpus.video_path(row["name"])
     start = int(row["frame"]) - 1
     picture = next(read_frames(path, start, start + 1), None)
@@ -272,10 +272,9 @@ def face_picture(corpus: Corpus, row: pd.Series) -> np.ndarray:
     limits = picture.shape[:2]
     side = min(round((1 + MARGIN) * max(width, height)), *limits)
     middle = (y + 0.45 * height, x + width / 2)  # a little above the middle: there is hair
-    corner = [
-        np.clip(round(at - side / 2), 0, limit - side) for at, limit in zip(middle, limits, strict=True)
-    ]
-    top, left = map(int, corner)
+    top, left = (
+        int(np.clip(round(at - side / 2), 0, limit - side)) for at, limit in zip(middle, limits, strict=True)
+    )
     return picture[top : top + side, left : left + side]
 
 

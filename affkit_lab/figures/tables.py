@@ -1,4 +1,4 @@
-"""Figures of experiments: every seed a dot, beside the paper's number and what one gets for nothing."""
+"""Figures of experiments: every seed a dot, beside the paper's number and baseline."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,14 @@ from affkit_lab.experiments.results import AU_SCORES, MTL_SCORES, SCORE_NAMES, V
 from affkit_lab.experiments.semi_supervised import ARMS
 from affkit_lab.figures.style import PALETTE
 
+# a mark through which the dots behind it can be seen
 HOLLOW = {"color": PALETTE[1], "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
-"""A mark through which the dots behind it can be seen."""
 
 
 def table_ix_bars(results: Results, title: str = "Table IX") -> Figure:
     """A panel a score: a bar as long as the mean, a dot a seed, a diamond for the paper's number."""
-    names = {
-        name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}"
-        for name, row in table_ix.ROWS.items()
-    }
+    rows = table_ix.ROWS.items()
+    names = {name: f"{row.tells}\n{row.loss.replace(' + cross entropy', ' + CE')}" for name, row in rows}
     return _bars_beside_paper(results, names, VA_SCORES + AU_SCORES, table_ix.PAPER, title)
 
 
@@ -49,35 +47,13 @@ def _bars_beside_paper(
     paper: Mapping[str, Mapping[str, float]],
     title: str,
 ) -> Figure:
-    """The bars of those rows of a table that were trained."""
-    trained = {name: words for name, words in names.items() if name in set(results.test["row"])}
-    nothing = best_for_nothing(results.nothing)
-    return scores_as_bars(results.test, trained, metrics, paper, nothing, title)
+    """Horizontal bars of those rows that were trained, the first one at the top, a panel each of ``metrics``.
 
-
-def scores_as_bars(
-    scores: pd.DataFrame,
-    rows: Mapping[str, str],
-    metrics: tuple[str, ...],
-    paper: Mapping[str, Mapping[str, float]],
-    nothing: Mapping[str, float],
-    title: str = "",
-) -> Figure:
-    """Horizontal bars, the first row at the top; a row without a score has no bar in its panel.
-
-    Parameters
-    ----------
-    scores:
-        A row a run: ``row`` and the scores.
-    rows:
-        Row to what is written beside it.
-    metrics:
-        The scores to show, a panel each.
-    paper:
-        Row to score to the number in the paper.
-    nothing:
-        Score to what one gets without looking; drawn as a dashed line.
+    A row without a score has no bar in its panel; the best baseline is a dashed line. ``names`` gives what is
+    written beside a row, ``paper`` its scores in the paper.
     """
+    scores, baseline = results.test, best_for_nothing(results.nothing)
+    rows = {name: words for name, words in names.items() if name in set(scores["row"])}
     a_row = 0.55 if len(rows) < 9 else 0.46  # inches: a long table would not fit on a screen
     size = (11, 1.6 + a_row * len(rows))
     figure, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
@@ -91,24 +67,22 @@ def scores_as_bars(
                 axis.plot(values, beside, "o", color=PALETTE[0], markersize=5, label="a seed")
             if metric in paper.get(row, {}):
                 axis.plot(paper[row][metric], place, "D", label="the paper", **HOLLOW)
-        axis.axvline(nothing[metric], color="0.4", linestyle="--", linewidth=1.2, label="for nothing")
+        axis.axvline(baseline[metric], color="0.4", linestyle="--", linewidth=1.2, label="baseline")
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.grid(axis="y", visible=False)
     axes[0, 0].set_yticks(range(len(rows)), list(rows.values()), fontsize=9)
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
-    _legend(figure, axes[0])
-    figure.suptitle(title)
-    return figure
+    return _with_legend(figure, axes[0], title)
 
 
 def label_share_curves(
     results: Results, metrics: tuple[str, ...] = (*VA_SCORES, *AU_SCORES[:2]), title: str = ""
 ) -> Figure:
-    """A panel a score, against the share of faces with labels (logarithmic): a dot a seed, lines the means.
+    """Results of ``semi_supervised``: a panel a score, against the fraction of faces with labels.
 
-    ``results`` are those of :func:`affkit_lab.experiments.semi_supervised.semi_supervised`.
+    A dot a seed, lines the means.
     """
-    scores, nothing = results.test, best_for_nothing(results.nothing)
+    scores, baseline = results.test, best_for_nothing(results.nothing)
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.8), squeeze=False)
     shares = sorted(scores["share"].unique())
     for axis, metric in zip(axes[0], metrics, strict=True):
@@ -120,22 +94,19 @@ def label_share_curves(
             axis.plot(own["share"] * nudge, own[metric], linestyle="", alpha=0.5, markersize=5, **style)
             line = ("-", "--")[unlabelled]
             axis.plot(means.index * nudge, means, linestyle=line, markersize=8, label=words, **style)
-        axis.axhline(nothing[metric], color="0.4", linestyle=":", linewidth=1.5, label="for nothing")
+        axis.axhline(baseline[metric], color="0.4", linestyle=":", linewidth=1.5, label="baseline")
         axis.set_xscale("log")
         axis.set_xticks(shares, [f"{100 * share:g}" for share in shares])
         axis.minorticks_off()
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.set_xlabel("% of faces that keep labels", fontsize=10)
-    _legend(figure, axes[0])
-    figure.suptitle(title)
-    return figure
+    return _with_legend(figure, axes[0], title)
 
 
 def enrichment_gains(results: Results, title: str = "") -> Figure:
-    """What added faces change: a column a share of labels, a row a score, 0 is real faces alone.
+    """Results of ``enrich``, what added faces change: a column a fraction of labels, a row a score.
 
-    A small dot a seed, a diamond their mean, a line its 95% interval, as in the claims. ``results`` are those
-    of :func:`affkit_lab.experiments.enrichment.enrich`.
+    0 is real faces alone. A small dot a seed, a diamond their mean, a line its 95% interval.
     """
     table, by = enrichment.gains(results), ["arm", "amount"]
     shares, arms = sorted(table["share"].unique()), list(table.groupby(by, observed=True).groups)
@@ -156,9 +127,7 @@ def enrichment_gains(results: Results, title: str = "") -> Figure:
     for axis in axes[:, 0]:
         axis.tick_params(axis="y", labelsize=9)
     axes[0, 0].set_ylim(len(arms) - 0.5, -0.5)
-    _legend(figure, axes[0])
-    figure.suptitle(title)
-    return figure
+    return _with_legend(figure, axes[0], title)
 
 
 def _gain(axis, differences: np.ndarray, place: int) -> None:
@@ -171,12 +140,13 @@ def _gain(axis, differences: np.ndarray, place: int) -> None:
         axis.plot([low, high], [place, place], color=PALETTE[1], linewidth=2, label="95% interval")
 
 
-def _legend(figure: Figure, axes: np.ndarray) -> None:
-    """One legend below all panels, each entry once."""
+def _with_legend(figure: Figure, axes: np.ndarray, title: str) -> Figure:
+    """The figure with one legend below all panels, each entry once."""
     entries = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries), fontsize=9
-    )
+    style = {"loc": "outside lower center", "ncols": len(entries), "fontsize": 9}
+    figure.legend(entries.values(), entries, **style)
+    figure.suptitle(title)
+    return figure
