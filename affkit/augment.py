@@ -1,6 +1,6 @@
 """Differentiable augmentation: every picture that the discriminator sees is changed at random first.
 
-With few faces the discriminator learns them by heart, and the generator gets nothing more from it. Changing
+With few faces the discriminator memorizes them, and the generator gets nothing more from it. Changing
 the real faces alone would teach the generator to draw changed faces. So real and generated ones are changed
 alike, in the updates of both networks, by operations through which a gradient flows back to the generator
 (S. Zhao, Z. Liu, J. Lin, J.-Y. Zhu, S. Han, "Differentiable augmentation for data-efficient GAN training",
@@ -13,21 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SHIFT = 1 / 8  # largest move, as a share of the side
-HOLE = 1 / 2  # side of the grey square, as a share of the side
+SHIFT = 1 / 8  # largest move, as a fraction of the side
+HOLE = 1 / 2  # side of the grey square, as a fraction of the side
 
 
 def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> Tensor:
     """Change each picture by operations of :data:`AUGMENTATIONS`, in the order of ``kinds``.
 
-    Parameters
-    ----------
-    images:
-        ``(B, 3, S, S)`` in [-1, 1]; what comes out can leave that range.
-    kinds:
-        Any of ``"flip"``, ``"color"``, ``"translation"``, ``"cutout"``.
-    random:
-        A generator on the CPU.
+    ``images`` are ``(B, 3, S, S)`` in [-1, 1]; what comes out can leave that range.
 
     >>> faces = torch.rand(4, 3, 32, 32) * 2 - 1
     >>> augment(faces, ("color", "translation"), torch.Generator().manual_seed(0)).shape
@@ -87,9 +80,13 @@ def cutout(images: Tensor, random: torch.Generator) -> Tensor:
 
 
 def flip(images: Tensor, random: torch.Generator) -> Tensor:
-    """Half of the pictures mirrored left to right; nearly all faces can be either way."""
-    mirrored = torch.rand(len(images), generator=random) < 0.5  # (B,)
-    return torch.where(mirrored[:, None, None, None].to(images.device), images.flip(-1), images)
+    """Half of the pictures left to right; nearly all faces can be either way."""
+    return mirrored(images, torch.rand(len(images), generator=random) < 0.5)
+
+
+def mirrored(images: Tensor, flip: Tensor) -> Tensor:
+    """Pictures ``(B, 3, S, S)``, those where ``flip`` ``(B,)`` is true left to right."""
+    return torch.where(flip[:, None, None, None].to(images.device), images.flip(-1), images)
 
 
 AUGMENTATIONS = {"flip": flip, "color": color, "translation": translation, "cutout": cutout}

@@ -2,12 +2,16 @@
 
 The usual ``.pt`` file is a pickle, and opening a pickle can run any program that its author put inside. A
 safetensors file is a list of names, shapes and numbers: there is nothing in it to run.
+
+The header names the network. Where that name leads is said in the entry-point group ``affkit.networks``
+(``pyproject.toml``), so this module imports no network, and each is imported when a file of it is read.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import torch
@@ -17,43 +21,19 @@ from torch import Tensor, nn
 
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
-from affkit.gan import Discriminator, GanNetConfig, Generator
-from affkit.multitask import AffWildNet, AffWildNetConfig
-from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
-ARCHITECTURES = {
-    "generator": (Generator, GanNetConfig),
-    "discriminator": (Discriminator, GanNetConfig),
-    "affwildnet": (AffWildNet, AffWildNetConfig),
-    "featurenet": (FeatureNet, FeatureNetConfig),
-    "facenet": (FaceNet, FaceNetConfig),
-}
 OTHER_FILE = "give a .safetensors file written by `affkit train`"
 
 
 def save_checkpoint(
     path: str | Path, model: nn.Module, config: Mapping | None = None, half: bool = False
 ) -> Path:
-    """Write the weights of ``model`` and what is needed to build it again.
+    """Write the weights of ``model`` and what is needed to build it again: its ``architecture`` and
+    ``config``.
 
-    Parameters
-    ----------
-    path:
-        The file, by custom ``*.safetensors``; an existing one is replaced in one go.
-    model:
-        A :class:`~affkit.gan.Generator`, :class:`~affkit.gan.Discriminator`,
-        :class:`~affkit.multitask.AffWildNet`, :class:`~affkit_lab.backbones.feature_net.FeatureNet` or
-        :class:`~affkit_lab.backbones.face_net.FaceNet`.
-    config:
-        How it was trained, anything JSON can hold: for the reader, and returned by :func:`load_checkpoint`.
-    half:
-        Store float16, half the bytes: a weight keeps 3 digits. It is read back as float32.
-
-    Raises
-    ------
-    UserError
-        If ``half`` and a weight is larger than float16 can hold, 65504.
+    A network of your own needs neither; then :func:`load_checkpoint` wants to know its class. ``config`` is
+    how it was trained, anything JSON can hold. ``half`` stores float16, half the bytes: a weight keeps 3
+    digits, may not exceed 65504, and is read back as float32.
     """
     tensors = model.state_dict()
     if half:
@@ -61,56 +41,49 @@ def save_checkpoint(
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise UserError(path, "has a weight too large for float16", "store it without half")
     header = {
-        "architecture": model.architecture,
-        "net": json.dumps(asdict(model.config)),
+        "architecture": getattr(model, "architecture", type(model).__name__),
+        "net": json.dumps(asdict(model.config) if hasattr(model, "config") else {}),
         "training": json.dumps(dict(config or {})),
     }
     write_tensors(path, tensors, header)
     return Path(path)
 
 
-def load_checkpoint(path: str | Path, architecture: str | None = None) -> tuple[nn.Module, dict]:
-    """Read a network written by :func:`save_checkpoint`; it is in evaluation mode, on the CPU.
+def load_checkpoint(
+    path: str | Path, architecture: str | None = None, network: Callable[[dict], nn.Module] | None = None
+) -> tuple[nn.Module, dict]:
+    """A network written by :func:`save_checkpoint`, in evaluation mode on the CPU, and how it was trained.
 
-    Parameters
-    ----------
-    path:
-        The file.
-    architecture:
-        One of :data:`ARCHITECTURES`, when only that one is of use.
-
-    Returns
-    -------
-    tuple
-        The model, and how it was trained: the ``config`` that was saved.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged, a pickle, not one of ours, or of another architecture.
+    ``architecture`` is given when only that one is of use; ``network`` makes a network of your own from its
+    configuration as a dictionary. :class:`UserError` if the file is missing, damaged, a pickle, or of another
+    architecture.
     """
     tensors, header = read_tensors(path)
     found = header.get("architecture")
-    if found not in ARCHITECTURES:
+    offers = {offer.name: offer for offer in entry_points(group="affkit.networks")}
+    if found not in offers and network is None:
         raise UserError(path, "holds no network of affkit", OTHER_FILE)
     if architecture is not None and found != architecture:
-        raise UserError(
-            path, f"holds weights of {found}, needed are those of {architecture}", "give another checkpoint"
-        )
-    model_class, config_class = ARCHITECTURES[found]
+        problem = f"holds weights of {found}, needed are those of {architecture}"
+        raise UserError(path, problem, "give another checkpoint")
     try:
-        config, training = config_class(**json.loads(header["net"])), json.loads(header["training"])
+        config, training = json.loads(header["net"]), json.loads(header["training"])
         with torch.device("meta"):  # shapes only: whatever the header says, no memory is taken for it
-            model = model_class(config)
+            model = network(config) if network else _build(offers[found].load(), config)
         model.load_state_dict(tensors, assign=True)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         raise UserError(path, f"its weights do not fit its configuration ({found})", OTHER_FILE) from error
     return model.float().eval(), training
+
+
+def _build(network: type[nn.Module], config: Mapping) -> nn.Module:
+    return network(network.config_class(**config))
 
 
 def model_key(model: nn.Module) -> str:
     """What tells one trained network from another: 16 hexadecimal digits from its configuration and weights.
 
+    >>> from affkit.gan import GanNetConfig, Generator
     >>> len(model_key(Generator(GanNetConfig("1", width=0.05))))
     16
     """

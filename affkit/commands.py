@@ -196,21 +196,20 @@ def train_gan(
     precision: Precision = "32-true",
 ):
     """Train generator and discriminator (Section IV.A)."""
-    from affkit import train
     from affkit.faces.pool import pool_store
-    from affkit.store import Store
-    from affkit.store_subsets import with_pool
+    from affkit.store import Store, with_pool
+    from affkit.train_gan import GanConfig
+    from affkit.train_gan import train_gan as train
 
-    changes = {"width": width, "targets": targets, "va_loss": va_loss, "fake_va_loss": va_loss, "seed": seed}
-    changes |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
-    settings = train.GanConfig.recipe(recipe, configuration=config.value, **changes)
+    settings = {"width": width, "targets": targets, "va_loss": va_loss, "fake_va_loss": va_loss, "seed": seed}
+    settings |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
+    settings = GanConfig.recipe(recipe, config.value, **settings)
     store = Store.open(data)
     rows = part_rows(store, part)
     if pool is not None:
         every = range(len(store)) if rows is None else rows
         store, rows = with_pool(store, every, pool_store(pool, store.size))
-    how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
-    run = train.train_gan(store, out, settings, steps, rows=rows, **how)
+    run = train(store, out, settings, steps, resume, device, precision, rows=rows, save_every=save_every)
     typer.echo(f"{run.generator} after {len(run.log)} steps")
 
 
@@ -250,19 +249,19 @@ def train_mtl(
 
     Several processes: torchrun --nproc-per-node 2 -m affkit train mtl ...
     """
-    from affkit import train
     from affkit.loop import first_process
     from affkit.store import Store
+    from affkit.train_multitask import MtlConfig
+    from affkit.train_multitask import train_mtl as train
 
-    losses = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
-    net = {"width": width, "attention": attention, "recurrent": recurrent}
-    net |= {"lr": lr, "frozen": frozen, "frames_at_a_time": frames_at_a_time, "seed": seed}
-    config = train.MtlConfig(**net, **losses)
+    settings = {"alpha": alpha, "beta": beta, "va_loss": va_loss, "expression_loss": expr_loss}
+    settings |= {"width": width, "attention": attention, "recurrent": recurrent, "frozen": frozen}
+    config = MtlConfig(**settings, lr=lr, frames_at_a_time=frames_at_a_time, seed=seed)
     how = {"resume": resume, "device": device, "precision": precision, "save_every": save_every}
     start = {"weights": weights, "vgg_weights": vgg_weights, "cache": cache}
     store = Store.open(data)
     rows = part_rows(store, part, all_frames)
-    run = train.train_mtl(store, out, config, steps=steps, rows=rows, **start, **how)
+    run = train(store, out, config, steps=steps, rows=rows, **start, **how)
     if first_process():
         if run.loaded:
             typer.echo(str(run.loaded))
@@ -282,8 +281,8 @@ def generate(
 ):
     """Draw faces from noise with a trained generator."""
     from affkit.files import refuse_existing
-    from affkit.generate import generate as draw
-    from affkit.generate import image_grid, write_picture
+    from affkit.gan import generate as draw
+    from affkit.store import image_grid, write_picture
 
     refuse_existing(out, force)
     write_picture(out, image_grid(draw(checkpoint, n, seed)))

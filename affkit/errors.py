@@ -1,5 +1,6 @@
 """The one exception that is meant for people."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,10 @@ def refuse(path: str | Path, wrong: np.ndarray, first_line: int, name: str, valu
         value = values[row]
         shown = quote(value) if isinstance(value, str) else format(value, ".12g")
         raise UserError(path, f"line {row + first_line}: {name} is {shown}", mend)
+
+
+def check_choices(config, **choices: Sequence[str | None]) -> None:
+    """Raise :class:`UserError` when a field of ``config`` is none of the choices named for it."""
+    for name, known in choices.items():
+        if (value := getattr(config, name)) not in known:
+            raise UserError(name, f"{value!r} is not known", f"choose {' or '.join(filter(None, known))}")

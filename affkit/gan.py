@@ -1,22 +1,24 @@
 """The two GAN configurations of Section IV.A: generators (Tables V, VII) and discriminators (VI, VIII).
 
-The tables are written for TensorFlow: a filter is [height, width, in, out], and padding is ``'SAME'`` or
-``'VALID'``. PyTorch has no transposed ``'SAME'``, and its ``padding=2`` is not the same for a 5x5 filter of
-stride 2: TensorFlow pads one pixel before and two after. :func:`same_padding` says where the pixels go.
-
-Table V contradicts itself: with ``'SAME'`` padding its strides 1, 2, 2, 2 turn the 1x1 input into 8x8, not
-into the 32x32 of its caption. With ``'VALID'`` padding the sizes are 1, 2, 6, 14, 32, so that is the default.
+They are written for TensorFlow, whose padding is ``'SAME'`` or ``'VALID'``. Table V contradicts itself: with
+``'SAME'`` its strides 1, 2, 2, 2 turn the 1x1 input into 8x8, not into the 32x32 of its caption. With
+``'VALID'`` the sizes are 1, 2, 6, 14, 32, so that is the default.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from affkit.checkpoints import load_checkpoint
+from affkit.errors import UserError, check_choices
 from affkit.labels import ACTION_UNITS
+from affkit.store import pictures
 
 Z_SIZE = 100
 TARGETS = ("va+au", "va", "au")
@@ -33,40 +35,34 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Tables:
-    """One generator and discriminator as the paper's tables print them, at width 1.
+    """One generator and discriminator as the paper's tables print them, at width 1."""
 
-    ``project`` is the side and number of channels that z is projected to by a fully connected layer;
-    with None z itself is the input, 1x1 pixel of 100 channels. ``size`` is the side of the image that the
-    caption speaks of.
-    """
-
-    size: int
-    project: tuple[int, int] | None
+    size: int  # side of the image that the caption speaks of
+    project: (
+        tuple[int, int] | None
+    )  # side and channels of z after a linear layer; None: 1x1 pixel, 100 channels
     generator: tuple[Layer, ...]
     padding: str
     discriminator: tuple[Layer, ...]
 
 
-def _configuration_2(filter: int) -> Tables:
-    return Tables(
-        size=96,
-        project=(6, 1024),
-        generator=tuple(Layer(filter, channels, 2) for channels in (512, 256, 128, 3)),
-        padding="same",
-        discriminator=tuple(Layer(filter, channels, 2) for channels in (64, 128, 256, 512)),
-    )
-
-
-CONFIGURATIONS = {
+CONFIGURATIONS = {  # Tables V and VI; VII and VIII; the latter with larger filters
     "1": Tables(
         size=32,
         project=None,
         generator=(Layer(2, 384, 1), Layer(4, 128, 2), Layer(4, 64, 2), Layer(6, 3, 2)),
         padding="valid",
         discriminator=(Layer(5, 64, 2), Layer(5, 128, 2), Layer(5, 256, 2)),
-    ),
-    "2": _configuration_2(filter=5),
-    "2-7x7": _configuration_2(filter=7),
+    )
+} | {
+    name: Tables(
+        size=96,
+        project=(6, 1024),
+        generator=tuple(Layer(filter, channels, 2) for channels in (512, 256, 128, 3)),
+        padding="same",
+        discriminator=tuple(Layer(filter, channels, 2) for channels in (64, 128, 256, 512)),
+    )
+    for name, filter in (("2", 5), ("2-7x7", 7))
 }
 
 
@@ -74,43 +70,26 @@ CONFIGURATIONS = {
 class GanNetConfig:
     """Which generator and discriminator.
 
-    Attributes
-    ----------
-    configuration:
-        ``"1"`` (32x32, Tables V and VI), ``"2"`` (96x96, Tables VII and VIII) or ``"2-7x7"``.
-    width:
-        Channels as a share of the paper's; z and the images keep theirs.
-    targets:
-        What the discriminator tells besides fake: ``"va+au"``, ``"va"`` or ``"au"``.
-    padding:
-        Of the generator, ``"valid"`` or ``"same"``; None is the one that gives the size in the caption.
-    leak:
-        Slope of the leaky ReLU for negative values.
-    weight_std:
-        Weights start from N(0, weight_std), as in DCGAN; None: PyTorch's own start (the paper says nothing).
-    spectral_norm:
-        Instead of batch normalisation in the discriminator, see :class:`Discriminator`; not in the paper.
+    ``spectral_norm`` divides each layer of the discriminator by its largest singular value, which bounds how
+    fast the outputs can change with the image (Miyato et al. 2018). It takes the place of batch
+    normalisation: after it, the size of a filter would make no difference. Not in the paper.
     """
 
-    configuration: str = "1"
-    width: float = 1.0
-    targets: str = "va+au"
-    padding: str | None = None
-    leak: float = 0.2
-    weight_std: float | None = None
+    configuration: str = "1"  # "1" (32x32, Tables V and VI), "2" (96x96, Tables VII and VIII) or "2-7x7"
+    width: float = 1.0  # channels as a fraction of the paper's; z and the images keep theirs
+    targets: str = "va+au"  # what the discriminator predicts besides fake: also "va" or "au"
+    padding: str | None = None  # of the generator, "valid" or "same"; None gives the size in the caption
+    leak: float = 0.2  # slope of the leaky ReLU for negative values
+    weight_std: float | None = None  # weights start from N(0, weight_std); None: PyTorch's own start
     spectral_norm: bool = False
 
     def __post_init__(self):
-        choices = {"configuration": tuple(CONFIGURATIONS), "targets": TARGETS, "padding": PADDINGS}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {allowed}")
+        check_choices(self, configuration=tuple(CONFIGURATIONS), targets=TARGETS, padding=PADDINGS)
         if not self.width > 0:
-            raise ValueError(f"width: {self.width} is not above 0")
+            raise UserError("width", f"{self.width} is not above 0", "choose such as 0.25")
 
     @property
     def tables(self) -> Tables:
-        """The paper's tables of this configuration."""
         return CONFIGURATIONS[self.configuration]
 
     @property
@@ -133,11 +112,7 @@ class GanNetConfig:
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What the discriminator says about ``B`` images; None for what this variant does not tell.
-
-    Only valence and arousal are the numbers themselves. The other two are logits: the paper's sigmoid is
-    applied by the losses, which are more exact that way, and by whoever wants a probability.
-    """
+    """Predictions for ``B`` images; None for what this variant does not predict."""
 
     va: Tensor | None  # (B, 2) valence, arousal: linear
     action_units: Tensor | None  # (B, 8) logits, in the order of ACTION_UNITS
@@ -152,7 +127,7 @@ class Generator(nn.Module):
     torch.Size([2, 3, 32, 32])
     """
 
-    architecture = "generator"
+    architecture, config_class = "generator", GanNetConfig
 
     def __init__(self, config: GanNetConfig):
         super().__init__()
@@ -190,16 +165,12 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """From faces to valence, arousal, action units and "fake": strided convolutions and one linear layer.
 
-    With ``config.spectral_norm`` each layer is divided by its largest singular value, which bounds how fast
-    the outputs can change with the image (Miyato et al. 2018). It takes the place of batch normalisation:
-    after it, the size of a filter would make no difference.
-
     >>> output = Discriminator(GanNetConfig("1", width=0.1))(torch.zeros(2, 3, 32, 32))
     >>> output.va.shape, output.action_units.shape, output.fake.shape
     (torch.Size([2, 2]), torch.Size([2, 8]), torch.Size([2]))
     """
 
-    architecture = "discriminator"
+    architecture, config_class = "discriminator", GanNetConfig
     predicts_faces = True  # see affkit.evaluation.predict.FacePredictor
 
     def __init__(self, config: GanNetConfig):
@@ -233,9 +204,7 @@ class Discriminator(nn.Module):
 
 
 def same_padding(size: int, filter: int, stride: int) -> tuple[int, int]:
-    """Pixels that TensorFlow's ``'SAME'`` puts before and after ``size`` pixels: size / stride come out.
-
-    An odd total puts the larger half after: another place than PyTorch's symmetric padding.
+    """Pixels that TensorFlow's ``'SAME'`` puts before and after ``size`` pixels; PyTorch's are symmetric.
 
     >>> same_padding(32, filter=5, stride=2)
     (1, 2)
@@ -261,8 +230,8 @@ class Convolution(nn.Conv2d):
 class Deconvolution(nn.ConvTranspose2d):
     """A fractionally-strided convolution, the paper's ``conv2d transpose``.
 
-    ``"valid"`` keeps all ``(H - 1) * stride + filter`` pixels. ``"same"`` keeps ``H * stride`` of them: it
-    crops where the ``'SAME'`` convolution that leads from this output back to this input would pad.
+    ``"valid"`` keeps all ``(H - 1) * stride + filter`` pixels, ``"same"`` ``H * stride``: it crops where the
+    ``'SAME'`` convolution that leads from this output back to this input would pad.
     """
 
     def __init__(self, channels: int, out: int, layer: Layer, padding: str, bias: bool = True):
@@ -288,9 +257,10 @@ def sample_z(n: int, seed: int) -> Tensor:
     return torch.rand(n, Z_SIZE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def fit_size(images: Tensor, size: int) -> Tensor:
-    """Faces ``(B, 3, S, S)`` made smaller by averaging; unchanged when they are of that size."""
-    return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
+def generate(checkpoint: str | Path, n: int = 64, seed: int = 0) -> np.ndarray:
+    """``n`` faces ``(n, S, S, 3)`` uint8 RGB from the generator in a checkpoint."""
+    generator, _ = load_checkpoint(checkpoint, "generator")
+    return pictures(generator, sample_z(n, seed))
 
 
 def _start_weights(net: nn.Module, std: float | None) -> None:

@@ -8,7 +8,7 @@ a CPU, exactly what it would have computed.
 import json
 import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from tqdm import tqdm
 
 from affkit.checkpoints import read_tensors, write_tensors
@@ -74,13 +75,8 @@ def step_generator(seed: int, number: int) -> torch.Generator:
 def make_fabric(device: str = "auto", precision: str | None = None, shared: bool = False):
     """A Lightning Fabric: it moves networks and data to a device and knows the precisions.
 
-    Parameters
-    ----------
-    device, precision:
-        ``auto``, ``cpu``, ``cuda`` or ``mps``; for instance ``bf16-mixed``.
-    shared:
-        Whether the work can be shared by the processes that ``torchrun`` started, each with a device of its
-        own; else to be one of several is a :class:`UserError`.
+    ``shared``: the work can be shared by the processes that ``torchrun`` started, each with a device of its
+    own; else to be one of several is a :class:`UserError`.
     """
     from lightning_fabric import Fabric  # takes seconds to import
 
@@ -106,13 +102,21 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def check_choices(config, **choices: Sequence[str | None]) -> None:
-    """Raise :class:`UserError` when a field of ``config`` is none of the choices named for it."""
-    for name, known in choices.items():
-        if getattr(config, name) not in known:
-            raise UserError(
-                name, f"{getattr(config, name)!r} is not known", f"choose {' or '.join(filter(None, known))}"
-            )
+def to_device(fabric, values):
+    """Tensors, and dictionaries and tuples of them, on the device of a Fabric.
+
+    From pinned memory the copy does not wait for a GPU.
+    """
+    if fabric.device.type == "cuda":
+        values = tree_map(lambda tensor: tensor.pin_memory(), values)
+    return fabric.to_device(values)
+
+
+def own_functions(*functions: Callable) -> dict[str, list[str]]:
+    """What of a run is not the kit's, by name: a run with other functions is another run."""
+    names = [f"{f.__module__}.{getattr(f, '__qualname__', type(f).__name__)}" for f in functions]
+    own = [name for name in names if not name.startswith("affkit")]
+    return {"own": own} if own else {}
 
 
 def fingerprint(rows: np.ndarray) -> str:
@@ -131,29 +135,16 @@ def run(
     progress: bool = True,
     trouble: Callable[[pd.DataFrame], str | None] | None = None,
 ) -> pd.DataFrame:
-    """Train up to step ``steps``; save every ``save_every`` steps and at the end.
+    """Train up to step ``steps``; save every ``save_every`` steps and at the end; return the log, a row a
+    step.
 
-    Parameters
-    ----------
-    identity:
-        What the run is, as JSON can hold it: configuration and data. Only the same run can be resumed.
-    resume:
-        Go on from the last save in ``out``; start at 0 where there is none.
-    callback:
-        Called after each save with the number of steps, the last values and the trainer.
-    trouble:
-        Asked before each save, with the log so far, why it makes no sense to go on: a clause, or None.
+    ``identity`` is what the run is, as JSON can hold it (configuration and data): only the same run can be
+    resumed. ``callback`` is called after each save with the number of steps, the last values and the trainer;
+    ``trouble`` is asked before each save, with the log so far, why it makes no sense to go on.
 
-    Returns
-    -------
-    DataFrame
-        A row a step: ``step`` (from 1) and the values of the losses. Also written as ``log.csv``.
-
-    Raises
-    ------
-    UserError
-        If ``out`` holds a run already (without ``resume``) or another one (with it), or the run diverged: a
-        loss or a weight is no longer a number, or there is ``trouble``. The last good checkpoint stays.
+    :class:`UserError` if ``out`` holds a run already (without ``resume``) or another one (with it), or the
+    run diverged: a loss or a weight is no longer a number, or there is ``trouble``. The last good checkpoint
+    stays.
     """
     done, log = _start(trainer, out, identity, resume)
     values = []
@@ -184,7 +175,9 @@ def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tupl
     if not resume:
         raise UserError(out, "holds a run already", "add --resume to go on with it, or choose another folder")
     tensors, header = read_tensors(state)
-    if header.get("identity") != json.dumps(identity, sort_keys=True):
+    was, old = json.loads(header.get("identity", "{}")), getattr(trainer, "renamed", {})
+    was["config"] = {old.get(name, name): value for name, value in was.get("config", {}).items()}
+    if was != json.loads(json.dumps(identity)):
         problem = "holds a run with another configuration or other data"
         raise UserError(out, problem, "repeat its options, or choose another folder")
     _restore(trainer, tensors)
@@ -242,10 +235,9 @@ def _state(trainer: Trainer) -> dict[str, Tensor]:
 def _restore(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of :func:`_state`."""
     for name, module in trainer.modules.items():
-        prefix = f"{name}/"
-        module.load_state_dict(
-            {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-        )
+        names = [name, *(old for old, new in getattr(trainer, "renamed", {}).items() if new == name)]
+        own = {key.partition("/")[2]: t for key, t in tensors.items() if key.partition("/")[0] in names}
+        module.load_state_dict(own)
     for name, optimizer in trainer.optimizers.items():
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         memories: dict[int, dict[str, Tensor]] = {}

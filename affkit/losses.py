@@ -6,7 +6,7 @@ action units, for an expression or for nothing can share one batch.
 
 Equation 1 is the sum of two sums, :math:`L_{total} = L_{gen} + R_{images} + F_{images}`. It is never one
 line of code: the generator minimises the first term and the discriminator the other two, in turn
-(:mod:`affkit.train`).
+(:mod:`affkit.train_gan`).
 
 Networks return logits, the numbers before a sigmoid or softmax, and so do the losses take them: the logarithm
 of a sigmoid is exact where the sigmoid itself would round to 0 or 1.
@@ -128,12 +128,8 @@ def au_loss(logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tenso
 def fake_loss(logit: Tensor, label: float) -> Tensor:
     r"""Cross entropy of the fake class against one label for the whole batch (Section IV.C.1).
 
-    Parameters
-    ----------
-    logit:
-        ``(B,)``; its sigmoid is x, the probability that the image is fake.
-    label:
-        0 for real images, 0.9 (smoothed) for fake ones.
+    ``logit`` is ``(B,)``, its sigmoid x, the probability that the image is fake; ``label`` is 0 for real
+    images, 0.9 (smoothed) for fake ones.
 
     >>> fake_loss(torch.full((4,), -20.0), 0.0) < 1e-8
     tensor(True)
@@ -147,13 +143,8 @@ def reconstruction_loss(real: Tensor, fake: Tensor, delta: float = 1.0) -> Tenso
     .. math:: L_\delta(d) = \tfrac{1}{2} d^2 \text{ where } |d| \le \delta,
        \text{ else } \delta\,(|d| - \tfrac{1}{2}\delta)
 
-    averaged over all pixels. Nothing ties a generated image to the real one at the same place in the batch:
-    what minimises this is the typical face, which is why its weight is annealed away.
-
-    Parameters
-    ----------
-    real, fake:
-        ``(B, 3, S, S)`` in [-1, 1].
+    averaged over all pixels of ``(B, 3, S, S)`` in [-1, 1]. Nothing ties a generated image to the real one at
+    the same place in the batch: what minimises this is the typical face, so its weight is annealed away.
     """
     return F.huber_loss(fake, real, delta=delta)
 
@@ -174,14 +165,8 @@ def generator_loss(
     (:math:`x \to 1`), and the loss has no floor when it is fooled (:math:`x \to 0`). The usual cure
     (Goodfellow et al. 2014, Section 3) is ``"non-saturating"``: :math:`-\log(1 - x)` in its place.
 
-    Parameters
-    ----------
-    fake_logit:
-        ``(B,)``: the discriminator's fake class for generated images, before the sigmoid.
-    real, fake:
-        ``(B, 3, S, S)``; only needed when ``w_r`` is not 0.
-    w_r:
-        Weight of the reconstruction; 1 at first, annealed to 0.
+    ``fake_logit`` ``(B,)`` is the discriminator's fake class for generated images, before the sigmoid;
+    ``real`` and ``fake`` ``(B, 3, S, S)`` are only needed when ``w_r`` is not 0.
 
     >>> sure = torch.tensor([5.0], requires_grad=True)
     >>> torch.autograd.grad(generator_loss(sure), sure), torch.autograd.grad(
@@ -200,17 +185,9 @@ def real_loss(output, labels: Mapping[str, Tensor], va_kind: str = "ccc") -> dic
 
     .. math:: R_{images} = R_{VA} + R_{AU} + R_{fake}
 
-    Parameters
-    ----------
-    output:
-        A :class:`~affkit.gan.DiscriminatorOutput`; its ``va`` or ``action_units`` may be None.
-    labels:
-        As :class:`~affkit.store.FrameDataset` gives them.
-
-    Returns
-    -------
-    dict
-        The terms ``va``, ``au`` and ``fake``; :math:`R_{images}` is the sum of them.
+    ``output`` is a :class:`~affkit.gan.DiscriminatorOutput`, whose ``va`` or ``action_units`` may be None,
+    and ``labels`` are those of :class:`~affkit.store.FrameDataset`. Returns the terms ``va``, ``au`` and
+    ``fake``.
     """
     terms = {}
     if output.va is not None:
@@ -230,12 +207,7 @@ def fake_images_loss(
 
     Every generated image gets the same ``label`` for valence, arousal and all action units. A CCC with a
     constant is 0 with a gradient of exactly 0, so with ``va_kind="ccc"`` the first term is 1 and inert, as
-    the paper prints it; ``"mse"`` makes it act.
-
-    Returns
-    -------
-    dict
-        The terms ``va``, ``au`` and ``fake``; :math:`F_{images}` is the sum of them.
+    the paper prints it; ``"mse"`` makes it act. Returns the terms ``va``, ``au`` and ``fake``.
     """
     terms = {}
     if output.va is not None:
@@ -255,16 +227,8 @@ def expression_loss(
     with :math:`p = \mathrm{softmax}(\text{logit})` and :math:`e_t` the one-hot code of the class t. The
     squared errors are averaged over frames and classes.
 
-    Parameters
-    ----------
-    logits:
-        ``(..., 7)``.
-    target:
-        ``(...,)`` int64, 0 to 6.
-    mask:
-        ``(...,)`` bool.
-    kind:
-        ``"cross_entropy"``, ``"mse_before_softmax"`` or ``"mse_after_softmax"``.
+    ``logits`` are ``(..., 7)``, ``target`` ``(...,)`` int64 from 0 to 6, ``mask`` ``(...,)`` bool, and
+    ``kind`` one of :data:`EXPRESSION_LOSSES`.
 
     >>> expression_loss(torch.zeros(2, 7), torch.tensor([0, 6]))  # log 7
     tensor(1.9459)
@@ -294,20 +258,10 @@ def multitask_loss(
     With (alpha, beta) = (1, 0) the network only regresses, with (0, 1) it only classifies. The CCC is taken
     over all labelled frames of the batch together, not a sequence at a time.
 
-    Parameters
-    ----------
-    output:
-        ``va`` ``(B, T, 2)`` and ``expression`` ``(B, T, 7)`` logits, as an
-        :class:`~affkit.multitask.AffWildOutput`.
-    labels:
-        As :class:`~affkit.store.SequenceDataset` gives them, ``(B, T)`` each.
-    alpha, beta:
-        In [0, 1].
-
-    Returns
-    -------
-    dict
-        The weighted terms ``va`` and ``expression``; :math:`L_{total}` is the sum of them.
+    ``output`` has ``va`` ``(B, T, 2)`` and ``expression`` ``(B, T, 7)`` logits
+    (:class:`~affkit.multitask.AffWildOutput`), ``labels`` are those of
+    :class:`~affkit.store.SequenceDataset`, ``(B, T)`` each. Returns the weighted terms ``va`` and
+    ``expression``.
     """
     if not (0 <= alpha <= 1 and 0 <= beta <= 1):
         raise ValueError(f"alpha and beta are in [0, 1], not {alpha} and {beta}")

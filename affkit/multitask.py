@@ -1,11 +1,11 @@
 """The network of Section IV.B and Figure 5: VGG-Face, two GRU layers, attention, nine outputs.
 
 A face is described by a convolutional network, the frames of a clip by a recurrent one on top, and attention
-mixes what the recurrent network said over the last 32 frames. Valence and arousal are linear outputs, the
+mixes the recurrent network's outputs of the last 32 frames. Valence and arousal are linear outputs, the
 seven expressions a softmax.
 
-Two readings are options. Attention is additive, or a scaled dot product. And without recurrence the outputs
-see one frame: that is the network to compare with, to know what memory is worth.
+Options: attention is additive, or a scaled dot product; and without recurrence the outputs see one frame,
+which is the network to compare with, to know what memory is worth.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from affkit.errors import UserError, check_choices
 from affkit.labels import EXPRESSIONS
 
 VGG_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -24,38 +25,21 @@ ATTENTIONS = ("additive", "dot_product")
 
 @dataclass(frozen=True)
 class AffWildNetConfig:
-    """Size of the network; with ``width=1.0`` it is the paper's.
+    """Size of the network; with ``width=1.0`` it is the paper's."""
 
-    Attributes
-    ----------
-    width:
-        Channels of the convolutions and of the fully connected layer, as a share of VGG-Face's.
-    image_size:
-        Side of a face in pixels.
-    hidden:
-        Units of each of the two GRU layers.
-    attention_length:
-        How many frames, the present one included, attention looks at.
-    attention:
-        ``"additive"`` or ``"dot_product"``, see :class:`Attention`.
-    recurrent:
-        False: no GRU and no attention, every frame by itself.
-    """
-
-    width: float = 0.125
-    image_size: int = 96
-    hidden: int = 128
-    attention_length: int = 32
-    attention: str = "additive"
-    recurrent: bool = True
+    width: float = 0.125  # channels of convolutions and fully connected layer, as a fraction of VGG-Face's
+    image_size: int = 96  # side of a face in pixels
+    hidden: int = 128  # units of each of the two GRU layers
+    attention_length: int = 32  # frames that attention looks at, the present one included
+    attention: str = "additive"  # or "dot_product"
+    recurrent: bool = True  # False: no GRU and no attention, every frame by itself
 
     def __post_init__(self):
-        if self.attention not in ATTENTIONS:
-            raise ValueError(f"attention: {self.attention!r} is none of {', '.join(ATTENTIONS)}")
+        check_choices(self, attention=ATTENTIONS)
         if not self.width > 0:
-            raise ValueError(f"width: {self.width} is not above 0")
+            raise UserError("width", f"{self.width} is not above 0", "choose such as 0.125")
         if self.image_size < 32 or self.hidden < 1 or self.attention_length < 1:
-            raise ValueError(f"too small for five pools, a GRU and attention: {self}")
+            raise UserError(str(self), "is too small", "five pools, a GRU and attention need more")
 
     def channels(self, printed: int) -> int:
         """VGG-Face's number of channels times the width, at least one."""
@@ -142,21 +126,11 @@ class Attention(nn.Module):
         self.mix = nn.Linear(2 * size, size)  # M
 
     def forward(self, h: Tensor, seen: Tensor, window: Tensor, window_seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix each output with those before it.
+        """Mix each output of the recurrent network with those before it.
 
-        Parameters
-        ----------
-        h:
-            ``(B, T, H)`` outputs of the recurrent network.
-        seen:
-            ``(B, T)`` bool; attention leaves out frames without a face.
-        window, window_seen:
-            ``(B, L - 1, H)`` and ``(B, L - 1)``: the same for the frames before.
-
-        Returns
-        -------
-        tuple
-            The mixture ``(B, T, H)`` and the attention weights ``(B, T, L)``, the present frame last.
+        ``h`` are the outputs ``(B, T, H)``, ``seen`` ``(B, T)`` says where there is a face; ``window`` ``(B,
+        L - 1, H)`` and ``window_seen`` ``(B, L - 1)`` are those of the frames before. Returns the mixture
+        ``(B, T, H)`` and the attention weights ``(B, T, L)``, the present frame last.
         """
         past = torch.cat([window, h], dim=1)  # (B, L - 1 + T, H)
         allowed = torch.cat([window_seen, seen], dim=1).unfold(1, self.length, 1)  # (B, T, L)
@@ -183,7 +157,7 @@ class AffWildNet(nn.Module):
     (torch.Size([2, 5, 2]), torch.Size([2, 5, 7]))
     """
 
-    architecture = "affwildnet"
+    architecture, config_class = "affwildnet", AffWildNetConfig
 
     def __init__(self, config: AffWildNetConfig):
         super().__init__()
@@ -203,22 +177,12 @@ class AffWildNet(nn.Module):
         state: State | None = None,
         frames_at_a_time: int | None = None,
     ) -> tuple[AffWildOutput, State]:
-        """Predict from images.
+        """Predict from images ``(B, T, 3, S, S)`` in [-1, 1]; returns the predictions and the state after
+        them.
 
-        A clip can come in parts: give the state that one part returned to the next. The parts together
-        predict what the whole would.
-
-        Parameters
-        ----------
-        images:
-            ``(B, T, 3, S, S)`` in [-1, 1].
-        mask:
-            ``(B, T)`` bool, false where there is no face: the frame counts as all-zero features, and its
-            predictions mean nothing. All true by default.
-        state:
-            Where the clip stopped; None at its start.
-        frames_at_a_time:
-            See :meth:`features`.
+        ``mask`` ``(B, T)`` is false where there is no face: the frame counts as all-zero features, and its
+        predictions mean nothing. A clip can come in parts: give the ``state`` that one part returned to the
+        next, and the parts together predict what the whole would.
         """
         mask = torch.ones(images.shape[:2], dtype=torch.bool, device=images.device) if mask is None else mask
         return self.predict(self.features(images, mask, frames_at_a_time), mask, state)
@@ -227,9 +191,8 @@ class AffWildNet(nn.Module):
         """The convolutional half: ``(B, T, 3, S, S)`` to ``(B, T, F)``; 0 where the mask is false.
 
         With ``frames_at_a_time`` the frames go through in parts, and of each part only the features are kept
-        for the way back, where all else is computed again: a batch of any size then fits into the memory
-        that one part needs, at the price of a second pass forward. The gradients are the same, because every
-        frame goes through by itself (there is no batch normalisation in VGG-Face).
+        for the backward pass, where all else is computed again: any batch then fits into the memory of one
+        part. The gradients are the same, because there is no batch normalisation in VGG-Face.
         """
         frames = images[mask]  # (N, 3, S, S) for N frames with a face
         if frames_at_a_time is None:

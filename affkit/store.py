@@ -1,4 +1,4 @@
-"""The store: all face crops of a corpus in one memory-mapped array, and the datasets that read it.
+"""The store: all face crops of a corpus in one memory-mapped array, and the datasets that read it as tensors.
 
 A store is a folder of three files:
 
@@ -12,16 +12,21 @@ Pixels are bytes here and floats in [-1, 1] (the paper, III.E) only when they ar
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from affkit.errors import UserError, refuse
+from affkit.files import refuse_existing, write_beside
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, MOST_FRAMES, Labels
 
 FORMAT = 1  # of the folder; a reader of another number refuses
@@ -31,22 +36,12 @@ REMAKE = "make it again with `affkit faces`"
 
 
 class Store:
-    """Face crops, and for each the video, frame, person, box and labels.
+    """Face crops ``images`` ``(N, S, S, 3)`` uint8 RGB, read-only, and a table ``index`` with a row a crop.
 
-    Attributes
-    ----------
-    path:
-        The folder.
-    index:
-        A :class:`pandas.DataFrame`, a row a crop: ``video`` (the file's name without its ending), ``frame``
-        (1-based, as Aff-Wild2 counts), ``person`` (0 is seen longest in that video), ``x, y, w, h`` (the
-        face in pixels of the video), ``score`` (empty where no detector saw the face and the box was filled
-        in); with labels also ``valence``, ``arousal``, ``expression`` and the action units, empty where
-        not labelled.
-    images:
-        ``(N, S, S, 3)`` uint8 RGB, memory-mapped and read-only.
-    info:
-        What ``store.json`` says.
+    Its columns: ``video`` (the file's name without its ending), ``frame`` (1-based, as Aff-Wild2 counts),
+    ``person`` (0 is seen longest in that video), ``x, y, w, h`` (the face in pixels of the video), ``score``
+    (empty where no detector saw the face and the box was filled in); with labels also ``valence``,
+    ``arousal``, ``expression`` and the action units, empty where not labelled. ``info`` is ``store.json``.
     """
 
     def __init__(self, path: Path, index: pd.DataFrame, images: np.ndarray, info: dict):
@@ -54,13 +49,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """Open the store in the folder ``path``; takes no longer for large stores than reading the index.
-
-        Raises
-        ------
-        UserError
-            If there is no store, it is not complete, or its files do not fit together.
-        """
+        """Open the store in the folder ``path``; :class:`UserError` if it is not complete or does not fit."""
         path = Path(path)
         info = read_info(path)
         for name in (INDEX, CROPS):
@@ -214,6 +203,67 @@ def unit_range(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.float().div_(127.5).sub_(1)
 
 
+def to_pixels(images: torch.Tensor) -> np.ndarray:
+    """Images ``(..., 3, S, S)`` in [-1, 1] to pixels ``(..., S, S, 3)`` uint8, the inverse of reading.
+
+    >>> to_pixels(torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1))
+    array([[[  0, 128, 255]]], dtype=uint8)
+    """
+    return images.movedim(-3, -1).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def fit_size(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Faces ``(B, 3, S, S)`` averaged down to ``size`` pixels; unchanged when they are of that size."""
+    return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
+
+
+def made_smaller(images: np.ndarray, size: int, source: str | Path = "faces") -> np.ndarray:
+    """Faces ``(N, S, S, 3)`` uint8, averaged down to ``size`` pixels; ``source`` is where they came from."""
+    if images.shape[1] < size:
+        raise too_small(source, images.shape[1], "needed are", size)
+    if images.shape[1] == size:
+        return images
+    batches = np.array_split(images, -(-len(images) // 256))
+    return np.concatenate([to_pixels(fit_size(to_unit_range(batch), size)) for batch in batches])
+
+
+def too_small(source: str | Path, found: int, needs: str, size: int) -> UserError:
+    """What to raise when faces are smaller than something needs."""
+    problem = f"has faces of {found} pixels, {needs} {size}"
+    return UserError(source, problem, f"make a store with --size {size}")
+
+
+@torch.no_grad()
+def pictures(generator: nn.Module, z: torch.Tensor, batch_size: int = 64) -> np.ndarray:
+    """The faces of ``z`` ``(n, 100)``, as uint8 ``(n, S, S, 3)``; a face does not depend on its batch."""
+    device, was_training = next(generator.parameters()).device, generator.training
+    generator.eval()
+    images = torch.cat([generator(part.to(device)).cpu() for part in z.split(batch_size)])  # (n, 3, S, S)
+    generator.train(was_training)
+    return to_pixels(images)
+
+
+def image_grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
+    """Equal pictures ``(n, S, S, 3)`` uint8 as one, row by row; what is left of the last row is white.
+
+    >>> image_grid(np.zeros((5, 4, 4, 3), np.uint8), columns=3).shape
+    (8, 12, 3)
+    """
+    n, side = images.shape[:2]
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.full((rows * columns, side, side, 3), 255, np.uint8)
+    sheet[:n] = images
+    return sheet.reshape(rows, columns, side, side, 3).swapaxes(1, 2).reshape(rows * side, columns * side, 3)
+
+
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write ``(H, W, 3)`` uint8 RGB as PNG, whole or not at all."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with write_beside(path) as part:
+        part.write_bytes(data.tobytes())
+
+
 def _label_tensors(store: Store) -> dict[str, torch.Tensor]:
     labels = store.labels.with_action_units(ACTION_UNITS)
     basic = labels.has_expression & (labels.expression < len(EXPRESSIONS))  # "Other" is none of the seven
@@ -236,13 +286,7 @@ class FrameDataset(Dataset):
     ``valence``, ``arousal`` and ``has_va`` (), ``action_units`` and ``has_action_units`` (8,),
     ``expression`` (int64) and ``has_expression`` (). A value counts only where its mask is true.
     ``dataset[[3, 1, 2]]`` is a batch: the same with a first axis, read in one go (see :func:`batches`).
-
-    Parameters
-    ----------
-    store:
-        The crops.
-    rows:
-        The rows of the store to use, for instance those of the training videos; all of them by default.
+    ``rows`` are the rows of the store to use, for instance those of the training videos; all by default.
     """
 
     def __init__(self, store: Store, rows: Sequence[int] | np.ndarray | None = None):
@@ -259,28 +303,14 @@ class FrameDataset(Dataset):
 
 
 class SequenceDataset(Dataset):
-    """Windows of consecutive frames of one person in one video (80 in the paper, IV.C.2).
+    """Windows of ``length`` consecutive frames of one person in one video (80 in the paper, IV.C.2).
 
     ``dataset[i]`` is ``(images, labels, mask)``: ``(T, 3, S, S)`` float32 in [-1, 1], the labels of
     :class:`FrameDataset` with a first axis of ``T`` frames, and ``(T,)`` bool. Where the face was not seen,
     and after the end of a track, ``mask`` is false, the image is 0 (grey) and nothing is labelled.
-    ``dataset[[3, 1, 2]]`` is a batch of windows.
-
-    Parameters
-    ----------
-    store:
-        The crops.
-    rows:
-        The rows of the store to use; all of them by default.
-    length:
-        Frames in a window.
-    stride:
-        Frames from the start of one window to the start of the next; ``length`` by default: no overlap.
-
-    Attributes
-    ----------
-    rows:
-        ``(W, T)`` int64: the row of the store behind each frame of each window, -1 where there is none.
+    ``dataset[[3, 1, 2]]`` is a batch of windows. A window begins ``stride`` frames after the one before;
+    ``length`` by default: no overlap. ``rows`` ``(W, T)`` int64 is the row of the store behind each frame of
+    each window, -1 where there is none.
     """
 
     def __init__(
@@ -309,16 +339,13 @@ class SequenceDataset(Dataset):
         return images * mask[..., None, None, None], labels, mask
 
     def of_rows(self, values: np.ndarray, items) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows of something else that is known of each row of the store, ``(len(store), F)``.
-
-        Returns ``(T, F)``, or ``(B, T, F)``, with 0 where there is no face, and the mask.
-        """
+        """Windows ``(T, F)`` or ``(B, T, F)`` of ``values`` ``(N, F)``, 0 where no face is; the mask."""
         rows = self.rows[items]  # (T,) or (B, T)
         mask = torch.from_numpy(rows >= 0)
         return torch.from_numpy(values[np.maximum(rows, 0)]) * mask.unsqueeze(-1), mask
 
     def targets(self, items) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """Labels and mask alone, for whoever has the faces in another form: no picture is read."""
+        """Labels and mask alone; no picture is read."""
         rows = self.rows[items]  # (T,) or (B, T)
         mask = torch.from_numpy(rows >= 0)
         rows, labels = np.maximum(rows, 0), {}
@@ -349,3 +376,112 @@ def batches(dataset: Dataset, batch_size: int = 64, shuffle: bool = True, seed: 
     generator = torch.Generator().manual_seed(seed)
     sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
     return DataLoader(dataset, batch_size=None, sampler=BatchSampler(sampler, batch_size, drop_last=False))
+
+
+# Stores put together, and parts of one, without a copy of their pictures; and labels taken away. For
+# semi-supervised learning the faces that have labels, those that have lost them and a pool that never had any
+# are one store: the losses leave out what is not labelled, whoever it came from.
+
+
+class CropRows:
+    """Rows of one or several arrays of crops, read like one array; pictures are copied when asked for.
+
+    ``arrays`` are ``(N, S, S, 3)`` uint8 of one size; ``part[i]`` and ``row[i]``: which of them, and which of
+    its rows, is row i of this one.
+
+    >>> black, white = np.zeros((2, 1, 1, 3), np.uint8), np.full((2, 1, 1, 3), 255, np.uint8)
+    >>> CropRows([black, white], np.array([1, 0, 1]), np.array([0, 0, 1]))[[0, 1]].ravel()
+    array([255, 255, 255,   0,   0,   0], dtype=uint8)
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], part: np.ndarray, row: np.ndarray):
+        self.arrays, self.part, self.row = arrays, part, row
+        self.shape = (len(row), *arrays[0].shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, items) -> np.ndarray:
+        """One crop ``(S, S, 3)`` for a number, ``(B, S, S, 3)`` for several; a copy."""
+        part, row = np.asarray(self.part[items]), np.asarray(self.row[items])
+        crops = np.empty((*part.shape, *self.shape[1:]), np.uint8)
+        for number, array in enumerate(self.arrays):
+            own = part == number
+            crops[own] = array[row[own]]
+        return crops
+
+
+def select_rows(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
+    """The ``rows`` of a store as a store, in that order."""
+    rows = np.asarray(rows, np.int64)
+    images = CropRows([store.images], np.zeros_like(rows), rows)
+    return Store(store.path, store.index.iloc[rows].reset_index(drop=True), images, store.info)
+
+
+def join_stores(stores: Sequence[Store]) -> Store:
+    """Stores one behind the other, as a store with the path of the first; faces and labels must be alike."""
+    first = stores[0]
+    for other in stores[1:]:
+        if other.size != first.size:
+            problem = f"has faces of {other.size} pixels, {first.path} of {first.size}"
+            raise UserError(other.path, problem, "make stores of one size")
+        if "valence" in other.index and _label_names(other) != _label_names(first):
+            raise UserError(other.path, f"has other labels than {first.path}", "label both in one layout")
+    lengths = [len(store) for store in stores]
+    part, row = np.repeat(np.arange(len(stores)), lengths), np.concatenate([np.arange(n) for n in lengths])
+    index = pd.concat([store.index.astype({"video": str}) for store in stores], ignore_index=True)
+    images = CropRows([store.images for store in stores], part, row)
+    return Store(first.path, index.astype({"video": "category"}), images, first.info)
+
+
+def with_pool(store: Store, rows, pool: Store, fraction: float = 0.5) -> tuple[Store, np.ndarray]:
+    """A store and a pool as one store, and the rows of it to train on.
+
+    A corpus has many frames of few people, a pool one of each of many. To be a ``fraction`` of the rows the
+    faces of the pool come several times, so a batch of training has about that fraction of them.
+
+    >>> def faces(n):
+    ...     images = np.zeros((n, 1, 1, 3), np.uint8)
+    ...     return Store(Path("faces"), pd.DataFrame({"video": ["a"] * n}), images, {"size": 1})
+    >>> with_pool(faces(4), [0, 1, 2, 3], faces(2))[1].tolist()
+    [0, 1, 2, 3, 4, 5, 4, 5]
+    """
+    joint, rows = join_stores([store, pool]), np.asarray(rows, np.int64)
+    others = np.arange(len(store), len(joint))
+    times = max(1, round(fraction / (1 - fraction) * len(rows) / len(others)))
+    return joint, np.concatenate([rows, np.tile(others, times)])
+
+
+def without_labels(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
+    """The same faces, with all labels of ``rows`` taken away; the store that was given keeps its own."""
+    gone = np.zeros(len(store), bool)
+    gone[np.asarray(rows, np.int64)] = True
+    _, units = _label_names(store)
+    index = store.index.copy()
+    for column in ("valence", "arousal", "expression", *units):
+        if column in index:
+            index[column] = index[column].mask(gone)
+    return Store(store.path, index, store.images, store.info)
+
+
+def write_store(path: str | Path, store: Store, force: bool = False) -> Store:
+    """Write a store that is in memory, such as ``sample_faces`` gives, as a folder.
+
+    Returns the store opened from there. Raises :class:`~affkit.errors.UserError` if ``path`` exists, unless
+    ``force``.
+    """
+    path = Path(path)
+    refuse_existing(path, force)
+    with write_beside(path) as part:
+        part.mkdir()
+        np.save(part / CROPS, store.batch(np.arange(len(store))))
+        store.index.to_csv(part / INDEX, index=False)
+        (part / INFO).write_text(json.dumps(store.info, indent=1) + "\n")
+        shutil.rmtree(path, ignore_errors=True)
+    return Store.open(path)
+
+
+def _label_names(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of expressions and of action units."""
+    names, units = store.info.get("expressions", EXPRESSIONS), store.info.get("action_units", ACTION_UNITS)
+    return tuple(names), tuple(units)

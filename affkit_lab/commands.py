@@ -284,7 +284,7 @@ def mtl_table(
     as_json: Json = False,
 ):
     """Train the multi-task network in all rows of Table X or XI."""
-    from affkit.train import MtlConfig
+    from affkit.train_multitask import MtlConfig
     from affkit_lab.experiments import table_x, table_xi
     from affkit_lab.experiments.multitask_experiments import MtlPlan
     from affkit_lab.figures.tables import table_x_bars, table_xi_bars

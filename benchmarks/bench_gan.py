@@ -136,7 +136,7 @@ def plain_loop(config: GanConfig, store: Store, device: torch.device):
 
 def gan_config(configuration: str, width: float) -> GanConfig:
     """The kit's recipe without what the tutorial does not do: the average of the weights, mirrored faces."""
-    return replace(GanConfig.recipe("kit", configuration), width=width, average=0.0, mirror=False)
+    return replace(GanConfig.recipe("kit", configuration), width=width, ema=0.0, mirror=False)
 
 
 def noise(size: int, faces: int = 1024) -> Store:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from affkit.checkpoints import load_checkpoint, model_key
 from affkit.gan import sample_z
-from affkit.generate import pictures
+from affkit.store import pictures
 from affkit_lab.latent.directions import read_directions
 from affkit_studio.browse.live_page import write_live_page
 

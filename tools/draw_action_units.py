@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affkit.generate import image_grid
 from affkit.labels import ACTION_UNITS
+from affkit.store import image_grid
 from affkit_lab.figures.corpus import SHEET_COLUMNS
 from affkit_render.actions import facial_actions
 from affkit_render.head import Head

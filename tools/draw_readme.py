@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affkit.generate import generate, image_grid, write_picture
+from affkit.gan import generate
+from affkit.store import image_grid, write_picture
 from affkit_render.actions import facial_actions
 from affkit_render.head import Head
 from affkit_render.identity import sample_identity

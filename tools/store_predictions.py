@@ -19,8 +19,7 @@ from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
 from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS
-from affkit.store import Store
-from affkit.store_subsets import select_rows
+from affkit.store import Store, select_rows
 
 WEIGHTS = Path(__file__).parent.parent / "data_samples" / "weights"
 

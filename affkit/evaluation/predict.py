@@ -23,13 +23,12 @@ from affkit.errors import UserError
 from affkit.faces.extract import extract_faces
 from affkit.faces.label_faces import names_of_people
 from affkit.files import existing_file, refuse_existing, write_beside
-from affkit.gan import fit_size
 from affkit.labelfiles.formats import checked_video_name
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNet
-from affkit.store import SequenceDataset, Store, to_unit_range
+from affkit.store import SequenceDataset, Store, fit_size, to_unit_range
 from affkit.video.video import frame_seconds, probe
 
 TABLE, OPENFACE = "table.csv", "openface.csv"

@@ -16,14 +16,12 @@ from joblib import Parallel, delayed
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from affkit.collapse import mean_distance
 from affkit.errors import UserError
-from affkit.gan import fit_size
-from affkit.generate import generate, image_grid
+from affkit.evaluation.collapse import mean_distance
+from affkit.gan import generate
 from affkit.loop import LOG
-from affkit.store import Store, to_unit_range
-from affkit.train import train_gan
-from affkit.train_gan import RECIPES, GanConfig
+from affkit.store import Store, fit_size, image_grid, to_unit_range
+from affkit.train_gan import RECIPES, GanConfig, train_gan
 from affkit_lab.experiments.runner import one_thread
 from affkit_lab.figures.style import line_styles, photograph
 
@@ -117,7 +115,7 @@ def broken_configs(**changes) -> dict[str, GanConfig]:
 def diversity_of(runs: Mapping[str, LessonRun], store: Store, rows: Sequence[int] | None = None) -> pd.Series:
     """Mean distance of two generated faces of each run, pixel by pixel; 1 is that of two real ones.
 
-    NaN for a run that left no faces. :class:`~affkit.collapse.CollapseWatch` asks the same.
+    NaN for a run that left no faces. :class:`~affkit.evaluation.collapse.CollapseWatch` asks the same.
     """
     rows = np.arange(len(store)) if rows is None else np.asarray(rows)
     real = store.batch(rows[np.linspace(0, len(rows) - 1, 64).round().astype(int)])

@@ -23,16 +23,14 @@ from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
+from affkit.faces.feature_cache import cached_features  # noqa: F401
 from affkit.labelfiles.formats import constant_runs
 from affkit.labels import EXPRESSIONS, VA, Labels
 from affkit.loop import RowStream, make_fabric
 from affkit.losses import ccc, multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
-from affkit.store import SequenceDataset, Store
-from affkit.store_subsets import select_rows
-from affkit.train import train_mtl
-from affkit.train_multitask import MtlConfig, MtlTrainer
-from affkit_lab.backbones.feature_cache import cached_features  # noqa: F401
+from affkit.store import SequenceDataset, Store, select_rows
+from affkit.train_multitask import MtlConfig, MtlTrainer, train_mtl
 from affkit_lab.experiments.multitask_experiments import MtlPlan  # noqa: F401
 from affkit_lab.figures.architecture import trace
 from affkit_lab.figures.style import PALETTE, line_styles
@@ -168,7 +166,7 @@ def step_times(
 ) -> pd.Series:
     """Seconds of a step of a frozen network on the CPU, median of ``steps``: features read, or computed anew.
 
-    The other arguments are as in :func:`~affkit.train.train_mtl`.
+    The other arguments are as in :func:`~affkit.train_multitask.train_mtl`.
     """
     times = {}
     for name in ("features read", "CNN in every step"):
@@ -332,7 +330,7 @@ def task_gradients(
 ) -> pd.DataFrame:
     """The gradients of the two losses of Eq. 6 on the GRU and the attention of a trained network.
 
-    ``features`` ``(len(store), F)`` are those of :mod:`affkit_lab.backbones.feature_cache`; losses, length of
+    ``features`` ``(len(store), F)`` are those of :mod:`affkit.faces.feature_cache`; losses, length of
     sequences and batch size are those the checkpoint was trained with. A row a batch: ``cosine`` of the angle
     between the two gradients, and their lengths ``va`` and ``expression`` at alpha = beta = 1.
     """

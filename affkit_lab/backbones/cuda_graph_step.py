@@ -3,29 +3,31 @@
 A step is hundreds of small programs for the GPU, and Python takes longer to ask for each than the GPU to run
 it. A CUDA graph is the recording of all of them, which a single call starts. For that, nothing in the step
 may wait for the GPU or look at a number of it, every input must be at the same place in memory each time, and
-what changes from step to step must be an input: the rows, the flips, z, and the share of the past in the
-average of the weights.
+what changes from step to step must be an input: the rows, the flips, z, and the decay of the EMA.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from affkit.gan import fit_size
-from affkit.generate import to_pixels
+from affkit.augment import mirrored
 from affkit.loop import step_generator
-from affkit.store import Store, to_unit_range, unit_range
-from affkit.train_gan import GanConfig, GanTrainer, mirrored
+from affkit.store import Store, made_smaller, unit_range
+from affkit.train_gan import Batch, GanConfig, GanTrainer
 
 LEAD_IN = 12  # steps before the recording: libraries choose their programs, Adam makes its memories
 AHEAD = 64  # steps whose inputs are sent to the device at once
 
 
-def can_record(fabric, store: Store, config: GanConfig) -> bool:
-    """Is there a GPU with room for the faces, and are all the changing numbers of a step inputs of it?"""
-    if fabric.device.type != "cuda" or config.augment or config.w_r or config.spectral_norm:
-        return False
-    return store.images[:1].nbytes * len(store) < torch.cuda.mem_get_info(fabric.device)[0] / 2
+def gan_on_cuda(fabric, store: Store, config: GanConfig) -> type[GanTrainer]:
+    """The trainer for a GPU: the recorded one if its inputs are all that changes in a step, and faces fit.
+
+    What :func:`~affkit.train_gan.train_gan` finds in the entry-point group ``affkit.extensions``.
+    """
+    changing = config.augment or config.w_r or config.spectral_norm
+    room = torch.cuda.mem_get_info(fabric.device)[0] / 2
+    fits = not changing and store.images[:1].nbytes * len(store) < room
+    return RecordedGanTrainer if fits else GanTrainer
 
 
 class RecordedGanTrainer(GanTrainer):
@@ -34,14 +36,16 @@ class RecordedGanTrainer(GanTrainer):
     On a CPU it computes the same from the same inputs, without a recording.
     """
 
-    def __init__(self, fabric, store: Store, rows, config: GanConfig):
-        super().__init__(fabric, store, rows, config)
+    def __init__(self, fabric, store: Store, rows, config: GanConfig, *own):
+        super().__init__(fabric, store, rows, config, *own)
         self._records = fabric.device.type == "cuda"
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["capturable"] = self._records
         parts = np.array_split(self.faces.rows, -(-len(self.faces) // 4096))
-        pixels = [self._pixels(store.batch(part)).to(fabric.device) for part in parts]
+        pixels = [
+            torch.from_numpy(made_smaller(store.batch(part), self.size)).to(fabric.device) for part in parts
+        ]
         self._images = torch.cat(pixels)  # (N, S, S, 3) uint8
         self._labels = {name: values.to(fabric.device) for name, values in self.faces.labels.items()}
         self._sent: tuple[int, list[Tensor]] = (-1, [])
@@ -71,12 +75,6 @@ class RecordedGanTrainer(GanTrainer):
         self._graph.replay()
         return dict(zip(self._names, self._values.clone().unbind(), strict=True)) | {"w_r": 0.0}
 
-    def _pixels(self, images: np.ndarray) -> Tensor:
-        """Faces ``(N, S, S, 3)`` uint8, of the size of the networks."""
-        if images.shape[1] != self.size:
-            images = to_pixels(fit_size(to_unit_range(images), self.size))
-        return torch.from_numpy(images)
-
     def _send(self, number: int) -> None:
         """Put the inputs of a step where the recording reads them."""
         first, inputs = self._sent
@@ -91,20 +89,20 @@ class RecordedGanTrainer(GanTrainer):
 
     def _inputs_of(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows and flips ``(n, B)``, z ``(n, B, 100)`` of the n batches of a step, and a decay an update."""
-        config, random = self.config, step_generator(self.config.seed, number)
+        config, self.random = self.config, step_generator(self.config.seed, number)
         first = number * config.batches
         rows = [torch.from_numpy(self.stream.batch(first + i)) for i in range(config.batches)]
-        flips, z = zip(*(self._random(len(own), random) for own in rows), strict=True)
+        flips, z = zip(*(self.flips_and_z(len(own)) for own in rows), strict=True)
         updates = range(number * config.generator_steps, (number + 1) * config.generator_steps)
-        decays = torch.tensor([super(RecordedGanTrainer, self)._decay(update) for update in updates])
+        decays = torch.tensor([super(RecordedGanTrainer, self).ema_decay(update) for update in updates])
         return torch.stack(rows), torch.stack(flips), torch.stack(z), decays
 
-    def _batch(self, number: int, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def batch(self, number: int) -> Batch:
         rows, flips, z, _ = self._inputs
         i = number % len(rows)
         images = self._images[rows[i]].permute(0, 3, 1, 2)  # (B, 3, S, S)
         images = mirrored(unit_range(images), flips[i])  # (B, 3, S, S)
-        return images, {name: values[rows[i]] for name, values in self._labels.items()}, z[i]
+        return Batch(images, {name: values[rows[i]] for name, values in self._labels.items()}, z[i])
 
-    def _decay(self, update: int) -> Tensor:
+    def ema_decay(self, update: int) -> Tensor:
         return self._inputs[3][update % self.config.generator_steps]

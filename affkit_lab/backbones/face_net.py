@@ -54,7 +54,7 @@ class FaceNet(nn.Module):
     torch.Size([2, 8])
     """
 
-    architecture = "facenet"
+    architecture, config_class = "facenet", FaceNetConfig
     predicts_faces = True
 
     def __init__(self, config: FaceNetConfig):

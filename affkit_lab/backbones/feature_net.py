@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from affkit.gan import fit_size
 from affkit.labels import ACTION_UNITS
-from affkit.store import to_unit_range
+from affkit.store import fit_size, to_unit_range
 
 SMALLEST = 7  # pixels; a picture is halved until it is not larger
 
@@ -59,7 +58,7 @@ class FeatureNet(nn.Module):
     torch.Size([2, 64])
     """
 
-    architecture = "featurenet"
+    architecture, config_class = "featurenet", FeatureNetConfig
     predicts_faces = True
 
     def __init__(self, config: FeatureNetConfig):

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from affkit.augment import augment
 from affkit.checkpoints import save_checkpoint
-from affkit.errors import UserError
-from affkit.gan import Discriminator, GanNetConfig, fit_size
-from affkit.loop import RowStream, check_choices, fingerprint, make_fabric, run, step_generator
+from affkit.errors import UserError, check_choices
+from affkit.gan import Discriminator, GanNetConfig
+from affkit.loop import RowStream, fingerprint, make_fabric, run, step_generator
 from affkit.losses import VA_LOSSES, au_loss, va_loss
-from affkit.store import FrameDataset, Store
+from affkit.store import FrameDataset, Store, fit_size
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig, folded
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
@@ -213,7 +213,7 @@ def train_faces(
 
     For the first two networks ``rows`` best are faces of people on whom the other network, the GAN or the
     recurrent half, is not trained: a network that has learnt a face by heart sees it everywhere. All else is
-    as in :func:`affkit.train.train_gan`.
+    as in :func:`affkit.train_gan.train_gan`.
 
     Raises
     ------

@@ -20,8 +20,7 @@ from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import FacePredictor, predict_store
 from affkit.gan import Discriminator, Generator
 from affkit.labels import ACTION_UNITS
-from affkit.store import Store
-from affkit.store_subsets import join_stores, select_rows, write_store
+from affkit.store import Store, join_stores, select_rows, write_store
 from affkit_lab.backbones.train_faces import ReaderConfig, train_faces
 from affkit_lab.experiments.generated_labels import (
     Confidence,

@@ -10,10 +10,8 @@ import pandas as pd
 
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
-from affkit.store import Store
-from affkit.store_subsets import select_rows
-from affkit.train import train_gan
-from affkit.train_gan import GanConfig
+from affkit.store import Store, select_rows
+from affkit.train_gan import GanConfig, train_gan
 from affkit_lab.experiments.runner import Plan, Trial
 
 

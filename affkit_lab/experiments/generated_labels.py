@@ -23,12 +23,10 @@ from affkit.augment import augment
 from affkit.errors import UserError
 from affkit.evaluation.predict import FacePredictor, predict_faces
 from affkit.faces.pool import bare_store
-from affkit.gan import Discriminator, Generator, fit_size, sample_z
-from affkit.generate import made_smaller, pictures, to_pixels
+from affkit.gan import Discriminator, Generator, sample_z
 from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.loop import step_generator
-from affkit.store import Store, to_unit_range
-from affkit.store_subsets import select_rows
+from affkit.store import Store, fit_size, made_smaller, pictures, select_rows, to_pixels, to_unit_range
 
 CLASSIC = ("flip", "color", "translation")
 """How real faces are changed, see :mod:`affkit.augment`; none of these changes a label."""

@@ -19,14 +19,12 @@ from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.claims import Claim
 from affkit.evaluation.predict import predict_store
+from affkit.faces.feature_cache import cached_features
 from affkit.labels import EXPRESSIONS, VA
 from affkit.loop import make_fabric
 from affkit.multitask import VGGFace
-from affkit.store import Store
-from affkit.store_subsets import select_rows
-from affkit.train import train_mtl
-from affkit.train_multitask import MtlConfig, starting_net
-from affkit_lab.backbones.feature_cache import cached_features
+from affkit.store import Store, select_rows
+from affkit.train_multitask import MtlConfig, starting_net, train_mtl
 from affkit_lab.experiments.baselines import expressions_for_nothing
 from affkit_lab.experiments.results import Results, conclude
 from affkit_lab.experiments.runner import Plan, Trial, begin, checksum, held_out, run_trials
@@ -41,7 +39,7 @@ class MtlPlan(Plan):
     config:
         What all rows have in common; a row changes losses, weights or the learning rate, a seed the seed.
     weights, vgg_weights, cache:
-        As in :func:`~affkit.train.train_mtl`. A frozen network needs one of the first two.
+        As in :func:`~affkit.train_multitask.train_mtl`. A frozen network needs one of the first two.
     all_frames:
         Whether to use all frames of the people in each set, also those that the partition does not list: a
         frame on whose expression the experts did not agree still teaches valence and arousal, and is one of

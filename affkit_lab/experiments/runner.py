@@ -3,7 +3,7 @@
 An experiment is a folder:
 
 - ``experiment.json``: what it is, so that no other one is mixed into it;
-- ``runs/<row>/seed_<n>/``: a run of :mod:`affkit.train`, and ``scores.json`` once it was tested. A run
+- ``runs/<row>/seed_<n>/``: a run of the library, and ``scores.json`` once it was tested. A run
   without ``scores.json`` goes on from its last save, one with it is not touched again;
 - ``scores.csv``, ``results.json`` and ``table.md``: the results, see
   :class:`~affkit_lab.experiments.results.Results`.
@@ -37,8 +37,7 @@ from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.files import existing_file, read_json, write_beside
 from affkit.loop import STATE, fingerprint
-from affkit.store import Store
-from affkit.store_subsets import without_labels
+from affkit.store import Store, without_labels
 
 EXPERIMENT, SCORES = "experiment.json", "scores.json"
 

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from affkit.files import refuse_existing, write_beside
-from affkit.generate import image_grid
 from affkit.labelfiles.formats import constant_runs, true_runs
 from affkit.labels import VA, Labels
+from affkit.store import image_grid
 
 PALETTE = sns.color_palette("colorblind")
 """Seven or more hues that stay apart in the common forms of colour blindness."""

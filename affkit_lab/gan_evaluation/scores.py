@@ -23,15 +23,14 @@ from torch import nn
 from tqdm import tqdm
 
 from affkit.checkpoints import load_checkpoint
-from affkit.collapse import mean_distance
 from affkit.corpus.reliability import cohen_kappa
 from affkit.errors import UserError
+from affkit.evaluation.collapse import mean_distance
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_faces
-from affkit.gan import fit_size, sample_z
-from affkit.generate import made_smaller, pictures
+from affkit.gan import sample_z
 from affkit.labels import ACTION_UNITS, VA, Labels
-from affkit.store import Store, to_unit_range
+from affkit.store import Store, fit_size, made_smaller, pictures, to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, features_of
 from affkit_lab.backbones.train_faces import subjects_of
 from affkit_lab.gan_evaluation.memorization import copy_threshold, nearest, real_distances

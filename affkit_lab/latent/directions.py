@@ -27,7 +27,7 @@ from tqdm import tqdm
 from affkit.checkpoints import read_tensors, write_tensors
 from affkit.errors import UserError
 from affkit.gan import Z_SIZE, Generator, sample_z
-from affkit.generate import pictures
+from affkit.store import pictures
 from affkit_lab.latent.predictors import Predictor
 from affkit_lab.latent.z_arithmetic import clip_z, orthogonalize
 

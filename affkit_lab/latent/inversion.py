@@ -17,8 +17,8 @@ from torch import Tensor
 
 from affkit.errors import UserError
 from affkit.faces.detectors import Detector, HaarDetector, crop_face
-from affkit.gan import Generator, fit_size, sample_z
-from affkit.store import to_unit_range
+from affkit.gan import Generator, sample_z
+from affkit.store import fit_size, to_unit_range
 from affkit.video.video import read_frames
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.latent.directions import faces_at

@@ -15,10 +15,10 @@ import torch
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.evaluation.predict import FacePredictor, predict_faces
-from affkit.gan import Discriminator, fit_size
+from affkit.gan import Discriminator
 from affkit.labels import EXPRESSIONS, VA
 from affkit.multitask import AffWildNet
-from affkit.store import to_unit_range
+from affkit.store import fit_size, to_unit_range
 
 Predictor = Callable[[np.ndarray], pd.DataFrame]
 SUREST = 1e-6  # a probability nearer to 0 or 1 than this is taken to be so near

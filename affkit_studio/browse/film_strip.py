@@ -8,7 +8,7 @@ import PIL.Image
 
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
-from affkit.generate import image_grid
+from affkit.store import image_grid
 from affkit.video.video import write_video
 
 SIDE = 256  # pixels; small faces are enlarged at least to this for a film

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from affkit.errors import UserError
-from affkit.generate import write_picture
 from affkit.labels import ACTION_UNIT_NAMES, VA
+from affkit.store import write_picture
 from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.z_arithmetic import walk
 from affkit_studio.browse.explore import Explorer

@@ -28,8 +28,8 @@ from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.gan import Z_SIZE, Generator, sample_z
-from affkit.generate import pictures, to_pixels
 from affkit.labels import ACTION_UNIT_NAMES, EXPRESSIONS, VA
+from affkit.store import pictures, to_pixels
 from affkit_lab.latent.directions import Directions, principal_directions
 from affkit_studio.browse.explore import LOOKS
 

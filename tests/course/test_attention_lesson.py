@@ -11,8 +11,7 @@ from solutions import solution_functions
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
 from affkit.multitask import AffWildNet, AffWildNetConfig, Attention
-from affkit.store import SequenceDataset, Store, to_unit_range
-from affkit.store_subsets import select_rows
+from affkit.store import SequenceDataset, Store, select_rows, to_unit_range
 from affkit.train_multitask import MtlConfig
 from affkit_course.lessons import nb09 as lesson
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces

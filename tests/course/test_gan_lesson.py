@@ -13,9 +13,8 @@ from scipy.optimize import minimize_scalar
 from solutions import solution_functions
 
 from affkit.errors import UserError
-from affkit.generate import generate
-from affkit.train import train_gan
-from affkit.train_gan import GanConfig
+from affkit.gan import generate
+from affkit.train_gan import GanConfig, train_gan
 from affkit_course.lessons import nb07 as gan_curves
 from affkit_course.lessons.nb07 import (
     BROKEN,
@@ -132,7 +131,7 @@ def test_the_live_picture_is_shown_once_and_then_changed(store, tmp_path, monkey
 
 
 def test_faces_over_time_are_the_first_of_each_sheet(tmp_path):
-    from affkit.generate import image_grid, write_picture
+    from affkit.store import image_grid, write_picture
 
     cells = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3), dtype=np.uint8)
     write_picture(tmp_path / "grid_000001.png", image_grid(cells))

@@ -16,10 +16,8 @@ from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
 from affkit.labels import EXPRESSIONS
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
-from affkit.store import SequenceDataset
-from affkit.store_subsets import select_rows, write_store
-from affkit.train import train_mtl
-from affkit.train_multitask import MtlConfig
+from affkit.store import SequenceDataset, select_rows, write_store
+from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_course.lessons import nb09 as lesson
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 

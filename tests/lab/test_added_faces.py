@@ -15,8 +15,7 @@ from torch import nn
 from affkit.errors import UserError
 from affkit.gan import DiscriminatorOutput
 from affkit.labels import ACTION_UNITS
-from affkit.store import FrameDataset
-from affkit.store_subsets import join_stores
+from affkit.store import FrameDataset, join_stores
 from affkit_course.lessons.nb12 import label_survey
 from affkit_lab.experiments.generated_labels import (
     Confidence,

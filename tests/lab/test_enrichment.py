@@ -21,8 +21,7 @@ from affkit.evaluation.predict import predict_store
 from affkit.faces.pool import bare_store
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit.labels import ACTION_UNITS
-from affkit.store import Store
-from affkit.store_subsets import select_rows, write_store
+from affkit.store import Store, select_rows, write_store
 from affkit_lab.backbones.train_faces import ReaderConfig, train_faces
 from affkit_lab.experiments import enrichment_plan as enrich_plan
 from affkit_lab.experiments.enrichment import enrich, gain_intervals, gains, printed, row_name

@@ -20,8 +20,7 @@ from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
 from affkit.labels import ACTION_UNITS, Labels
-from affkit.store import Store
-from affkit.store_subsets import select_rows, write_store
+from affkit.store import Store, select_rows, write_store
 from affkit_lab.experiments import gan_experiments
 from affkit_lab.experiments.baselines import best_for_nothing, for_nothing
 from affkit_lab.experiments.gan_experiments import GanPlan

@@ -14,7 +14,7 @@ from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
 from affkit.loop import RowStream
 from affkit.store import to_unit_range
-from affkit.train import MtlConfig, train_mtl
+from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
 from affkit_lab.backbones.train_faces import CnnConfig, FeatureConfig, ReaderConfig, train_faces
 

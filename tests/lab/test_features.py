@@ -9,12 +9,11 @@ from torch import nn
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
+from affkit.faces.feature_cache import cached_features, feature_key
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNetConfig, VGGFace
-from affkit.store_subsets import select_rows, without_labels, write_store
-from affkit.train import train_mtl
-from affkit.train_multitask import MtlConfig, MtlTrainer
-from affkit_lab.backbones.feature_cache import cached_features, feature_key
+from affkit.store import select_rows, without_labels, write_store
+from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
 
 TINY = {"width": 0.02, "hidden": 4, "attention_length": 3, "batch_size": 2, "sequence_length": 5}
 QUIET = {"device": "cpu", "progress": False}
@@ -83,7 +82,7 @@ def test_a_frozen_run_is_the_run_that_computes_them_in_every_step(store, tmp_pat
     config = MtlConfig(**TINY, frozen=True)
     source = train_mtl(store, tmp_path / "source", MtlConfig(**TINY, seed=3), steps=1, **QUIET).checkpoint
     frozen = train_mtl(store, tmp_path / "frozen", config, steps=4, weights=source, **QUIET)
-    plain = MtlTrainer(make_fabric("cpu"), store, None, config, source)
+    plain = MtlTrainer(make_fabric("cpu"), store, None, config, starting_net(config, store.size, source)[0])
     plain.features = None  # from now on the faces go through the convolutions
     log = pd.DataFrame([plain.step(number) for number in range(4)]).astype(float)
     np.testing.assert_allclose(frozen.log[["va", "expression"]], log[["va", "expression"]], atol=1e-5)

@@ -17,11 +17,10 @@ from affkit.cli import app
 from affkit.corpus.partition import Partition, write_partition
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
+from affkit.faces.feature_cache import compute_features
 from affkit.labels import EXPRESSIONS
-from affkit.store import Store
-from affkit.store_subsets import select_rows
+from affkit.store import Store, select_rows
 from affkit.train_multitask import MtlConfig
-from affkit_lab.backbones.feature_cache import compute_features
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 from affkit_lab.experiments import multitask_experiments as mtl_experiments
 from affkit_lab.experiments import table_x, table_xi

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from affkit.errors import UserError
 from affkit.multitask import AffWildNet, AffWildNetConfig, Attention
 
 SMALL = AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=4)
@@ -136,7 +137,7 @@ def test_features_and_predictions_are_the_two_halves(net):
 
 def test_sizes_that_cannot_be_are_refused():
     for wrong in ({"image_size": 16}, {"width": 0}, {"attention_length": 0}):
-        with pytest.raises(ValueError):
+        with pytest.raises(UserError):
             AffWildNetConfig(**wrong)
 
 

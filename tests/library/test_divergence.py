@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 from scipy.spatial.distance import pdist
 from torch import nn
 
-from affkit import collapse as divergence
-from affkit.collapse import CollapseWatch, mean_distance
 from affkit.errors import UserError
+from affkit.evaluation import collapse as divergence
+from affkit.evaluation.collapse import CollapseWatch, mean_distance
 from affkit.store import FrameDataset
-from affkit.train import GanConfig, train_gan
+from affkit.train_gan import GanConfig, train_gan
 
 TINY = {"width": 0.03, "batch_size": 4}
 

@@ -6,6 +6,7 @@ import torch
 from meta_networks import meta
 from torch import nn
 
+from affkit.errors import UserError
 from affkit.gan import (
     CONFIGURATIONS,
     Convolution,
@@ -14,10 +15,10 @@ from affkit.gan import (
     GanNetConfig,
     Generator,
     Layer,
-    fit_size,
     same_padding,
     sample_z,
 )
+from affkit.store import fit_size
 from affkit.train_gan import frozen_statistics
 
 RNG = np.random.default_rng(0)
@@ -207,5 +208,5 @@ def test_larger_faces_are_averaged_down():
 
 def test_unknown_choices_are_refused():
     for wrong in ({"configuration": "3"}, {"targets": "all"}, {"padding": "full"}, {"width": 0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
+        with pytest.raises(UserError, match=next(iter(wrong))):
             GanNetConfig(**wrong)

@@ -10,8 +10,16 @@ from small_experiment import memory_store
 from affkit.errors import UserError
 from affkit.faces.pool import SHEET_COLUMNS, pool_store, read_pool, write_sheet
 from affkit.labels import Labels
-from affkit.store import FrameDataset, Store
-from affkit.store_subsets import CropRows, join_stores, select_rows, with_pool, without_labels, write_store
+from affkit.store import (
+    CropRows,
+    FrameDataset,
+    Store,
+    join_stores,
+    select_rows,
+    with_pool,
+    without_labels,
+    write_store,
+)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.randoms(use_true_random=False))

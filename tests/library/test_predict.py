@@ -14,11 +14,10 @@ from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
-from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
-from affkit.generate import generate, image_grid, pictures, to_pixels, write_picture
+from affkit.gan import Discriminator, GanNetConfig, Generator, generate, sample_z
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA, Labels
 from affkit.multitask import AffWildNet, AffWildNetConfig
-from affkit.store import FrameDataset, SequenceDataset, Store
+from affkit.store import FrameDataset, SequenceDataset, Store, image_grid, pictures, to_pixels, write_picture
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 

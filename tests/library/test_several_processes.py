@@ -11,7 +11,7 @@ from small_experiment import memory_store
 
 from affkit.errors import UserError
 from affkit.loop import make_fabric
-from affkit.store_subsets import write_store
+from affkit.store import write_store
 
 OPTIONS = ["--width", "0.02", "--steps", "3", "--device", "cpu", "--lr", "0.01"]
 

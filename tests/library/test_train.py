@@ -10,14 +10,14 @@ from noise_store import make_store
 from safetensors.torch import load_file
 
 from affkit import loop as runs
+from affkit import train_gan as train_gan_module
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
-from affkit.gan import Discriminator
-from affkit.generate import generate
+from affkit.gan import Discriminator, generate
 from affkit.store import FrameDataset
-from affkit.train import GanConfig, MtlConfig, train_gan, train_mtl
-from affkit.train_gan import GanTrainer
+from affkit.train_gan import GanConfig, GanTrainer, train_gan
+from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_lab.backbones.cuda_graph_step import RecordedGanTrainer
 
 TINY = {"width": 0.03, "batch_size": 8}
@@ -72,7 +72,7 @@ def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
 OPTIONS = {
     "augmented": {"augment": ("color", "translation", "cutout")},
     "spectral norm": {"spectral_norm": True},
-    "no average": {"average": 0.0},
+    "no EMA": {"ema": 0.0},
     "all": {"augment": ("cutout",), "spectral_norm": True, "discriminator_steps": 2, "w_r": 1.0},
 }
 
@@ -82,16 +82,16 @@ def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, m
     """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
     faces, config = make_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
     whole = gan(faces, tmp_path / "whole", 6, config)
-    original, steps = GanTrainer.generator_step, []
+    original, steps = train_gan_module.generator_update, []
 
-    def generator_step(*args):
+    def generator_update(*args):
         steps.append(args)
         if len(steps) in (2, 6):  # the second time it begins with step 1 again
             raise Killed
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(GanTrainer, "generator_step", generator_step)
+        patch.setattr(train_gan_module, "generator_update", generator_update)
         for _ in range(2):
             with pytest.raises(Killed):
                 gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
@@ -203,12 +203,12 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
 
 def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(tmp_path, monkeypatch):
     calls = []
-    for name in ("discriminator_step", "generator_step"):
-        original = getattr(GanTrainer, name)
+    for name in ("discriminator_update", "generator_update"):
+        original = getattr(train_gan_module, name)
         monkeypatch.setattr(
-            GanTrainer,
+            train_gan_module,
             name,
-            lambda self, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(self, *a),
+            lambda gan, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(gan, *a),
         )
     config = GanConfig.recipe("paper", **TINY, w_r_steps=4)
     log = gan(make_store(tmp_path / "store"), tmp_path / "run", 6, config).log
@@ -233,12 +233,13 @@ def test_mirrored_faces_and_the_average_of_weights(tmp_path):
     store = make_store(tmp_path / "store")
     trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY))
     original = FrameDataset(store)[trainer.stream.batch(0)][0]
-    images, _, _ = trainer._batch(0, runs.step_generator(0, 0))
+    trainer.random = runs.step_generator(0, 0)
+    images, _, _ = trainer.batch(0)
     flipped = [torch.equal(image, face.flip(-1)) for image, face in zip(images, original, strict=True)]
     same = [torch.equal(image, face) for image, face in zip(images, original, strict=True)]
     assert all(a != b for a, b in zip(flipped, same, strict=True)) and any(flipped) and any(same)
 
-    expected = trainer.modules["average"].layers[0].weight.clone()
+    expected = trainer.modules["ema"].layers[0].weight.clone()
     for number in range(3):
         trainer.step(number)
         decay = min(0.999, (1 + number) / (10 + number))
@@ -250,17 +251,17 @@ def test_mirrored_faces_and_the_average_of_weights(tmp_path):
 def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
     """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
     store = make_store(tmp_path / "store")
-    config = GanConfig.recipe(recipe, **TINY, w_r=0.0, average=0.9)
+    config = GanConfig.recipe(recipe, **TINY, w_r=0.0, ema=0.9)
     plain, recorded = (
         kind(runs.make_fabric("cpu"), store, None, config) for kind in (GanTrainer, RecordedGanTrainer)
     )
     batches = config.discriminator_steps + config.generator_steps - 1
     for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
         recorded._send(number)
-        random = runs.step_generator(config.seed, number)
+        plain.random = runs.step_generator(config.seed, number)
         for i in range(number * batches, (number + 1) * batches):
-            torch.testing.assert_close(plain._batch(i, random), recorded._batch(i, random))
-        assert recorded._decay(number).item() == pytest.approx(plain._decay(number))
+            torch.testing.assert_close(tuple(plain.batch(i)), tuple(recorded.batch(i)))
+        assert recorded.ema_decay(number).item() == pytest.approx(plain.ema_decay(number))
     for number in range(4):
         values, again = plain.step(number), recorded.step(number)
         assert {name: float(value) for name, value in values.items()} == pytest.approx(
@@ -275,10 +276,10 @@ def test_the_recorded_step_averages_large_faces_down(tmp_path):
     config = GanConfig.recipe("kit", **TINY)
     recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
     recorded._send(0)
-    images, _, _ = recorded._batch(0, runs.step_generator(0, 0))
-    expected, _, _ = GanTrainer(runs.make_fabric("cpu"), store, None, config)._batch(
-        0, runs.step_generator(0, 0)
-    )
+    images, _, _ = recorded.batch(0)
+    plain = GanTrainer(runs.make_fabric("cpu"), store, None, config)
+    plain.random = runs.step_generator(0, 0)
+    expected, _, _ = plain.batch(0)
     torch.testing.assert_close(images, expected, atol=1 / 127, rtol=0)  # a byte again after averaging
 
 

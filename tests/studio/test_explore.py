@@ -11,7 +11,7 @@ from scipy.special import expit
 from affkit.checkpoints import save_checkpoint
 from affkit.errors import UserError
 from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
-from affkit.generate import pictures
+from affkit.store import pictures
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.directions import Directions
 from affkit_studio.browse.explore import Explorer

@@ -13,7 +13,7 @@ from live_generators import CONFIGS, large_generator, random_generator, some_dir
 from live_pages import WATCH, LivePage, mulberry
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
-from affkit.generate import pictures
+from affkit.store import pictures
 from affkit_lab.latent.directions import faces_at, read_directions
 from affkit_lab.latent.z_arithmetic import slerp
 from affkit_studio.browse.live_page import write_live_page

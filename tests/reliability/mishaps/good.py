@@ -16,8 +16,7 @@ from affkit.labelfiles.formats import write_affwild, write_va
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.multitask import AffWildNet, AffWildNetConfig
-from affkit.store import FORMAT, Store
-from affkit.store_subsets import write_store
+from affkit.store import FORMAT, Store, write_store
 from affkit.video.video import write_video
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig

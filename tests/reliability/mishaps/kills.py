@@ -21,7 +21,7 @@ NAMES_OF_PARTS = (".out.part", "out")  # where a command works, before or after 
 # The children are forks of a server that has imported all this: what is killed is work, not imports.
 _WARM = ["torch", "lightning_fabric", "cv2", "av", "affkit.cli", "affkit.faces.extract"]
 _WARM += ["affkit_lab.experiments.table_ix"]
-_WARM += ["affkit_render.corpus", "affkit.train", "affkit_lab.figures.tables", "mishaps.kills"]
+_WARM += ["affkit_render.corpus", "affkit.train_gan", "affkit_lab.figures.tables", "mishaps.kills"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def inputs(folder: Path) -> None:
     from skimage import data
 
     from affkit.corpus.partition import Partition, write_partition
-    from affkit.store_subsets import write_store
+    from affkit.store import write_store
     from affkit.video.video import write_video
     from mishaps.good import NAMES, SETS, small_store
 

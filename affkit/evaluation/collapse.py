@@ -9,10 +9,10 @@ measured before each save, so the save before it stays.
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from affkit.gan import Generator, fit_size, sample_z
-from affkit.store import FrameDataset
+from affkit.gan import sample_z
+from affkit.store import FrameDataset, fit_size
 
 START = 1000  # steps; before them a generator draws much the same everywhere
 # of generated faces, where that of the real ones is 1; the kit recipe at a quarter of the width was at 0.07
@@ -49,7 +49,7 @@ class CollapseWatch:
         self.real_distance = mean_distance(real)
 
     @torch.no_grad()
-    def diversity(self, generator: Generator) -> float:
+    def diversity(self, generator: nn.Module) -> float:
         """Mean distance of two of 64 generated faces, pixel by pixel; 1 is that of the real ones."""
         was_training = generator.training
         z = sample_z(NUM_FACES, seed=0).to(next(generator.parameters()).device)
@@ -59,7 +59,7 @@ class CollapseWatch:
         # real faces that are all the same ask for no diversity
         return distance / self.real_distance if self.real_distance else 1.0
 
-    def trouble(self, generator: Generator, log: pd.DataFrame) -> str | None:
+    def trouble(self, generator: nn.Module, log: pd.DataFrame) -> str | None:
         """What is wrong after the steps of ``log``, as a clause; None before step 1000 or if all is well.
 
         ``log`` has the columns ``step`` and ``x_fake``, the probability of "fake" that the discriminator gave
