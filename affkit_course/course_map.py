@@ -5,6 +5,7 @@
 Plain SVG in black, white and grey. :data:`FILES` and :data:`IDEAS` are what it shows.
 """
 
+import textwrap
 from html import escape
 from pathlib import Path
 
@@ -41,10 +42,22 @@ IDEAS = {  # notebook -> earlier notebook -> what of it is needed
 
 ROW, TOP, BOTTOM = 50, 216, 70
 FILE_X, FILE_STEP = 24, 30
-BOX_X, BOX_WIDTH, BOX_HEIGHT = 342, 330, 38
+BOX_X, BOX_WIDTH, BOX_HEIGHT, BOX_LETTERS = 342, 330, 38, 42
 IDEA_X, IDEA_STEP = 700, 26
 WORDS_X, WIDTH, LONGEST = 985, 1330, 46  # LONGEST letters fit into a line of words
 IN, OUT = -8, 9  # a row's line into its box and the one out of it, below the middle
+FRAME = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
+<title>The course: what each notebook needs</title>
+<style>text {{ font: 15px Helvetica, Arial, sans-serif; fill: #111 }} .small {{ font-size: 12px }}
+.head {{ font-weight: bold }} .band {{ fill: #f0f0f0 }} .box {{ fill: #fff; stroke: #111; stroke-width: 1.5 }}
+.line, .arrow {{ fill: none; stroke: #333; stroke-width: 1.3 }} .arrow {{ marker-end: url(#head) }}
+circle {{ fill: #111 }}</style>
+<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="9" markerHeight="9"\
+ orient="auto"><path d="M0,1 L10,5 L0,9 z" fill="#333"/></marker></defs>
+<rect width="{width}" height="{height}" fill="#fff"/>
+{parts}
+</svg>
+"""
 
 
 def titles() -> dict[str, str]:
@@ -81,15 +94,8 @@ def rows(names: dict[str, str]) -> list[str]:
             parts.append(f'<rect class="band" x="0" y="{y - ROW // 2}" width="{WIDTH}" height="{ROW}"/>')
         size = f'width="{BOX_WIDTH}" height="{BOX_HEIGHT}"'
         parts.append(f'<rect class="box" x="{BOX_X}" y="{y - BOX_HEIGHT // 2}" rx="4" {size}/>')
-        parts.append(text(BOX_X + 10, y + 5, short(name)))
+        parts.append(text(BOX_X + 10, y + 5, textwrap.shorten(name, BOX_LETTERS, placeholder=" ...")))
     return parts
-
-
-def short(name: str, most: int = 42) -> str:
-    """A title that fits its box: whole words, and dots where some are left out."""
-    if len(name) <= most:
-        return name
-    return name[: most - 2].rsplit(" ", 1)[0].rstrip(",") + " ..."
 
 
 def files() -> list[str]:
@@ -100,10 +106,9 @@ def files() -> list[str]:
         parts.append(text(x + 4, TOP - 12, name, f'transform="rotate(-58 {x + 4} {TOP - 12})"'))
         parts.append(line((x, TOP - 8), (x, middle(numbers[-1]))))
         parts += [dot(x, middle(number)) for number in numbers]
-        for number in numbers:
-            needed.setdefault(number, x)
-    parts += [line((x, middle(one)), (BOX_X - 2, middle(one)), style="arrow") for one, x in needed.items()]
-    return parts
+        needed = dict.fromkeys(numbers, x) | needed  # the first column that a notebook needs
+    arrows = [line((x, middle(one)), (BOX_X - 2, middle(one)), style="arrow") for one, x in needed.items()]
+    return parts + arrows
 
 
 def ideas() -> list[str]:
@@ -134,36 +139,19 @@ def words(number: str, items: list[str]) -> list[str]:
     return [text(WORDS_X, first + 18 * i, each) for i, each in enumerate(lines)]
 
 
-STYLE = """text { font: 15px Helvetica, Arial, sans-serif; fill: #111 } .small { font-size: 12px }
-.head { font-weight: bold } .band { fill: #f0f0f0 } .box { fill: #fff; stroke: #111; stroke-width: 1.5 }
-.line, .arrow { fill: none; stroke: #333; stroke-width: 1.3 } .arrow { marker-end: url(#head) }
-circle { fill: #111 }"""
-
-
 def picture() -> str:
     """The whole picture as SVG."""
     names = titles()
     height = TOP + ROW * len(names) + BOTTOM
-    below = TOP + ROW * len(names) + 28
+    heads = {BOX_X: "the notebooks", WORDS_X: "what of them is needed", IDEA_X: "ideas of earlier notebooks"}
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        "<title>The course: what each notebook needs</title>",
-        f"<style>{STYLE}</style>",
-        '<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="9" markerHeight="9"'
-        ' orient="auto"><path d="M0,1 L10,5 L0,9 z" fill="#333"/></marker></defs>',
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        *rows(names),
-        *files(),
-        *ideas(),
-        text(BOX_X, TOP - 12, "the notebooks", 'class="head"'),
-        text(WORDS_X, TOP - 12, "what of them is needed", 'class="head"'),
-        text(IDEA_X, TOP - 12, "ideas of earlier notebooks", 'class="head"'),
+        *(*rows(names), *files(), *ideas()),
+        *(text(x, TOP - 12, head, 'class="head"') for x, head in heads.items()),
         text(FILE_X - 8, 30, "files of data_samples/", 'class="head"'),
-        text(BOX_X, below, "A dot is a need; the arrow leads to the notebook that has it."),
-        text(BOX_X, below + 22, "Each notebook runs alone; ideas are for the reader."),
-        "</svg>",
+        text(BOX_X, height - 42, "A dot is a need; the arrow leads to the notebook that has it."),
+        text(BOX_X, height - 20, "Each notebook runs alone; ideas are for the reader."),
     ]
-    return "\n".join(parts) + "\n"
+    return FRAME.format(width=WIDTH, height=height, parts="\n".join(parts))
 
 
 if __name__ == "__main__":

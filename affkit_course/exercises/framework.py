@@ -43,7 +43,7 @@ class OpenExercise:
     """
 
     def __init__(self, text: str):
-        head, _, rest = text.strip().partition("\n\n- ")
+        head, _, rest = text.strip().partition("\n- ")
         hints, _, self.explanation = rest.partition("\n\n")
         self.title, self.grade, self.statement = HEAD.fullmatch(head).groups()
         self.hints = hints.split("\n- ")
@@ -82,7 +82,7 @@ class Exercise(OpenExercise):
     ...     return 2 * x
     >>> exercise = Exercise(
     ...     double,
-    ...     "**Twice** (warm-up). Write `double`.\\n\\n- Twice two is four.\\n- Multiply.\\n- 2 * x",
+    ...     "**Twice** (warm-up). Write `double`.\\n- Twice two is four.\\n- Multiply.\\n- 2 * x",
     ...     examples=[((2,), 4, "twice two"), ((3,), 6, "twice three")],
     ...     wrong=["You square: right for 2 only.", lambda x: x * x],
     ...     right=[lambda x: x + x],

@@ -14,16 +14,11 @@ def f1_by_counts(fraction):
     return 2 * hits / (2 * hits + alarms + misses)
 
 
-def f1_by_harmonic(fraction):
-    return 2 / (1 / fraction + 1) if fraction else 0
-
-
 F1_OF_ALWAYS = Exercise(
     f1_of_always,
     """
 **F1 of a constant answer** (warm-up). Write `f1_of_always`: a fraction of active frames in, the F1 of the
 answer "always" out; what for a fraction of 0?
-
 - What are precision and recall of somebody who always says yes?
 - Recall is 1, and of their answers the fraction p is right: precision is p.
 - 2 p 1 / (p + 1), which is 0 for p = 0.
@@ -55,7 +50,7 @@ gives 0, which is also what `affkit.metrics` and scikit-learn say.""",
         "You take the geometric mean of precision and recall; F1 is the harmonic one.",
         lambda fraction: fraction**0.5,
     ],
-    right=[f1_by_counts, f1_by_harmonic],
+    right=[f1_by_counts, lambda fraction: 2 / (1 / fraction + 1) if fraction else 0],
 )
 
 
@@ -91,7 +86,6 @@ ON_BOTH_SIDES = Exercise(
 **On both sides** (standard). Write `on_both_sides`: names in the training set, names in the test set, and a
 dictionary from name to subject in; the set of people on both sides out. A name without a known subject is a
 subject of its own.
-
 - Two names can be one person. What must be compared?
 - Make a set of subjects of each side; subjects.get(name, name) for a name that is not known.
 - The intersection of both sets: people_in_train & people_in_test.
@@ -135,7 +129,6 @@ ACROSS = OpenExercise(
 itself. Divide both with `split_corpus` (`task="expr"`, sizes 30, 10, 15) and count the people who are in the
 training set of one task and in the test set of the other. When is that a leak?
 `affkit.corpus.leakage.across_tasks` helps you check.
-
 - The partition of the action units is there already; you need one more, of the expressions.
 - partition.sets['train'] are names; corpus.subjects says who each is.
 - Intersect train of one task with test of the other, both ways. What did a network of both see?
@@ -189,7 +182,6 @@ CLASS_WEIGHTS = Exercise(
 **Weights against skew** (standard). Write `class_weights`: how many frames each expression has in; a weight
 for the frames of each out, so that all expressions weigh the same together and the mean weight over all
 frames is 1. An expression without frames gets 0 and does not count as one.
-
 - If all N frames weigh N together, how much does each of K classes weigh? And each of its n frames?
 - N / K for a class, N / (K n) for a frame of it.
 - K counts only classes that occur; the others get 0, and nothing is divided by 0.
@@ -280,7 +272,6 @@ COUNT_PLANE = Exercise(
 how many frames are in each square of the plane out (Figures 2 and 4), a list of rows. A row is a bin of
 valence from -1 up, a column one of arousal. A bin has its lower edge, the last one also the upper. Frames
 with a -5 are not labelled.
-
 - How far is a value on its way from -1 to 1, as a fraction? And in bins?
 - int((value + 1) / 2 * bins), but a value of 1 is in the last bin, not behind it.
 - np.histogram2d(valence, arousal, bins, range=[[-1, 1], [-1, 1]]) after what is -5 is left out.

@@ -38,7 +38,6 @@ OUTPUT_SIZE = Exercise(
     """
 **Output size** (warm-up). Write `output_size` of a convolution, for `"SAME"` and `"VALID"`: pixels of one
 side, filter and stride in; pixels of one side out.
-
 - Count where a window can start: at 0, at stride, at 2 * stride, up to where?
 - "SAME" pads, so a window starts at every stride inside; "VALID" takes only whole windows.
 - SAME: size / stride rounded up. VALID: (size - filter) // stride + 1.
@@ -116,7 +115,6 @@ SAME_PADDING = Exercise(
     """
 **The zeros of SAME** (standard). Write `same_padding`: pixels of one side, filter and stride in; zeros before
 and after out, as TensorFlow adds them: no more than needed, and an odd one goes to the end.
-
 - How many windows are there, and how far does the last one reach?
 - (out - 1) * stride + filter pixels are needed; what is missing is padded, never less than 0.
 - total // 2 before, and the rest after.
@@ -162,17 +160,12 @@ def parameters_by_shape(filter, inputs, outputs, bias):
     return int(np.prod([filter, filter, inputs, outputs])) + int(bias) * outputs
 
 
-def parameters_by_channel(filter, inputs, outputs, bias):
-    return sum(filter**2 * inputs + bool(bias) for _ in range(outputs))
-
-
 NUM_PARAMETERS = Exercise(
     num_parameters,
     """
 **How many weights** (warm-up). Write `num_parameters` of a convolution with a square filter: its side, the
 channels that go in and come out, and whether it has a bias, in; the number of its weights, biases included,
 out.
-
 - How many numbers does one output channel need to weigh what it sees?
 - It sees filter times filter pixels of every input channel; a bias is one number more.
 - filter**2 * inputs * outputs, and outputs more with a bias.
@@ -205,7 +198,10 @@ shift.""",
         "You take channels in and out one after the other; each pair has its own filter: multiply.",
         lambda f, i, o, bias: f * f * (i + o) + (o if bias else 0),
     ],
-    right=[parameters_by_shape, parameters_by_channel],
+    right=[
+        parameters_by_shape,
+        lambda filter, inputs, outputs, bias: sum(filter**2 * inputs + bool(bias) for _ in range(outputs)),
+    ],
 )
 
 
@@ -237,7 +233,6 @@ RECEPTIVE_FIELD = Exercise(
 **How far a layer sees** (hard). Write `receptive_field`: a list of (filter, stride), from the layer at the
 picture upwards, in; how many pixels of one side of the picture an output of the last layer depends on, from
 first to last, out.
-
 - One layer sees its filter. What does a step to the side in the second layer mean in the picture?
 - A step of a layer is as long as all strides below it, multiplied; its own stride counts above only.
 - seen += (filter - 1) * step, and then step *= stride, starting with 1 and 1.

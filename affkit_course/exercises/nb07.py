@@ -25,7 +25,6 @@ DIAGNOSIS = Exercise(
     """
 **Diagnosis** (warm-up). Write `diagnosis`: the letter of a broken run in, one of the three causes out:
 "discriminator too strong", "learning rate too high" or "wrong label smoothing".
-
 - Look at x of real and of generated faces first: apart, together, or jumping?
 - One run has both x near the bottom; one has them at 0 and 0.9 from the start and never moves.
 - The one that jumps and burns out learns too fast. Which label would put both x near 0.05?
@@ -90,7 +89,6 @@ BEST_X = Exercise(
 **The best x** (standard). Write `best_x`: among pictures that look like this one, `real` are real and `fake`
 are generated (densities), and `label` is what generated faces are labelled. Which x makes the discriminator's
 two cross entropies smallest?
-
 - x stands for fake: real pictures are labelled 0. What should x be when there are only real ones?
 - Minimise -real log(1 - x) - fake (label log x + (1 - label) log(1 - x)): set the derivative to 0.
 - label * fake / (real + fake)
@@ -135,10 +133,6 @@ def least_loss(label):
     return -sum(p * np.log(p) for p in (label, 1 - label) if p > 0)
 
 
-def least_by_log1p(label):
-    return 0 if label in (0, 1) else -label * math.log(label) - (1 - label) * math.log1p(-label)
-
-
 def least_by_scipy(label):
     from scipy.special import xlogy
 
@@ -150,7 +144,6 @@ LEAST_LOSS = Exercise(
     """
 **The least loss** (warm-up). Write `least_loss`: the smallest cross entropy that a smoothed label allows. How
 much of the discriminator's loss in section 4 is constant?
-
 - Which probability is the best answer to a label of 0.9?
 - The label itself: put p = label into the cross entropy, both of its terms.
 - -(l log l + (1 - l) log(1 - l)), leaving out a term whose factor is 0.
@@ -183,7 +176,10 @@ away. In run B `fake_fake` is near 0.33: it could not do better.""",
         "This is -log(label), the cost of the label 1; the answer is not sure of anything.",
         lambda label: -math.log(label) if label else 0.0,
     ],
-    right=[least_by_log1p, least_by_scipy],
+    right=[
+        lambda label: 0 if label in (0, 1) else -label * math.log(label) - (1 - label) * math.log1p(-label),
+        least_by_scipy,
+    ],
 )
 
 UNITS = OpenExercise(
@@ -191,7 +187,6 @@ UNITS = OpenExercise(
 **Action units of generated faces** (standard). Without code: in the last table the shipped discriminator and
 the feature net agree about action units more on real faces than on generated ones. Why must that be so,
 whatever the faces look like?
-
 - Which labels did the discriminator see with generated faces?
 - The action units of every generated face are labelled 0.01 in training (IV.C.1).
 - Somebody who has learnt to say no to all of them cannot agree with somebody who looks.
@@ -206,7 +201,6 @@ A_FIX = OpenExercise(
     """
 **A fix** (hard). Fix a broken run by changing one value in `lesson.broken_configs()`, and run it. Is the one
 with the wrong smoothing worth fixing?
-
 - Compare a broken configuration with that of the recipe kit: what differs?
 - A: the label of generated faces. B: its updates and rates. C: both learning rates.
 - dataclasses.replace(lesson.broken_configs()['A'], fake_label=0.9) is A with one value changed.
@@ -254,7 +248,6 @@ NEAREST = Exercise(
 **Copies** (standard). Write `nearest`: generated and real faces in, each a list of pixels; out, for each
 generated face the number, from 0, of the real face nearest to it by the Euclidean distance of all pixels. The
 first of several.
-
 - Compare each generated face with each real one. What is smallest, and along which axis?
 - The sum of the squared differences of all pixels; the root would change no order.
 - ((generated[:, None] - real[None]) ** 2).sum(axis=2).argmin(axis=1)

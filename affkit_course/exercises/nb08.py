@@ -27,7 +27,6 @@ VERDICT = Exercise(
     """
 **The verdict** (warm-up). Write `verdict`: the ends of an interval of a difference in, `"holds"`, `"does not
 hold"` or `"not decided"` out.
-
 - The claim says that the difference is above 0. What does an interval say that contains 0?
 - Three cases: all of it above 0, all of it below 0, and 0 inside.
 - "holds" if low > 0, "does not hold" if high < 0, else "not decided"
@@ -82,17 +81,12 @@ def times_by_trying(labelled, unlabelled):
     return min(range(1, unlabelled + 2), key=lambda k: abs(k * labelled - unlabelled))
 
 
-def times_by_halves(labelled, unlabelled):
-    return max((2 * unlabelled + labelled) // (2 * labelled), 1)
-
-
 TIMES = Exercise(
     times,
     """
 **How often to repeat** (standard). Write `times`: how many faces have labels and how many have none in; how
 often the labelled ones are repeated so that they are about half, to the nearest whole number and at least
 once, out.
-
 - With 100 labelled faces and 900 others: how many copies of the 100 are as many as 900?
 - unlabelled / labelled, rounded to the nearest whole number.
 - max(1, round(unlabelled / labelled))
@@ -128,7 +122,10 @@ on labelled faces alone.""",
         "You do not count the faces themselves: repeated once means that they are there once.",
         lambda labelled, unlabelled: times(labelled, unlabelled) - 1,
     ],
-    right=[times_by_trying, times_by_halves],
+    right=[
+        times_by_trying,
+        lambda labelled, unlabelled: max((2 * unlabelled + labelled) // (2 * labelled), 1),
+    ],
 )
 
 FEW_PEOPLE = OpenExercise(
@@ -136,7 +133,6 @@ FEW_PEOPLE = OpenExercise(
 **Labels of few people** (hard). Run the semi-supervised experiment with `by="subject"` into another folder.
 Is a tenth of the labels worth as much when it comes from few people? Use what you know from section 9 of
 notebook 03.
-
 - How many people are a tenth of 38 clips?
 - A GanPlan with another out, and semi.semi_supervised(plan, POOL, [0.1], by="subject").
 - Compare share_0.1_without of both seed by seed, and take the interval of the differences.
@@ -200,7 +196,6 @@ INTERVAL = Exercise(
 **Seed by seed** (standard). Write `interval`: the differences of two rows, one a seed, and the value of
 Student's t for the confidence asked, in; the lower and the upper end of the interval of their mean out. One
 seed says nothing: from minus to plus `np.inf`.
-
 - By how much does a mean of n numbers vary, when each varies by s?
 - s / sqrt(n), and s divides the squares by n - 1, since the mean is estimated, too.
 - mean - t * s / sqrt(n) and mean + t * s / sqrt(n), with np.std(differences, ddof=1).
@@ -291,7 +286,6 @@ UNIT_F1 = Exercise(
 **F1 with a mask** (hard). Write `unit_f1`: the labels of one action unit, 0, 1 or `None` where a frame is not
 labelled, and what a network says, 0 or 1, in; F1 of the active frames out, over labelled frames only. 0/0
 counts as 0.
-
 - Which frames count? Of these: hits, false alarms, misses.
 - F1 = 2 hits / (2 hits + false alarms + misses).
 - Below the line: labelled active plus called active, over labelled frames; 0 where that is 0.

@@ -30,7 +30,6 @@ FULLY_CONNECTED = Exercise(
     """
 **The largest layer** (warm-up). Write `fully_connected`: the number of weights, biases included, of the fully
 connected layer for a size of faces and a width.
-
 - How many pixels, of how many channels, are left of a face of 96 pixels after five pools?
 - side = image_size // 32; side * side * 512 * width numbers go in, 4096 * width come out.
 - (side * side * channels + 1) * units: each unit has a bias.
@@ -113,7 +112,6 @@ ATTENTION = Exercise(
 **Additive attention** (hard). Write `attention`: additive attention of the last row of `h` over all rows, in
 NumPy. `h` holds the outputs of the recurrent network, a row a frame, the present one last; `W`, `U`, `b` and
 `v` are those of section 2. Out: a weight for each row.
-
 - First the energy of each row, one number; then a softmax over the rows.
 - The energy of frame j is v . tanh(W h_j + U h_t + b), t the last row; h @ W.T is W times every row.
 - Subtract the largest energy before np.exp, then divide by the sum.
@@ -179,7 +177,6 @@ FIRST_STEP = Exercise(
     """
 **Adam's first step** (standard). Write `first_step`: how far Adam moves a weight in its very first step, for
 one gradient.
-
 - Both means start at 0 and hold a tenth and a thousandth after one step. And corrected?
 - After bias correction they are the gradient and its square.
 - -lr * gradient / (abs(gradient) + epsilon)
@@ -263,7 +260,6 @@ WINDOWS = Exercise(
 **Sequences** (standard). Write `windows`: the frames of a track that have a face, in order, and a length in;
 for each sequence a list of booleans, whether there is a face, out. The first sequence starts at the first
 face, each of the others where the one before it ends; one without any face is left out.
-
 - At which frames do sequences start? Only the first face and the length decide it.
 - range(frames[0], frames[-1] + 1, length) gives the starts.
 - [frame in known for frame in range(start, start + length)] for each; keep those with any().
@@ -310,7 +306,6 @@ WITHOUT_MEMORY = OpenExercise(
     """
 **Without memory** (hard). Is the memory worth anything? Repeat the row (0.5, 0.5) with `recurrent=False` and
 compare seed by seed.
-
 - MtlConfig has the field recurrent; the plan of the notebook has a config.
 - dataclasses.replace makes a plan with another config and another folder.
 - table_x.table_x(plan, rows=["0.5_0.5"]), then the interval of the differences of the same seeds.

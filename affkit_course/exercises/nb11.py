@@ -25,7 +25,6 @@ WITHOUT = Exercise(
     """
 **Orthogonalize** (warm-up). Write `without`: a direction and a locked direction, lists of numbers of any
 lengths, in; the part of the first that is at right angles to the second out.
-
 - How much of the direction lies along the locked one? Take exactly that away.
 - Along a vector of length 1 it is the dot product. The locked one may have any length.
 - direction - (direction @ locked) / (locked @ locked) * locked
@@ -84,7 +83,6 @@ R_SQUARED = Exercise(
     """
 **How well a line fits** (standard). Write `r_squared`: values and what a line expected of them in; the
 fraction of the variance that is explained out.
-
 - What does always expecting the mean reach? That is 0.
 - Compare the squared errors with those of the mean.
 - 1 - sum((values - expected)**2) / sum((values - mean)**2)
@@ -136,7 +134,6 @@ HALF_WAY = Exercise(
     r"""
 **Half way on the arc** (standard). Write `half_way`: two z at right angles and of one length in; the middle
 of the arc between them out.
-
 - Which direction does the middle have? Draw it in the plane.
 - It is the direction of the sum. The length must be that of the ends.
 - (first + second) / sqrt(2)
@@ -196,7 +193,6 @@ STEEPEST = Exercise(
 **Where a value rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
 independently, values `(N,)` in; the direction of length 1 in which the value rises fastest out. No library
 but NumPy, and no inverse: which property of z makes it unnecessary?
-
 - How much does the value rise with one number of z alone?
 - That is the covariance of the two; the numbers do not disturb each other.
 - slopes = (z - mean).T @ (values - mean), divided by its length
@@ -234,7 +230,6 @@ FAKE = OpenExercise(
 **A direction of "fake"** (hard). Learn the direction of "fake" from the discriminator (it is among the
 learned ones) and move ten faces against it. Do they look more real to you? To the CNN? What did you find a
 direction of?
-
 - directions["fake"] is learned already; faces_at draws z + step * direction.
 - Move by -2, and ask both networks before and after.
 - The probability of the discriminator is the only thing the direction was made for.

@@ -11,7 +11,6 @@ FRAMES_PER_SECOND = Exercise(
     frames_per_second,
     """
 **Frames and hours** (warm-up). Write `frames_per_second`: frames and hours in; the rate out.
-
 - How many seconds has an hour?
 - Frames divided by seconds.
 - frames / (hours * 3600)
@@ -57,7 +56,6 @@ VALID_SIZE = Exercise(
     """
 **What a transposed convolution paints** (standard). Write `valid_size`: side, filter and stride of a
 transposed convolution without padding in; the side of what comes out, out.
-
 - How large is what a single pixel paints? And two pixels, a stride apart?
 - The last pixel begins (side - 1) strides after the first one.
 - (side - 1) * stride + filter_side
@@ -117,7 +115,6 @@ SURE = Exercise(
     """
 **Sure labels** (standard). Write `sure`: probabilities of a face and of its mirror image, and a threshold
 above 1/2, in; 1, 0, or None where a label should be left out, out.
-
 - Three answers: surely there, surely not there, and nothing.
 - Both have to agree: the smaller one from the threshold on, or the larger one up to 1 minus it.
 - 1 if min(...) >= threshold; 0 if max(...) <= 1 - threshold; else None
@@ -165,7 +162,6 @@ BY_CHANCE = Exercise(
     """
 **What chance holds** (standard). Write `by_chance`: how many claims were tested, each with an interval of so
 many percent, in; how many intervals are expected to lie above 0 though nothing is there, out.
-
 - How often does an interval of 95% miss what is true?
 - 5% of the time, half of that on each side.
 - claims * (100 - percent) / 200
@@ -202,7 +198,6 @@ THRESHOLDS = OpenExercise(
 **Thresholds for the arms** (hard). The students lose F1 by their threshold, says section 2. Run the
 experiment with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score
 again. How much of the loss is left?
-
 - affkit experiment enrich with one seed, one share and one amount takes a few minutes.
 - predict_store reads a store with the network that each run has left in its folder.
 - Notebook 10, section 5, has the functions for thresholds and F1.

@@ -86,7 +86,7 @@ def last_changed(values):
 def make_exercise():
     return Exercise(
         mean,
-        "**The mean** (warm-up). Write `mean`.\n\n- one\n- two\n- three\n\nA sum over a number.",
+        "**The mean** (warm-up). Write `mean`.\n- one\n- two\n- three\n\nA sum over a number.",
         examples=[(([1, 2, 6],), 3, "add up"), (([4],), 4, "one value"), (([0, 0, 3, 5],), 2, "divide by 4")],
         wrong=[
             "This is the median.",
@@ -168,7 +168,7 @@ def test_the_reader_starts_from_the_first_line_and_sees_the_whole():
 
 
 def test_three_hints_and_then_the_solution(capsys):
-    question = OpenExercise("**Why** (hard). Why?\n\n- a\n- b\n- c\n\nSo.")
+    question = OpenExercise("**Why** (hard). Why?\n- a\n- b\n- c\n\nSo.")
     assert (question.title, question.grade, question.statement) == ("Why", "hard", "Why?")
     assert question.explanation == "So."
     checks = Checks("99", make_exercise(), question)
