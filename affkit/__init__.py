@@ -39,9 +39,8 @@ HOMES = {
     "corpus.corpus": ["Corpus", "part_names"],
     "corpus.split_by_subject": ["split_corpus"],
     "video.convert": ["convert_videos"],
-    "video.video": ["probe", "read_frames"],
-    "faces.extract": ["extract_faces"],
-    "faces.sampling": ["sample_faces"],
+    "video.video": ["Video"],
+    "faces.extract": ["extract_faces", "sample_faces"],
     "evaluation.predict": ["predict_store"],
 }
 

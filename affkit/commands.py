@@ -314,6 +314,7 @@ def predict(
     """
     from affkit.evaluation.predict import predict_video, write_predictions
     from affkit.files import refuse_existing
+    from affkit.video.video import Video
 
     if out.suffix.lower() == ".csv":
         refuse_existing(out, force)
@@ -325,8 +326,9 @@ def predict(
 
         check_prediction_folder(out, video, force)
         draw = offered("affkit.drawings", "overlay") if with_video else None
-        predictions = predict_video(video, checkpoint, detector=detector, device=device)
-        write_prediction_folder(out, video, predictions, draw, force)
+        with Video(video) as clip:
+            predictions = predict_video(clip, checkpoint, detector=detector, device=device)
+            write_prediction_folder(out, clip, predictions, draw, force)
     typer.echo(f"{len(predictions)} faces in {out}")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_lab.figures.smoothing_and_lag import change_trace, three_scores
 from affkit_lab.figures.style import PALETTE, draw_box
 from affkit_studio.page_widget import encode_picture
@@ -61,7 +61,7 @@ def clip_player(video: str | Path, boxes: pd.DataFrame, every: int = 3) -> widge
     ``boxes`` are the rows of ``store.index`` for this video: ``frame`` (1-based), ``person``, ``x``, ``y``,
     ``w``, ``h``. The pictures stay in memory.
     """
-    frames = [frame for number, frame in enumerate(read_frames(video)) if number % every == 0]
+    frames = [frame for number, frame in enumerate(Video(video).frames()) if number % every == 0]
     people = dict(list(boxes.groupby("frame")))
 
     def picture(i: int) -> np.ndarray:

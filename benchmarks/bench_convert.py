@@ -10,7 +10,7 @@ from statistics import median
 import av
 import numpy as np
 
-from affkit.video.transcode import convert_video
+from affkit.video.convert import convert_video
 from affkit.video.video import CRF, FPS, H264, write_video
 
 WIDTH, HEIGHT = 1280, 720

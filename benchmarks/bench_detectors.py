@@ -22,7 +22,7 @@ from tqdm import tqdm
 from affkit.errors import UserError
 from affkit.faces.detectors import Box, Detector, make_detector
 from affkit.labels import EXPRESSIONS
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_render.affect import Performance, perform, sample_style
 from affkit_render.clip import place_actor, render_clip, sample_scene
 from affkit_render.head import Head
@@ -187,7 +187,7 @@ def clips(every: int) -> Iterator[Picture]:
         for video in sorted((ROOT / "data_samples" / folder / "videos").glob("*")):
             tables = sorted((video.parent.parent / "truth").glob(f"{video.stem}*.csv"))
             truth = [pd.read_csv(table) for table in tables]
-            for number, image in enumerate(read_frames(video)):
+            for number, image in enumerate(Video(video).frames()):
                 if number % every == every // 2:
                     seen = [table.iloc[number] for table in truth if table["visible"][number]]
                     boxes = [Box(row.x, row.y, row.width, row.height) for row in seen]

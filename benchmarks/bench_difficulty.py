@@ -26,7 +26,7 @@ from affkit.gan import Discriminator, GanNetConfig
 from affkit.losses import va_loss
 from affkit.metrics import StreamingCCC
 from affkit.store import to_unit_range
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_render.emotions import SHOWN_UNITS
 
 CORPUS = Path(__file__).parent.parent / "data_samples" / "corpus"
@@ -86,7 +86,7 @@ def read_corpus(root: Path = CORPUS, every: int = 5) -> Frames:
         )
         chosen = truth[(truth["frame"] % every == 0) & (truth["visible"] == 1)]
         wanted = set(chosen["frame"] - 1)
-        pictures = [f for i, f in enumerate(read_frames(corpus.video_path(name))) if i in wanted]
+        pictures = [f for i, f in enumerate(Video(corpus.video_path(name)).frames()) if i in wanted]
         for picture, (_, row) in zip(pictures, chosen.iterrows(), strict=True):
             crops.append(crop_face(picture, Box(row.x, row.y, row.width, row.height), SIZE))
             backgrounds.append(edges(picture))

@@ -18,7 +18,7 @@ from affkit.corpus.corpus import PARTS, Corpus, part_names
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import video_of
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS
-from affkit.video.video import FPS, probe
+from affkit.video.video import FPS, Video
 
 ALL_FRAMES = "all frames"
 ANY_UNIT, ANY_EXPRESSION = "at least one", "one of the seven"
@@ -119,7 +119,10 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
     found = tqdm(
         sorted(rows.keys() - missing.keys()), desc="videos", unit="video", delay=2, disable=not progress
     )
-    infos = {path: probe(path) for path in found}
+    infos = {}
+    for path in found:
+        with Video(path) as infos[path]:
+            pass  # what it is, is known from opening it
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
     sizes = [(info.width, info.height) for info in infos.values()]
     people = corpus.root / ("raters" if part == "va" else "coders")

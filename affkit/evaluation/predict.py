@@ -22,14 +22,14 @@ from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.faces.extract import extract_faces
 from affkit.faces.label_faces import names_of_people
-from affkit.files import existing_file, refuse_existing, write_beside
+from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import checked_video_name
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNet
 from affkit.store import SequenceDataset, Store, fit_size, to_unit_range
-from affkit.video.video import frame_seconds, probe
+from affkit.video.video import Video
 
 TABLE, OPENFACE = "table.csv", "openface.csv"
 
@@ -60,7 +60,7 @@ def load_predictor(checkpoint: str | Path) -> AffWildNet | FacePredictor:
 
 
 def predict_video(
-    video: str | Path,
+    video: str | Path | Video,
     checkpoint: str | Path,
     detector: str = "haar",
     device: str = "auto",
@@ -71,12 +71,11 @@ def predict_video(
     The table has also the face's box ``x, y, w, h`` in pixels of the video and the detector's ``score``,
     empty where the box was filled in between two frames.
     """
-    existing_file(video)
-    model = load_predictor(checkpoint)
-    make_fabric(device)  # a device that is not there is told before the work
-    with tempfile.TemporaryDirectory() as folder:
+    with Video.of(video) as clip, tempfile.TemporaryDirectory() as folder:
+        model = load_predictor(checkpoint)
+        make_fabric(device)  # a device that is not there is told before the work
         out, size = Path(folder) / "store", model.config.image_size
-        store = extract_faces([video], out, size=size, detector=detector, progress=progress)
+        store = extract_faces([clip], out, size=size, detector=detector, progress=progress)
         predictions = predict_store(model, store, device=device, progress=progress)
         boxes = store.index[["x", "y", "w", "h", "score"]]
     keys = ["video", "frame", "person"]
@@ -255,7 +254,7 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame, force: bool =
 
 def write_prediction_folder(
     out: str | Path,
-    video: str | Path,
+    video: str | Path | Video,
     predictions: pd.DataFrame,
     draw: Callable | None = None,
     force: bool = False,
@@ -265,24 +264,24 @@ def write_prediction_folder(
 
     It holds ``table.csv`` (:func:`write_predictions`), ``openface.csv`` (:func:`openface_table`), the label
     files of :func:`abaw_labels` as the test set of the ABAW layout, which ``read_annotations`` reads from
-    this folder, and what ``draw(file, video, predictions, seconds, progress)`` makes of ``<name of the
+    this folder, and what ``draw(file, video, predictions, progress)`` makes of ``<name of the
     video>.mp4``, such as ``affkit_lab.figures.overlay.annotate_video``. What it refuses:
     :func:`check_prediction_folder`.
     """
-    check_prediction_folder(out, video, force)
-    out, name = Path(out).resolve(), Path(video).stem
-    seconds = frame_seconds(video)
-    labels = abaw_labels(predictions, len(seconds), probe(video).width)
-    with write_beside(out) as part:
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-        part.mkdir()
-        write_predictions(part / TABLE, predictions)
-        write_predictions(part / OPENFACE, openface_table(predictions, seconds))
-        write_annotations(part, labels, splits=dict.fromkeys(labels, "test"))
-        if draw is not None:
-            draw(part / f"{name}.mp4", video, predictions, seconds, progress)
-        if out.exists():
-            shutil.rmtree(out)
+    out = Path(out).resolve()
+    with Video.of(video) as clip:
+        check_prediction_folder(out, clip.path, force)
+        labels = abaw_labels(predictions, len(clip.seconds), clip.width)
+        with write_beside(out) as part:
+            shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+            part.mkdir()
+            write_predictions(part / TABLE, predictions)
+            write_predictions(part / OPENFACE, openface_table(predictions, clip.seconds))
+            write_annotations(part, labels, splits=dict.fromkeys(labels, "test"))
+            if draw is not None:
+                draw(part / f"{clip.path.stem}.mp4", clip, predictions, progress)
+            if out.exists():
+                shutil.rmtree(out)
 
 
 def check_prediction_folder(out: str | Path, video: str | Path, force: bool = False) -> None:

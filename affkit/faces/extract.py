@@ -1,4 +1,4 @@
-"""From videos to a store of faces: ``affkit faces`` (the paper, III.E).
+"""From videos to a store of faces: ``affkit faces`` (the paper, III.E), and a few faces quickly.
 
 Every video is read twice: once to find and follow the faces, once to cut them out, because a smooth box
 needs the frames after it. What one video gives is written beside and renamed, video by video, into a folder
@@ -25,18 +25,27 @@ from tqdm import tqdm
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
-from affkit.faces.detectors import CROP_MARGIN, CROP_RISE, Detector, crop_face, make_detector
-from affkit.faces.label_faces import add_labels, refuse_other_names
+from affkit.faces.detectors import (
+    CROP_MARGIN,
+    CROP_RISE,
+    Box,
+    Detector,
+    HaarDetector,
+    crop_face,
+    make_detector,
+)
+from affkit.faces.label_faces import add_labels, label_table, refuse_other_names
 from affkit.faces.tracking import find_people
 from affkit.files import read_json, refuse_existing, write_beside
+from affkit.labelfiles.layouts import video_of
 from affkit.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
-from affkit.video.video import probe, read_frames
+from affkit.video.video import Video
 
 PARTS = "parts"
 
 
 def extract_faces(
-    videos: Sequence[str | Path],
+    videos: Sequence[str | Path | Video],
     store: str | Path,
     size: int = 96,
     detector: str | Detector = "haar",
@@ -47,10 +56,14 @@ def extract_faces(
 ) -> Store:
     """Cut the faces out of ``videos`` into a new store.
 
+    A :class:`UserError` says so if the store exists, a video cannot be read, or there is no face in any of
+    them. A video without a face among others is left out with a warning.
+
     Parameters
     ----------
     videos:
-        The files. Their names without ending name the videos in the store, so no two may be the same.
+        Files, or videos that are open. Their names without ending name the videos in the store, so no two
+        may be the same.
     store:
         The folder to make.
     size:
@@ -66,29 +79,28 @@ def extract_faces(
         Videos at a time, each in a process of its own.
     progress:
         Show a bar with the time left on stderr.
-
-    Raises
-    ------
-    UserError
-        If the store exists, a video cannot be read, or there is no face in any of them. A video without a
-        face among others is left out with a warning.
     """
-    videos, store = [Path(video) for video in videos], Path(store)
+    store, paths = Path(store), [_path(video) for video in videos]
     detector = make_detector(detector) if isinstance(detector, str) else detector
-    _check(videos, size)
+    _check(paths, size)
     refuse_existing(store, force)
     corpus = Corpus.open(labels) if labels is not None else None
     if corpus is not None:
-        refuse_other_names(corpus.labels, [video.stem for video in videos])
+        refuse_other_names(corpus.labels, [path.stem for path in paths])
     job = _job(videos, size, detector, corpus)
     part = part_folder(store)
     with _full_disk(store):
         _begin(part, job, store, force)
         if not (part / INDEX).exists():  # it is written last: then only the name is missing
-            _extract_missing(videos, part, job, detector, jobs, progress)
-            _finish(part, job, videos, corpus)
+            # an open video cannot go to another process
+            _extract_missing(videos if jobs == 1 else paths, part, job, detector, jobs, progress)
+            _finish(part, job, paths, corpus)
         _publish(part, store)
     return Store.open(store)
+
+
+def _path(video: str | Path | Video) -> Path:
+    return video.path if isinstance(video, Video) else Path(video)
 
 
 def _check(videos: list[Path], size: int) -> None:
@@ -99,30 +111,37 @@ def _check(videos: list[Path], size: int) -> None:
     seen: dict[str, Path] = {}
     for video in videos:
         if (other := seen.setdefault(video.stem, video)) is not video:
-            raise UserError(
-                video, f"has the same name as {other}", "rename one: the store tells them by name"
-            )
+            problem = f"has the same name as {other}"
+            raise UserError(video, problem, "rename one: the store tells them by name")
 
 
-def _job(videos: list[Path], size: int, detector: Detector, corpus: Corpus | None) -> dict:
+def _job(videos: Sequence[str | Path | Video], size: int, detector: Detector, corpus: Corpus | None) -> dict:
     """What ``store.json`` says: all that the store depends on, and nothing about this machine."""
     settings = dataclasses.asdict(detector) if dataclasses.is_dataclass(detector) else {}
     settings = {name: Path(value).name if name == "model" else value for name, value in settings.items()}
     job = {"format": FORMAT, "size": size, "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE}}
-    job["detector"] = {"name": detector.name, **settings}
+    job |= {"detector": {"name": detector.name, **settings}}
     if corpus is not None:
-        labels = next(iter(corpus.labels.values()))
-        job["expressions"], job["action_units"] = (
-            list(labels.expression_names),
-            list(labels.action_unit_names),
-        )
-    job["videos"] = []
-    for video in videos:
-        info = probe(video)
-        entry = {"name": video.stem, "file": video.name, "bytes": video.stat().st_size}
-        entry |= {"width": info.width, "height": info.height}
-        job["videos"].append(entry | {"num_frames": info.num_frames, "fps": float(info.fps)})
-    return job
+        job |= _label_names(corpus)
+    return job | {"videos": [_about(video) for video in videos]}
+
+
+def _label_names(corpus: Corpus) -> dict[str, list[str]]:
+    labels = next(iter(corpus.labels.values()))
+    return {"expressions": list(labels.expression_names), "action_units": list(labels.action_unit_names)}
+
+
+def _about(video: str | Path | Video) -> dict:
+    with Video.of(video) as clip:
+        return {
+            "name": clip.path.stem,
+            "file": clip.path.name,
+            "bytes": clip.path.stat().st_size,
+            "width": clip.width,
+            "height": clip.height,
+            "num_frames": clip.num_frames,
+            "fps": float(clip.fps),
+        }
 
 
 @contextmanager
@@ -158,13 +177,13 @@ def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
 
 
 def _extract_missing(
-    videos: list[Path], part: Path, job: dict, detector: Detector, jobs: int, progress: bool
+    videos: Sequence[str | Path | Video], part: Path, job: dict, detector: Detector, jobs: int, progress: bool
 ) -> None:
     """Do the videos that are not done yet; if there is an error and none is done, leave nothing behind."""
     parts = part / PARTS
     steps = {entry["name"]: 2 * entry["num_frames"] for entry in job["videos"]}  # every video is read twice
-    missing = [video for video in videos if not _part_files(parts, video.stem)[1].exists()]
-    total, left = sum(steps.values()), sum(steps[video.stem] for video in missing)
+    missing = [video for video in videos if not _part_files(parts, _path(video).stem)[1].exists()]
+    total, left = sum(steps.values()), sum(steps[_path(video).stem] for video in missing)
     bar = tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress)
     tick = bar.update if jobs == 1 else None
     work = (delayed(_extract_one)(video, parts, job["size"], detector, tick) for video in missing)
@@ -191,35 +210,31 @@ def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
     return parts / f"{name}.npy", parts / f"{name}.csv"
 
 
-def _read_rows(parts: Path, name: str) -> pd.DataFrame:
-    types = {"video": str, "frame": np.int64, "person": np.int64}
-    return pd.read_csv(_part_files(parts, name)[1], dtype=types, keep_default_na=False, na_values=[""])
-
-
 def _extract_one(
-    video: Path, parts: Path, size: int, detector: Detector, tick: Callable[[int], None] | None
+    video: str | Path | Video, parts: Path, size: int, detector: Detector, tick: Callable[[int], None] | None
 ) -> str:
     """Find and cut out the faces of one video; write its crops, then its rows. Returns its name."""
     if tick is None:  # one of several processes: OpenCV's own threads would fight over the cores
         cv2.setNumThreads(1)
-    fps = float(probe(video).fps)
-    people = find_people(_ticking(read_frames(video), tick), detector, fps)
-    rows, wanted = [], defaultdict(list)
-    for person, boxes in enumerate(people):
-        for index, box in boxes.items():
-            wanted[index].append((len(rows), box))
-            rows.append((video.stem, index + 1, person, *(round(value, 2) for value in box)))
-    crops, table = _part_files(parts, video.stem)
-    if rows:
-        with write_beside(crops) as file, open(file, "wb") as out:
-            header = _write_header(out, len(rows), size)
-            for index, frame in enumerate(_ticking(read_frames(video), tick)):
-                for row, box in wanted[index]:
-                    out.seek(header + row * 3 * size**2)
-                    out.write(crop_face(frame, box, size).tobytes())
+    with Video.of(video) as clip:
+        name = clip.path.stem
+        rows, wanted = [], defaultdict(list)
+        people = find_people(_ticking(clip.frames(), tick), detector, float(clip.fps))
+        for person, boxes in enumerate(people):
+            for index, box in boxes.items():
+                wanted[index].append((len(rows), box))
+                rows.append((name, index + 1, person, *(round(value, 2) for value in box)))
+        crops, table = _part_files(parts, name)
+        if rows:
+            with write_beside(crops) as file, open(file, "wb") as out:
+                header = _write_header(out, len(rows), size)
+                for index, frame in enumerate(_ticking(clip.frames(), tick)):
+                    for row, box in wanted[index]:
+                        out.seek(header + row * 3 * size**2)
+                        out.write(crop_face(frame, box, size).tobytes())
     with write_beside(table) as file:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(file, index=False)
-    return video.stem
+    return name
 
 
 def _ticking(frames: Iterable[np.ndarray], tick: Callable[[int], None] | None) -> Iterator[np.ndarray]:
@@ -238,7 +253,8 @@ def _write_header(out: BinaryIO, num_rows: int, size: int) -> int:
 
 def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) -> None:
     """Join the parts in the order of the videos, and write the index with the labels."""
-    tables = {video: _read_rows(part / PARTS, video.stem) for video in videos}
+    read = {"dtype": {"video": str}, "keep_default_na": False, "na_values": [""]}
+    tables = {video: pd.read_csv(_part_files(part / PARTS, video.stem)[1], **read) for video in videos}
     found = [video for video in videos if len(tables[video])]
     if not found:
         shutil.rmtree(part)
@@ -275,3 +291,64 @@ def _join_crops(part: Path, videos: list[Path], counts: list[int], size: int) ->
                 out.flush()
                 own.unlink()
             place += count * 3 * size**2
+
+
+def sample_faces(
+    corpus: Corpus,
+    names: Sequence[str] | None = None,
+    per_clip: int = 40,
+    size: int = 32,
+    detector: Detector | None = None,
+    jobs: int = 1,
+    progress: bool = True,
+) -> Store:
+    """A few faces of every clip, in memory: for trying out an idea, not for training a network.
+
+    Up to ``per_clip`` frames of each of ``names`` (people as in ``corpus.labels``; by default all), evenly
+    spread over those with labels, are searched by ``detector`` (by default Haar); nothing is followed, filled
+    or smoothed. Rows are by clip, then frame; the column ``name`` is the person's name in the corpus, and
+    ``person`` is 1 for a name that ends in ``_right``, else 0. A :class:`UserError` says so if a video cannot
+    be read, or no face was found in any.
+    """
+    detector = detector or HaarDetector()
+    names = list(corpus.labels if names is None else names)
+    work = (delayed(_faces_of)(corpus, name, per_clip, size, detector) for name in names)
+    found = Parallel(n_jobs=jobs, return_as="generator")(work)
+    bar = tqdm(found, total=len(names), desc="faces", unit="clip", delay=2, disable=not progress)
+    tables, crops = zip(*bar, strict=True) if names else ((), ())
+    if not any(map(len, tables)):
+        raise UserError(corpus.root, "no face in any of the frames looked at", "look at more frames a clip")
+    index = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    info = {"format": FORMAT, "size": size, "detector": {"name": detector.name}} | _label_names(corpus)
+    return Store(corpus.root, index, np.concatenate(crops), info)
+
+
+def _faces_of(
+    corpus: Corpus, name: str, per_clip: int, size: int, detector: Detector
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows of one person and their crops, ``(N, size, size, 3)`` uint8."""
+    cv2.setNumThreads(1)  # the clips are what runs at the same time
+    labels = corpus.labels[name]
+    labelled = labels.has_va | labels.has_expression | labels.has_action_units.any(axis=1)
+    numbers = np.flatnonzero(labelled)
+    if len(numbers) > per_clip:
+        numbers = numbers[np.linspace(0, len(numbers) - 1, per_clip).round().astype(int)]
+    wanted = set(numbers.tolist())
+    side, path = video_of(name)[1], corpus.video_path(name)
+    rows, crops = [], []
+    with Video(path) as video:
+        for number, frame in enumerate(video.frames(0, max(wanted, default=-1) + 1)):
+            box = _best(detector.detect(frame), side, frame.shape[1]) if number in wanted else None
+            if box is not None:
+                rows.append((path.stem, number + 1, int(side == "right"), *box))
+                crops.append(crop_face(frame, box, size))
+    index = pd.DataFrame(rows, columns=COLUMNS)
+    index = index.assign(name=name, subject=corpus.subjects[name]).join(label_table(labels), on="frame")
+    return index, np.array(crops, np.uint8).reshape(-1, size, size, 3)
+
+
+def _best(boxes: Sequence[Box], side: str, width: int) -> Box | None:
+    """The surest face, or the surest in the left or right half of a picture of two people."""
+    halves = {"": (0, width), "left": (0, width / 2), "right": (width / 2, width)}
+    low, high = halves[side]
+    return next((box for box in boxes if low <= box.center[0] <= high), None)

@@ -1,16 +1,25 @@
-"""``affkit convert``: many clips to MP4, H.264, 30 frames a second, their labels re-timed with them.
+"""``affkit convert``: clips to MP4, H.264, 30 frames a second (III.A), their labels re-timed with them.
 
 What is finished is noted in a small file in the output folder. Killed at any moment, the same command goes
 on from there and ends with the same bytes (on one machine: another version of x264 may write others).
 """
 
 import json
+import math
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -19,10 +28,160 @@ from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.labelfiles.csv_text import read_text
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES, video_of
-from affkit.video.transcode import retime_lines, split_lines, transcode
-from affkit.video.video import CRF, FPS, H264, probe
+from affkit.video.video import CRF, FPS, H264, Video, View
 
 JOURNAL = ".affkit-convert.json"
+
+Frame = TypeVar("Frame")
+
+_LONGEST_STILL = 600  # seconds; a longer one is a broken clock in the file, and would fill the disk
+
+
+# One clip
+
+
+def convert_video(
+    source: str | Path, target: str | Path, force: bool = False, tick: Callable[[int], object] | None = None
+) -> np.ndarray:
+    """Convert one clip to MP4, H.264, yuv420p, 30 frames a second, upright, even size, without sound.
+
+    A size that is odd loses one line or column at the end: nothing is scaled, unless the source has pixels
+    that are not square. ``tick`` is called with 1 after every source frame. Returns ``(T,)`` int64, not
+    decreasing: the number, from 0, of the source frame that each new frame shows, see :func:`retime`.
+    """
+    source, target = existing_file(source), Path(target)
+    refuse_existing(target, force)
+    with write_beside(target) as part:
+        return transcode(source, part, tick)
+
+
+def retime(
+    frames: Iterable[tuple[Fraction, Frame]], step: Fraction, fps: int = FPS
+) -> Iterator[tuple[Frame, int]]:
+    """Each source frame with the number of new frames that show it: 0 if it is dropped, 2 if repeated.
+
+    New frame i is what a player shows at i/fps seconds, where a source frame appears at the multiple of
+    1/fps next to its time and stays until another one does. So a clip of 30 frames a second keeps each of
+    its frames even if its times are rounded to milliseconds, as in WebM; a still picture of a variable rate
+    stays as long as it was; and no frame is shown more than half a step early or late.
+
+    ``frames`` are times in seconds, not decreasing, the first of which counts as 0, and frames; ``step`` is
+    how many seconds the last frame is shown. There is at least one new frame in all.
+
+    >>> list(retime([(Fraction(i, 25), i) for i in range(5)], Fraction(1, 25)))  # 5 frames become 6
+    [(0, 1), (1, 1), (2, 2), (3, 1), (4, 1)]
+    >>> list(retime([(Fraction(i, 60), i) for i in range(4)], Fraction(1, 60)))
+    [(0, 1), (1, 0), (2, 1), (3, 0)]
+    """
+
+    def place(time: Fraction) -> int:
+        return math.floor((time - start) * fps + Fraction(1, 2))
+
+    frames = iter(frames)
+    start, waiting = next(frames)
+    time, done = start, 0  # new frames so far
+    for time, frame in frames:
+        yield waiting, place(time) - done
+        waiting, done = frame, place(time)
+    yield waiting, max(place(time + step) - done, 0 if done else 1)
+
+
+def transcode(source: Path, target: Path, tick: Callable[[int], object] | None = None) -> np.ndarray:
+    """As :func:`convert_video`, into a file that others do not see yet."""
+    shown: list[int] = []
+    with Video(source) as video, av.open(f"file:{target}", "w", format="mp4") as output:
+        encoder = None
+        timed = ((time, frame) for _, time, frame in video.decode())
+        for index, (frame, count) in enumerate(retime(timed, 1 / video.fps)):
+            encoder = encoder or _add_encoder(video, output, frame)
+            if count > _LONGEST_STILL * FPS:
+                problem = f"stands still for {count // FPS} s after frame {index + 1}: its clock is broken"
+                raise UserError(source, problem, "copy the video track into a new file with new times")
+            if count:
+                frame = _fit(frame, video.view)
+            for _ in range(count):
+                frame.pts, frame.time_base = len(shown), Fraction(1, FPS)
+                output.mux(encoder.encode(frame))
+                shown.append(index)
+            if tick is not None:
+                tick(1)
+        output.mux(encoder.encode())
+    return np.array(shown, np.int64)
+
+
+def _even_size(view: View) -> tuple[int, int]:
+    width, height = view.shown_size
+    return width // 2 * 2, height // 2 * 2
+
+
+def _add_encoder(video: Video, output: OutputContainer, frame: VideoFrame) -> VideoStream:
+    view, (width, height) = video.view, _even_size(video.view)
+    if not width or not height:
+        raise UserError(video.path, f"is {view.width} x {view.height} pixels", "give a clip of 2 x 2 or more")
+    encoder = output.add_stream("libx264", rate=FPS, options=H264 | {"crf": str(CRF)})
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    context = encoder.codec_context
+    context.time_base = Fraction(1, FPS)
+    context.color_range = ColorRange.MPEG
+    if not frame.format.is_rgb:  # else players guess, and guess the colours of a large clip wrong
+        context.colorspace = frame.colorspace
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    return encoder
+
+
+def _fit(frame: VideoFrame, view: View) -> VideoFrame:
+    """The frame as the encoder takes it; most are passed on without a copy."""
+    scaled = (frame.width, frame.height) != (view.width, view.height)
+    if scaled or frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
+        frame = frame.reformat(view.width, view.height, "yuv420p", dst_color_range=ColorRange.MPEG)
+    if not view.is_upright or view.width % 2 or view.height % 2:
+        frame = _turn(frame, view)
+    frame.pict_type = 0  # where the source had a keyframe is not x264's business
+    return frame
+
+
+def _turn(frame: VideoFrame, view: View) -> VideoFrame:
+    """Turn each plane upright and cut it to an even size."""
+    width, height = _even_size(view)
+    planes = []
+    for number, plane in enumerate(frame.planes):
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        part = 2 if number else 1  # colour has half the resolution
+        planes.append(view.turn(rows)[: height // part, : width // part].ravel())
+    return VideoFrame.from_ndarray(np.concatenate(planes).reshape(-1, width), "yuv420p")
+
+
+# Its labels
+
+
+def retime_lines(text: str, frames: np.ndarray) -> str:
+    """Label lines in the order of new frames; frames that the text has no line for are left out.
+
+    ``frames`` is what :func:`convert_video` gives.
+
+    >>> retime_lines("valence,arousal\\n0.1,0\\n0.2,0", np.array([0, 0, 1, 2]))
+    'valence,arousal\\n0.1,0\\n0.1,0\\n0.2,0\\n'
+    """
+    header, lines = _split_lines(text)
+    return "".join(f"{line}\n" for line in header + [lines[i] for i in frames if i < len(lines)])
+
+
+def _split_lines(text: str) -> tuple[list[str], list[str]]:
+    """The header, or nothing if the first line is numbers, and the lines of the frames."""
+    lines = text.split("\n")
+    try:
+        [float(cell) for cell in lines[0].split(",")]
+    except ValueError:
+        return lines[:1], lines[1:]
+    return [], lines
+
+
+def nearly_as_long(num_lines: int, num_frames: int) -> bool:
+    """Whether labels can be of a clip of ``num_frames``: they may differ by 5 frames or by 1%."""
+    return abs(num_lines - num_frames) <= max(5, 0.01 * num_frames)
+
+
+# Many clips
 
 
 @dataclass(frozen=True)
@@ -34,9 +193,19 @@ class Clip:
     num_frames: int
     labels: tuple[tuple[Path, Path], ...] = ()
 
-    @property
-    def targets(self) -> list[Path]:
-        return [self.target, *(target for _, target in self.labels)]
+    def convert(self, tick: Callable[[int], object]) -> "Clip":
+        """Convert clip and labels; the clip gets its name when its labels are written."""
+        with write_beside(self.target) as part:
+            frames = transcode(self.source, part, tick)
+            for source, target in self.labels:
+                with write_beside(target) as file:
+                    file.write_text(retime_lines(read_text(source), frames), encoding="utf-8", newline="\n")
+        return self
+
+    def describe(self, out: Path) -> dict:
+        """What the result depends on: names and sizes, but not where the folders are."""
+        labels = {str(target.relative_to(out)): source.stat().st_size for source, target in self.labels}
+        return {"file": self.source.name, "bytes": self.source.stat().st_size, "labels": labels}
 
 
 def convert_videos(
@@ -48,6 +217,10 @@ def convert_videos(
     progress: bool = True,
 ) -> list[Path]:
     """Convert clips, and re-time their labels; returns the new files in the order of the inputs.
+
+    All inputs are looked at before anything is written: a :class:`UserError` says which cannot be read, has
+    the same name as another, has labels that do not fit, or an output that exists. Labels a few lines longer
+    or shorter than their clip are a warning.
 
     Parameters
     ----------
@@ -67,13 +240,6 @@ def convert_videos(
         Clips at a time.
     progress:
         Show a bar with the time left on stderr.
-
-    Raises
-    ------
-    UserError
-        If an input cannot be read, two have the same name, labels do not fit their clip, or an output
-        exists. All of this is looked at before anything is written. Labels that are a few lines longer or
-        shorter than their clip are a warning.
     """
     out = Path(out)
     clips = _plan(_find_videos(inputs), out)
@@ -86,21 +252,11 @@ def convert_videos(
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     with tqdm(total=total, initial=total - left, unit="frame", desc="convert", disable=not progress) as bar:
         with journal:
-            for clip in parallel(delayed(_convert)(clip, bar.update) for clip in todo):
+            for clip in parallel(delayed(Clip.convert)(clip, bar.update) for clip in todo):
                 journal.add(clip)
             if labels is not None:
                 _copy_subjects(clips, out, Path(labels).resolve())
     return [clip.target for clip in clips]
-
-
-def _convert(clip: Clip, tick: Callable[[int], object]) -> Clip:
-    """Convert one clip and its labels; the clip gets its name when its labels are written."""
-    with write_beside(clip.target) as part:
-        frames = transcode(clip.source, part, tick)
-        for source, target in clip.labels:
-            with write_beside(target) as file:
-                file.write_text(retime_lines(read_text(source), frames), encoding="utf-8", newline="\n")
-    return clip
 
 
 def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
@@ -127,7 +283,8 @@ def _plan(sources: list[Path], out: Path) -> list[Clip]:
     clips: dict[str, Clip] = {}
     originals = {existing_file(source).resolve() for source in sources}
     for source in sources:
-        clip = Clip(source, out / f"{source.stem}.mp4", probe(source).num_frames)
+        with Video(source) as video:
+            clip = Clip(source, out / f"{source.stem}.mp4", video.num_frames)
         # some file systems do not tell a.mp4 from A.mp4
         other = clips.setdefault(source.stem.casefold(), clip)
         if other is not clip:
@@ -152,8 +309,8 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
         own = [name for name in files if (name if name in names else video_of(name)[0]) == clip.source.stem]
         found = [file for name in own for file in files[name]]
         _check_lengths(clip, found)
-        labels = tuple((file, out / file.relative_to(_base(clips, folder))) for file in found)
-        labelled.append(Clip(clip.source, clip.target, clip.num_frames, labels))
+        base = _base(clips, folder)
+        labelled.append(replace(clip, labels=tuple((file, out / file.relative_to(base)) for file in found)))
     missing = [clip.source.name for clip in labelled if not clip.labels]
     if len(missing) == len(clips):
         problem = f"no label file of any of the clips in it, such as {clips[0].source.stem}.txt"
@@ -177,14 +334,9 @@ def _copy_subjects(clips: list[Clip], out: Path, folder: Path) -> None:
             shutil.copyfile(source, part)
 
 
-def nearly_as_long(num_lines: int, num_frames: int) -> bool:
-    """Whether labels can be of a clip of ``num_frames``: they may differ by 5 frames or by 1%."""
-    return abs(num_lines - num_frames) <= max(5, 0.01 * num_frames)
-
-
 def _check_lengths(clip: Clip, files: list[Path]) -> None:
     """Warn once about labels that are a little longer or shorter than their clip; refuse others."""
-    counts = {file: len(split_lines(read_text(file))[1]) for file in files}
+    counts = {file: len(_split_lines(read_text(file))[1]) for file in files}
     wrong = {file: count for file, count in counts.items() if count != clip.num_frames}
     for file, count in wrong.items():
         if not nearly_as_long(count, clip.num_frames):
@@ -204,7 +356,7 @@ class Journal:
 
     def __init__(self, out: Path, clips: list[Clip], force: bool):
         self.path, self.done = out / JOURNAL, []
-        self.job = {"fps": FPS, "crf": CRF, **H264, "clips": [_describe(clip, out) for clip in clips]}
+        self.job = {"fps": FPS, "crf": CRF, **H264, "clips": [clip.describe(out) for clip in clips]}
         old = self._read()
         if old is not None and old["job"] == self.job:
             self.done = [name for name in old["done"] if (out / name).exists()]
@@ -212,8 +364,9 @@ class Journal:
         if old is not None and not force:
             mend = "finish it with the same command, or discard it with --force"
             raise UserError(out, "an interrupted conversion of other clips is unfinished in it", mend)
-        for target in (target for clip in clips for target in clip.targets):
-            refuse_existing(target, force)
+        for clip in clips:
+            for target in (clip.target, *(target for _, target in clip.labels)):
+                refuse_existing(target, force)
         self._write()
 
     def add(self, clip: Clip) -> None:
@@ -244,9 +397,3 @@ class Journal:
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             mend = "choose another output folder"
             raise UserError(self.path.parent, "cannot be written to", mend) from error
-
-
-def _describe(clip: Clip, out: Path) -> dict:
-    """What the result depends on: names and sizes, but not where the folders are."""
-    labels = {str(target.relative_to(out)): source.stat().st_size for source, target in clip.labels}
-    return {"file": clip.source.name, "bytes": clip.source.stat().st_size, "labels": labels}

@@ -1,14 +1,16 @@
-"""Frames in, frames out: what a clip is, its frames as arrays, arrays as a clip.
+"""Frames in, frames out: a clip that is opened once and handed on, and arrays as a clip.
 
 Frames come as a player shows them: turned upright where the file carries a rotation flag, as phones write
 it, and with square pixels. All decoding goes through FFmpeg in the form of PyAV.
 """
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +30,7 @@ FPS = 30
 
 # H.264 as we write it. The faces are cut out and made smaller later, so CRF 20, at which people hardly see a
 # difference, loses nothing; "veryfast" takes 0.4 of the time of the default for files as large (720p, noisy).
-# A keyframe every second lets read_frames start anywhere after decoding 29 frames at most. The number of
+# With a keyframe every second, reading starts anywhere after decoding 29 frames at most. The number of
 # threads changes the bytes x264 writes, so it is fixed: same clip, same machine, same bytes.
 CRF = 20
 H264 = {"preset": "veryfast", "g": str(FPS), "threads": "4"}
@@ -46,34 +48,8 @@ _CONTAINERS = (
 _OPEN = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _STARTS_OF_VIDEOS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"RIFF", b"\x1aE\xdf\xa3")
 
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What :func:`probe` knows about a clip.
-
-    Attributes
-    ----------
-    path:
-        The file.
-    width, height:
-        Size in pixels as shown, after the rotation.
-    num_frames:
-        How many frames the file says it holds; where it does not say (WebM), its packets are counted.
-    fps:
-        Mean frames a second.
-    duration:
-        Seconds.
-    rotation:
-        Degrees, counter-clockwise, by which the stored pictures are turned to be shown: 0, 90, 180, 270.
-    """
-
-    path: Path
-    width: int
-    height: int
-    num_frames: int
-    fps: Fraction
-    duration: float
-    rotation: int
+CACHE_BYTES = 192 * 2**20
+"""Memory for decoded frames in :meth:`Video.frame`: about 140 of 1280 x 720, 60 of 1920 x 1080."""
 
 
 @dataclass(frozen=True)
@@ -116,70 +92,292 @@ class View:
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """What a clip is, after decoding its first frame to be sure that it can be.
+class Video:
+    """A clip, opened once: what it is, its frames in order, when each is shown, and any frame at once.
 
-    Raises
-    ------
-    UserError
-        If there is no such file, it is a folder, empty, not a video, has sound only, or no frame of it can
-        be decoded.
-    """
-    path = existing_file(path)
-    with open_video(path) as (container, stream):
-        _, _, frame = next(decode(path, container, stream))
-        view, rotation = View.of(frame, stream), frame.rotation % 360
-        num_frames, fps = stream.frames or _count_packets(container, stream), frame_rate(stream)
-        duration = _duration(container, stream) or num_frames / fps
-    return VideoInfo(path, *view.shown_size, num_frames, fps, float(duration), rotation)
+    Opening decodes the first frame. A :class:`UserError` says so if there is no such file, it is a folder,
+    empty, not a video, has sound only, or no frame of it can be decoded. Frames are numbered from 0.
 
+    In H.264 in MP4, which is what ``affkit convert`` writes, numbers are looked up in the index of the file,
+    and reading starts at the last keyframe before a frame. Other files are opened anew and counted from their
+    start for each reading: nothing else is sure to count right.
 
-def read_frames(
-    path: str | Path, start: int = 0, stop: int | None = None, format: Literal["rgb24", "gray"] = "rgb24"
-) -> Iterator[np.ndarray]:
-    """The frames ``start`` to ``stop - 1`` of a clip, one by one, as they are shown; frame 0 is the first.
-
-    In H.264 in MP4, which is what ``affkit convert`` writes, reading starts at the last keyframe before
-    ``start``; in other files all frames before are decoded, since only that is sure to count right.
-
-    Yields
-    ------
-    ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` uint8 for ``"gray"``. The arrays are the caller's to change.
-
-    Raises
-    ------
-    UserError
-        As in :func:`probe`. A clip that breaks later gives its sound frames and a warning.
-    """
-    if start < 0:
-        raise ValueError(f"start is {start}; the first frame is 0")
-    path = existing_file(path)
-    with open_video(path) as (container, stream):
-        view = None
-        for number, _, frame in decode(path, container, stream, start):
-            if stop is not None and number >= stop:
-                return
-            if number >= start:
-                view = view or View.of(frame, stream)
-                picture = frame.to_ndarray(format=format, width=view.width, height=view.height)
-                yield np.ascontiguousarray(view.turn(picture))
-
-
-def frame_seconds(path: str | Path) -> np.ndarray:
-    """When each frame of a clip that can be decoded is shown: ``(T,)`` float64 seconds from the first.
-
-    Raises :class:`UserError` as :func:`probe` does.
+    Attributes
+    ----------
+    path:
+        The file.
+    width, height:
+        Size in pixels as shown, after the rotation.
+    num_frames:
+        How many frames the file says it holds; where it does not say (WebM), its packets are counted.
+    fps:
+        Mean frames a second; 30 where the file does not say.
+    duration:
+        Seconds.
+    rotation:
+        Degrees, counter-clockwise, by which the stored pictures are turned to be shown: 0, 90, 180, 270.
+    view:
+        How they are turned and scaled.
+    container, stream:
+        PyAV's, for what is not asked here.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_video(f"{folder}/a.mp4", np.zeros((3, 48, 64, 3), np.uint8), fps=25)
-    ...     frame_seconds(f"{folder}/a.mp4")
-    array([0.  , 0.04, 0.08])
+    ...     write_video(f"{folder}/a.mp4", (np.full((48, 64, 3), 8 * i, np.uint8) for i in range(20)), fps=25)
+    ...     with Video(f"{folder}/a.mp4") as video:
+    ...         video.width, video.height, video.num_frames, video.fps
+    ...         video.seconds[:3], [round(frame.mean() / 8) for frame in video.frames(2, 5)]
+    ...         round(video.frame(15).mean() / 8)
+    (64, 48, 20, Fraction(25, 1))
+    (array([0.  , 0.04, 0.08]), [2, 3, 4])
+    15
     """
-    path = existing_file(path)
-    with open_video(path) as (container, stream):
-        times = [time for _, time, _ in decode(path, container, stream)]
-    return np.array([float(time - times[0]) for time in times])
+
+    container: InputContainer
+    stream: VideoStream
+
+    def __init__(self, path: str | Path, cache_bytes: int = CACHE_BYTES):
+        self.path = existing_file(path)
+        self._open()
+        self._numbers: dict[int, int] | None = None  # time to number, looked up when it is needed first
+        self._seconds: np.ndarray | None = None
+        self._reader: object = None  # who reads now
+        self._cache: OrderedDict[int, VideoFrame] = OrderedDict()  # the one used last is at the end
+        self._cache_bytes = cache_bytes
+        self._ahead: Iterator[tuple[int, Fraction, VideoFrame]] = iter(())  # what frame() reads on from
+        self._next: int | None = None  # number of the frame that comes next there
+        self.fps: Fraction = self.stream.average_rate or self.stream.guessed_rate or Fraction(FPS)
+        _, _, first = next(self._decode_on({}))
+        self.view, self.rotation = View.of(first, self.stream), first.rotation % 360
+        self.width, self.height = self.view.shown_size
+        self.num_frames: int = self.stream.frames or sum(1 for _ in self.packets())
+        self.duration = float(_duration(self.container, self.stream) or self.num_frames / self.fps)
+
+    @classmethod
+    @contextmanager
+    def of(cls, video: "str | Path | Video") -> Iterator["Video"]:
+        """Open a path for a ``with`` block; a video that is open already is handed on and stays open."""
+        if isinstance(video, cls):
+            yield video
+        else:
+            with cls(video) as opened:
+                yield opened
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and forget the frames; may be called twice."""
+        self.container.close()
+        self._cache.clear()
+        self._ahead = iter(())
+
+    def __len__(self) -> int:
+        """Frames that can be shown: those in the index of an MP4; of another file all are decoded."""
+        return len(self._index() or self.seconds)
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """When each frame that can be decoded is shown: ``(T,)`` float64 seconds from the first.
+
+        Known once all frames were read from the start; else this decodes them.
+        """
+        if self._seconds is None:
+            for _ in self.decode():
+                pass
+        return self._seconds
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, format: Literal["rgb24", "gray"] = "rgb24"
+    ) -> Iterator[np.ndarray]:
+        """Frames ``start`` to ``stop - 1``, one by one: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` for "gray".
+
+        The arrays are the caller's to change. A clip that breaks gives its sound frames and a warning.
+        """
+        if start < 0:
+            raise ValueError(f"start is {start}; the first frame is 0")
+        for number, _, frame in self.decode(start):
+            if stop is not None and number >= stop:
+                return
+            if number >= start:
+                yield self._shown(frame, format)
+
+    def frame(self, i: int) -> np.ndarray:
+        """Frame ``i`` as ``(H, W, 3)`` uint8 RGB: for tools in which a person moves about in time.
+
+        One step forward decodes one frame, a jump decodes from the last keyframe. Frames passed on the way
+        are kept for a while, so that stepping back is quick too. :class:`IndexError` if there is no frame
+        ``i``, :class:`UserError` if the file is gone or damaged at that place.
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"frame {i} of {len(self)}")
+        if i not in self._cache:
+            existing_file(self.path)  # an open file can be read on after it was deleted: say so now
+            with suppress(UserError):
+                self._read_to(i)
+        if i not in self._cache:
+            raise UserError(self.path, f"frame {i + 1} is damaged", "copy or download the video again")
+        self._cache.move_to_end(i)
+        return self._shown(self._cache[i])
+
+    def decode(self, start: int = 0) -> Iterator[tuple[int, Fraction, VideoFrame]]:
+        """Stored frames in the order they are shown: number, time in seconds as the file has it, the frame.
+
+        The first one is frame ``start`` or one before it. A clip that breaks ends at the last frame before
+        the break, with a warning: what follows could not be counted, and labels would shift.
+        """
+        self._reader = reader = object()
+        frames = self._decode_on(self._go_to(start))
+        first = next(frames)
+        if first[0] > start:  # a keyframe that is shown after frames stored behind it: take the long way
+            frames = self._decode_on(self._go_to(0))
+            first = next(frames)
+        times = []
+        for number, time, frame in chain([first], frames):
+            times.append(time)
+            yield number, time, frame
+            if self._reader is not reader:
+                raise RuntimeError(f"{self.path}: is read by two at a time; open it twice")
+        if start == 0:
+            self._seconds = np.array([float(time - times[0]) for time in times])
+
+    def packets(self) -> Iterator[av.Packet]:
+        """The pictures as they are in the file, not decoded."""
+        self.container.seek(0)
+        return (packet for packet in self.container.demux(self.stream) if packet.size)
+
+    def _index(self) -> dict[int, int]:
+        """Time of each frame to its number; nothing where a packet may not be one frame."""
+        if self._numbers is None:
+            self._numbers = {}
+            if self.stream.codec_context.name == "h264" and "mp4" in self.container.format.name:
+                packets = (packet for packet in self.packets() if not packet.is_discard)
+                times = sorted(packet.pts for packet in packets if packet.pts is not None)
+                if len(set(times)) == len(times):
+                    self._numbers = {time: number for number, time in enumerate(times)}
+        return self._numbers
+
+    def _open(self) -> None:
+        self.container, self.stream = _open_video(existing_file(self.path))
+
+    def _go_to(self, start: int) -> dict[int, int]:
+        """Go to a place from which frame ``start`` can be decoded; the numbers of frames by their time."""
+        if self._index():
+            times = list(self._index())
+            self.container.seek(times[min(start, len(times) - 1)], stream=self.stream)
+        else:
+            self.container.close()
+            self._open()
+        return self._index()
+
+    def _decode_on(self, numbers: dict[int, int]) -> Iterator[tuple[int, Fraction, VideoFrame]]:
+        """As :meth:`decode`, from where the container is."""
+        clock = _Clock(self.stream, self.fps, numbers)
+        held, whole = [], True
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.is_corrupt:  # cut off in the middle
+                    whole = False
+                    break
+                if packet.size:  # an empty one would tell the decoder that this is the end
+                    yield from map(clock.stamp, packet.decode())
+            held = [clock.stamp(frame) for frame in self.stream.decode(None)]
+        except av.FFmpegError:
+            whole = False
+        if clock.time is None:
+            raise _broken(self.path, "not one frame can be decoded")
+        if whole and _duration(self.container, self.stream) - (clock.end - clock.start) < 0.5:
+            yield from held
+        else:  # of the last frames some may be missing: stop at the first gap
+            gaps = clock.gaps[len(clock.gaps) - len(held) :]
+            num_sound = next((i for i, gap in enumerate(gaps) if gap > 1.5), len(held))
+            yield from held[:num_sound]
+            count = clock.number + 1 - len(held) + num_sound
+            message = f"{self.path}: breaks off after frame {count}; the frames up to there are used"
+            warnings.warn(message, stacklevel=2)
+
+    def _read_to(self, i: int) -> None:
+        """Put frame ``i`` and those on the way to it into the cache."""
+        # Up to two seconds ahead, going on is no slower than a jump; without an index nothing is quicker.
+        if self._next is None or i < self._next or (self._numbers and i > self._next + 2 * self.fps):
+            self._ahead = self.decode(i)
+        self._next = None  # at the end of the file, or after an error, the next call has to jump
+        for number, _, frame in self._ahead:
+            self._keep(number, frame)
+            if number >= i:
+                self._next = number + 1
+                return
+
+    def _keep(self, number: int, frame: VideoFrame) -> None:
+        self._cache[number] = frame
+        self._cache.move_to_end(number)
+        size = sum(plane.buffer_size for plane in frame.planes)
+        while len(self._cache) > max(1, self._cache_bytes // size):
+            self._cache.popitem(last=False)
+
+    def _shown(self, frame: VideoFrame, format: str = "rgb24") -> np.ndarray:
+        picture = frame.to_ndarray(format=format, width=self.view.width, height=self.view.height)
+        return np.ascontiguousarray(self.view.turn(picture))
+
+
+class _Clock:
+    """Gives frames their numbers and times, also where the file has no time or one that goes back.
+
+    Nothing else numbers frames. Where ``numbers``, by time, is empty, the first frame is number 0.
+    """
+
+    def __init__(self, stream: VideoStream, fps: Fraction, numbers: dict[int, int]):
+        self.unit, self.step, self.numbers = stream.time_base, 1 / fps, numbers
+        self.start = (stream.start_time or 0) * stream.time_base
+        self.number, self.time, self.end = -1, None, None  # of the last frame
+        self.gaps: list[float] = []  # between each frame and the one before, in mean gaps
+
+    def stamp(self, frame: VideoFrame) -> tuple[int, Fraction, VideoFrame]:
+        following = self.start if self.time is None else self.time + self.step
+        time = following if frame.pts is None else frame.pts * self.unit
+        if self.time is not None and time < self.time:
+            time = following
+        self.gaps.append(1.0 if self.time is None else float((time - self.time) / self.step))
+        self.number, self.time = self.numbers.get(frame.pts, self.number + 1), time
+        self.end = time + max(self.step, (frame.duration or 0) * self.unit)
+        return self.number, time, frame
+
+
+def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    try:
+        container = av.open(f"file:{path}", options=_OPEN)
+    except av.FFmpegError as error:
+        with open(path, "rb") as file:
+            head = file.read(8)
+        if head[4:8] in _STARTS_OF_VIDEOS or head[:4] in _STARTS_OF_VIDEOS:
+            raise _broken(path, "is a video that is damaged or cut short") from error
+        problem = "is not a video"
+        raise UserError(path, problem, "give a video file, such as MP4, MOV, AVI, WebM or MKV") from error
+    if not container.streams:
+        raise _broken(path, "is a video that is damaged or cut short")
+    # the cover picture of a sound file is a video stream too
+    cover = av.stream.Disposition.attached_pic
+    stream = next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+    if stream is None:
+        raise UserError(path, "has no pictures, only sound", "give a file with a video track")
+    stream.thread_type = "AUTO"
+    return container, stream
+
+
+def _broken(path: Path, problem: str) -> UserError:
+    return UserError(path, problem, "copy or download it again")
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Seconds of the pictures as the file says, or 0 where it only knows those of pictures and sound."""
+    if stream.duration:
+        return stream.duration * stream.time_base
+    if container.duration and len(container.streams) == 1:
+        return Fraction(container.duration, av.time_base)
+    return Fraction(0)
 
 
 def write_video(
@@ -198,7 +396,7 @@ def write_video(
     path:
         Where to; an existing file is replaced.
     frames:
-        ``(H, W, 3)`` uint8 RGB, all of one size; H.264 wants even sizes.
+        ``(H, W, 3)`` uint8 RGB, at least one, all of one size; H.264 wants even sizes.
     fps:
         Frames a second.
     crf:
@@ -209,20 +407,6 @@ def write_video(
         Degrees, counter-clockwise, by which a player is told to turn the frames: the flag phones write.
     times:
         When each frame is shown, in increasing seconds, for a variable frame rate; MP4, MOV and WebM only.
-
-    Raises
-    ------
-    ValueError
-        If there is no frame.
-    UserError
-        If the disk is full.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_video(f"{folder}/a.mp4", np.zeros((4, 48, 64, 3), np.uint8))
-    ...     info = probe(f"{folder}/a.mp4")
-    >>> info.width, info.height, info.num_frames, info.fps
-    (64, 48, 4, Fraction(30, 1))
     """
     rate = Fraction(fps).limit_denominator(1001)
     options = {"libx264": H264 | {"crf": str(crf)}, "libvpx-vp9": {"crf": str(crf), "b": "0"}}.get(codec, {})
@@ -240,139 +424,9 @@ def write_video(
             stream.codec_context.qmin = stream.codec_context.qmax = 3
         if rotation:
             stream.set_display_rotation(rotation)
-        for i, picture in enumerate(_chain(first, frames)):
+        for i, picture in enumerate(chain([first], frames)):
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts = i if times is None else round(Fraction(times[i]) / tick)
             frame.time_base = tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-
-
-def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from rest
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a clip for :func:`decode`; :class:`UserError` if it is none."""
-    try:
-        container = av.open(f"file:{path}", options=_OPEN)
-    except av.FFmpegError as error:
-        with open(path, "rb") as file:
-            head = file.read(8)
-        if head[4:8] in _STARTS_OF_VIDEOS or head[:4] in _STARTS_OF_VIDEOS:
-            raise _broken(path, "is a video that is damaged or cut short") from error
-        problem = "is not a video"
-        raise UserError(path, problem, "give a video file, such as MP4, MOV, AVI, WebM or MKV") from error
-    with container:
-        if not container.streams:
-            raise _broken(path, "is a video that is damaged or cut short")
-        # the cover picture of a sound file is a video stream too
-        streams = [
-            s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not streams:
-            raise UserError(path, "has no pictures, only sound", "give a file with a video track")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def decode(
-    path: Path, container: InputContainer, stream: VideoStream, start: int = 0
-) -> Iterator[tuple[int, Fraction, VideoFrame]]:
-    """Frames in the order they are shown: number, time in seconds as the file has it, and the frame.
-
-    The first one is frame ``start`` or one before it. A clip that breaks ends at the last frame before the
-    break, with a warning: what follows could not be counted, and labels would shift.
-
-    Raises
-    ------
-    UserError
-        If no frame can be decoded.
-    """
-    clock = _Clock(stream, frame_times(container, stream) if start else None)
-    held, whole = [], True
-    if clock.all_pts:
-        container.seek(clock.all_pts[min(start, len(clock.all_pts) - 1)], stream=stream)
-    try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt:  # cut off in the middle
-                whole = False
-                break
-            if packet.size:  # an empty one would tell the decoder that this is the end
-                yield from map(clock.stamp, packet.decode())
-        held = [clock.stamp(frame) for frame in stream.decode(None)]
-    except av.FFmpegError:
-        whole = False
-    if clock.time is None:
-        raise _broken(path, "not one frame can be decoded")
-    if whole and _duration(container, stream) - (clock.end - clock.start) < 0.5:
-        yield from held
-    else:  # of the last frames some may be missing: stop at the first gap
-        gaps = clock.gaps[len(clock.gaps) - len(held) :]
-        num_sound = next((i for i, gap in enumerate(gaps) if gap > 1.5), len(held))
-        yield from held[:num_sound]
-        count = clock.number - len(held) + num_sound
-        message = f"{path}: breaks off after frame {count}; the frames up to there are used"
-        warnings.warn(message, stacklevel=2)
-
-
-class _Clock:
-    """Gives frames their numbers and times, also where the file has no time or one that goes back.
-
-    Without ``all_pts``, the times of all frames in the file, the first frame is number 0.
-    """
-
-    def __init__(self, stream: VideoStream, all_pts: list[int] | None):
-        self.unit, self.step = stream.time_base, 1 / frame_rate(stream)
-        self.start = (stream.start_time or 0) * stream.time_base
-        self.all_pts = all_pts
-        self.number = 0  # of the next frame
-        self.time = self.end = None  # of the last frame
-        self.gaps: list[float] = []  # between each frame and the one before, in mean gaps
-
-    def stamp(self, frame: VideoFrame) -> tuple[int, Fraction, VideoFrame]:
-        number, following = self.number, self.start
-        if self.time is not None:
-            following = self.time + self.step
-        elif self.all_pts:
-            number = self.all_pts.index(frame.pts)
-        time = following if frame.pts is None else frame.pts * self.unit
-        if self.time is not None and time < self.time:
-            time = following
-        self.gaps.append(1.0 if self.time is None else float((time - self.time) / self.step))
-        self.number, self.time = number + 1, time
-        self.end = time + max(self.step, (frame.duration or 0) * self.unit)
-        return number, time, frame
-
-
-def _broken(path: Path, problem: str) -> UserError:
-    return UserError(path, problem, "copy or download it again")
-
-
-def frame_rate(stream: VideoStream) -> Fraction:
-    """Mean frames a second; 30 where the file does not say."""
-    return stream.average_rate or stream.guessed_rate or Fraction(FPS)
-
-
-def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Seconds of the pictures as the file says, or 0 where it only knows those of pictures and sound."""
-    if stream.duration:
-        return stream.duration * stream.time_base
-    if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, av.time_base)
-    return Fraction(0)
-
-
-def _count_packets(container: InputContainer, stream: VideoStream) -> int:
-    container.seek(0)
-    return sum(packet.size > 0 for packet in container.demux(stream))
-
-
-def frame_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
-    """The times of all frames without decoding any, or ``None`` where a packet may not be one frame."""
-    if stream.codec_context.name != "h264" or "mp4" not in container.format.name:
-        return None
-    packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
-    return sorted(packet.pts for packet in packets if packet.pts is not None)

@@ -80,19 +80,19 @@ that all later frames keep their numbers.""",
 SMILE = OpenExercise(
     """
 **A smile at a bad moment** (standard). Find the frame of the corpus whose valence contradicts its face most:
-AU12 on, valence lowest. Look at it with `read_frames`. What would a rater who sees only this frame say?
+AU12 on, valence lowest. Look at it with `Video.frames`. What would a rater who sees only this frame say?
 - Choose the rows with AU12 that have a valence.
 - idxmin of the valence of these rows gives the clip and the frame.
-- Files count from 1: read_frames(corpus.video_path(name), number - 1, number).
+- Files count from 1: Video(corpus.video_path(name)).frames(number - 1, number).
 
 ```python
 smiling = table[(table["AU12"] == 1) & table["valence"].notna()]
 name, number = smiling["valence"].idxmin()
 print(name, number, smiling.at[(name, number), "valence"])
-picture = next(read_frames(corpus.video_path(name), number - 1, number))
+picture = next(Video(corpus.video_path(name)).frames(number - 1, number))
 ```
 
-Frames in files count from 1 and `read_frames` counts from 0: hence `number - 1`. A rater who sees only this
+Frames in files count from 1 and `Video.frames` counts from 0: hence `number - 1`. A rater who sees only this
 picture will call it happy. Whoever sees what came before and after can know better; a model of single frames
 cannot."""
 )

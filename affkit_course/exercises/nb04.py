@@ -57,7 +57,7 @@ SMALLEST = OpenExercise(
 - Try 1/12, 0.3, 0.5, 0.55 and 0.6 with find_people, and count the frames of each person.
 
 ```python
-film = list(read_frames(DATA / "videos" / "two_people.mp4"))  # 640 x 360 pixels
+film = list(Video(DATA / "videos" / "two_people.mp4").frames())  # 640 x 360 pixels
 for smallest in (1 / 12, 0.3, 0.5, 0.55, 0.6):
     people = find_people(film, HaarDetector(smallest=smallest), fps=30)
     print(smallest, [len(person) for person in people])

@@ -19,7 +19,7 @@ from affkit.evaluation.predict import FacePredictor, predict_faces
 from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS, VA
 from affkit.losses import GENERATOR_LOSSES, generator_loss, va_loss
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_course.lessons.figures import curve_panels  # noqa: F401
 from affkit_lab.backbones.train_faces import ReaderConfig, train_faces  # noqa: F401
 from affkit_lab.experiments.enrichment_plan import worth_of_labels  # noqa: F401
@@ -170,6 +170,6 @@ def damaged_folder(corpus: str | Path, out: str | Path, names: Sequence[str]) ->
 
 def _write_crops(video: Path, folder: Path, first: int) -> None:
     folder.mkdir(parents=True)
-    for number, frame in enumerate(read_frames(video), start=first):
+    for number, frame in enumerate(Video(video).frames(), start=first):
         small = cv2.resize(frame, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), small[..., ::-1])

@@ -17,7 +17,7 @@ from affkit.corpus.statistics import ALL_FRAMES, ANY_EXPRESSION, ANY_UNIT, Stati
 from affkit.errors import UserError
 from affkit.files import existing_file
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSION_PLACES
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_lab.figures.style import PALETTE, file_of, photograph, use_style, write_files
 
 _LABEL_SIDES = {"Anger": "left", "Fear": "right", "Disgust": "right", "Happiness": "right"}  # others: above
@@ -263,7 +263,7 @@ def face_picture(corpus: Corpus, row: pd.Series) -> np.ndarray:
     """The picture of a row of :func:`different_frames`, ``(H, W, 3)`` uint8: the face, or the frame."""
     path = corpus.video_path(row["name"])
     start = int(row["frame"]) - 1
-    picture = next(read_frames(path, start, start + 1), None)
+    picture = next(Video(path).frames(start, start + 1), None)
     if picture is None:
         raise UserError(path, f"has no frame {row['frame']}, which has labels", "give the video they are of")
     if row[list(BOX)].isna().any():

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
-from affkit.video.video import probe, read_frames, write_video
+from affkit.video.video import Video, write_video
 from affkit_lab.figures.overlay_panels import INK, ORANGE, WHITE, BarPanel, TracePanel, put, text_picture
 
 SMALLEST_SIDE, LARGEST_SIDE = 360, 1920
@@ -34,7 +34,7 @@ class Overlay:
     predictions:
         As :func:`~affkit.evaluation.predict.predict_video` gives them.
     seconds:
-        ``(T,)``, when each frame is shown: :func:`~affkit.video.video.frame_seconds`.
+        ``(T,)``, when each frame is shown: :attr:`~affkit.video.video.Video.seconds`.
     width, height:
         Of the video, in pixels.
 
@@ -120,31 +120,18 @@ class Overlay:
 
 
 def annotate_video(
-    target: str | Path,
-    video: str | Path,
-    predictions: pd.DataFrame,
-    seconds: np.ndarray,
-    progress: bool = True,
+    target: str | Path, video: str | Path | Video, predictions: pd.DataFrame, progress: bool = True
 ) -> None:
     """Write a video with an :class:`Overlay`: H.264, as many frames as ``video``, without sound.
 
-    It keeps the frame rate of ``video``; where that is variable, each frame is shown when it was. One frame
-    at a time is in memory.
-
-    Parameters
-    ----------
-    target:
-        An MP4 file; one that exists is replaced.
-    video:
-        What was predicted.
-    predictions, seconds:
-        As for :class:`Overlay`.
+    ``video`` is what was predicted. Its frame rate is kept; where that is variable, each frame is shown when
+    it was. One frame at a time is in memory. A ``target`` that exists is replaced.
     """
-    info = probe(video)
-    overlay = Overlay(predictions, seconds, info.width, info.height)
-    frames = tqdm(
-        read_frames(video), total=len(seconds), unit="frame", desc="drawing", delay=2, disable=not progress
-    )
-    steady = np.abs(seconds - np.arange(len(seconds)) / float(info.fps)).max() <= 0.5 / info.fps
-    drawn = (overlay.draw(number, picture) for number, picture in enumerate(frames))
-    write_video(target, drawn, fps=info.fps, times=None if steady else seconds)
+    with Video.of(video) as clip:
+        seconds = clip.seconds
+        overlay = Overlay(predictions, seconds, clip.width, clip.height)
+        bar = {"unit": "frame", "desc": "drawing", "delay": 2, "disable": not progress}
+        frames = tqdm(clip.frames(), total=len(seconds), **bar)
+        steady = np.abs(seconds - np.arange(len(seconds)) / float(clip.fps)).max() <= 0.5 / clip.fps
+        drawn = (overlay.draw(number, picture) for number, picture in enumerate(frames))
+        write_video(target, drawn, fps=clip.fps, times=None if steady else seconds)

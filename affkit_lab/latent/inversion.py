@@ -19,7 +19,7 @@ from affkit.errors import UserError
 from affkit.faces.detectors import Detector, HaarDetector, crop_face
 from affkit.gan import Generator, sample_z
 from affkit.store import fit_size, to_unit_range
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_lab.backbones.feature_net import FeatureNet
 from affkit_lab.latent.directions import faces_at
 
@@ -75,7 +75,7 @@ def decode_photograph(data: bytes, source: str | Path = "picture") -> np.ndarray
 
 def read_frame(video: str | Path, number: int) -> np.ndarray:
     """Frame ``number`` of a clip, counted from 1 as in label files: ``(H, W, 3)`` uint8 RGB."""
-    frame = next(read_frames(video, number - 1, number), None) if number >= 1 else None
+    frame = next(Video(video).frames(number - 1, number), None) if number >= 1 else None
     if frame is None:
         raise UserError(video, f"has no frame {number}", "frames are counted from 1")
     return frame

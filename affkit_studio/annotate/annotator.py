@@ -19,7 +19,7 @@ import numpy as np
 
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, Labels
-from affkit.video.seek import SeekableVideo
+from affkit.video.video import Video
 from affkit_studio.annotate.import_export import export_annotation, export_name
 from affkit_studio.annotate.project import Project
 from affkit_studio.annotate.session import AnnotationSession, Segment, runs
@@ -46,11 +46,9 @@ class AnnotationDesk:
     not as long as the clip.
     """
 
-    def __init__(
-        self, video: SeekableVideo, session: AnnotationSession, folder: Path, traces: Labels | None = None
-    ):
-        if traces is not None and len(traces) != video.num_frames:
-            problem = f"has {video.num_frames} frames, but the labels have {len(traces)}"
+    def __init__(self, video: Video, session: AnnotationSession, folder: Path, traces: Labels | None = None):
+        if traces is not None and len(traces) != len(video):
+            problem = f"has {len(video)} frames, but the labels have {len(traces)}"
             raise UserError(video.path, problem, "give the labels of this clip, one row a frame")
         self.video, self.session, self.folder, self.traces = video, session, folder, traces
         self._stack = ExitStack()
@@ -74,9 +72,9 @@ class AnnotationDesk:
     ) -> "AnnotationDesk":
         """Open the clip and the project file; the parameters are those of :func:`annotator`."""
         with ExitStack() as stack:
-            clip = stack.enter_context(SeekableVideo(video))
+            clip = stack.enter_context(Video(video))
             opened = stack.enter_context(Project.open(project))
-            session = opened.session(opened.add_video(video).name, annotator_name, task, reviewer)
+            session = opened.session(opened.add_video(clip).name, annotator_name, task, reviewer)
             desk = cls(clip, session, opened.path.parent, traces)
             desk._stack = stack.pop_all()
         return desk
@@ -99,7 +97,7 @@ class AnnotationDesk:
             "video": session.video.name,
             "annotator": session.annotator,
             "task": session.task,
-            "num_frames": video.num_frames,
+            "num_frames": len(video),
             "fps": float(video.fps),
             "width": video.width,
             "height": video.height,
@@ -114,7 +112,7 @@ class AnnotationDesk:
         return {"facts": facts, "state": self._state()}, buffers
 
     def _frame(self, message: dict) -> Reply:
-        number = min(max(int(message["number"]), 0), self.video.num_frames - 1)
+        number = min(max(int(message["number"]), 0), len(self.video) - 1)
         return {"number": number}, [jpeg(self.video.frame(number))]
 
     def _poll(self, message: dict) -> Reply:

@@ -16,7 +16,7 @@ from affkit.errors import UserError, quote
 from affkit.files import existing_file
 from affkit.labelfiles.formats import match_length
 from affkit.labels import Labels
-from affkit.video.video import probe
+from affkit.video.video import Video
 from affkit_studio.annotate.session import LANES, AnnotationSession, ProjectVideo, checked_text, from_labels
 
 VERSION = 1
@@ -176,16 +176,17 @@ class Project:
 
     # What is in it
 
-    def add_video(self, path: str | Path) -> ProjectVideo:
+    def add_video(self, clip: str | Path | Video) -> ProjectVideo:
         """Add a clip. If one of the same name and length is in the project, it is that one.
 
         A clip below the folder of the project is remembered relative to it, so that both can be moved
         together. Adding a clip that went missing, from where it is now, finds it again. Raises UserError if
         it is not a video, or a clip of that name but another length is in the project.
         """
-        info = probe(path)
-        name = _checked_name(path, info.path.stem, "the file name")
-        file, folder = info.path.resolve(), self.path.parent.resolve()
+        with Video.of(clip) as info:
+            path = info.path
+        name = _checked_name(path, path.stem, "the file name")
+        file, folder = path.resolve(), self.path.parent.resolve()
         stored = (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
         with self.writing():
             old = self._videos().get(name)

@@ -1,4 +1,4 @@
-"""What a video is, beyond :func:`affkit.video.video.probe`: evenly timed or not, whole or cut off."""
+"""What a video is, beyond :class:`affkit.video.video.Video`: evenly timed or not, whole or cut off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from affkit.errors import UserError
-from affkit.video.video import VideoInfo, open_video, probe
+from affkit.video.video import Video
 
 _UNEVEN = 0.3  # of the usual gap between frames: WebM rounds times to milliseconds, which is less
 _MISSING = 0.5  # seconds, as in affkit.video.video.decode
@@ -21,14 +21,14 @@ class Film:
     Attributes
     ----------
     info:
-        What :func:`~affkit.video.video.probe` says.
+        The file, closed again.
     variable:
         Whether its frames are not evenly spaced.
     cut:
         Whether the end of the file is missing.
     """
 
-    info: VideoInfo
+    info: Video
     variable: bool
     cut: bool
 
@@ -56,15 +56,16 @@ def films(watched: Mapping[Path, Film | UserError]) -> dict[Path, Film]:
 
 
 def film(path: Path) -> Film:
-    """Look at one video; raises as :func:`~affkit.video.video.probe` does."""
-    info, size = probe(path), path.stat().st_size
-    with open_video(path) as (container, stream):
+    """Look at one video; raises as :class:`~affkit.video.video.Video` does."""
+    size = path.stat().st_size
+    with Video(path) as info:
+        stream = info.stream
         index = stream.index_entries  # MP4, MOV and AVI have one for all frames; nothing has to be read
         if stream.frames and len(index) >= stream.frames:
             times = np.array([entry.timestamp for entry in index], float)
             cut = any(entry.pos + entry.size > size for entry in index)
         else:
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_corrupt]
+            packets = [packet for packet in info.packets() if not packet.is_corrupt]
             times = np.array([packet.pts for packet in packets if packet.pts is not None], float)
             cut = len(packets) < stream.frames
         gaps = np.diff(np.sort(times)) * float(stream.time_base)

@@ -11,7 +11,7 @@ from skimage.feature import hog
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
 from affkit.faces.detectors import Box
-from affkit.faces.sampling import sample_faces
+from affkit.faces.extract import sample_faces
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.store import Store
 from affkit_course.lessons.nb03 import SmallModel, outlines, split_scores, subject_scores
@@ -195,10 +195,10 @@ def test_sampled_rows_carry_the_labels_of_their_frames(corpus):
 
 def test_crops_are_the_frames_at_these_numbers(corpus):
     from affkit.faces.detectors import crop_face
-    from affkit.video.video import read_frames
+    from affkit.video.video import Video
 
     store = sample_faces(corpus, ["webcam_avi"], per_clip=3, detector=Found(), progress=False)
-    film = list(read_frames(corpus.video_path("webcam_avi")))
+    film = list(Video(corpus.video_path("webcam_avi")).frames())
     for row in range(3):
         frame = film[store.index["frame"][row] - 1]
         np.testing.assert_array_equal(store[row], crop_face(frame, Found().detect(frame)[0], 32))

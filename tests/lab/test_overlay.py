@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from videos import read_number, write_numbered
 
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit.video.video import frame_seconds, probe, read_frames
+from affkit.video.video import Video
 from affkit_lab.figures import overlay as overlays
 from affkit_lab.figures.overlay import Overlay, annotate_video
 from affkit_lab.figures.overlay_panels import BLUE, FAINT_BLUE, ORANGE, TracePanel, text_picture
@@ -243,14 +243,14 @@ def test_the_video_has_every_frame_once_at_its_time(tmp_path, kind):
     times = kind.get("times")
     kind = kind | ({"times": (times - times[0]).tolist()} if times is not None else {})
     clip = write_numbered(tmp_path / "clip.mp4", num_frames=20, size=(WIDTH, HEIGHT), **kind)
-    seconds = frame_seconds(clip)
+    seconds = Video(clip).seconds
     corner = faces(20, box=(2.0, 400.0, 60.0, 60.0), valence=0.0, arousal=0.0)  # no number is there
-    annotate_video(tmp_path / "out.mp4", clip, corner, seconds, progress=False)
-    info = probe(tmp_path / "out.mp4")
+    annotate_video(tmp_path / "out.mp4", clip, corner, progress=False)
+    info = Video(tmp_path / "out.mp4")
     assert info.num_frames == 20 and (info.width, info.height) == Overlay(corner, seconds, WIDTH, HEIGHT).size
-    shown = list(read_frames(tmp_path / "out.mp4"))
+    shown = list(Video(tmp_path / "out.mp4").frames())
     assert [read_number(frame[:HEIGHT, :WIDTH]) for frame in shown] == list(range(20))
-    np.testing.assert_allclose(frame_seconds(tmp_path / "out.mp4"), seconds, atol=1e-3)
+    np.testing.assert_allclose(Video(tmp_path / "out.mp4").seconds, seconds, atol=1e-3)
     outline = np.array(shown[7][400:462, :66], int)
     assert (np.abs(outline - ORANGE).sum(axis=-1) < 90).sum() > 100  # H.264 blurs colours
 
@@ -258,15 +258,15 @@ def test_the_video_has_every_frame_once_at_its_time(tmp_path, kind):
 def test_frames_are_drawn_one_at_a_time(tmp_path, monkeypatch):
     read, drawn = [], []
 
-    def reading(path):
-        for number, frame in enumerate(read_frames(path)):
+    def reading(video):
+        for number, frame in enumerate(frames(video)):
             read.append(number)
             assert len(read) - len(drawn) <= 1
             yield frame
 
-    draw = Overlay.draw
-    monkeypatch.setattr(overlays, "read_frames", reading)
+    frames, draw = Video.frames, Overlay.draw
+    monkeypatch.setattr(Video, "frames", reading)
     monkeypatch.setattr(Overlay, "draw", lambda *args: drawn.append(1) or draw(*args))
     clip = write_numbered(tmp_path / "clip.mp4", num_frames=30)
-    annotate_video(tmp_path / "out.mp4", clip, faces(30), frame_seconds(clip), progress=False)
+    annotate_video(tmp_path / "out.mp4", clip, faces(30), progress=False)
     assert len(read) == len(drawn) == 30

@@ -16,7 +16,7 @@ from affkit.gan import Discriminator, GanNetConfig
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.multitask import AffWildNet, AffWildNetConfig
-from affkit.video.video import frame_seconds, probe, read_frames, write_video
+from affkit.video.video import Video, write_video
 from affkit_lab.figures.overlay import annotate_video
 
 OPENFACE = ["frame", "face_id", "timestamp", "confidence", "success"]
@@ -147,10 +147,10 @@ def test_openface_columns_are_those_others_look_for(predicted, clip):
 
 def test_the_video_has_every_frame_and_a_box_where_there_is_a_face(predicted, clip):
     out, predictions, _ = predicted
-    info = probe(out / "holiday.mp4")
+    info = Video(out / "holiday.mp4")
     assert info.num_frames == NUM_FRAMES and info.fps == NTSC
     assert info.width % 2 == info.height % 2 == 0 and info.width > 340 * 1.2
-    frames = list(read_frames(out / "holiday.mp4"))
+    frames = list(Video(out / "holiday.mp4").frames())
     outline = [is_orange(frame[:360, :408]).sum() for frame in frames]  # 300 x 340 scaled by 1.2
     seen = np.isin(np.arange(1, NUM_FRAMES + 1), predictions["frame"])
     assert min(np.array(outline)[seen]) > 300 and max(np.array(outline)[~seen]) == 0
@@ -261,4 +261,4 @@ def test_seconds_are_those_of_the_file(tmp_path):
     """A variable rate comes back to the thousandth; the first frame is at 0."""
     times = np.cumsum([0.0, 0.03, 0.2, 0.05, 0.011])
     write_video(tmp_path / "a.mp4", np.zeros((5, 32, 32, 3), np.uint8), times=times.tolist())
-    np.testing.assert_allclose(frame_seconds(tmp_path / "a.mp4"), times, atol=1e-3)
+    np.testing.assert_allclose(Video(tmp_path / "a.mp4").seconds, times, atol=1e-3)

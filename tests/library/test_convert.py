@@ -22,9 +22,8 @@ from videos import numbered, read_labels, read_number, read_numbers, video_kinds
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
 from affkit.video import convert
-from affkit.video.convert import JOURNAL, convert_videos
-from affkit.video.transcode import convert_video, retime, retime_lines
-from affkit.video.video import probe, read_frames, write_video
+from affkit.video.convert import JOURNAL, convert_video, convert_videos, retime, retime_lines
+from affkit.video.video import Video, write_video
 
 KINDS = video_kinds()
 
@@ -81,7 +80,7 @@ def test_frames_are_shown_when_they_were(sources, converted, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_written(converted, name):
     path = converted / f"{name.rsplit('.', 1)[0]}.mp4"
-    info = probe(path)
+    info = Video(path)
     assert (info.width, info.height, info.rotation, info.fps) == (160, 96, 0, 30)
     with av.open(str(path)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
@@ -104,7 +103,7 @@ def test_pixels_stay_what_they_are(tmp_path):
     for name, codec in (("a.avi", "mjpeg"), ("a.mkv", "ffv1")):
         write_video(tmp_path / name, [picture] * 3, codec=codec)
         convert_video(tmp_path / name, tmp_path / "out.mp4", force=True)
-        before, after = next(read_frames(tmp_path / name)), next(read_frames(tmp_path / "out.mp4"))
+        before, after = next(Video(tmp_path / name).frames()), next(Video(tmp_path / "out.mp4").frames())
         assert after.shape == (96, 160, 3)
         assert np.abs(before[:96, :160].astype(int) - after).mean() < 2
 

@@ -13,7 +13,7 @@ import pytest
 from videos import numbered, read_number, read_numbers, video_kinds, write_numbered
 
 from affkit.errors import UserError
-from affkit.video.video import View, probe, read_frames, write_video
+from affkit.video.video import Video, View, write_video
 
 KINDS = video_kinds()
 
@@ -33,7 +33,7 @@ def long_clip(tmp_path_factory):
 @pytest.mark.parametrize("name", KINDS)
 def test_every_frame_of_every_kind_in_order(clips, name):
     num_frames = KINDS[name].get("num_frames", 40)
-    info = probe(clips[name])
+    info = Video(clips[name])
     assert read_numbers(clips[name]) == list(range(num_frames))
     assert info.num_frames == num_frames
     assert (info.width, info.height) == KINDS[name].get("size", (160, 96))
@@ -47,8 +47,8 @@ def test_turned_as_opencv_turns_it(tmp_path, rotation):
     path = write_numbered(tmp_path / "turned.mp4", num_frames=3, rotation=rotation)
     capture = cv2.VideoCapture(str(path))
     opencv = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
-    ours = next(read_frames(path))
-    assert probe(path).rotation == rotation
+    ours = next(Video(path).frames())
+    assert Video(path).rotation == rotation
     assert ours.shape == opencv.shape == (96, 160, 3)
     assert np.abs(ours.astype(int) - opencv).mean() < 3
     red, blue = ours[4, 8].astype(int), ours[4, -8].astype(int)
@@ -85,7 +85,7 @@ def test_turning_follows_the_display_matrix_point_by_point(tmp_path, degrees, mi
 
 @pytest.mark.parametrize("start", [0, 1, 29, 30, 31, 59, 60, 74, 99])
 def test_starts_exactly_anywhere(long_clip, start):
-    numbers = [read_number(frame) for frame in read_frames(long_clip, start, start + 4)]
+    numbers = [read_number(frame) for frame in Video(long_clip).frames(start, start + 4)]
     assert numbers == list(range(start, min(start + 4, 100)))
 
 
@@ -93,21 +93,21 @@ def test_starts_exactly_anywhere(long_clip, start):
     "name", ["mjpeg25.avi", "vp9_24.webm", "ntsc.mov", "rounded30_h264.mkv", "variable.mp4"]
 )
 def test_starts_exactly_in_other_kinds(clips, name):
-    assert [read_number(frame) for frame in read_frames(clips[name], 33, 36)] == [33, 34, 35]
+    assert [read_number(frame) for frame in Video(clips[name]).frames(33, 36)] == [33, 34, 35]
 
 
 def test_start_behind_the_end_gives_nothing(long_clip):
-    assert list(read_frames(long_clip, 100)) == list(read_frames(long_clip, 500)) == []
-    assert list(read_frames(long_clip, 5, 5)) == []
+    assert list(Video(long_clip).frames(100)) == list(Video(long_clip).frames(500)) == []
+    assert list(Video(long_clip).frames(5, 5)) == []
 
 
 def test_negative_start_is_a_mistake_of_the_caller(long_clip):
     with pytest.raises(ValueError, match="start"):
-        list(read_frames(long_clip, -1))
+        list(Video(long_clip).frames(-1))
 
 
 def test_grey_frames_can_be_written_to(long_clip):
-    grey, colour = next(read_frames(long_clip, format="gray")), next(read_frames(long_clip))
+    grey, colour = next(Video(long_clip).frames(format="gray")), next(Video(long_clip).frames())
     assert grey.shape == (96, 160) and grey.dtype == np.uint8
     assert np.abs(grey - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY).astype(float)).mean() < 4
     grey[0] = colour[0, 0, 0] = 1
@@ -122,7 +122,7 @@ def test_pixels_that_are_not_square(tmp_path):
         for i in range(3):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(i, 80, 96), "rgb24")))
         container.mux(stream.encode())
-    assert (probe(path).width, probe(path).height) == (160, 96)
+    assert (Video(path).width, Video(path).height) == (160, 96)
     assert read_numbers(path) == [0, 1, 2]
 
 
@@ -194,11 +194,10 @@ def bad_files(folder):
 
 def test_bad_files_get_one_clear_line(tmp_path):
     for path, words in bad_files(tmp_path).items():
-        for use in (probe, lambda path: list(read_frames(path))):
-            with pytest.raises(UserError, match=words) as caught:
-                use(path)
-            assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-            assert "; " in str(caught.value)
+        with pytest.raises(UserError, match=words) as caught:
+            Video(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+        assert "; " in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "fragmented", "mkv", "webm", "avi"])
@@ -231,14 +230,14 @@ def test_a_damaged_place_ends_the_clip(tmp_path, long_clip):
         numbers = read_numbers(path)
     assert numbers == list(range(len(numbers))) and 20 < len(numbers) < 100
     with pytest.warns(UserWarning, match=f"breaks off after frame {len(numbers)};"):
-        assert [read_number(frame) for frame in read_frames(path, 35)] == numbers[35:]
+        assert [read_number(frame) for frame in Video(path).frames(35)] == numbers[35:]
 
 
 def test_a_sound_clip_gives_no_warning(clips):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for path in clips.values():
-            list(read_frames(path))
+            list(Video(path).frames())
 
 
 def test_names_that_look_like_addresses(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from affkit.corpus.corpus import Corpus
 from affkit.faces.pool import read_pool
 from affkit.labelfiles.layouts import read_annotations, video_of
 from affkit.labels import ACTION_UNITS
-from affkit.video.video import probe
+from affkit.video.video import Video
 from affkit_render.annotators import annotate_corpus
 from affkit_render.edition import KIT_ANNOTATORS
 
@@ -65,7 +65,7 @@ def test_parts_have_the_papers_videos_and_people(corpus, coders):
 def test_videos_are_30_frames_a_second_and_as_long_as_their_labels(corpus, truths):
     sizes, lengths = set(), []
     for name in corpus.videos:
-        info = probe(corpus.video_path(name))
+        info = Video(corpus.video_path(name))
         assert info.fps == 30 and info.path.suffix == ".mp4"
         assert info.num_frames == len(corpus.labels[name]) == len(truths[name])
         sizes.add((info.width, info.height))

@@ -11,7 +11,7 @@ import pytest
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit.video.video import probe, read_frames
+from affkit.video.video import Video
 from affkit_render import corpus as corpus_module
 from affkit_render.affect import ACTION_UNIT_THRESHOLD
 from affkit_render.corpus import ClipPlan, PersonPlan, film, film_all, group, render_corpus
@@ -147,7 +147,7 @@ def test_a_clip_is_the_same_again_and_another_with_another_seed(meeting, tmp_pat
     corpora = [tmp_path / name for name in "ab"]
     for seed, out in enumerate(corpora):
         render_corpus(out, subjects=1, seconds=0.2, seed=seed, size=SIZE, progress=False)
-    frames = [next(read_frames(out / "videos" / "subject_000.mp4")) for out in corpora]
+    frames = [next(Video(out / "videos" / "subject_000.mp4").frames()) for out in corpora]
     assert not np.array_equal(*frames)
 
 
@@ -222,7 +222,7 @@ def test_the_samples_stay_within_their_budget():
 @pytest.mark.parametrize("plan", SAMPLES, ids=lambda plan: plan.name)
 def test_a_sample_is_what_its_plan_says(plan, samples):
     path = plan.video(SAMPLES_FOLDER)
-    info, times = probe(path), frame_times(path)
+    info, times = Video(path), frame_times(path)
     assert (info.width, info.height) == plan.size
     assert info.rotation == plan.rotation
     assert 3 <= info.duration <= 6.5

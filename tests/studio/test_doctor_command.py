@@ -16,7 +16,7 @@ from typer.main import get_command
 from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
 
 from affkit.cli import app, main
-from affkit.video.video import read_frames, write_video
+from affkit.video.video import Video, write_video
 from affkit_studio.doctor.commands import quoted
 from affkit_studio.doctor.page import page
 from affkit_studio.doctor.report import examine
@@ -59,7 +59,7 @@ def faulty_year(root: Path) -> Path:
             write(root / ABAW5 / f"{folder}_Challenge" / subset / f"{name}.txt", lines[: frames - 2])
     (root / "batch 1").mkdir(parents=True)
     for name, how in {"interview.mp4": {"fps": 30}, "webcam_avi.avi": {"fps": 25, "codec": "mjpeg"}}.items():
-        pictures = read_frames(clips / "videos" / name, stop=frames)
+        pictures = Video(clips / "videos" / name).frames(stop=frames)
         write_video(root / "batch 1" / name, pictures, **how)
     add_crops(root / "cropped_aligned" / "interview", range(1, frames - 5))
     (root / "batch 2").mkdir()

@@ -17,7 +17,7 @@ from year_folders import FRAMES, TASKS, add_crops, add_video, label_lines, make_
 from affkit.faces import pool
 from affkit.labelfiles.layouts import set_of_folder, task_of_folder
 from affkit.store import INFO
-from affkit.video.video import read_frames
+from affkit.video.video import Video
 from affkit_studio.doctor import survey
 from affkit_studio.doctor.check_videos import same_files
 from affkit_studio.doctor.findings import SEVERITIES, Finding
@@ -93,7 +93,7 @@ def test_folders_of_tasks_and_sets(name, task, subset):
 def test_whole_videos_of_all_kinds(tmp_path, name):
     found = film(write_numbered(tmp_path / name, **video_kinds()[name]))
     assert not found.cut and found.variable == (name == "variable.mp4")
-    assert found.num_frames == sum(1 for _ in read_frames(tmp_path / name))
+    assert found.num_frames == sum(1 for _ in Video(tmp_path / name).frames())
 
 
 def cut(path: Path, share: float) -> Path:

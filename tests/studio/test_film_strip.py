@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 
 from affkit.errors import UserError
-from affkit.video.video import probe, read_frames
+from affkit.video.video import Video
 from affkit_studio.browse.film_strip import enlarged, film_strip, write_film
 
 COLORS = np.array([[230, 20, 20], [20, 200, 20], [30, 30, 220], [240, 240, 240]], np.uint8)
@@ -33,9 +33,9 @@ def test_a_gif_has_all_frames_their_colours_and_their_time(tmp_path):
 def test_an_mp4_too_with_even_sides(tmp_path, size):
     frames = np.tile(COLORS[:, None, None], (1, size, size, 1))
     path = write_film(tmp_path / "a.mp4", frames, fps=12, side=size)
-    info = probe(path)
+    info = Video(path)
     assert (info.width, info.num_frames, info.fps) == (32, 4, 12)
-    shown = np.stack(list(read_frames(path)))[:, 16, 16].astype(int)
+    shown = np.stack(list(Video(path).frames()))[:, 16, 16].astype(int)
     assert np.abs(shown - COLORS).max() < 30
 
 
