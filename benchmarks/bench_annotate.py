@@ -89,7 +89,7 @@ def _use_the_page(clip: Path, steps: int) -> tuple[float, float, list[float]]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        browse(find_chromium(), Path(folder) / "profile") as watched,
+        browse(find_chromium(), Path(folder)) as watched,
     ):
         page, project = watched.page, Path(folder) / "p.affkit"
         command = [sys.executable, "-c", "from affkit.cli import main; main()", "annotate"]

@@ -51,7 +51,7 @@ def _browser_rows(folder: Path, moves: int) -> list[dict]:
         print("no Chromium found: the rows of the latent browser in a browser are left out")
         return []
     words = ("browse", "--checkpoint", str(GENERATOR), "--no-browser")
-    with standalone(folder, *words) as address, browse(find_chromium(), folder / "profile") as watched:
+    with standalone(folder, *words) as address, browse(find_chromium(), folder) as watched:
         page = watched.page
         page.goto(address)
         page.wait_for_selector(".afl[data-read]")

@@ -52,7 +52,7 @@ def _rows_of(name: str, moves: int) -> list[dict]:
     z, target = sample_z(24, seed=0), name == "gan_1"
     with (
         tempfile.TemporaryDirectory() as folder,
-        browse(find_chromium(), Path(folder) / "profile") as watched,
+        browse(find_chromium(), Path(folder)) as watched,
     ):
         out = write_live_page(checkpoint, Path(folder) / "page.html", directions)
         size, page = out.stat().st_size / 1e6, watched.page

@@ -126,7 +126,7 @@ def test_site_in_a_browser(course, chromium, tmp_path):
     generator = ROOT / "data_samples" / "weights" / "gan_1" / "generator.safetensors"
     first = write_site(course, tmp_path / "site", tmp_path / "solutions", generator, progress=False)
     decoded = "images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))"
-    with browse(chromium, tmp_path / "profile") as watched:
+    with browse(chromium, tmp_path) as watched:
         page = watched.page
         for width in (1200, 400):
             page.set_viewport_size({"width": width, "height": 900})

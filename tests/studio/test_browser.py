@@ -1,13 +1,9 @@
 """The notebooks in JupyterLab in a real browser: they run, their sliders move pictures, nothing leaves."""
 
-from contextlib import ExitStack
-
-import nbformat
 import numpy as np
 import pytest
-from browser import browse, jupyterlab, pixels, pixels_after, run_all
+from browser import pixels, pixels_after, write_notebook
 from guesses import plain_ccc
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_run import sandbox
 from playwright.sync_api import expect
 from repository import ROOT
@@ -38,54 +34,55 @@ display(Javascript("console.error('broken widget'); fetch('http://example.org/pi
 """
 
 
-@pytest.fixture
-def lab(chromium, tmp_path):
-    """``lab(notebook)`` runs all cells of a copy of the notebook in JupyterLab; returns the watched page."""
-    with ExitStack() as stack:
-
-        def run(path):
-            root = tmp_path / "root"
-            copy = sandbox(path, root)
-            address = stack.enter_context(jupyterlab(root, tmp_path / "jupyter"))
-            watched = stack.enter_context(browse(chromium, tmp_path / "profile"))
-            assert run_all(watched.page, address, f"notebooks/{copy.name}") == []
-            return watched
-
-        yield run
+def run_toy(lab, source, shown=PICTURE):
+    """Run a notebook of one cell; the page, and the pixels of the picture that it shows."""
+    write_notebook(lab.root / "toy.ipynb", source)
+    assert lab.run("toy.ipynb") == []
+    page = lab.watched.page
+    page.wait_for_selector(shown)
+    return page, pixels(page, shown)
 
 
-def write_toy(folder, source):
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [new_markdown_cell("# A toy: $x^2$"), new_code_cell(source)]
-    path = folder / "01_toy.ipynb"
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
-    return path
+def shown_frame(picture):
+    """Which frame of the toy is seen: its grey level says so."""
+    (level,) = np.unique(np.frombuffer(picture, np.uint8).reshape(24, 32, 4)[..., :3])
+    return level / 20
 
 
-def test_slider_shows_the_frame_of_its_number(lab, tmp_path):
-    watched = lab(write_toy(tmp_path, TOY))
-    page = watched.page
-    page.wait_for_selector(PICTURE)
-    first = pixels(page, PICTURE)
+def test_the_slider_shows_the_frame_of_its_number_until_its_kernel_dies(lab):
+    page, first = run_toy(lab, TOY)
     page.locator(HANDLE).focus()
     page.keyboard.press("ArrowRight")
-    moved = np.frombuffer(pixels_after(page, PICTURE, first), np.uint8).reshape(24, 32, 4)
-    assert np.frombuffer(first, np.uint8).reshape(24, 32, 4)[..., :3].max() == 0
-    assert np.unique(moved[..., :3]).tolist() == [20]
-    assert watched.errors == [] and watched.outside == []
+    assert shown_frame(first) == 0 and shown_frame(pixels_after(page, PICTURE, first)) == 1
+    # a hundred events in two seconds end on the right frame
+    handle, track = page.locator(HANDLE), page.locator(".affkit-frame-slider .noUi-target").bounding_box()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    for number in range(100):
+        page.mouse.move(track["x"] + (number * 37 % 100) / 100 * track["width"], middle)
+        page.wait_for_timeout(10)
+    page.mouse.move(track["x"] + 0.67 * track["width"], middle)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
+    assert shown == 6 and shown_frame(pixels(page, PICTURE)) == shown
+    assert lab.watched.errors == [] and lab.watched.outside == []
+    lab.watched.faults_meant = True
+    lab.kill_kernel()
+    page.get_by_role("dialog").filter(has_text="Kernel").wait_for()
 
 
 def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
-    watched = lab(write_toy(tmp_path, SCORES))
-    page, image = watched.page, "img.affkit-score-image"
+    image = "img.affkit-score-image"
+    page, first = run_toy(lab, SCORES, image)
     changed = page.locator(".affkit-score-table tr").last  # CCC, Pearson, MSE
     label = np.sin(np.arange(300) / 20) / 2
 
     def scores():
         return [float(number) for number in changed.locator("td").all_inner_texts()]
 
-    page.wait_for_selector(image)
-    first = pixels(page, image)
     assert scores() == [1, 1, 0]
     page.locator(".affkit-score-shift .noUi-handle").focus()
     for _ in range(4):  # by 0.05
@@ -105,41 +102,6 @@ def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
     assert 40 < lag < 60 and scores() == pytest.approx(wanted, abs=5e-4)
     assert len({first, higher, pixels(page, image)}) == 3
     page.screenshot(path=tmp_path / "scores.png")
-    assert watched.errors == [] and watched.outside == []
-
-
-def drawn_frame(page):
-    """Which frame of the toy is seen: its grey level says so."""
-    picture = np.frombuffer(pixels(page, PICTURE), np.uint8).reshape(24, 32, 4)
-    (level,) = np.unique(picture[..., :3])
-    return level / 20
-
-
-def test_a_hundred_events_in_two_seconds_end_on_the_right_frame(lab, tmp_path):
-    page = lab(write_toy(tmp_path, TOY)).page
-    page.wait_for_selector(PICTURE)
-    handle, track = page.locator(HANDLE), page.locator(".affkit-frame-slider .noUi-target").bounding_box()
-    box = handle.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, middle)
-    page.mouse.down()
-    for number in range(100):
-        page.mouse.move(track["x"] + (number * 37 % 100) / 100 * track["width"], middle)
-        page.wait_for_timeout(10)
-    page.mouse.move(track["x"] + 0.67 * track["width"], middle)
-    page.mouse.up()
-    page.wait_for_timeout(1000)
-    shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
-    assert shown == 6 and drawn_frame(page) == shown
-
-
-def test_a_kernel_that_dies_under_a_slider_is_told(lab, tmp_path):
-    page = lab(write_toy(tmp_path, TOY)).page
-    page.wait_for_selector(PICTURE)
-    kernel = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    page.evaluate(f"{kernel}.requestExecute({{code: {kill!r}}}); 0")
-    page.get_by_role("dialog").filter(has_text="Kernel").wait_for()
 
 
 PLAYER = """\
@@ -155,10 +117,7 @@ display(clip_player(video, Store.open("store").index, every=10))
 
 def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
     video = str(ROOT / "data_samples" / "corpus" / "videos" / "clip_01.mp4")
-    watched = lab(write_toy(tmp_path, PLAYER.format(video=video)))
-    page = watched.page
-    page.wait_for_selector(PICTURE)
-    first = pixels(page, PICTURE)
+    page, first = run_toy(lab, PLAYER.format(video=video))
     yellow = np.all(np.frombuffer(first, np.uint8).reshape(-1, 4)[:, :3] == (255, 200, 0), axis=1)
     assert yellow.sum() > 100  # the box of person 0
     page.locator(HANDLE).focus()
@@ -171,25 +130,23 @@ def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
         page.screenshot(path=tmp_path / f"player_{width}.png")
         box, cell = (page.locator(name).bounding_box() for name in (".affkit-frame-slider", ".jp-OutputArea"))
         assert box["x"] + box["width"] <= cell["x"] + cell["width"] + 1, f"cut at {width} pixels"
-    assert watched.errors == [] and watched.outside == []
 
 
-def test_a_fault_on_the_page_is_seen(lab, tmp_path):
-    watched = lab(write_toy(tmp_path, BROKEN))
-    watched.page.wait_for_timeout(1000)
-    assert any("broken widget" in error for error in watched.errors)
-    assert watched.outside == ["http://example.org/picture.png"]
-
-
-def test_a_cell_that_fails_is_seen(lab, tmp_path):
-    with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        lab(write_toy(tmp_path, "1 / 0"))
+def test_faults_of_the_page_and_of_cells_are_seen(lab):
+    write_notebook(lab.root / "broken.ipynb", BROKEN, "1 / 0")
+    (error,) = lab.run("broken.ipynb")
+    assert "ZeroDivisionError" in error
+    lab.watched.page.wait_for_timeout(1000)
+    assert any("broken widget" in error for error in lab.watched.errors)
+    assert lab.watched.outside == ["http://example.org/picture.png"]
+    lab.watched.faults_meant = True
 
 
 @pytest.mark.skipif(not START.exists(), reason="notebook 00 is not written yet")
 def test_start_here(lab, tmp_path):
-    watched = lab(START)
-    page = watched.page
+    copy = sandbox(START, lab.root)
+    assert lab.run(f"notebooks/{copy.name}") == []
+    page = lab.watched.page
     page.locator(PICTURE).first.scroll_into_view_if_needed()
     first = pixels(page, PICTURE)
     assert len(set(first)) > 50, "a picture worth looking at"
@@ -200,21 +157,19 @@ def test_start_here(lab, tmp_path):
     page.screenshot(path=tmp_path / "moved.png")
     page.keyboard.press("Home")
     assert pixels_after(page, PICTURE, moved) != moved
-    assert watched.errors == [] and watched.outside == []
 
 
-def test_pages_of_the_course_need_no_network(chromium, tmp_path):
-    write_toy(tmp_path, TOY + "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()")
+def test_pages_of_the_course_need_no_network(watched, tmp_path):
+    source = TOY + "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"
+    write_notebook(tmp_path / "01_toy.ipynb", source, title="A toy: $x^2$")
     assert [result.error for result in run_course(tmp_path, tmp_path / "out", progress=False)] == [""]
-    with browse(chromium, tmp_path / "profile") as watched:
-        page = watched.page
-        page.goto((tmp_path / "out" / "index.html").as_uri())
-        picture = page.locator("section img")
-        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-        page.screenshot(path=tmp_path / "index.png")
-        page.get_by_role("link", name="A toy").first.click()
-        page.wait_for_selector("math")
-        assert page.locator(".jp-RenderedImage img").count() == 1
-        assert page.get_by_text("open in JupyterLab").count() == 1
-        page.screenshot(path=tmp_path / "page.png")
-    assert watched.errors == [] and watched.outside == []
+    page = watched.page
+    page.goto((tmp_path / "out" / "index.html").as_uri())
+    picture = page.locator("section img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    page.screenshot(path=tmp_path / "index.png")
+    page.get_by_role("link", name="A toy").first.click()
+    page.wait_for_selector("math")
+    assert page.locator(".jp-RenderedImage img").count() == 1
+    assert page.get_by_text("open in JupyterLab").count() == 1
+    page.screenshot(path=tmp_path / "page.png")

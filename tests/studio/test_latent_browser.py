@@ -1,18 +1,14 @@
 """The latent browser in a real browser: with a kernel of the test, in JupyterLab, as a page of its own."""
 
 import json
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlparse
 
 import cv2
-import nbformat
 import numpy as np
 import pytest
-from bare import show_bare
-from browser import browse, jupyterlab, run_all, standalone
-from nbformat.v4 import new_code_cell, new_notebook
+from browser import drawn, show_bare, standalone, write_notebook
 from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from repository import ROOT
 
 from affkit.gan import sample_z
 from affkit_lab.latent.directions import faces_at
@@ -22,12 +18,7 @@ from affkit_studio.browse.latent_browser import LatentBrowser
 from affkit_studio.browse.latent_desk import LatentDesk
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
 GENERATOR = ROOT / "data_samples" / "weights" / "gan_2" / "generator.safetensors"
-DRAWN = """selector => {
-    const canvas = document.querySelector(selector);
-    return Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data);
-}"""
 COUNT_DRAWN = """() => {
     window.drawn = [];
     document.querySelector('.afl').addEventListener('afl-drawn', event => window.drawn.push(event.detail.ms));
@@ -38,7 +29,6 @@ from affkit_studio.browse.latent_browser import latent_browser
 browser = latent_browser({checkpoint!r}, favourites="favourites.json")
 browser
 """
-KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 
 
 class Page:
@@ -50,9 +40,7 @@ class Page:
 
     def face(self, selector=".afl-face"):
         """What is drawn, ``(S, S, 3)``."""
-        values = np.array(self.page.evaluate(DRAWN, selector), np.uint8)
-        size = round((len(values) / 4) ** 0.5)
-        return values.reshape(size, size, 4)[..., :3]
+        return drawn(self.page, selector)
 
     def after(self, act, selector=".afl-face"):
         """Do something, wait until the picture is another, and nothing is under way."""
@@ -74,6 +62,12 @@ class Page:
     def slider(self, name):
         return self.page.locator(f'.afl input[data-name="{name}"]')
 
+    def button(self, name):
+        return self.page.get_by_role("button", name=name)
+
+    def tab(self, name):
+        return self.page.get_by_role("tab", name=name)
+
     def press(self, *keys):
         for key in keys:
             self.page.keyboard.press(key)
@@ -84,278 +78,252 @@ class Page:
         )
 
 
-@contextmanager
-def bare(chromium, folder, held=False):
-    """The page of a planted generator; what it shows, and the desk behind it."""
+@pytest.fixture
+def desk(tmp_path):
+    """Of a planted generator."""
     axes = orthonormal_axes()
     explorer = Explorer(PlantedGenerator(axes), planted_directions(axes), {"blocks": probabilities}, 3)
-    desk = LatentDesk(explorer, Favourites(folder / "favourites.json", "key"))
-    with browse(chromium, folder / "profile") as watched:
-        watched.page.set_viewport_size({"width": 1200, "height": 1000})
-        show_bare(watched.page, LatentBrowser, desk.handle, held)
-        yield watched, desk
-        assert watched.errors == [] and watched.outside == []
+    return LatentDesk(explorer, Favourites(tmp_path / "favourites.json", "key"))
+
+
+@pytest.fixture
+def page(watched, desk):
+    watched.page.set_viewport_size({"width": 1200, "height": 1000})
+    show_bare(watched.page, LatentBrowser, desk.handle)
+    return Page(watched.page)
 
 
 def planted_face(desk, z):
     return faces_at(desk.explorer.generator, np.asarray(z)[None])[0]
 
 
-def test_every_slider_by_keyboard_and_by_mouse(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page, base = Page(watched.page), sample_z(1, 3)[0].double().numpy()
-        np.testing.assert_array_equal(page.face(), planted_face(desk, base))
-        truth = planted_directions(orthonormal_axes())
-        for name in truth.names:
-            page.slider(name).focus()
-            face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowRight"))
-            wanted = planted_face(desk, np.clip(base + 0.3 * truth[name], -1, 1))
-            np.testing.assert_array_equal(face, wanted)
-            box = page.slider(name).bounding_box()
-            middle = box["y"] + box["height"] / 2
-            face = page.after(lambda: page.page.mouse.click(box["x"] + 0.8 * box["width"], middle))  # noqa: B023
-            amount = float(page.slider(name).input_value())
-            assert 1.5 < amount < 3.2
-            wanted = planted_face(desk, np.clip(base + amount * truth[name], -1, 1))
-            np.testing.assert_array_equal(face, wanted)
-            page.root.focus()
-            page.after(lambda: page.press("r"))
-        assert page.slider("AU12").input_value() == "0"
-
-
-def test_what_is_read_stands_under_the_face(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        page.slider("AU12").focus()
-        page.after(lambda: page.press("PageUp"))
-        rows = page.page.locator(".afl-predictions tbody tr").all_inner_texts()
-        said = dict(row.split("\t") for row in rows)
-        wanted = probabilities(page.face()[None]).iloc[0]
-        assert list(said)[:2] == ["valence", "arousal"]
-        assert float(said["valence"]) == pytest.approx(wanted["valence"], abs=0.005)
-        assert said["AU12"].strip() == f"{round(100 * wanted['AU12'])}%"
-
-
-def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        box = page.slider("AU4").bounding_box()
+def test_every_slider_by_keyboard_and_by_mouse(page, desk):
+    base = sample_z(1, 3)[0].double().numpy()
+    np.testing.assert_array_equal(page.face(), planted_face(desk, base))
+    truth = planted_directions(orthonormal_axes())
+    for name in truth.names:
+        page.slider(name).focus()
+        face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowRight"))
+        wanted = planted_face(desk, np.clip(base + 0.3 * truth[name], -1, 1))
+        np.testing.assert_array_equal(face, wanted)
+        box = page.slider(name).bounding_box()
         middle = box["y"] + box["height"] / 2
-        page.page.mouse.move(box["x"] + box["width"] / 2, middle)
-        page.page.mouse.down()
-        for number in range(100):
-            page.page.mouse.move(box["x"] + (0.1 + 0.8 * (number * 37 % 100) / 100) * box["width"], middle)
-            page.page.wait_for_timeout(10)
-        page.page.mouse.move(box["x"] + 0.75 * box["width"], middle)
-        page.page.mouse.up()
-        page.page.wait_for_timeout(300)
-        page.rest()
-        amount = float(page.slider("AU4").input_value())
-        assert desk.explorer.state.sliders == {"AU4": pytest.approx(amount)}
-        np.testing.assert_array_equal(page.face(), planted_face(desk, desk.explorer.z))
+        face = page.after(lambda: page.page.mouse.click(box["x"] + 0.8 * box["width"], middle))  # noqa: B023
+        amount = float(page.slider(name).input_value())
+        assert 1.5 < amount < 3.2
+        wanted = planted_face(desk, np.clip(base + amount * truth[name], -1, 1))
+        np.testing.assert_array_equal(face, wanted)
         page.root.focus()
-        base = sample_z(1, 3)[0].double().numpy()
-        np.testing.assert_array_equal(page.after(lambda: page.press("Control+z")), planted_face(desk, base))
+        page.after(lambda: page.press("r"))
+    assert page.slider("AU12").input_value() == "0"
 
 
-def test_locks_undo_truncation_seed_and_numbers(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        page.slider("valence").focus()
-        page.press("l")
-        page.page.wait_for_function("document.querySelector('[data-name=valence]').disabled")
-        lock = page.page.get_by_role("button", name="Lock valence")
-        assert lock.get_attribute("aria-pressed") == "true" and lock.inner_text() == "locked"
-        before = read_blocks(page.face()[None]).iloc[0]
-        page.slider("arousal").focus()
-        face = page.after(lambda: page.press("PageDown"))
-        moved = read_blocks(face[None]).iloc[0] - before
-        assert moved["arousal"] < -0.05 and abs(moved["valence"]) < 0.02
-        lock.click()
-        page.page.wait_for_function("!document.querySelector('[data-name=valence]').disabled")
-        page.slider("truncation").focus()
-        page.after(lambda: page.press("Home"))
-        assert desk.explorer.state.truncation == 0
-        seed = page.page.get_by_label("Seed of the face")
-        seed.fill("11")
-        page.after(lambda: page.press("Tab"))
-        assert desk.explorer.state.seed == 11
-        page.page.get_by_role("tab", name="numbers of z").click()
-        page.slider("z 8").focus()
-        page.after(lambda: page.press("End"))
-        assert desk.explorer.z[7] == 1
-        page.after(lambda: page.page.get_by_role("button", name="Undo").click())
-        assert desk.explorer.z[7] == 0
-        page.after(lambda: page.page.get_by_role("button", name="Redo").click())
-        seed.fill("-4")
-        page.press("Tab")
-        page.says("a seed is a whole number")
+def test_what_is_read_stands_under_the_face(page):
+    page.slider("AU12").focus()
+    page.after(lambda: page.press("PageUp"))
+    rows = page.page.locator(".afl-predictions tbody tr").all_inner_texts()
+    said = dict(row.split("\t") for row in rows)
+    wanted = probabilities(page.face()[None]).iloc[0]
+    assert list(said)[:2] == ["valence", "arousal"]
+    assert float(said["valence"]) == pytest.approx(wanted["valence"], abs=0.005)
+    assert said["AU12"].strip() == f"{round(100 * wanted['AU12'])}%"
 
 
-def test_the_plane_by_mouse_and_by_keys(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        box = page.page.locator(".afl-plane").bounding_box()
-
-        def at(valence, arousal):
-            across, down = box["width"] - 34 - 12, box["height"] - 12 - 30
-            return box["x"] + 34 + (valence + 1) / 2 * across, box["y"] + 12 + (1 - arousal) / 2 * down
-
-        face = page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
-        np.testing.assert_allclose(read_blocks(face[None]).iloc[0, :2], [0.3, -0.2], atol=0.04)
-        page.page.mouse.move(*at(0.3, -0.2))
-        page.page.mouse.down()
-        face = page.after(lambda: page.page.mouse.move(*at(-0.2, 0.3), steps=8))
-        page.page.mouse.up()
-        page.rest()
-        np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.2, 0.3], atol=0.04)
-        page.page.locator(".afl-plane").focus()
-        face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
-        page.page.wait_for_timeout(200)
-        page.rest()
-        np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.1, 0.35], atol=0.04)
+def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk):
+    box = page.slider("AU4").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.page.mouse.down()
+    for number in range(100):
+        page.page.mouse.move(box["x"] + (0.1 + 0.8 * (number * 37 % 100) / 100) * box["width"], middle)
+        page.page.wait_for_timeout(10)
+    page.page.mouse.move(box["x"] + 0.75 * box["width"], middle)
+    page.page.mouse.up()
+    page.page.wait_for_timeout(300)
+    page.rest()
+    amount = float(page.slider("AU4").input_value())
+    assert desk.explorer.state.sliders == {"AU4": pytest.approx(amount)}
+    np.testing.assert_array_equal(page.face(), planted_face(desk, desk.explorer.z))
+    page.root.focus()
+    base = sample_z(1, 3)[0].double().numpy()
+    np.testing.assert_array_equal(page.after(lambda: page.press("Control+z")), planted_face(desk, base))
 
 
-def test_neighbours_favourites_and_films(chromium, tmp_path):
+def test_locks_undo_truncation_seed_and_numbers(page, desk):
+    page.slider("valence").focus()
+    page.press("l")
+    page.page.wait_for_function("document.querySelector('[data-name=valence]').disabled")
+    lock = page.button("Lock valence")
+    assert lock.get_attribute("aria-pressed") == "true" and lock.inner_text() == "locked"
+    before = read_blocks(page.face()[None]).iloc[0]
+    page.slider("arousal").focus()
+    face = page.after(lambda: page.press("PageDown"))
+    moved = read_blocks(face[None]).iloc[0] - before
+    assert moved["arousal"] < -0.05 and abs(moved["valence"]) < 0.02
+    lock.click()
+    page.page.wait_for_function("!document.querySelector('[data-name=valence]').disabled")
+    page.slider("truncation").focus()
+    page.after(lambda: page.press("Home"))
+    assert desk.explorer.state.truncation == 0
+    seed = page.page.get_by_label("Seed of the face")
+    seed.fill("11")
+    page.after(lambda: page.press("Tab"))
+    assert desk.explorer.state.seed == 11
+    page.tab("numbers of z").click()
+    page.slider("z 8").focus()
+    page.after(lambda: page.press("End"))
+    assert desk.explorer.z[7] == 1
+    page.after(lambda: page.button("Undo").click())
+    assert desk.explorer.z[7] == 0
+    page.after(lambda: page.button("Redo").click())
+    seed.fill("-4")
+    page.press("Tab")
+    page.says("a seed is a whole number")
+
+
+def test_the_plane_by_mouse_and_by_keys(page):
+    box = page.page.locator(".afl-plane").bounding_box()
+
+    def at(valence, arousal):
+        across, down = box["width"] - 34 - 12, box["height"] - 12 - 30
+        return box["x"] + 34 + (valence + 1) / 2 * across, box["y"] + 12 + (1 - arousal) / 2 * down
+
+    face = page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
+    np.testing.assert_allclose(read_blocks(face[None]).iloc[0, :2], [0.3, -0.2], atol=0.04)
+    page.page.mouse.move(*at(0.3, -0.2))
+    page.page.mouse.down()
+    face = page.after(lambda: page.page.mouse.move(*at(-0.2, 0.3), steps=8))
+    page.page.mouse.up()
+    page.rest()
+    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.2, 0.3], atol=0.04)
+    page.page.locator(".afl-plane").focus()
+    face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
+    page.page.wait_for_timeout(200)
+    page.rest()
+    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.1, 0.35], atol=0.04)
+
+
+def test_neighbours_favourites_and_films(page, tmp_path):
     name = "<img src=x onerror=alert(1)>"
-    with bare(chromium, tmp_path) as (watched, desk):
-        page, first = Page(watched.page), None
-        first = page.face()
-        page.page.wait_for_selector(".afl-grid canvas")
-        np.testing.assert_array_equal(page.face(".afl-grid button:nth-child(5) canvas"), first)
-        corner = page.face(".afl-grid button:nth-child(9) canvas")
-        face = page.after(lambda: page.page.get_by_role("button", name="in row 3, column 3").click())
-        np.testing.assert_array_equal(face, corner)
-        page.page.get_by_label("Name of a favourite").fill(name)
-        page.page.get_by_role("button", name="Keep this face").click()
-        page.says(f"kept: {name}")
-        assert page.page.locator(".afl-kept").inner_text().startswith(name)
-        page.root.focus()
-        page.after(lambda: page.press("n"))
-        page.page.get_by_label("Name of a favourite").fill("second")
-        page.page.get_by_role("button", name="Keep this face").click()
-        page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 2")
-        for box in page.page.locator(".afl-kept input").all():
-            box.check()
-        page.page.get_by_role("button", name="Film from each chosen").click()
-        page.page.wait_for_selector(".afl-strip canvas")
-        np.testing.assert_array_equal(page.face(".afl-strip canvas:first-child"), corner)
-        page.page.get_by_role("button", name="as GIF").click()
-        page.says("film-01.gif")
-        capture = cv2.VideoCapture(str(tmp_path / "film-01.gif"))
-        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 21
-        page.page.get_by_role("tab", name="Favourites").click()
-        face = page.after(lambda: page.page.get_by_role("button", name=f"Go to {name}").click())
-        np.testing.assert_array_equal(face, corner)
-        page.page.get_by_role("button", name="Remove second").click()
-        page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 1")
-        page.slider("AU12").focus()
-        page.press("p")
-        page.page.wait_for_function("document.querySelectorAll('.afl-strip canvas').length === 12")
+
+    first = page.face()
+    page.page.wait_for_selector(".afl-grid canvas")
+    np.testing.assert_array_equal(page.face(".afl-grid button:nth-child(5) canvas"), first)
+    corner = page.face(".afl-grid button:nth-child(9) canvas")
+    face = page.after(lambda: page.button("in row 3, column 3").click())
+    np.testing.assert_array_equal(face, corner)
+    page.page.get_by_label("Name of a favourite").fill(name)
+    page.button("Keep this face").click()
+    page.says(f"kept: {name}")
+    assert page.page.locator(".afl-kept").inner_text().startswith(name)
+    page.root.focus()
+    page.after(lambda: page.press("n"))
+    page.page.get_by_label("Name of a favourite").fill("second")
+    page.button("Keep this face").click()
+    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 2")
+    for box in page.page.locator(".afl-kept input").all():
+        box.check()
+    page.button("Film from each chosen").click()
+    page.page.wait_for_selector(".afl-strip canvas")
+    np.testing.assert_array_equal(page.face(".afl-strip canvas:first-child"), corner)
+    page.button("as GIF").click()
+    page.says("film-01.gif")
+    capture = cv2.VideoCapture(str(tmp_path / "film-01.gif"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 21
+    page.tab("Favourites").click()
+    face = page.after(lambda: page.button(f"Go to {name}").click())
+    np.testing.assert_array_equal(face, corner)
+    page.button("Remove second").click()
+    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 1")
+    page.slider("AU12").focus()
+    page.press("p")
+    page.page.wait_for_function("document.querySelectorAll('.afl-strip canvas').length === 12")
     kept = json.loads((tmp_path / "favourites.json").read_text())["favourites"]
     assert [one["name"] for one in kept] == [name]
 
 
-def test_mistakes_are_told_on_the_page(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        page.page.get_by_role("tab", name="Training faces").click()
-        assert (
-            "open the browser with --data STORE" in page.page.get_by_label("Training faces").last.inner_text()
-        )
-        page.page.get_by_role("tab", name="Leaks").click()
-        page.page.get_by_role("button", name="What a step").click()
-        page.says("nothing else is locked")
-        (tmp_path / "favourites.json").write_text('{"format": 1, "checkpoint": "other", "favourites": []}')
-        page.page.get_by_role("tab", name="Favourites").click()
-        page.says("holds favourites of another generator")
-        page.root.focus()
-        page.press("?")
-        assert page.page.get_by_role("dialog").is_visible()
-        page.press("Escape")
-        assert page.page.get_by_role("dialog").count() == 0
+def test_mistakes_are_told_on_the_page(page, tmp_path):
+    page.tab("Training faces").click()
+    assert "open the browser with --data STORE" in page.page.get_by_label("Training faces").last.inner_text()
+    page.tab("Leaks").click()
+    page.button("What a step").click()
+    page.says("nothing else is locked")
+    (tmp_path / "favourites.json").write_text('{"format": 1, "checkpoint": "other", "favourites": []}')
+    page.tab("Favourites").click()
+    page.says("holds favourites of another generator")
+    page.root.focus()
+    page.press("?")
+    assert page.page.get_by_role("dialog").is_visible()
+    page.press("Escape")
+    assert page.page.get_by_role("dialog").count() == 0
 
 
-def test_two_pages_of_one_kernel_show_the_same(chromium, tmp_path):
-    with bare(chromium, tmp_path) as (watched, desk):
-        page = Page(watched.page)
-        other = watched.page.context.new_page()
-        show_bare(other, LatentBrowser, desk.handle)
-        second = Page(other)
-        watched.page.bring_to_front()
-        page.slider("AU4").focus()
-        face = page.after(lambda: page.press("PageUp"))
-        other.bring_to_front()
-        other.wait_for_function("Number(document.querySelector('[data-name=AU4]').value) > 0")
-        second.rest()
-        np.testing.assert_array_equal(second.face(), face)
-        other.close()
+def test_two_pages_of_one_kernel_show_the_same(page, desk, watched):
+    other = watched.page.context.new_page()
+    show_bare(other, LatentBrowser, desk.handle)
+    second = Page(other)
+    watched.page.bring_to_front()
+    page.slider("AU4").focus()
+    face = page.after(lambda: page.press("PageUp"))
+    other.bring_to_front()
+    other.wait_for_function("Number(document.querySelector('[data-name=AU4]').value) > 0")
+    second.rest()
+    np.testing.assert_array_equal(second.face(), face)
+    other.close()
 
 
-def test_a_kernel_that_answers_late(chromium, tmp_path):
-    with bare(chromium, tmp_path, held=True) as (watched, desk):
-        page = watched.page
-        page.wait_for_function("document.querySelector('.afl').textContent.startsWith('not connected')")
-        page.evaluate("release()")
-        tool = Page(page)
-        page.evaluate("held = []")
-        tool.slider("AU4").focus()
-        tool.press("ArrowRight")
-        page.get_by_role("alert").filter(has_text="the kernel does not answer").wait_for()
-        page.evaluate("release()")
-        page.get_by_role("alert").wait_for(state="detached")
-        tool.after(lambda: tool.press("ArrowRight"))
+def test_a_kernel_that_answers_late(watched, desk):
+    page = watched.page
+    show_bare(page, LatentBrowser, desk.handle, held=True)
+    page.wait_for_function("document.querySelector('.afl').textContent.startsWith('not connected')")
+    page.evaluate("release()")
+    tool = Page(page)
+    page.evaluate("held = []")
+    tool.slider("AU4").focus()
+    tool.press("ArrowRight")
+    page.get_by_role("alert").filter(has_text="the kernel does not answer").wait_for()
+    page.evaluate("release()")
+    page.get_by_role("alert").wait_for(state="detached")
+    tool.after(lambda: tool.press("ArrowRight"))
 
 
-def write_notebook(folder):
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [new_code_cell(CELL.format(checkpoint=str(GENERATOR))), new_code_cell("1 + 1")]
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "browse.ipynb")
+def test_in_jupyterlab_with_the_shipped_generator(lab):
+    write_notebook(lab.root / "browse.ipynb", CELL.format(checkpoint=str(GENERATOR)), "1 + 1")
+    assert lab.run("browse.ipynb") == []
+    page = Page(lab.watched.page)
+    page.slider("AU12").focus()
+    page.after(lambda: page.press("End"))
+    smile = page.face()
+    said = page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
+    # the network that read it along had its say in the direction
+    assert int(said.strip().rstrip("%")) > 50
+    page.page.get_by_label("Name of a favourite").fill("smile")
+    page.button("Keep this face").click()
+    page.says("kept: smile")
+    # letters that mean something to Jupyter did nothing there
+    page.root.focus()
+    page.press("x", "d", "d")
+    assert lab.count_cells() == 2
+    assert lab.watched.errors == [] and lab.watched.outside == []
+
+    lab.watched.faults_meant = True
+    lab.kill_kernel()
+    page.page.get_by_role("alert").filter(has_text="the kernel does not answer").wait_for()
+
+    assert lab.run("browse.ipynb") == []
+    page = Page(lab.watched.page)
+    page.tab("Favourites").click()
+    face = page.after(lambda: page.button("Go to smile").click())
+    np.testing.assert_array_equal(face, smile)
+    assert lab.watched.outside == []
 
 
-def test_in_jupyterlab_with_the_shipped_generator(chromium, tmp_path):
-    root = tmp_path / "root"
-    root.mkdir()
-    write_notebook(root)
-    with jupyterlab(root, tmp_path / "jupyter") as address, browse(chromium, tmp_path / "profile") as watched:
-        assert run_all(watched.page, address, "browse.ipynb") == []
-        page = Page(watched.page)
-        page.slider("AU12").focus()
-        page.after(lambda: page.press("End"))
-        smile = page.face()
-        said = (
-            page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
-        )
-        assert (
-            int(said.strip().rstrip("%")) > 50
-        )  # the network that read it along had its say in the direction
-        page.page.get_by_label("Name of a favourite").fill("smile")
-        page.page.get_by_role("button", name="Keep this face").click()
-        page.says("kept: smile")
-        # letters that mean something to Jupyter did nothing there
-        page.root.focus()
-        page.press("x", "d", "d")
-        assert page.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.length") == 2
-        assert watched.errors == [] and watched.outside == []
-
-        kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-        page.page.evaluate(f"{KERNEL}.requestExecute({{code: {kill!r}}}); 0")
-        page.page.get_by_role("alert").filter(has_text="the kernel does not answer").wait_for()
-
-        assert run_all(watched.page, address, "browse.ipynb") == []
-        page = Page(watched.page)
-        page.page.get_by_role("tab", name="Favourites").click()
-        face = page.after(lambda: page.page.get_by_role("button", name="Go to smile").click())
-        np.testing.assert_array_equal(face, smile)
-        assert watched.outside == []
-
-
-def test_a_page_of_its_own_and_how_quick_it_is(chromium, tmp_path, record_property):
+def test_a_page_of_its_own_and_how_quick_it_is(watched, tmp_path, record_property):
     """The latency is printed and recorded, not asserted: it depends on what else the machine does."""
     options = ["browse", "--checkpoint", str(GENERATOR), "--data", str(ROOT / "data_samples" / "pool")]
     options += ["--labels", str(ROOT / "data_samples" / "corpus"), "--no-browser"]
-    with standalone(tmp_path, *options) as address, browse(chromium, tmp_path / "profile") as watched:
-        watched.page.set_viewport_size({"width": 1200, "height": 1050})
+    watched.page.set_viewport_size({"width": 1200, "height": 1050})
+    with standalone(tmp_path, *options) as address:
         watched.page.goto(address.split("?")[0])
         assert "/login" in watched.page.url and urlparse(watched.page.url).hostname == "127.0.0.1"
         watched.page.goto(address)
@@ -366,20 +334,19 @@ def test_a_page_of_its_own_and_how_quick_it_is(chromium, tmp_path, record_proper
             page.press("ArrowRight")
             page.page.wait_for_timeout(60)
         page.rest()
-        drawn = np.array(page.page.evaluate("drawn"))
-        assert page.slider("valence").input_value() == "4" and len(drawn) >= 10
+        times = np.array(page.page.evaluate("drawn"))
+        assert page.slider("valence").input_value() == "4" and len(times) >= 10
         for share in (50, 95):
-            record_property(f"p{share} of slider to pixels, ms", round(float(np.percentile(drawn, share)), 1))
-        print("slider to pixels, ms: p50 {:.0f}, p95 {:.0f}".format(*np.percentile(drawn, [50, 95])))
-        page.page.get_by_role("tab", name="Training faces").click()
-        page.page.get_by_role("button", name="Is this somebody").click()
+            record_property(f"p{share} of slider to pixels, ms", round(float(np.percentile(times, share)), 1))
+        print("slider to pixels, ms: p50 {:.0f}, p95 {:.0f}".format(*np.percentile(times, [50, 95])))
+        page.tab("Training faces").click()
+        page.button("Is this somebody").click()
         page.page.wait_for_selector("figure.afl-picture")
-        page.page.screenshot(path=tmp_path / "1200.png", full_page=True)
-        page.page.get_by_role("tab", name="A clip").click()
-        page.page.get_by_role("button", name="The face follows").click()
+        page.tab("A clip").click()
+        page.button("The face follows").click()
         page.page.wait_for_selector(".afl-strip canvas")
         page.page.set_viewport_size({"width": 800, "height": 1400})
         page.page.screenshot(path=tmp_path / "800.png", full_page=True)
         too_wide = "document.querySelector('.afl').scrollWidth > document.querySelector('.afl').clientWidth"
         assert not page.page.evaluate(too_wide)
-        assert watched.errors == [] and watched.outside == []
+        page.page.goto("about:blank")

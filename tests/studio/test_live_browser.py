@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from browser import browse
 from live_generators import CONFIGS, large_generator, random_generator, some_directions, some_z
 from live_pages import WATCH, LivePage, mulberry
 
@@ -32,17 +31,15 @@ def shipped(tmp_path_factory):
 
 
 @pytest.fixture
-def live(shipped, chromium, tmp_path):
-    """The page opened from the disk; at the end nothing was complained about, and nothing was fetched."""
+def live(shipped, watched):
+    """The page opened from the disk; at the end nothing was fetched."""
     path, _, _ = shipped
-    with browse(chromium, tmp_path / "profile") as watched:
-        asked = []
-        watched.page.on("request", lambda request: asked.append(request.url.split(":")[0]))
-        page = LivePage(watched.page, path.as_uri(), size=32)
-        page.squares()
-        yield page
-        assert watched.errors == [] and watched.outside == []
-        assert set(asked) <= {"file", "blob", "data"} and asked.count("file") == 1
+    asked = []
+    watched.page.on("request", lambda request: asked.append(request.url.split(":")[0]))
+    page = LivePage(watched.page, path.as_uri(), size=32)
+    page.squares()
+    yield page
+    assert set(asked) <= {"file", "blob", "data"} and asked.count("file") == 1
 
 
 @pytest.fixture
@@ -72,15 +69,13 @@ def test_the_pixels_are_those_of_pytorch(live, shipped):
 
 
 @pytest.mark.parametrize("name", ["1 same", "2", "2-7x7", "float32"])
-def test_the_pixels_of_every_configuration(name, chromium, tmp_path):
+def test_the_pixels_of_every_configuration(name, watched, tmp_path):
     generator = large_generator() if name == "float32" else random_generator(CONFIGS[name])
     save_checkpoint(tmp_path / "generator.safetensors", generator)
     path = write_live_page(tmp_path / "generator.safetensors", tmp_path / "p.html", some_directions("AU12"))
     z = some_z()[6:12]
-    with browse(chromium, tmp_path / "profile") as watched:
-        page = LivePage(watched.page, path.as_uri(), generator.config.image_size)
-        found = np.stack([page.draw(one) for one in z])
-        assert watched.errors == []
+    page = LivePage(watched.page, path.as_uri(), generator.config.image_size)
+    found = np.stack([page.draw(one) for one in z])
     assert np.abs(found.astype(int) - pictures(generator, z)).max() <= 2
 
 
@@ -254,13 +249,10 @@ def test_a_phone_keeps_the_face_in_sight_and_every_control_has_a_name(live):
     assert live.page.evaluate(outline) == "solid"
 
 
-def test_over_http_and_nothing_else_is_asked_for(shipped, chromium, tmp_path):
+def test_over_http_and_nothing_else_is_asked_for(shipped, watched):
     path, generator, _ = shipped
     handler = partial(SimpleHTTPRequestHandler, directory=path.parent)
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        browse(chromium, tmp_path / "profile") as watched,
-    ):
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         asked = []
         watched.page.on("request", lambda request: asked.append(request.url))
@@ -271,42 +263,41 @@ def test_over_http_and_nothing_else_is_asked_for(shipped, chromium, tmp_path):
         assert [url for url in asked if url.startswith("http")] == [watched.page.url]
         assert watched.errors == [] and watched.outside == []
         # the page could not even if it wanted to
+        watched.faults_meant = True
         refused = watched.page.evaluate("fetch('/other.html').then(() => 'fetched', () => 'refused')")
         assert refused == "refused"
         server.shutdown()
 
 
-def test_names_that_look_like_html_are_text(chromium, tmp_path):
+def test_names_that_look_like_html_are_text(watched, tmp_path):
     evil = "</script><img src=x onerror=window.hacked=1>"
     file = tmp_path / "<img src=x onerror=window.hacked=2>&\"'$title.safetensors"
     save_checkpoint(file, random_generator(CONFIGS["1"]))
     directions = some_directions("AU12", evil, "<!--<script>")
     out = tmp_path / "<b>.html"
     write_live_page(file, out, directions, title=f"</title>{evil}$facts")
-    with browse(chromium, tmp_path / "profile") as watched:
-        page = LivePage(watched.page, f"file://{quote(str(out))}", size=32)
-        assert page.page.title() == f"</title>{evil}$facts" == page.page.locator("h1").inner_text()
-        assert file.name in page.page.locator("footer").inner_text()
-        assert page.page.get_by_label(evil).count() == 1
-        page.page.get_by_label(evil).focus()
-        page.press("ArrowRight")
-        page.rest()
-        assert page.page.locator("#along").inner_text() == evil
-        np.testing.assert_allclose(page.z(), rule(mulberry(27), v=(0.1, directions[evil])), atol=1e-6)
-        assert page.page.locator("img").count() == 0
-        assert page.page.evaluate("window.hacked") is None
-        assert watched.errors == []
+    page = LivePage(watched.page, f"file://{quote(str(out))}", size=32)
+    assert page.page.title() == f"</title>{evil}$facts" == page.page.locator("h1").inner_text()
+    assert file.name in page.page.locator("footer").inner_text()
+    assert page.page.get_by_label(evil).count() == 1
+    page.page.get_by_label(evil).focus()
+    page.press("ArrowRight")
+    page.rest()
+    assert page.page.locator("#along").inner_text() == evil
+    np.testing.assert_allclose(page.z(), rule(mulberry(27), v=(0.1, directions[evil])), atol=1e-6)
+    assert page.page.locator("img").count() == 0
+    assert page.page.evaluate("window.hacked") is None
 
 
 @pytest.mark.parametrize("part, found", [("weights", "The faces cannot be drawn"), ("facts", "JSON")])
-def test_a_damaged_page_says_so(part, found, shipped, chromium, tmp_path):
+def test_a_damaged_page_says_so(part, found, shipped, watched, tmp_path):
     path, _, _ = shipped
     text, start = path.read_text(), f'id="{part}">'
     at = text.index(start) + len(start)
     (tmp_path / "damaged.html").write_text(f"{text[:at]}?{text[at:]}")
-    with browse(chromium, tmp_path / "profile") as watched:
-        watched.page.goto((tmp_path / "damaged.html").as_uri())
-        watched.page.get_by_role("alert").filter(has_text=found).wait_for()
+    watched.faults_meant = True
+    watched.page.goto((tmp_path / "damaged.html").as_uri())
+    watched.page.get_by_role("alert").filter(has_text=found).wait_for()
 
 
 def test_faces_of_many_seeds_are_uniform_in_the_cube(live):

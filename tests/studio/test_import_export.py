@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 import time
 import warnings
 from fractions import Fraction
@@ -12,9 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from annotators import NUM_FRAMES
 from hypothesis import given
 from hypothesis import strategies as st
-from videos import write_numbered
 
 from affkit.errors import UserError
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS
@@ -28,7 +27,6 @@ from affkit_studio.annotate.elan_boris import (
     write_eaf,
 )
 from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, export_name, import_annotation
-from affkit_studio.annotate.project import Project
 from affkit_studio.annotate.session import ProjectVideo, Segment
 
 CLIP = ProjectVideo("clip", Path("videos", "clip.mp4"), 300, 30.0, 64, 48)
@@ -99,17 +97,9 @@ BORIS = {
 BORIS_SAYS = [Segment("AU1", 10, 11), Segment("AU4", 30, 75)]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return write_numbered(tmp_path_factory.mktemp("clips") / "clip.mp4", 60, size=(64, 48))
-
-
 @pytest.fixture
-def sessions(tmp_path, clip):
-    shutil.copy(clip, tmp_path / "clip.mp4")
-    with Project.open(tmp_path / "p.affkit") as project:
-        project.add_video(tmp_path / "clip.mp4")
-        yield {task: project.session("clip", "Ada", task) for task in TASKS}
+def sessions(project):
+    return {task: project.session("clip", "Ada", task) for task in TASKS}
 
 
 @st.composite
@@ -308,12 +298,12 @@ def test_expressions_that_overlap_behind_a_longer_one_are_found(tmp_path):
 def test_export_and_import_through_a_session(sessions, tmp_path, task, format):
     session, lanes = sessions[task], TASKS[task]
     session.mark(lanes[1], 0, 7)
-    session.mark(lanes[3], 7, 60)
+    session.mark(lanes[3], 7, NUM_FRAMES)
     expected, path = session.state(), tmp_path / export_name(session, format)
     export_annotation(session, path, format)
-    session.clear(None, 0, 60)
+    session.clear(None, 0, NUM_FRAMES)
     session.mark(lanes[0], 5, 6)
-    assert import_annotation(session, path) == [Segment(lanes[1], 0, 7), Segment(lanes[3], 7, 60)]
+    assert import_annotation(session, path) == [Segment(lanes[1], 0, 7), Segment(lanes[3], 7, NUM_FRAMES)]
     assert np.array_equal(session.state(), expected)
     assert session.undo() and session.segments() == [Segment(lanes[0], 5, 6)]  # one step
 
@@ -325,7 +315,7 @@ def test_label_files_say_what_is_marked(sessions, tmp_path):
     for session in (units, faces):
         export_annotation(session, tmp_path / f"{session.task}.txt", "abaw")
     table = pd.read_csv(tmp_path / "au.txt")
-    assert tuple(table) == ACTION_UNITS and len(table) == 60
+    assert tuple(table) == ACTION_UNITS and len(table) == NUM_FRAMES
     assert table["AU2"].to_numpy().nonzero()[0].tolist() == [1, 2] and table.to_numpy().sum() == 2
     lines = (tmp_path / "expression.txt").read_text().splitlines()
     assert lines[0] == ",".join(EXPRESSIONS)
@@ -337,17 +327,17 @@ def test_label_files_say_what_is_marked(sessions, tmp_path):
 
 def test_labels_that_are_not_ours_are_left_out_and_told(sessions, tmp_path):
     twelve, eight = tmp_path / "au.txt", tmp_path / "expr.txt"
-    rows = np.zeros((60, 12), int)
+    rows = np.zeros((NUM_FRAMES, 12), int)
     rows[10:20, [0, 4]] = 1  # AU1, AU7
     rows[30] = -1
     np.savetxt(twelve, rows, "%d", ",", header=",".join(ABAW_ACTION_UNITS), comments="")
     with pytest.warns(UserWarning, match="au.txt: AU7 left out"):
         assert import_annotation(sessions["au"], twelve) == [Segment("AU1", 10, 20)]
-    eight.write_text(",".join(EXPRESSIONS_WITH_OTHER) + "\n" + "7\n" * 30 + "3\n" * 35)
+    eight.write_text(",".join(EXPRESSIONS_WITH_OTHER) + "\n" + "7\n" * 30 + "3\n" * (NUM_FRAMES - 25))
     with pytest.warns(UserWarning) as told:
-        assert import_annotation(sessions["expression"], eight) == [Segment("Fear", 30, 60)]
+        assert import_annotation(sessions["expression"], eight) == [Segment("Fear", 30, NUM_FRAMES)]
     assert any("Other left out" in str(one.message) for one in told)
-    assert any("65" in str(one.message) for one in told)  # longer than the video
+    assert any(f"{NUM_FRAMES + 5}" in str(one.message) for one in told)  # longer than the video
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), [
