@@ -19,18 +19,12 @@ from affkit.errors import UserError
 from affkit_studio.annotate.annotator import AnnotationDesk
 
 TEMPLATES = Path(__file__).parent / "voila"
-CELL = "from affkit_studio.{module} import {name}\n\n{name}(**{arguments!r})"
 # What the page needs: anything else that is installed for JupyterLab stays out.
 EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
 
 
 def serve(
-    video: str | Path,
-    project: str | Path,
-    annotator_name: str,
-    task: str = "au",
-    port: int = 0,
-    browser: bool = True,
+    video: str | Path, project: str | Path, annotator: str, task: str, port: int = 0, browser: bool = True
 ) -> None:
     """Show :func:`~affkit_studio.annotate.annotator.annotator` as a page on 127.0.0.1 until Ctrl+C.
 
@@ -38,10 +32,10 @@ def serve(
     taken.
     """
     # Mistakes are told here, in one line, not in the kernel of a page.
-    AnnotationDesk.open(video, Path(project), annotator_name, task).close()
+    AnnotationDesk.open(video, Path(project), annotator, task).close()
     video, project = str(Path(video).absolute()), str(Path(project).absolute())
-    arguments = {"video": video, "project": project, "annotator_name": annotator_name, "task": task}
-    cell = CELL.format(module="annotate.annotator", name="annotator", arguments=arguments)
+    arguments = {"video": video, "project": project, "annotator_name": annotator, "task": task}
+    cell = f"from affkit_studio.annotate.annotator import annotator\n\nannotator(**{arguments!r})"
     _serve(cell, "Annotation tool", "every change is saved at once; Ctrl+C ends the tool", port, browser)
 
 
@@ -67,15 +61,16 @@ def serve_latent(
         arguments = {"checkpoint": checkpoint, "directions": directions, **files}
         arguments = {name: str(Path(path).absolute()) for name, path in arguments.items() if path is not None}
         arguments["predictors"] = [str(Path(path).absolute()) for path in predictors]
-        cell = CELL.format(module="browse.latent_browser", name="latent_browser", arguments=arguments)
+        cell = (
+            f"from affkit_studio.browse.latent_browser import latent_browser as show\n\nshow(**{arguments!r})"
+        )
         _serve(cell, "Latent browser", "Ctrl+C ends it", port, browser)
 
 
 def _serve(cell: str, title: str, words: str, port: int, browser: bool) -> None:
     """Show what one cell gives, until Ctrl+C; ``words`` are printed below the address."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"kernelspec": kernel, "title": title}
-    notebook = new_notebook(cells=[new_code_cell(cell)], metadata=metadata)
+    notebook = new_notebook(cells=[new_code_cell(cell)], metadata={"kernelspec": kernel, "title": title})
     with tempfile.TemporaryDirectory(prefix="affkit-") as folder:
         path = Path(folder) / f"{title.lower()}.ipynb"
         nbformat.write(notebook, path)

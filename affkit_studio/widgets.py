@@ -126,9 +126,6 @@ def score_explorer(
         "width": widgets.IntSlider(1, min=1, max=91, step=2, description="mean of"),
     }
     start = {key: slider.value for key, slider in sliders.items()}
-    for key, slider in sliders.items():
-        slider.add_class(f"affkit-score-{key}")
-        slider.layout.width = "420px"
     size = widgets.Layout(max_width="100%", flex="0 0 auto")
     image, table = widgets.Image(format="png", layout=size), widgets.HTML()
     image.add_class("affkit-score-image")
@@ -144,7 +141,9 @@ def score_explorer(
         for key, slider in sliders.items():
             slider.value = start[key]
 
-    for slider in sliders.values():
+    for key, slider in sliders.items():
+        slider.add_class(f"affkit-score-{key}")
+        slider.layout.width = "420px"
         slider.observe(show, names="value")
     back.on_click(put_back)
     show()
@@ -156,4 +155,4 @@ def score_explorer(
 def _score_table(rows: dict[str, dict[str, float]]) -> str:
     """Rows of scores as an HTML table; pandas escapes their names."""
     table = pd.DataFrame(rows).T.to_html(float_format="{:.3f}".format, border=0, col_space=90, justify="left")
-    return f"<div style='font-size: 120%; margin: 1em 2em'>{table}</div>"
+    return f"<div style='font-size: 120%; margin: 1em 2em; white-space: nowrap'>{table}</div>"

@@ -117,9 +117,7 @@ class AnnotationDesk:
 
     def _poll(self, message: dict) -> Reply:
         """Whether somebody else wrote; also how the page learns that the kernel lives."""
-        if self.session.revision() == message["revision"]:
-            return {}, []
-        return {"state": self._state()}, []
+        return ({} if self.session.revision() == message["revision"] else {"state": self._state()}), []
 
     def _edit(self, message: dict) -> Reply:
         session, kind = self.session, message["kind"]
@@ -149,8 +147,8 @@ class AnnotationDesk:
             "unreviewed": _plain(session.unreviewed()),
             "reviews": len(session.reviews()),
             "others": [[who, _plain(runs(state, lanes))] for who, state in session.others().items()],
-            "can_undo": bool(session.can_undo),
-            "can_redo": bool(session.can_redo),
+            "can_undo": session.can_undo,
+            "can_redo": session.can_redo,
         }
 
 

@@ -191,11 +191,9 @@ class Project:
         with self.writing():
             old = self._videos().get(name)
             if old is None:
-                self.change(
-                    "INSERT INTO video (name, path, num_frames, fps, width, height) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    *(name, stored, info.num_frames, float(info.fps), info.width, info.height),
-                )
+                size = {"width": info.width, "height": info.height}
+                length = {"num_frames": info.num_frames, "fps": float(info.fps)}
+                self.insert("video", name=name, path=stored, **length, **size)
             elif old.num_frames != info.num_frames:
                 lengths = f"{old.num_frames} frames, not {info.num_frames}"
                 problem = f"another clip named {quote(name)} is in the project, with {lengths}"
@@ -266,6 +264,11 @@ class Project:
     def change(self, statement: str, *values) -> int:
         """Run an ``INSERT`` or ``UPDATE`` inside :meth:`writing`; the number of the row it inserted."""
         return self._db.execute(statement, values).lastrowid
+
+    def insert(self, table: str, **row) -> int:
+        """Add a row inside :meth:`writing`; its number."""
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        return self.change(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *row.values())
 
     @contextmanager
     def writing(self) -> Iterator[None]:

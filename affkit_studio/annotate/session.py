@@ -202,26 +202,19 @@ class AnnotationSession:
 
     def mark(self, lane: str, start: int, stop: int) -> None:
         """Mark ``lane`` in the frames ``[start, stop)``; an expression takes the place of any other there."""
-        self._check_lane(lane)
-        self._edit("mark", lane, start, stop)
+        self._edit("mark", self._checked_lane(lane), start, stop)
 
     def clear(self, lane: str | None, start: int, stop: int) -> None:
         """Clear ``lane``, or with ``None`` all of them, in ``[start, stop)``."""
-        if lane is not None:
-            self._check_lane(lane)
-        self._edit("clear", lane, start, stop)
+        self._edit("clear", lane if lane is None else self._checked_lane(lane), start, stop)
 
     def replace(self, segments: Iterable[Segment]) -> None:
         """Clear everything and mark ``segments`` in their order, as one step."""
-        rows = []
-        for segment in segments:
-            self._check_lane(segment.lane)
-            rows.append((segment.lane, *self._checked_range(segment.start, segment.stop)))
+        rows = [(self._checked_lane(s.lane), *self._checked_range(s.start, s.stop)) for s in segments]
         with self._project.writing():
             step = self._add_step("replace", None, 0, self.video.num_frames)
-            for row in rows:
-                insert = "INSERT INTO segment (step, lane, start, stop) VALUES (?, ?, ?, ?)"
-                self._project.change(insert, step, *row)
+            for lane, start, stop in rows:
+                self._project.insert("segment", step=step, lane=lane, start=start, stop=stop)
 
     def undo(self) -> bool:
         """Take back the newest step that is in effect, whoever made it; false if there is none."""
@@ -324,25 +317,20 @@ class AnnotationSession:
         return True
 
     def _add_step(self, kind: str, lane: str | None, start: int, stop: int, target: int | None = None) -> int:
-        return self._project.change(
-            "INSERT INTO step (session, kind, lane, start, stop, target, who, made) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            *(self._number, kind, lane, start, stop, target, self.who, _now()),
-        )
+        where = {"lane": lane, "start": start, "stop": stop}
+        by = {"who": self.who, "made": _now()}
+        return self._project.insert("step", session=self._number, kind=kind, **where, target=target, **by)
 
     def _add_review(self, segment: Segment, verdict: str, comment: str, step: int | None) -> None:
-        self._project.change(
-            "INSERT INTO review (session, lane, start, stop, verdict, comment, reviewer, made, step) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *(self._number, segment.lane, segment.start, segment.stop),
-            *(verdict, comment, self.who, _now(), step),
-        )
+        said = {"verdict": verdict, "comment": comment, "step": step}
+        by = {"reviewer": self.who, "made": _now()}
+        self._project.insert("review", session=self._number, **vars(segment), **said, **by)
 
-    def _check_lane(self, lane: str) -> None:
+    def _checked_lane(self, lane: str) -> str:
         if lane not in self.lanes:
-            raise UserError(
-                self.video.name, f"there is no tag {lane!r}", f"use one of {', '.join(self.lanes)}"
-            )
+            fix = f"use one of {', '.join(self.lanes)}"
+            raise UserError(self.video.name, f"there is no tag {lane!r}", fix)
+        return lane
 
     def _checked_range(self, start: int, stop: int) -> tuple[int, int]:
         start, stop = operator.index(start), operator.index(stop)  # NumPy's integers too
