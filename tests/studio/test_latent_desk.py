@@ -6,25 +6,28 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from live_generators import save_run
 from people_store import people_store
 from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
 
-from affkit.checkpoints import load_checkpoint, save_checkpoint
+from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.cli import main
 from affkit.errors import UserError
 from affkit.faces.pool import write_sheet
-from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
+from affkit.gan import GanNetConfig, sample_z
 from affkit.labels import Labels
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.gan_evaluation.memorization import TrainingFaces
-from affkit_lab.latent.directions import faces_at
+from affkit_lab.latent.directions import faces_at, write_directions
 from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.latent_browser import companions, latent_browser, open_faces
 from affkit_studio.browse.latent_desk import LatentDesk
 from affkit_studio.browse.latent_work import WORKS, Extras, Job
+from affkit_studio.page_widget import encode_picture
 
 SIZE = 16
+TINY = GanNetConfig("1", width=0.02)
 
 
 class Asking:
@@ -72,16 +75,13 @@ def test_the_page_is_told_what_there_is(ask):
     np.testing.assert_allclose(reply["state"]["z"], sample_z(1, 3)[0], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "kind, more",
-    [
-        ("move", {"name": "AU4", "value": 1.5}),
-        ("number", {"index": 7, "value": -0.25}),
-        ("truncation", {"value": 0.5}),
-        ("new", {"seed": 11}),
-        ("seek", {"valence": 0.3, "arousal": -0.2}),
-    ],
-)
+@pytest.mark.parametrize(("kind", "more"), [
+    ("move", {"name": "AU4", "value": 1.5}),
+    ("number", {"index": 7, "value": -0.25}),
+    ("truncation", {"value": 0.5}),
+    ("new", {"seed": 11}),
+    ("seek", {"valence": 0.3, "arousal": -0.2}),
+])  # fmt: skip
 def test_a_change_sends_its_picture_and_can_be_undone(ask, kind, more):
     before, first = ask("open")
     reply, pictures = ask(kind, **more)
@@ -184,9 +184,13 @@ def test_work_that_was_not_prepared_is_refused(ask):
     assert ask("job")[0]["running"] is False
 
 
-def test_the_nearest_training_faces(tmp_path):
+@pytest.fixture
+def net():
     torch.manual_seed(0)
-    net = FeatureNet(FeatureNetConfig(6, image_size=SIZE, channels=8, num_features=16)).eval()
+    return FeatureNet(FeatureNetConfig(6, image_size=SIZE, channels=8, num_features=16)).eval()
+
+
+def test_the_nearest_training_faces(tmp_path, net):
     store = people_store()
     ask = Asking(tmp_path, Extras(lambda: TrainingFaces(store, net), net))
     assert ask("open")[0]["facts"]["near"]
@@ -196,18 +200,15 @@ def test_the_nearest_training_faces(tmp_path):
     np.testing.assert_array_equal(pixels(pictures), store[wanted["row"][0]])
 
 
-def test_a_photograph_is_projected_or_refused(tmp_path):
-    torch.manual_seed(0)
-    net = FeatureNet(FeatureNetConfig(6, image_size=SIZE, channels=8, num_features=16)).eval()
+def test_a_photograph_is_projected_or_refused(tmp_path, net):
     ask = Asking(tmp_path, Extras(feature_net=net))
-    plain = cv2.imencode(".png", np.full((80, 80, 3), 90, np.uint8))[1].tobytes()
+    plain = encode_picture(np.full((80, 80, 3), 90, np.uint8))
     reply, _ = ask.work("project", [plain], name="wall.png")
     assert "wall.png: no face was found in it" in reply["error"]
     assert "not a picture that can be read" in ask.work("project", [b"no picture"], name="x.png")[0]["error"]
-    person = cv2.imencode(".png", open_faces("data_samples/pool", 96)[0][..., ::-1])[1].tobytes()
-    frame = cv2.imdecode(np.frombuffer(person, np.uint8), cv2.IMREAD_COLOR)
-    frame = cv2.copyMakeBorder(cv2.resize(frame, (192, 192)), 60, 60, 60, 60, cv2.BORDER_REPLICATE)
-    reply, pictures = ask.work("project", [cv2.imencode(".png", frame)[1].tobytes()], name="face.png")
+    frame = cv2.resize(open_faces("data_samples/pool", 96)[0], (192, 192))
+    frame = cv2.copyMakeBorder(frame, 60, 60, 60, 60, cv2.BORDER_REPLICATE)
+    reply, pictures = ask.work("project", [encode_picture(frame)], name="face.png")
     found = reply["projected"]
     error = pixels(pictures, 0).astype(float) - pixels(pictures, 1)
     assert found["pixel_error"] == pytest.approx(np.sqrt((error**2).mean()))
@@ -218,8 +219,7 @@ def test_a_photograph_is_projected_or_refused(tmp_path):
 
 def test_a_clip_is_played_and_leaks_are_measured(tmp_path):
     valence = np.linspace(-0.3, 0.3, 40, dtype=np.float32)
-    known = np.ones(40, bool)
-    labels = replace(Labels.empty(40), valence=valence, has_va=known)
+    labels = replace(Labels.empty(40), valence=valence, has_va=np.ones(40, bool))
     ask = Asking(tmp_path, Extras(clips={"clip_01": labels}))
     reply, film = ask.work("clip", name="clip_01")
     frames = np.frombuffer(film[0], np.uint8).reshape(-1, SIZE, SIZE, 3)
@@ -253,17 +253,12 @@ def test_work_says_what_the_user_can_mend_and_hides_no_bug(capfd):
 
 
 def test_networks_beside_the_generator_or_one_folder_up_are_found(tmp_path):
-    folder = tmp_path / "gan"
-    folder.mkdir()
-    torch.manual_seed(0)
-    config = GanNetConfig("1", width=0.02)
-    for network in (Generator(config), Discriminator(config)):
-        save_checkpoint(folder / f"{network.architecture}.safetensors", network)
-    save_checkpoint(
-        tmp_path / "features.safetensors", FeatureNet(FeatureNetConfig(2, image_size=16, channels=2))
-    )
-    generator = folder / "generator.safetensors"
-    assert companions(generator, "cnn", "features") == [tmp_path / "features.safetensors"]
+    (tmp_path / "gan").mkdir()
+    generator, features = save_run(tmp_path / "gan", TINY), tmp_path / "features.safetensors"
+    save_checkpoint(features, FeatureNet(FeatureNetConfig(2, image_size=16, channels=2)))
+    key = model_key(load_checkpoint(generator, "generator")[0])
+    write_directions(tmp_path / "gan" / "directions.safetensors", planted_directions(orthonormal_axes()), key)
+    assert companions(generator, "cnn", "features") == [features]
     widget = latent_browser(
         generator, favourites=tmp_path / "new" / "favourites.json", data="data_samples/pool"
     )
@@ -290,11 +285,7 @@ def test_shipped_directions_belong_to_the_shipped_generators():
 
 
 def test_what_the_command_cannot_open_is_one_line_and_exit_code_2(tmp_path, capfd, monkeypatch):
-    torch.manual_seed(0)
-    config = GanNetConfig("1", width=0.02)
-    for network in (Generator(config), Discriminator(config)):
-        save_checkpoint(tmp_path / f"{network.architecture}.safetensors", network)
-    generator = tmp_path / "generator.safetensors"
+    generator = save_run(tmp_path, TINY)
     torch.save({"weights": torch.zeros(2)}, tmp_path / "old.pt")
     (tmp_path / "cut.safetensors").write_bytes(generator.read_bytes()[:500])
     (tmp_path / "favourites.json").write_text('{"format": 1, "checkpoint": "another", "favourites": []}')
