@@ -97,7 +97,7 @@ CREATE TRIGGER steps_are_kept BEFORE DELETE ON step BEGIN SELECT RAISE(ABORT, 's
 
 _SMALLEST = 512  # bytes of a database; SQLite would take a smaller file for an empty one, and write over it
 
-_FAULTS = {  # primary result code of SQLite: what is wrong and what would mend it
+_FAULTS = {  # primary result code of SQLite: what is wrong and what would fix it
     sqlite3.SQLITE_READONLY: ("cannot be written", "change the permissions or copy it elsewhere"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened for writing", "check that its folder is there and writable"),
     sqlite3.SQLITE_PERM: ("cannot be opened", "change the permissions"),
