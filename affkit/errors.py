@@ -13,15 +13,7 @@ class UserError(Exception):
 
     The message is one line: which file, what is wrong with it, and what would mend it. The command line
     prints that line without a traceback and exits with code 2; in a notebook it is an ordinary exception.
-
-    Parameters
-    ----------
-    path:
-        The file, folder or option the problem is about.
-    problem:
-        What is wrong, as a short clause: ``"the file is empty"``.
-    mend:
-        What the user can do, as a short imperative: ``"copy it again"``.
+    ``path`` is the file, folder or option the problem is about.
 
     >>> str(UserError("clip.mp4", "the file is empty", "copy it again"))
     'clip.mp4: the file is empty; copy it again'

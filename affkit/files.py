@@ -17,9 +17,8 @@ from affkit.errors import UserError
 def write_beside(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; rename it to ``path`` when the block ends well.
 
-    The temporary file keeps the suffix of ``path`` (encoders look at it) and is removed when the block
-    fails, so a reader finds the old file, the new file, or none: never a part of one. The rename is
-    atomic on one file system. A full disk becomes a :class:`UserError`.
+    The temporary file keeps the suffix of ``path`` (encoders look at it) and is removed when the block fails,
+    so a reader finds the old file, the new one, or none. A full disk becomes a :class:`UserError`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -92,14 +91,8 @@ def unusable_path(error: OSError) -> UserError | None:
 
 
 def check_output(path: str | Path, folder: bool = False) -> Path:
-    """``path`` if a file, or a ``folder``, can be written there; to be asked before the work, not after it.
-
-    Raises
-    ------
-    UserError
-        If it lies below a file, is a link that leads nowhere, has too long a name, may not be written, or is
-        a file where a folder is needed.
-    """
+    """``path`` if a file, or a ``folder``, can be written there; to be asked before the work, not after
+    it."""
     path = Path(path)
     for place in (path, *path.parents):
         if len(os.fsencode(place.name)) > _LONGEST_NAME:

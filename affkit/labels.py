@@ -27,8 +27,8 @@ ACTION_UNIT_NAMES = {
 """FACS names of the eight action units (Ekman & Friesen 1978; the paper's Figure 1)."""
 
 ACTION_UNIT_THRESHOLD = 0.2
-"""A unit is there, and labelled 1, above this share of its full intensity, where that is known, as in a drawn
-corpus: a choice, about FACS level B, "slight"."""
+"""A unit is there, and labelled 1, above this fraction of its full intensity, where that is known, as in a
+drawn corpus: a choice, about FACS level B, "slight"."""
 
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 """The seven basic expressions; the index in this tuple is the class number, as in Aff-Wild2."""
@@ -63,7 +63,7 @@ EXPRESSION_ACTION_UNITS: dict[str, dict[str, float]] = {
     "Surprise": {"AU1": 1.0, "AU2": 1.0, "AU25": 1.0, "AU26": 1.0, "AU5": 0.66},
     "Disgust": {"AU9": 1.0, "AU10": 1.0, "AU17": 1.0, "AU4": 0.31, "AU24": 0.26},
 }
-"""Share of people who show an action unit with an expression; 1.0 stands for "over 70 %, always".
+"""Fraction of people who show an action unit with an expression; 1.0 stands for "over 70 %, always".
 
 S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014, Table 1.
 """
@@ -73,40 +73,21 @@ S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 11
 class Labels:
     """Labels of ``T`` consecutive frames of one face; row 0 is frame 1.
 
-    A value counts only where its mask is true; where it is false the value is 0 and means nothing.
-
-    Attributes
-    ----------
-    valence, arousal:
-        ``(T,)`` float32 in [-1, 1].
-    has_va:
-        ``(T,)`` bool; valence and arousal are labelled together.
-    expression:
-        ``(T,)`` int64, index into ``expression_names``.
-    has_expression:
-        ``(T,)`` bool.
-    action_units:
-        ``(T, A)`` float32, 0 or 1, one column for each of ``action_unit_names``.
-    has_action_units:
-        ``(T, A)`` bool; a frame can be labelled for some action units only.
-
-    Raises
-    ------
-    ValueError
-        If lengths disagree, a labelled value is out of range, or a name is repeated.
+    A value counts only where its mask is true; where it is false the value is 0 and means nothing. Lengths
+    that disagree, a labelled value out of range or a repeated name are a ``ValueError``.
 
     >>> labels = Labels.empty(3)
     >>> len(labels), labels.has_va.any()
     (3, np.False_)
     """
 
-    valence: np.ndarray
-    arousal: np.ndarray
-    has_va: np.ndarray
-    expression: np.ndarray
-    has_expression: np.ndarray
-    action_units: np.ndarray
-    has_action_units: np.ndarray
+    valence: np.ndarray  # (T,) float32 in [-1, 1]
+    arousal: np.ndarray  # (T,) float32 in [-1, 1]
+    has_va: np.ndarray  # (T,) bool; the two are labelled together
+    expression: np.ndarray  # (T,) int64, index into expression_names
+    has_expression: np.ndarray  # (T,) bool
+    action_units: np.ndarray  # (T, A) float32, 0 or 1, a column for each of action_unit_names
+    has_action_units: np.ndarray  # (T, A) bool; a frame can be labelled for some action units only
     action_unit_names: tuple[str, ...] = field(default=ACTION_UNITS)
     expression_names: tuple[str, ...] = field(default=EXPRESSIONS)
 

@@ -17,9 +17,8 @@ CONSTANT = 1e-12
 class StreamingCCC:
     """Concordance correlation coefficient (Eq. 5) of two streams of numbers; population moments.
 
-    A constant stream gives a CCC and a Pearson correlation of 0, so a network that always predicts the mean
-    scores 0. torchmetrics divides the variances by n - 1, which differs in the third digit for a few hundred
-    frames; its MSE and Pearson correlation are these.
+    A constant stream gives a CCC and a Pearson correlation of 0. torchmetrics divides the variances by n - 1,
+    which differs in the third digit for a few hundred frames; its MSE and Pearson correlation are these.
 
     >>> metric = StreamingCCC()
     >>> metric.update([0.1, 0.2], [0.2, 0.4])
@@ -64,7 +63,7 @@ class StreamingCCC:
         self.n = total
 
     def compute(self) -> float:
-        """The CCC of all that came in, in [-1, 1]; NaN when nothing did."""
+        """The CCC in [-1, 1]; NaN when nothing came in."""
         return self._score("ccc")
 
     def pearson(self) -> float:
@@ -93,8 +92,7 @@ class StreamingCCC:
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
         """``ccc``, ``pearson`` and ``mse``, ``(...)``, of sums ``(..., 6)``; NaN where there are no frames.
 
-        For streams like valence, of which the mean is not millions of times the standard deviation: what
-        varies less (:data:`CONSTANT`) counts as constant.
+        What varies less than :data:`CONSTANT` counts as constant.
         """
         n, x, y, xx, yy, xy = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
         count = np.maximum(n, 1)
@@ -107,12 +105,9 @@ class StreamingCCC:
 
 
 class StreamingExpressionScores:
-    """F1 and accuracy of one class out of several, from a confusion matrix.
+    """F1 and accuracy of one class out of several, from ``confusion`` ``(classes, classes)`` int64.
 
-    Attributes
-    ----------
-    confusion:
-        ``(classes, classes)`` int64: how many frames; a row is what is true, a column what was predicted.
+    A row is what is true, a column what was predicted.
 
     >>> metric = StreamingExpressionScores(num_classes=3)
     >>> metric.update([0, 1, 1, 2], [0, 1, 2, 2])
@@ -146,7 +141,7 @@ class StreamingExpressionScores:
         return self.scores(self.sums())["f1"]
 
     def sums(self) -> np.ndarray:
-        """``(classes * classes,)``: the confusion matrix, row after row."""
+        """``(classes * classes,)``."""
         return self.confusion.ravel()
 
     @staticmethod
@@ -195,11 +190,8 @@ class StreamingActionUnitScores:
         return both
 
     def compute(self) -> dict[str, float]:
-        """``f1_macro``, ``f1_weighted`` (by how often a unit is active) and ``accuracy``.
-
-        The first is the plain mean over the units that are labelled at all; accuracy is the share of right
-        answers among all labelled entries. NaN where there is nothing to average.
-        """
+        """``f1_macro`` (over the labelled units), ``f1_weighted`` (by how often a unit is active),
+        ``accuracy``."""
         return _averages(self.scores(self.sums()))
 
     def f1(self) -> np.ndarray:
