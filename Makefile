@@ -52,13 +52,13 @@ clean:
 # What a reader of the notebooks needs.
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv: some minutes and 2 to 3 GB, more with CUDA; only this once."
-	@$(PIP) --editable .
+	@$(PIP) --editable ".[studio,course]"
 	@touch $@
 
 # The renderer, the tests and the benchmarks on top.
 .venv/installed-test: pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv, with what the tests need: some minutes and 2 to 3 GB, more with CUDA; only this once."
-	@$(PIP) --editable ".[synth,test]"
+	@$(PIP) --editable ".[studio,course,render,test]"
 	@touch .venv/installed $@
 
 .venv/bin/python:

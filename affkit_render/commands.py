@@ -28,7 +28,7 @@ def render(
     force: Force = False,
     jobs: Jobs = 1,
 ):
-    """Draw clips of faces whose labels are known exactly (needs affkit[synth]).
+    """Draw clips of faces whose labels are known exactly (needs affkit[render]).
 
     With --scale: the two parts of Section II, 70 clips with three coders and eight raters. Time and disk are
     said first, and a run that was stopped goes on with the same command.

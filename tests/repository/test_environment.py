@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [*PROJECT["dependencies"], *EXTRAS["synth"], *EXTRAS["test"]]
+REQUIREMENTS = [*PROJECT["dependencies"], *chain(*EXTRAS.values())]
 README = (ROOT / "README.md").read_text()
 
 
@@ -118,7 +119,7 @@ def test_make_run_installs_once(make):
     code, printed, called = make("run")
     assert code == 0 and "some minutes" in printed
     assert called[0] == "stub -m venv .venv"
-    assert called[1].endswith("--editable .") and called[2].startswith("affkit notebooks run")
+    assert called[1].endswith("--editable .[studio,course]") and called[2].startswith("affkit notebooks run")
     code, printed, called = make("run")
     assert code == 0 and printed == ""
     assert [line.split()[0] for line in called] == ["affkit"]
@@ -126,7 +127,7 @@ def test_make_run_installs_once(make):
 
 def test_make_install_does_what_the_others_need_and_no_more(make):
     code, _, called = make("install")
-    assert code == 0 and len(called) == 2 and called[1].endswith("--editable .")
+    assert code == 0 and len(called) == 2 and called[1].endswith("--editable .[studio,course]")
     assert [line.split()[0] for line in make("run")[2]] == ["affkit"]
 
 
@@ -139,7 +140,11 @@ def test_make_site_replaces_the_old_one(make):
 def test_make_test_adds_what_is_missing_and_run_needs_no_more(make):
     make("run")
     code, _, called = make("test")
-    assert code == 0 and called[0].endswith("--editable .[synth,test]") and "-m pytest" in called[1]
+    assert (
+        code == 0
+        and called[0].endswith("--editable .[studio,course,render,test]")
+        and "-m pytest" in called[1]
+    )
     assert len(make("test")[2]) == 1 and len(make("run")[2]) == 1
 
 

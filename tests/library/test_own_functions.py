@@ -1,0 +1,139 @@
+"""A reader's own step, networks and losses in the kit's runs, and no trainer at all: the README's ten lines."""
+
+import re
+import runpy
+
+import pandas as pd
+import pytest
+import torch
+from noise_store import make_store
+from repository import ROOT
+from safetensors.torch import load_file
+from torch import nn
+
+from affkit.checkpoints import load_checkpoint
+from affkit.errors import UserError
+from affkit.gan import Discriminator, Generator
+from affkit.losses import fake_images_loss, generator_loss, multitask_loss, real_loss
+from affkit.multitask import AffWildNet
+from affkit.train_gan import GanConfig, GanLosses, frozen_statistics, train_gan
+from affkit.train_multitask import MtlConfig, train_mtl
+
+TINY = GanConfig.recipe("kit", width=0.03, batch_size=8)
+TINY_MTL = MtlConfig(width=0.02, hidden=6, attention_length=4, batch_size=2, sequence_length=5)
+QUIET = {"device": "cpu", "progress": False}
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("own") / "store")
+
+
+def written_out_step(gan, batches, w_r):
+    """The kit recipe's step, written out without the kit's updates."""
+    real, labels, z = next(batches)
+    fake = gan.generator(z)
+    real_terms = real_loss(gan.discriminator(real), labels)
+    with frozen_statistics(gan.modules["discriminator"]):
+        fake_terms = fake_images_loss(gan.discriminator(fake.detach()))
+    gan.update("discriminator", sum(real_terms.values()) + sum(fake_terms.values()))
+    with frozen_statistics(gan.modules["discriminator"]):
+        loss = generator_loss(gan.discriminator(fake).fake, kind="non-saturating")
+    gan.update("generator", loss)
+    gan.update_ema()
+    return {
+        "discriminator": real_terms["fake"].detach(),
+        "generator": loss.detach(),
+        "x_fake": torch.tensor(0.5),
+    }
+
+
+def test_a_step_of_ones_own_trains_the_same_networks(store, tmp_path):
+    """Equal weights after three steps, to the last bit; and the run is known as another one."""
+    kit = train_gan(store, tmp_path / "kit", TINY, 3, **QUIET)
+    own = train_gan(store, tmp_path / "own", TINY, 3, step=written_out_step, **QUIET)
+    one, two = load_file(kit.generator), load_file(own.generator)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    with pytest.raises(UserError, match="another configuration"):
+        train_gan(store, tmp_path / "own", TINY, 4, resume=True, **QUIET)
+    assert (
+        len(train_gan(store, tmp_path / "own", TINY, 4, resume=True, step=written_out_step, **QUIET).log) == 4
+    )
+
+
+def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
+    calls = []
+
+    def doubled(*args):
+        calls.append(args)
+        return 2 * generator_loss(*args)
+
+    class Linear(nn.Module):  # neither `architecture` nor `config`
+        def __init__(self, config):
+            super().__init__()
+            self.layer = nn.Linear(100, 3 * 32 * 32)
+
+        def forward(self, z):
+            return self.layer(z).tanh().reshape(-1, 3, 32, 32)
+
+    networks = Linear, Discriminator
+    run = train_gan(
+        store, tmp_path / "run", TINY, 2, networks=networks, losses=GanLosses(generator=doubled), **QUIET
+    )
+    assert len(calls) == 2
+    with pytest.raises(UserError, match="holds no network of affkit"):
+        load_checkpoint(run.generator)
+    generator, how = load_checkpoint(run.generator, network=Linear)
+    assert generator(torch.zeros(2, 100)).shape == (2, 3, 32, 32) and how["steps"] == 2
+    assert isinstance(load_checkpoint(run.discriminator)[0], Discriminator)
+
+
+def test_the_multitask_step_network_and_loss_can_be_replaced(store, tmp_path):
+    seen = []
+
+    def step(mtl, items):
+        terms = mtl.loss(mtl.predict(items), mtl.labels(items))
+        mtl.update(sum(terms.values()))
+        return {name: term.detach() for name, term in terms.items()}
+
+    def loss(output, labels, *settings):
+        seen.append(settings)
+        return multitask_loss(output, labels, 0.5, 0.5, "ccc", "cross_entropy")
+
+    class Wider(AffWildNet):
+        pass
+
+    kit = train_mtl(store, tmp_path / "kit", TINY_MTL, steps=3, **QUIET)
+    own = train_mtl(store, tmp_path / "own", TINY_MTL, steps=3, step=step, loss=loss, network=Wider, **QUIET)
+    assert seen == [(), (), ()]
+    pd.testing.assert_frame_equal(kit.log, own.log)
+    one, two = load_file(kit.checkpoint), load_file(own.checkpoint)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_runs_of_before_are_gone_on_with(store, tmp_path):
+    """A run whose configuration and weights still say "average" where the kit now says EMA."""
+    from affkit.checkpoints import read_tensors, write_tensors
+
+    whole = train_gan(store, tmp_path / "whole", TINY, 4, **QUIET)
+    train_gan(store, tmp_path / "old", TINY, 2, **QUIET)
+    state = tmp_path / "old" / "training.safetensors"
+    tensors, header = read_tensors(state)
+    assert '"ema": 0.999' in header["identity"] and any(name.startswith("ema/") for name in tensors)
+    header["identity"] = header["identity"].replace('"ema"', '"average"')
+    write_tensors(state, {re.sub("^ema/", "average/", name): t for name, t in tensors.items()}, header)
+    run = train_gan(store, tmp_path / "old", TINY, 4, resume=True, **QUIET)
+    one, two = load_file(whole.generator), load_file(run.generator)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_ten_lines_of_the_readme_run(store, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert "affkit.train" not in code and "Trainer" not in code
+    monkeypatch.chdir(tmp_path)
+    make_store(tmp_path / "store32")
+    (tmp_path / "ten_lines.py").write_text(code.replace("width=0.25", "width=0.03"))
+    names = runpy.run_path("ten_lines.py")
+    assert isinstance(names["G"], Generator) and torch.isfinite(names["loss_G"])
