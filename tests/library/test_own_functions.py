@@ -1,4 +1,4 @@
-"""A reader's own step, networks and losses in the kit's runs, and no trainer at all: the README's ten lines."""
+"""Your own step, networks and losses in the kit's runs, and no trainer at all: the README's ten lines."""
 
 import re
 import runpy
@@ -22,8 +22,6 @@ from affkit.train_multitask import MtlConfig, train_mtl
 TINY = GanConfig.recipe("kit", width=0.03, batch_size=8)
 TINY_MTL = MtlConfig(width=0.02, hidden=6, attention_length=4, batch_size=2, sequence_length=5)
 QUIET = {"device": "cpu", "progress": False}
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

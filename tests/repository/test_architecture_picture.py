@@ -1,4 +1,4 @@
-"""docs/architecture.svg is what its script draws from the imports of today, and its page names what is there."""
+"""docs/architecture.svg is what its script draws from today's imports, and its page names what is there."""
 
 import re
 import runpy
