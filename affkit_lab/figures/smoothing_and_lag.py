@@ -21,16 +21,14 @@ def change_trace(
     width: int = 1,
     causal: bool = False,
 ) -> np.ndarray:
-    """One trace, changed; every frame that had a value has one afterwards.
+    """One trace ``(T,)``, NaN where nothing was said: first smoothed, then late, then wider, then higher.
+
+    Every frame that had a value has one afterwards.
 
     Parameters
     ----------
-    values:
-        ``(T,)``, frame by frame; NaN where nothing was said, for instance where no face was found.
-    shift:
-        What is added.
-    scale:
-        How much wider the trace becomes, about its own mean.
+    shift, scale:
+        What is added, and how much wider the trace becomes about its own mean.
     lag:
         By how many frames it comes later; a negative one comes earlier. Where that would need a frame beyond
         an end, or one without a value, the last value before it stands in (at the start the first).
@@ -39,16 +37,6 @@ def change_trace(
     causal:
         Whether the mean is of the frame and those before it, as it must be while a video runs. Otherwise it
         is centred, and ``width`` must be odd.
-
-    Returns
-    -------
-    ndarray
-        ``(T,)`` float64. First smoothed, then late, then wider, then higher.
-
-    Raises
-    ------
-    ValueError
-        If ``width`` is less than 1, or even for a centred mean.
 
     >>> change_trace(np.array([0.0, 0, 3, 0, 0]), width=3).tolist()
     [0.0, 1.0, 1.0, 1.0, 0.0]
@@ -83,15 +71,10 @@ def _moving_mean(values: np.ndarray, width: int, causal: bool) -> np.ndarray:
 
 
 def change_traces(frames: pd.DataFrame, **changes) -> pd.DataFrame:
-    """The same for valence and arousal of many faces, each by itself, as a copy of the table.
+    """A copy of the table with :func:`change_trace` done to valence and arousal, each face by itself.
 
-    Parameters
-    ----------
-    frames:
-        A row a frame: ``name`` of the face, ``frame`` (1-based), ``valence``, ``arousal``. A frame that is
-        not there had no face; it takes its place in time nevertheless.
-    changes:
-        Of :func:`change_trace`.
+    A row a frame: ``name`` of the face, ``frame`` (1-based), ``valence``, ``arousal``. A frame that is not
+    there had no face; it takes its place in time nevertheless.
     """
     changed = {column: frames[column].to_numpy(np.float64, copy=True) for column in VA}
     for place in frames.groupby("name", sort=False).indices.values():
@@ -118,33 +101,20 @@ def three_scores(predicted: np.ndarray, label: np.ndarray) -> dict[str, float]:
 def mean_ccc(frames: pd.DataFrame, against: str = "label") -> float:
     """The mean CCC of valence and arousal, all frames pooled, with ``label_valence`` or ``true_valence``.
 
-    ``frames`` has both beside ``valence`` and ``arousal``, as
-    :func:`affkit_course.lessons.nb10.read_predictions` gives them.
+    ``frames`` has both beside ``valence`` and ``arousal``.
     """
-    return float(np.mean(list(_cccs(frames, against).values())))
+    return float(np.mean([three_scores(*pair)["CCC"] for pair in _pairs(frames, against)]))
 
 
-def _cccs(frames: pd.DataFrame, against: str) -> dict[str, float]:
-    pairs = {name: (frames[name].to_numpy(), frames[f"{against}_{name}"].to_numpy()) for name in VA}
-    return {name: three_scores(*pair)["CCC"] for name, pair in pairs.items()}
+def _pairs(frames: pd.DataFrame, against: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(frames[name].to_numpy(), frames[f"{against}_{name}"].to_numpy()) for name in VA]
 
 
 def lag_curves(frames: pd.DataFrame, lags: Iterable[int]) -> dict[str, dict[str, np.ndarray]]:
-    """The CCC of what is said, shown and labelled, when one of two traces is moved in time.
+    """The CCC ``(L,)`` of prediction, truth and label, when the first of a pair is moved later by L lags.
 
-    Parameters
-    ----------
-    frames:
-        As for :func:`mean_ccc`, with ``true_valence`` and ``true_arousal``.
-    lags:
-        L lags in frames, by which the first trace of a pair is moved later.
-
-    Returns
-    -------
-    dict
-        ``valence`` and ``arousal`` to the name of the pair to its CCC, ``(L,)``. The top of ``truth, label``
-        is where the labels are late; that of ``prediction, label`` should be about as much later than that
-        of ``prediction, truth``.
+    ``valence`` and ``arousal`` to the pair to its CCC. The top of ``truth, label`` is where the labels are
+    late; that of ``prediction, label`` should be about as much later than that of ``prediction, truth``.
     """
     truth = frames.assign(**{name: frames[f"true_{name}"] for name in VA})
     pairs = {
@@ -155,8 +125,8 @@ def lag_curves(frames: pd.DataFrame, lags: Iterable[int]) -> dict[str, dict[str,
     curves = {name: {words: [] for words in pairs} for name in VA}
     for lag in lags:
         for words, (first, against) in pairs.items():
-            for name, score in _cccs(change_traces(first, lag=lag), against).items():
-                curves[name][words].append(score)
+            for name, pair in zip(VA, _pairs(change_traces(first, lag=lag), against), strict=True):
+                curves[name][words].append(three_scores(*pair)["CCC"])
     return {name: {words: np.array(line) for words, line in of.items()} for name, of in curves.items()}
 
 
@@ -168,19 +138,10 @@ def filter_scores(
 ) -> pd.DataFrame:
     """What smoothing and a shift in time are worth: the mean CCC with labels and with the truth.
 
-    Parameters
-    ----------
-    parts:
-        Name of a part, such as ``"test"``, to its frames, as for :func:`mean_ccc`.
-    widths, lags:
-        In frames; each width is tried with each lag, centred and causal. Widths are odd.
-
-    Returns
-    -------
-    DataFrame
-        A row for each filter: ``causal`` (so is a mean of one frame), ``width``, ``lag``; ``delay``, by how
-        many frames it moves what it smooths: the lag, and half of what a causal mean looks back; ``live``,
-        whether it needs no frame of the future; and ``<part>_<against>``, the scores.
+    ``parts``: name of a part, such as ``"test"``, to its frames. Each width, odd, is tried with each lag,
+    centred and causal. A row a filter: ``causal`` (so is a mean of one frame), ``width``, ``lag``; ``delay``,
+    by how many frames it moves what it smooths: the lag, and half of what a causal mean looks back; ``live``,
+    whether it needs no frame of the future; and ``<part>_<against>``, the scores.
     """
     rows, lags = [], list(lags)
     for width in widths:

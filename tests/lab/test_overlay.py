@@ -14,8 +14,15 @@ from videos import read_number, write_numbered
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import Video
 from affkit_lab.figures import overlay as overlays
-from affkit_lab.figures.overlay import Overlay, annotate_video
-from affkit_lab.figures.overlay_panels import BLUE, FAINT_BLUE, ORANGE, TracePanel, text_picture
+from affkit_lab.figures.overlay import (
+    BLUE,
+    FAINT_BLUE,
+    ORANGE,
+    Overlay,
+    TracePanel,
+    annotate_video,
+    text_picture,
+)
 
 WIDTH, HEIGHT = 640, 480  # drawn as they are, not scaled
 PLAIN = np.full((HEIGHT, WIDTH, 3), (60, 90, 60), np.uint8)
