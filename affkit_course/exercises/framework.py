@@ -64,19 +64,10 @@ class OpenExercise:
 class Exercise(OpenExercise):
     """An exercise whose answer is a function of plain arguments.
 
-    Parameters
-    ----------
-    solution:
-        The right function. Its name is that of the exercise, its first line begins the reader's cell, and its
-        source is printed as the solution.
-    text:
-        As in :class:`OpenExercise`.
-    examples:
-        Each the arguments, the right result written down by hand, and a hint.
-    wrong:
-        What to say, and then a function that does what the reader may have done; and so on.
-    right:
-        Other right answers. Only the tests run them.
+    The name of the ``solution`` is that of the exercise, its first line begins the reader's cell, and its
+    source is printed. ``examples`` are the arguments, the right result written down by hand, and a hint.
+    ``wrong`` has what to say, and then a function that does what the reader may have done, and so on.
+    ``right`` are other right answers; only the tests run them.
 
     >>> def double(x):
     ...     return 2 * x

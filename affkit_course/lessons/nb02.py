@@ -72,31 +72,17 @@ def unit_scores(said: Mapping[str, Labels], truth: Mapping[str, Labels]) -> pd.D
     labelled = np.concatenate([one.has_action_units for one, _ in pairs]) & known
     claimed = np.concatenate([one.action_units == 1 for one, _ in pairs]) & labelled
     there = np.concatenate([real.action_units == 1 for _, real in pairs]) & known
-    columns = {unit: np.s_[:, [number]] for number, unit in enumerate(ACTION_UNITS)} | {ALL: np.s_[:, :]}
-    rows = {
-        name: _scores(*(mask[chosen].ravel() for mask in (known, labelled, claimed, there)))
-        for name, chosen in columns.items()
-    }
-    return pd.DataFrame(rows).T
-
-
-def _scores(
-    known: np.ndarray, labelled: np.ndarray, claimed: np.ndarray, there: np.ndarray
-) -> dict[str, float]:
-    """The scores of one unit from four masks ``(N,)``; ``there`` counts where it is not labelled, too."""
-    hits, asked = (claimed & there).sum(), (labelled & there).sum()
-    return {
-        "labelled": _share(labelled.sum(), known.sum()),
-        "precision": _share(hits, claimed.sum()),
-        "recall": _share(hits, asked),
-        "f1": _share(2 * hits, claimed.sum() + asked),
-        "kappa": cohen_kappa(claimed[labelled].astype(int), there[labelled].astype(int)),
-        "found": _share(hits, there.sum()),
-    }
-
-
-def _share(part: int, whole: int) -> float:
-    return float(part / whole) if whole else float("nan")
+    masks = known, labelled, claimed, there, labelled & there, claimed & there
+    # (9,) each: of every unit, and of all of them
+    frames, given, said_there, real, asked, hits = (np.append(mask.sum(axis=0), mask.sum()) for mask in masks)
+    columns = [*range(len(ACTION_UNITS)), slice(None)]
+    kappas = [
+        cohen_kappa(*(mask[:, c][labelled[:, c]].astype(int) for mask in (claimed, there))) for c in columns
+    ]
+    with np.errstate(invalid="ignore"):  # 0/0 is NaN
+        scores = {"labelled": given / frames, "precision": hits / said_there, "recall": hits / asked}
+        scores |= {"f1": 2 * hits / (said_there + asked), "kappa": kappas, "found": hits / real}
+    return pd.DataFrame(scores, [*ACTION_UNITS, ALL])
 
 
 def boundary_errors(said: Mapping[str, Labels], truth: Mapping[str, Labels]) -> pd.DataFrame:

@@ -108,19 +108,16 @@ def split_scores(
     ``"people"``), ``seed``, ``train_frames``, ``test_frames`` and the scores of
     :func:`~affkit.evaluation.evaluate.score`.
     """
-    groups = _checked(store, groups, 2)
+    groups = _checked(store, groups)
     features, labels = outlines(store.images), store.labels
     rows = []
     for seed in tqdm(list(seeds), unit="seed", delay=2, disable=not progress):
-        parts = {
-            "frames": _split(np.arange(len(groups)), test_share, seed),
-            "people": _split(groups, test_share, seed),
-        }
+        kinds = {"frames": np.arange(len(groups)), "people": groups}
+        parts = {split: _split(own, test_share, seed) for split, own in kinds.items()}
         fewest = min(len(train) for train, _ in parts.values())
         for split, (train, test) in parts.items():
             train = np.random.default_rng(seed).permutation(train)[:fewest]
-            scores = _scores(model(), features, labels, train, test)
-            rows.append({"split": split, "seed": seed} | scores)
+            rows.append({"split": split, "seed": seed} | _scores(model(), features, labels, train, test))
     return pd.DataFrame(rows)
 
 
@@ -139,7 +136,7 @@ def subject_scores(
     as many. For each seed the groups tested on are the same, and a smaller number is part of a larger one.
     Columns as in :func:`split_scores`, with ``people`` instead of ``split``.
     """
-    groups = _checked(store, groups, 2)
+    groups = _checked(store, groups)
     features, labels = outlines(store.images), store.labels
     rows = []
     for seed in tqdm(list(seeds), unit="seed", delay=2, disable=not progress):
@@ -154,17 +151,16 @@ def subject_scores(
         for people in numbers:
             own = [rest[groups[rest] == group] for group in order[:people]]
             train = _take_in_turns(own)[:fewest]
-            scores = _scores(model(), features, labels, train, test)
-            rows.append({"people": people, "seed": seed} | scores)
+            rows.append({"people": people, "seed": seed} | _scores(model(), features, labels, train, test))
     return pd.DataFrame(rows)
 
 
-def _checked(store: Store, groups: Sequence[str], least: int) -> np.ndarray:
+def _checked(store: Store, groups: Sequence[str]) -> np.ndarray:
     groups = np.asarray(groups)
     if len(groups) != len(store):
         raise ValueError(f"{len(groups)} groups for {len(store)} rows")
-    if len(np.unique(groups)) < least:
-        raise UserError(store.path, f"has fewer than {least} people", "take more clips")
+    if len(np.unique(groups)) < 2:
+        raise UserError(store.path, "has fewer than 2 people", "take more clips")
     return groups
 
 
