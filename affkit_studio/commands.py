@@ -42,8 +42,7 @@ def doctor(
     """
     import json
 
-    from affkit_studio.doctor.page import page
-    from affkit_studio.doctor.report import examine
+    from affkit_studio.doctor.report import examine, page
 
     report = examine(data, progress=True)
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else page(report))

@@ -28,8 +28,7 @@ from affkit_lab.experiments.results import Results  # noqa: F401
 from affkit_lab.figures.overlay import annotate_video  # noqa: F401
 from affkit_lab.figures.tables import enrichment_gains  # noqa: F401
 from affkit_lab.latent.predictors import NetworkPredictor  # noqa: F401
-from affkit_studio.doctor.page import page  # noqa: F401
-from affkit_studio.doctor.report import examine  # noqa: F401
+from affkit_studio.doctor.report import examine, page  # noqa: F401
 
 
 def label_survey(

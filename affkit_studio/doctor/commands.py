@@ -2,16 +2,18 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from affkit.corpus.corpus import SUBJECTS_FILE
+from affkit.corpus.corpus import SUBJECTS_FILE, labelled_frames
 from affkit.labelfiles.layouts import video_of
 from affkit.video.video import FPS
 from affkit_studio.doctor.annotations import Annotations
-from affkit_studio.doctor.case import Case
-from affkit_studio.doctor.check_videos import is_constant
-from affkit_studio.doctor.stores import Held
+from affkit_studio.doctor.folder import Folder
+
+if TYPE_CHECKING:
+    from affkit.store import Store
 
 _SHARES = "0.6,0.15,0.25"  # of the videos: about what the paper has, 38, 8 and 18 of 64 (Section II.D)
 _FLAT = {  # where the files of one task go, so that a layout is around them: that of the sixth challenge
@@ -21,22 +23,22 @@ _FLAT = {  # where the files of one task go, so that a layout is around them: th
 }
 
 
-def next_commands(case: Case) -> list[str]:
+def next_commands(folder: Folder) -> list[str]:
     """What to run next, in order; nothing where there is nothing to run."""
-    if case.found.corpora:
-        return [f"affkit doctor --data {quoted(folder)}" for folder in case.found.corpora]
-    used = case.found.used
+    if folder.annotations.corpora:
+        return [f"affkit doctor --data {quoted(path)}" for path in folder.annotations.corpora]
+    used = folder.annotations.used
     flat = [one for one in used if one.layout is None and ("mtl", "all") not in one.sources]
     labels = None
     if used:
         labels = used[0].home if len(used) == 1 else used[0].root
     if flat:
         labels = Path(unused("labels"))
-    commands = [command for one in flat for command in _into_a_layout(one, labels)]
-    if any(one.labelled.any() for one in case.counted):
-        commands += [f"affkit stats --data {quoted(labels)}", *_split(case, labels)]
-    commands += [*_agree(case), *_faces(case, labels)]
-    return commands + [command for store in case.stores[:1] for command in _train(store)]
+    commands = [_into_a_layout(one, labels) for one in flat]
+    if any(one.labelled.any() for one in folder.counted):
+        commands += [f"affkit stats --data {quoted(labels)}", *_split(folder, labels)]
+    commands += [*_agree(folder), *_faces(folder, labels)]
+    return commands + [command for store in folder.stores[:1] for command in _train(store)]
 
 
 def quoted(path: Path | str) -> str:
@@ -60,20 +62,19 @@ def unused(name: str) -> str:
     return free
 
 
-def _into_a_layout(annotations: Annotations, labels: Path) -> list[str]:
+def _into_a_layout(annotations: Annotations, labels: Path) -> str:
     """Copy label files that have no layout around them into one."""
-    (task, _), folder = next(iter(annotations.sources.items()))
+    (task, _), source = next(iter(annotations.sources.items()))
     target = quoted(labels / _FLAT[task] / "Train_Set")
-    files = f"{quoted(folder)}/*.txt" if folder.is_dir() else quoted(folder)
-    return [f"mkdir -p {target} && cp {files} {target}"]
+    files = f"{quoted(source)}/*.txt" if source.is_dir() else quoted(source)
+    return f"mkdir -p {target} && cp {files} {target}"
 
 
-def _split(case: Case, labels: Path) -> Iterator[str]:
+def _split(folder: Folder, labels: Path) -> Iterator[str]:
     """Divide what is not divided; check what is."""
-    sets = {(one.task, one.subset) for one in case.counted}
-    names = {one.name for one in case.counted if one.labelled.any()}
-    subjects = case.subjects or {}
-    people = {subjects.get(name, name) for name in names}
+    sets = {(one.task, one.subset) for one in folder.counted}
+    names = {one.name for one in folder.counted if one.labelled.any()}
+    people = {(folder.subjects or {}).get(name, name) for name in names}
     groups = min(len(people), len({video_of(name)[0] for name in names}))
     if len({subset for _, subset in sets}) == 1 and groups >= 3:
         yield f"affkit split --data {quoted(labels)} --sizes {_SHARES} -o {quoted(unused('partition.json'))}"
@@ -81,64 +82,61 @@ def _split(case: Case, labels: Path) -> Iterator[str]:
         yield f"affkit split --check {quoted(labels)}"
 
 
-def _agree(case: Case) -> Iterator[str]:
+def _agree(folder: Folder) -> Iterator[str]:
     """What several annotators agree on."""
     groups: dict[Path, list[Path]] = {}
-    for folder in case.found.coders:
-        groups.setdefault(folder.parent, []).append(folder)
-    for parent, folders in groups.items():
-        if len(folders) > 1 and parent != case.survey.root:
-            out = unused(f"agreed_{parent.name}")
-            words = " ".join(map(quoted, folders))
-            if folders == case.survey.folders[parent]:
+    for path in folder.annotations.coders:
+        groups.setdefault(path.parent, []).append(path)
+    for parent, paths in groups.items():
+        if len(paths) > 1 and parent != folder.listing.root:
+            words = " ".join(map(quoted, paths))
+            if paths == folder.listing.folders[parent]:
                 words = f"{quoted(parent)}/*/"
-            elif folders == sorted(parent.glob("*.csv")):
+            elif paths == sorted(parent.glob("*.csv")):
                 words = f"{quoted(parent)}/*.csv"
-            yield f"affkit agree {words} -o {quoted(out)}"
+            yield f"affkit agree {words} -o {quoted(unused(f'agreed_{parent.name}'))}"
 
 
-def _faces(case: Case, labels: Path | None) -> Iterator[str]:
+def _faces(folder: Folder, labels: Path | None) -> Iterator[str]:
     """From videos to a store of faces, by way of MP4 at 30 frames a second where they are something else."""
-    films = case.films
+    videos = folder.videos
     if labels is not None:
-        own = {case.video(name) for name in case.names}
-        films = {path: film for path, film in films.items() if path in own}
-    if not films:
+        own = set(map(folder.video_path, folder.names))
+        videos = {path: video for path, video in videos.items() if path in own}
+    if not videos:
         return
-    clips, store, known = Path(unused("clips")), quoted(unused("store")), labels
-    videos = _globs(case, list(films))
-    listed = any(one.listed and one.task != "mtl" for one in case.counted)
-    constant = all(is_constant(film, FPS) and not film.variable for film in films.values())
+    clips, store, known, one_file = (
+        Path(unused("clips")),
+        quoted(unused("store")),
+        labels,
+        folder.listing.root,
+    )
+    inputs = sorted({f"{quoted(path.parent)}/*{path.suffix}" for path in videos})
+    files = quoted(one_file) if one_file.is_file() else " ".join(inputs)
+    listed = any(one.listed and one.task != "mtl" for one in folder.counted)
+    constant = all(video.is_constant(FPS) and not video.variable for video in videos.values())
     if not constant and not listed:  # lines of a list cannot be re-timed; its frames are those of the file
-        folders = sorted({path.parent for path in films})
-        inputs = folders if case.survey.root.is_dir() else [case.survey.root]
-        known, option = _converted_labels(case, labels, clips, list(films)) if labels else (None, "")
+        inputs = [one_file] if one_file.is_file() else sorted({path.parent for path in videos})
+        known, option = _converted_labels(folder, labels, clips, list(videos)) if labels else (None, "")
         yield f"affkit convert {' '.join(map(quoted, inputs))} -o {quoted(clips)}{option}"
-        videos = f"{quoted(clips)}/*.mp4"
+        files = f"{quoted(clips)}/*.mp4"
     option = f" --labels {quoted(known)}" if known else ""
-    yield f"affkit faces {videos} -o {store} --size 96{option}"
+    yield f"affkit faces {files} -o {store} --size 96{option}"
     yield f"affkit doctor --data {store}"
 
 
-def _converted_labels(case: Case, labels: Path, clips: Path, films: Sequence[Path]) -> tuple[Path, str]:
+def _converted_labels(folder: Folder, labels: Path, clips: Path, videos: list[Path]) -> tuple[Path, str]:
     """Where the re-timed labels will be, and the option by which they are made."""
-    beside = not case.survey.crops or (labels / SUBJECTS_FILE).is_file()
-    if not beside and case.found.used[0].layout:  # to look for labels among a million crops takes long
-        labels = case.found.used[0].root
-    inside = any(labels.resolve() in path.resolve().parents for path in films)
+    beside = not folder.listing.crops or (labels / SUBJECTS_FILE).is_file()
+    used = folder.annotations.used[0]
+    if not beside and used.layout:  # to look for labels among a million crops takes long
+        labels = used.root
+    inside = any(labels.resolve() in path.resolve().parents for path in videos)
     return clips if inside else clips / labels.resolve().name, f" --labels {quoted(labels)}"
 
 
-def _globs(case: Case, films: Sequence[Path]) -> str:
-    """Patterns for all the videos of these folders."""
-    if not case.survey.root.is_dir():
-        return quoted(case.survey.root)
-    kinds = sorted({(path.parent, path.suffix) for path in films})
-    return " ".join(f"{quoted(folder)}/*{suffix}" for folder, suffix in kinds)
-
-
-def _train(store: Held) -> Iterator[str]:
+def _train(store: "Store") -> Iterator[str]:
     where = quoted(store.path)
     yield f"affkit train gan --data {where} --out {quoted(unused('run/gan'))} --recipe kit --steps 2000"
-    if store.labelled["va"] and store.labelled["expr"]:
+    if all(labelled_frames(store.labels, task).any() for task in ("va", "expr")):
         yield f"affkit train mtl --data {where} --out {quoted(unused('run/mtl'))} --steps 200"

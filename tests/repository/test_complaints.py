@@ -28,8 +28,7 @@ from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.video.convert import convert_videos
 from affkit.video.video import write_video
 from affkit_course.exercises.framework import numbers
-from affkit_studio.doctor.page import page
-from affkit_studio.doctor.report import examine
+from affkit_studio.doctor.report import examine, page
 
 SOLUTIONS = ROOT / "docs" / "solutions"
 SAMPLES = ROOT / "data_samples"

@@ -36,8 +36,8 @@ from affkit_lab.latent.directions import Directions
 from affkit_studio.annotate.elan_boris import write_eaf
 from affkit_studio.annotate.session import Segment
 from affkit_studio.browse.live_page import write_live_page
-from affkit_studio.doctor.page import page as report_page
 from affkit_studio.doctor.report import examine
+from affkit_studio.doctor.report import page as report_page
 from affkit_studio.widgets import _score_table, frame_player, score_explorer
 
 EVIL = "<img src=x onerror=alert(1)>\"'&.mp4"

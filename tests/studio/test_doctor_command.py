@@ -16,10 +16,11 @@ from typer.main import get_command
 from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
 
 from affkit.cli import app, main
+from affkit.labelfiles.layouts import read_annotations
+from affkit.labelfiles.tables import write_table
 from affkit.video.video import Video, write_video
 from affkit_studio.doctor.commands import quoted
-from affkit_studio.doctor.page import page
-from affkit_studio.doctor.report import examine
+from affkit_studio.doctor.report import examine, page
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
 
@@ -94,15 +95,22 @@ def test_the_commands_for_label_files_without_a_layout_run(affkit, tmp_path):
         assert code == 0, err
 
 
-def test_the_commands_for_several_annotators_run(affkit, tmp_path):
-    for place in ("", "coders/A 1", "coders/A 2"):
-        make_year(tmp_path / "data" / place, "ABAW6")
-        for pictures in ("videos", "cropped_aligned"):
-            if place:
-                shutil.rmtree(tmp_path / "data" / place / pictures)
-    report = examine(tmp_path / "data")
-    assert report.findings == [] and dict(report.facts)["more labels"] == "1 in coders/A 1, 1 in coders/A 2"
-    for line in (line for line in report.commands if line.split()[1] in ("stats", "split", "agree")):
+@pytest.mark.parametrize("kind", ["folders", "tables"])
+def test_the_commands_for_several_annotators_run(affkit, tmp_path, kind):
+    root = make_year(tmp_path / "data", "ABAW6")
+    for name in ("A 1", "A 2"):
+        source = root / "6th ABAW Annotations"
+        if kind == "folders":
+            shutil.copytree(source, root / "coders" / name / source.name)
+        else:
+            (root / "coders").mkdir(exist_ok=True)
+            write_table(root / "coders" / f"{name}.csv", read_annotations(source))
+    report = examine(root)
+    more = "1 in coders/A 1, 1 in coders/A 2" if kind == "folders" else "2 in coders"
+    assert report.findings == [] and dict(report.facts)["more labels"] == more
+    lines = [line for line in report.commands if line.split()[1] in ("stats", "split", "agree")]
+    assert len(lines) == (2 if kind == "folders" else 3)
+    for line in lines:
         code, _, err = affkit(line)
         assert code == 0, err
 

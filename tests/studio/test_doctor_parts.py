@@ -18,12 +18,10 @@ from affkit.faces import pool
 from affkit.labelfiles.layouts import set_of_folder, task_of_folder
 from affkit.store import INFO
 from affkit.video.video import Video
-from affkit_studio.doctor import survey
-from affkit_studio.doctor.check_videos import same_files
-from affkit_studio.doctor.findings import SEVERITIES, Finding
-from affkit_studio.doctor.page import page
-from affkit_studio.doctor.report import examine
-from affkit_studio.doctor.videos import film
+from affkit_studio.doctor.check_pictures import same_files
+from affkit_studio.doctor.folder import SEVERITIES, Finding, VideoFile
+from affkit_studio.doctor.listing import STORE_FILE, list_folder
+from affkit_studio.doctor.report import examine, page
 
 PICTURES = st.tuples(st.integers(0, 99_999), st.sampled_from(["{:05d}.jpg", "{}.png", "{:6d}.JPG"]))
 
@@ -42,7 +40,7 @@ def test_crops_are_counted_by_number(tmp_path_factory, pictures):
     names = {form.format(number) for number, form in pictures}
     for name in names:
         (folder / name).touch()
-    crops = survey.survey(folder.parent).crops.get(folder)
+    crops = list_folder(folder.parent).crops.get(folder)
     assert (crops is not None) == bool(names)
     if names:
         numbers = sorted({number for number, _ in pictures})
@@ -66,15 +64,15 @@ def test_links_are_followed_once(tmp_path):
 
 def test_large_numbers_are_no_frames(tmp_path):
     add_crops(tmp_path / "clip", [20_240_131_120_000, 20_240_131_120_001], "{}.jpg")
-    found = survey.survey(tmp_path)
+    found = list_folder(tmp_path)
     assert not found.crops and found.pictures[tmp_path / "clip"] == (2, "20240131120000.jpg")
 
 
 def test_names_of_files_are_those_of_their_makers(tmp_path):
-    assert survey.STORE_FILE == INFO
+    assert STORE_FILE == INFO
     sheet = tmp_path / "faces_01.webp"
     pool.write_sheet(sheet, np.zeros((32, 16, 16, 3), np.uint8))
-    assert survey.survey(tmp_path).pools == {tmp_path: 1} and examine(tmp_path).findings == []
+    assert list_folder(tmp_path).pools == {tmp_path: 1} and examine(tmp_path).findings == []
 
 
 @pytest.mark.parametrize("name, task, subset", [
@@ -91,7 +89,7 @@ def test_folders_of_tasks_and_sets(name, task, subset):
 
 @pytest.mark.parametrize("name", video_kinds())
 def test_whole_videos_of_all_kinds(tmp_path, name):
-    found = film(write_numbered(tmp_path / name, **video_kinds()[name]))
+    found = VideoFile.of(write_numbered(tmp_path / name, **video_kinds()[name]))
     assert not found.cut and found.variable == (name == "variable.mp4")
     assert found.num_frames == sum(1 for _ in Video(tmp_path / name).frames())
 
@@ -104,7 +102,7 @@ def cut(path: Path, share: float) -> Path:
 @pytest.mark.parametrize("name", ["mjpeg25.avi", "vp8_24.webm", "vp9_24.webm", "rounded30_h264.mkv"])
 @pytest.mark.parametrize("share", [0.5, 0.7])
 def test_videos_that_are_cut_off(tmp_path, name, share):
-    found = film(cut(write_numbered(tmp_path / name, **video_kinds()[name]), share))
+    found = VideoFile.of(cut(write_numbered(tmp_path / name, **video_kinds()[name]), share))
     assert found.cut and not found.variable
 
 
@@ -120,8 +118,8 @@ def test_an_mp4_for_the_web_that_is_cut_off(tmp_path):
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    assert not film(tmp_path / "web.mp4").cut
-    assert film(cut(tmp_path / "web.mp4", 0.8)).cut
+    assert not VideoFile.of(tmp_path / "web.mp4").cut
+    assert VideoFile.of(cut(tmp_path / "web.mp4", 0.8)).cut
 
 
 def test_the_same_file_is_found_by_its_content(tmp_path):
@@ -208,5 +206,5 @@ def test_the_worst_comes_first_and_long_lists_are_cut(tmp_path):
     text = page(examine(tmp_path))
     places = [text.index(f"\n{severity.capitalize()}\n") for severity in SEVERITIES]
     assert places == sorted(places) and text.count("and 4 more") == 2
-    assert "Next, when the errors are mended:" in text
+    assert "Next, when the errors are fixed:" in text
     assert max(len(line) for line in text.splitlines() if str(tmp_path) not in line) <= 110

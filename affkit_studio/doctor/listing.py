@@ -24,18 +24,10 @@ _POOL_SHEET = re.compile(r"faces_.*\.webp")  # affkit.faces.pool
 class Crops:
     """The pictures of one folder whose names are frame numbers, such as ``cropped_aligned/clip/00001.jpg``.
 
-    Attributes
-    ----------
-    path:
-        The folder; its name is that of the person, ``clip`` or ``clip_left``.
-    numbers:
-        ``(N,)`` int64: the different frame numbers, rising.
-    repeated:
-        How many more pictures have a number that another one has, such as ``1.jpg`` beside ``00001.jpg``.
-    padded:
-        A name with spaces before the number, or ``""``.
-    other_width:
-        A name whose number has not five digits, or ``""``.
+    The name of the folder ``path`` is that of the person, ``clip`` or ``clip_left``. ``numbers`` are the
+    different frame numbers, rising, ``(N,)`` int64; ``repeated`` is how many more pictures have a number that
+    another one has, such as ``1.jpg`` beside ``00001.jpg``. ``padded`` is a name with spaces before the
+    number, ``other_width`` one whose number does not have five digits, or ``""``.
     """
 
     path: Path
@@ -58,44 +50,34 @@ class Crops:
 
 
 @dataclass
-class Survey:
-    """Everything below a folder, sorted into what affkit may have a use for.
-
-    Attributes
-    ----------
-    root:
-        The folder; or one file, and then it is all there is.
-    folders:
-        Each folder that was looked into to the folders in it.
-    texts:
-        Folder to its ``.txt`` and ``.csv`` files, if it has any.
-    crops:
-        Folder to the pictures that are named by frame numbers.
-    pictures:
-        Folder to how many other pictures it has, and the name of one.
-    pools:
-        Folder to how many sheets of faces without labels it has.
-    videos, archives, empty, broken, closed, loops, unfinished:
-        Video files; packed files; folders with nothing in them; links that lead nowhere; folders that may
-        not be opened; links that lead back to a folder above; what an interrupted affkit left.
-    others:
-        Suffix to the number of all other files.
-    """
+class Listing:
+    """Everything below a folder, sorted into what affkit may have a use for."""
 
     root: Path
+    """The folder; or one file, and then it is all there is."""
     folders: dict[Path, list[Path]] = field(default_factory=dict)
+    """Each folder that was looked into to the folders in it."""
     texts: dict[Path, list[Path]] = field(default_factory=dict)
+    """Folder to its ``.txt`` and ``.csv`` files, if it has any."""
     crops: dict[Path, Crops] = field(default_factory=dict)
+    """Folder to the pictures that are named by frame numbers."""
     pictures: dict[Path, tuple[int, str]] = field(default_factory=dict)
+    """Folder to how many other pictures it has, and the name of one."""
     pools: Counter = field(default_factory=Counter)
+    """Folder to how many sheets of faces without labels it has."""
     videos: list[Path] = field(default_factory=list)
     archives: list[Path] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
     broken: list[Path] = field(default_factory=list)
+    """Links that lead nowhere."""
     closed: list[Path] = field(default_factory=list)
+    """Folders that may not be opened."""
     loops: list[Path] = field(default_factory=list)
+    """Links that lead back to a folder above."""
     unfinished: list[Path] = field(default_factory=list)
+    """What an interrupted affkit left."""
     others: Counter = field(default_factory=Counter)
+    """Suffix to the number of all other files."""
 
     @property
     def stores(self) -> list[Path]:
@@ -108,25 +90,20 @@ class Survey:
         return path.relative_to(self.root).as_posix() if inside else path.name or str(path)
 
 
-def survey(root: str | Path, progress: bool = False) -> Survey:
+def list_folder(root: str | Path, progress: bool = False) -> Listing:
     """Go through all that is below ``root``, each folder once; links to folders are followed.
 
     What begins with a dot is passed over, and so is ``__MACOSX``: archives made on a Mac leave both.
-
-    Raises
-    ------
-    OSError
-        If ``root`` itself cannot be opened.
+    Raises ``OSError`` if ``root`` itself cannot be opened.
     """
-    found = Survey(Path(root))
+    found = Listing(Path(root))
     if not found.root.is_dir():
         found.root.stat()  # something has to be there
-        _sort_file(found, found.root.parent, found.root.name)
+        _sort_file(found, found.root)
         return found
     os.scandir(found.root).close()
     todo, links, seen = [found.root], [], set()
-    how = {"unit": "name", "unit_scale": True, "delay": 2, "leave": False, "disable": not progress}
-    with tqdm(desc="names", **how) as bar:
+    with tqdm(desc="names", unit="name", unit_scale=True, delay=2, leave=False, disable=not progress) as bar:
         while todo or links:
             folder = todo.pop() if todo else links.pop(0)  # links last: what has two paths gets its own
             place = folder.stat()
@@ -139,7 +116,7 @@ def survey(root: str | Path, progress: bool = False) -> Survey:
     return found
 
 
-def _look_into(found: Survey, folder: Path, bar: tqdm) -> tuple[list[Path], list[Path]]:
+def _look_into(found: Listing, folder: Path, bar: tqdm) -> tuple[list[Path], list[Path]]:
     """Sort what one folder holds; returns the folders in it, and the links to folders elsewhere."""
     own, linked, numbered, count = [], [], [], 0
     try:
@@ -160,9 +137,9 @@ def _look_into(found: Survey, folder: Path, bar: tqdm) -> tuple[list[Path], list
             elif entry.is_dir(follow_symlinks=False):
                 own.append(folder / name)
             elif entry.is_symlink():
-                linked += _follow(found, folder, name)
+                linked += _follow(found, folder / name)
             elif entry.is_file(follow_symlinks=False):
-                _sort_file(found, folder, name)
+                _sort_file(found, folder / name)
     bar.update(count)
     if not count:
         found.empty.append(folder)
@@ -172,50 +149,44 @@ def _look_into(found: Survey, folder: Path, bar: tqdm) -> tuple[list[Path], list
     return sorted(own, reverse=True), sorted(linked)
 
 
-def _follow(found: Survey, folder: Path, name: str) -> list[Path]:
+def _follow(found: Listing, link: Path) -> list[Path]:
     """Sort a link: the link itself if it leads to a folder that is not one above it."""
-    link = folder / name
     real = os.path.realpath(link)
     if not os.path.exists(real) or os.path.islink(real):  # nothing there, or links in a circle
         found.broken.append(link)
     elif not os.path.isdir(real):
-        _sort_file(found, folder, name)
-    elif Path(os.path.realpath(folder)).is_relative_to(real):
+        _sort_file(found, link)
+    elif Path(os.path.realpath(link.parent)).is_relative_to(real):
         found.loops.append(link)
     else:
         return [link]
     return []
 
 
-def _sort_file(found: Survey, folder: Path, name: str) -> None:
-    path = folder / name
+def _sort_file(found: Listing, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         found.videos.append(path)
     elif suffix in _TABLES:
-        found.texts.setdefault(folder, []).append(path)
+        found.texts.setdefault(path.parent, []).append(path)
     elif suffix in _ARCHIVES:
         found.archives.append(path)
     elif suffix[1:] in _PICTURES:
-        number, example = found.pictures.get(folder, (0, name))
-        found.pictures[folder] = number + 1, min(example, name)
-    elif _POOL_SHEET.fullmatch(name):
-        found.pools[folder] += 1
+        number, example = found.pictures.get(path.parent, (0, path.name))
+        found.pictures[path.parent] = number + 1, min(example, path.name)
+    elif _POOL_SHEET.fullmatch(path.name):
+        found.pools[path.parent] += 1
     else:
         found.others[suffix] += 1
 
 
-def _sort_numbered(found: Survey, folder: Path, names: list[str]) -> None:
+def _sort_numbered(found: Listing, folder: Path, names: list[str]) -> None:
     """Pictures whose names are numbers are crops, unless the numbers are too large to count frames."""
-    numbers = np.array([int(name.rpartition(".")[0]) for name in names], dtype=object)
-    if numbers.max() > MOST_FRAMES:
+    stems = {name: name.rpartition(".")[0].strip() for name in names}
+    if max(map(int, stems.values())) > MOST_FRAMES:
         found.pictures[folder] = len(names), min(names)
         return
-    frames = np.unique(numbers.astype(np.int64))
-    padded = [name for name in names if name != name.lstrip()]
-    width = [
-        name for name in names if name.rpartition(".")[0].strip() != f"{int(name.rpartition('.')[0]):05d}"
-    ]
-    found.crops[folder] = Crops(
-        folder, frames, len(names) - len(frames), min(padded, default=""), min(width, default="")
-    )
+    frames = np.unique(np.array([int(stem) for stem in stems.values()], np.int64))
+    padded = min((name for name in names if name != name.lstrip()), default="")
+    width = min((name for name, stem in stems.items() if stem != f"{int(stem):05d}"), default="")
+    found.crops[folder] = Crops(folder, frames, len(names) - len(frames), padded, width)
