@@ -25,15 +25,8 @@ from tqdm import tqdm
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
-from affkit.faces.detectors import (
-    CROP_MARGIN,
-    CROP_RISE,
-    Box,
-    Detector,
-    HaarDetector,
-    crop_face,
-    make_detector,
-)
+from affkit.faces.boxes import CROP_MARGIN, CROP_RISE, Box, Detector, crop_face
+from affkit.faces.detectors import HaarDetector, make_detector
 from affkit.faces.label_faces import add_labels, label_table, refuse_other_names
 from affkit.faces.tracking import find_people
 from affkit.files import read_json, refuse_existing, write_beside

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from affkit.errors import UserError
-from affkit.faces.detectors import Box, calibrated
+from affkit.faces.boxes import Box
 
 FOLDER = Path("runs/ffld2")
 VARIABLE = "AFFKIT_FFLD2"
@@ -37,12 +37,8 @@ class Worker:
     """A running ``worker.py``, which says ``FFLD2`` when it is ready.
 
     A question is height, width (uint32), least score (float32) and the pixels; the answer is a number
-    (uint32) and as many times score, x, y, width, height (float32). All is little-endian.
-
-    Raises
-    ------
-    UserError
-        If the folder is not there, or the program in it ends; the message has the last line it printed.
+    (uint32) and as many times score, x, y, width, height (float32). All is little-endian. A
+    :class:`UserError` says so if the folder is not there, or the program ends, with the last line it printed.
     """
 
     def __init__(self, folder: Path):
@@ -126,18 +122,9 @@ def running_worker() -> Worker:
 class FFLD2Detector:
     """The paper's detector: frontal and half turned faces; 0.5 to 1 s for a picture.
 
-    Parameters
-    ----------
-    min_score:
-        Least score. FFLD2's own default of 4 loses most faces of a video; none of the non-faces of
-        ``docs/detectors.md`` reaches 1.
-    zoom:
-        Pictures are first enlarged by this factor. Without it the smallest face found is 70 pixels wide.
-
-    Raises
-    ------
-    UserError
-        If FFLD2 is not built, or stops.
+    ``min_score`` is the least score: FFLD2's own default of 4 loses most faces of a video, and none of the
+    non-faces of ``docs/detectors.md`` reaches 1. Pictures are first enlarged by ``zoom``; without it the
+    smallest face found is 70 pixels wide. A :class:`UserError` says so if FFLD2 is not built, or stops.
     """
 
     name: ClassVar[str] = "ffld2"
@@ -155,5 +142,5 @@ class FFLD2Detector:
         if self.zoom != 1:
             frame = cv2.resize(frame, None, fx=self.zoom, fy=self.zoom, interpolation=cv2.INTER_LINEAR)
         found = running_worker().ask(frame, self.min_score)
-        found = (calibrated(box, SHIFT, SCALE).moved(0, 0, 1 / self.zoom) for box in found)
+        found = (box.calibrated(SHIFT, SCALE).moved(0, 0, 1 / self.zoom) for box in found)
         return sorted(found, key=lambda box: -box.score)

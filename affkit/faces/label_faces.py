@@ -19,18 +19,8 @@ def names_of_people(
     Labels named like the video are those of person 0, the one seen longest. Aff-Wild2 names the labels of
     two people ``<video>_left`` and ``<video>_right``, or those of one of them by the plain name: then the
     two seen longest are told apart by where they are on average in the picture, as the viewer sees it. If
-    only one face was found, it is the left one when it is in the left half.
-
-    Parameters
-    ----------
-    known:
-        The names there are labels for.
-    video:
-        The name of the video, without a suffix.
-    centers:
-        Person to mean x of the face, in pixels of the video.
-    width:
-        Width of the video in pixels.
+    only one face was found, it is the left one when it is in the left half. ``known`` are the names there are
+    labels for, ``centers`` the mean x of each person's face in a ``video`` ``width`` pixels wide.
 
     >>> names_of_people({"a_left", "a"}, "a", {0: 90.0, 1: 10.0}, width=100)
     {1: 'a_left', 0: 'a'}
@@ -76,27 +66,9 @@ def add_labels(
 ) -> pd.DataFrame:
     """The index of a store with columns for the subject and the labels, empty where nothing is known.
 
-    Parameters
-    ----------
-    index:
-        Rows with ``video``, ``frame`` (1-based), ``person``, ``x`` and ``w``.
-    annotations:
-        Labels by name; all with the same action units.
-    subjects:
-        Subject by name.
-    frames, width:
-        Number of frames, and width in pixels, of each video.
-
-    Warns
-    -----
-    UserWarning
-        Once a video: if it has no labels at all, or more or fewer lines than frames. The shorter counts;
-        nothing is ever shifted.
-
-    Raises
-    ------
-    UserError
-        If not one of the videos has labels.
+    ``annotations``, all with the same action units, and ``subjects`` are by name; ``frames`` and ``width``,
+    in pixels, by video. A video is warned about once if it has no labels at all, or more or fewer lines than
+    frames: the shorter counts; nothing is ever shifted. Labels for none of them are a :class:`UserError`.
     """
     nothing = next(iter(annotations.values()))[:0]
     parts, used = [], set()

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from affkit.errors import UserError
-from affkit.faces.detectors import Box, calibrated
+from affkit.faces.boxes import Box
 
 INSTALL = "pip install --no-deps facenet-pytorch==2.6.0"
 STEP = 0.709  # from one size of the pyramid to the next: half the area
@@ -119,19 +119,9 @@ def _networks() -> tuple[PNet, RNet, ONet]:
 class MTCNNDetector:
     """The three networks in a row; frontal and turned faces, also partly hidden ones.
 
-    Parameters
-    ----------
-    smallest:
-        Width of the smallest face, as a share of the picture's shorter side; never below 20 pixels.
-    min_score:
-        Least probability that O-Net gives, 0 to 1.
-    clear:
-        A person has this score at least once in a clip.
-
-    Raises
-    ------
-    UserError
-        If the weights are not installed.
+    ``smallest`` is the width of the smallest face as a fraction of the picture's shorter side, never below 20
+    pixels; ``min_score`` the least probability that O-Net gives, 0 to 1; ``clear`` the score that a person
+    has at least once in a clip. A :class:`UserError` says so if the weights are not installed.
     """
 
     name: ClassVar[str] = "mtcnn"
@@ -155,18 +145,13 @@ class MTCNNDetector:
         kept = nms(windows, scores, 0.7, of_smaller=True)
         found = torch.cat([windows, scores[:, None]], 1)[kept].tolist()
         boxes = (Box(x, y, right - x, bottom - y, score) for x, y, right, bottom, score in found)
-        return [calibrated(box, SHIFT, SCALE) for box in boxes]
-
-
-def _unit(pixels: torch.Tensor) -> torch.Tensor:
-    """0..255 to -1..1, as in training."""
-    return (pixels - 127.5) / 128
+        return [box.calibrated(SHIFT, SCALE) for box in boxes]
 
 
 def propose(network: nn.Module, picture: torch.Tensor, smallest: float) -> torch.Tensor:
-    """What P-Net takes for faces in ``picture`` ``(1, 3, H, W)``, 0..255.
+    """What P-Net takes for faces in ``picture`` ``(1, 3, H, W)``, 0..255, as windows ``(N, 4)``.
 
-    Returns ``(N, 4)`` windows: left, top, right, bottom in pixels. The picture is reduced until a face of
+    A window is left, top, right, bottom in pixels. The picture is reduced until a face of
     ``smallest`` pixels fills P-Net's window of 12, then by :data:`STEP` while a window fits in.
     """
     height, width = picture.shape[2:]
@@ -231,6 +216,11 @@ def nms(windows: torch.Tensor, scores: torch.Tensor, most: float, of_smaller: bo
     while before is None or not torch.equal(kept, before):
         kept, before = ~(clash & kept[:, None]).any(0), kept
     return order[kept]
+
+
+def _unit(pixels: torch.Tensor) -> torch.Tensor:
+    """0..255 to -1..1, as in training."""
+    return (pixels - 127.5) / 128
 
 
 def integral(frame: np.ndarray) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError
+from affkit.faces.boxes import resized
 from affkit.files import existing_file, write_beside
 from affkit.store import COLUMNS, FORMAT, Store
 
@@ -29,13 +30,7 @@ def write_sheet(path: str | Path, faces: np.ndarray) -> None:
 
 
 def read_pool(folder: str | Path) -> np.ndarray:
-    """All faces of the sheets in ``folder``, ``(N, S, S, 3)`` uint8 RGB, in the order of the sheets.
-
-    Raises
-    ------
-    UserError
-        If there is no sheet, or one cannot be read.
-    """
+    """All faces of the sheets in ``folder``, ``(N, S, S, 3)`` uint8 RGB, in the order of the sheets."""
     sheets = sorted(Path(folder).glob("faces_*.webp"))
     if not sheets:
         raise UserError(folder, "holds no sheet of faces", "make one with affkit render --pool 64")
@@ -43,26 +38,13 @@ def read_pool(folder: str | Path) -> np.ndarray:
 
 
 def pool_store(folder: str | Path, size: int) -> Store:
-    """The faces of a pool as a store, in memory, without any label.
-
-    Parameters
-    ----------
-    folder:
-        Where the sheets are.
-    size:
-        Side of the crops in pixels; larger faces are averaged down.
-
-    Raises
-    ------
-    UserError
-        As :func:`read_pool`, or if the faces are smaller than ``size``.
-    """
+    """A pool as a store, in memory, without any label; larger faces are averaged down to ``size``."""
     faces = read_pool(folder)
     if faces.shape[1] < size:
         problem = f"has faces of {faces.shape[1]} pixels, {size} are needed"
         raise UserError(folder, problem, f"draw a larger pool, or take a store of {faces.shape[1]} pixels")
     if faces.shape[1] > size:
-        faces = np.stack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces])
+        faces = np.stack([resized(face, size, size) for face in faces])
     return bare_store(folder, faces, "pool")
 
 

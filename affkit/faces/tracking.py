@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
 
-from affkit.faces.detectors import Box, Detector, crop_face
+from affkit.faces.boxes import Box, Detector, crop_face, resized
 
 SEARCH_SECONDS = 0.25  # the whole picture is searched this often
 GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
@@ -30,20 +30,10 @@ SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one per
 
 @dataclass
 class Track:
-    """One face through consecutive frames.
+    """One face through consecutive frames."""
 
-    Attributes
-    ----------
-    boxes:
-        Frame (0-based) to box; frames in which the face was not seen are not in it.
-    colours:
-        Histograms of :func:`colours`, a few a second.
-    first, last:
-        The first and the last frame in which the face was seen.
-    """
-
-    boxes: dict[int, Box] = field(default_factory=dict)
-    colours: list[np.ndarray] = field(default_factory=list)
+    boxes: dict[int, Box] = field(default_factory=dict)  # by frame (0-based) in which the face was seen
+    colours: list[np.ndarray] = field(default_factory=list)  # histograms of :func:`colours`, a few a second
     first: int = -1
     last: int = -1
 
@@ -77,7 +67,7 @@ def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = L
     width, height = round(part.shape[1] * scale), round(part.shape[0] * scale)
     if min(width, height) < LOOK_SIDE // 2:  # the face has left the picture
         return None
-    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = resized(part, width, height)
     middle = width / 2, height / 2
     for tilt in TILTS:
         turn = cv2.getRotationMatrix2D(middle, tilt, 1)
@@ -258,8 +248,7 @@ def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) ->
     Tracks whose face was not really seen in half of their frames are dropped; so is, after joining, who was
     seen for less than :data:`PERSON_SECONDS` in all, or than half of a shorter clip, and who was never seen
     with the score ``detector.clear``: a shelf can look a little like a face for a second, but not clearly.
-    Boxes are smoothed;
-    boxes that were filled in have the score ``nan``.
+    Boxes are smoothed; those that were filled in have the score ``nan``.
     """
     num_frames = 0
 

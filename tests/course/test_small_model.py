@@ -10,7 +10,7 @@ from skimage.feature import hog
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
-from affkit.faces.detectors import Box
+from affkit.faces.boxes import Box
 from affkit.faces.extract import sample_faces
 from affkit.labels import ACTION_UNITS, Labels
 from affkit.store import Store
@@ -194,7 +194,7 @@ def test_sampled_rows_carry_the_labels_of_their_frames(corpus):
 
 
 def test_crops_are_the_frames_at_these_numbers(corpus):
-    from affkit.faces.detectors import crop_face
+    from affkit.faces.boxes import crop_face
     from affkit.video.video import Video
 
     store = sample_faces(corpus, ["webcam_avi"], per_clip=3, detector=Found(), progress=False)

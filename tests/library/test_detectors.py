@@ -20,7 +20,8 @@ from skimage import data
 from affkit import cli
 from affkit.errors import UserError
 from affkit.faces import ffld2, mtcnn
-from affkit.faces.detectors import Box, Detector, calibrated, make_detector
+from affkit.faces.boxes import Box, Detector
+from affkit.faces.detectors import make_detector
 from affkit.faces.ffld2 import FFLD2Detector
 from affkit.faces.mtcnn import MTCNNDetector
 
@@ -213,7 +214,7 @@ def red(x, y, width, height, score, shape=(90, 120)):
 
 
 def meant(*box, score):
-    return pytest.approx(calibrated(Box(*box, score), ffld2.SHIFT, ffld2.SCALE), abs=1e-3)
+    return pytest.approx(Box(*box, score).calibrated(ffld2.SHIFT, ffld2.SCALE), abs=1e-3)
 
 
 def test_ffld2_answers_each_question(worker):
@@ -235,7 +236,7 @@ def test_ffld2_looks_closer_where_a_face_is_expected(worker):
     eager = make_detector("ffld2").eager()
     assert eager.min_score == 1 and eager.zoom == 2
     assert tuple(eager.detect(red(10, 20, 30, 40, score=1))[0]) == pytest.approx(
-        tuple(calibrated(Box(10, 20, 30, 40, 1), ffld2.SHIFT, ffld2.SCALE)), abs=1.5
+        tuple(Box(10, 20, 30, 40, 1).calibrated(ffld2.SHIFT, ffld2.SCALE)), abs=1.5
     )
 
 

@@ -17,7 +17,7 @@ from skimage import data
 
 from affkit.errors import UserError
 from affkit.faces import extract
-from affkit.faces.detectors import Box, crop_face
+from affkit.faces.boxes import Box, crop_face
 from affkit.faces.extract import extract_faces
 from affkit.faces.label_faces import add_labels, names_of_people
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
