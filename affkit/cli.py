@@ -135,6 +135,16 @@ def _complain(message: str) -> int:
     return 2
 
 
+def option(kind, text: str, *names: str, **settings):
+    """An option of a command: its type and what is said of it; the rest is typer's."""
+    return Annotated[kind, typer.Option(*names, help=text, **settings)]
+
+
+def argument(kind, text: str, **settings):
+    """An argument of a command, likewise."""
+    return Annotated[kind, typer.Argument(help=text, **settings)]
+
+
 def out_file(path: Path | None) -> Path | None:
     """A file to write, or a folder: refused before the work where nothing can be written."""
     return None if path is None else check_output(path)
@@ -145,43 +155,27 @@ def out_folder(path: Path | None) -> Path | None:
     return None if path is None else check_output(path, folder=True)
 
 
-Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos worked on at the same time.")]
-Runs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at the same time, one thread each.")]
-Recipe = Annotated[
-    str, typer.Option("--recipe", help="kit: good faces on two cores. paper, paper-d-more: all as printed.")
-]
+Force = option(bool, "Replace what is already there.", "--force")
+Jobs = option(int, "Videos worked on at the same time.", "--jobs", "-j", min=1)
+Runs = option(int, "Runs at the same time, one thread each.", "--jobs", "-j", min=1)
+Recipe = option(str, "kit: good faces on two cores. paper, paper-d-more: all as printed.", "--recipe")
 MOST_SEED = 2**32 - 1
-Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
-SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps from one checkpoint to the next.")]
-Width = Annotated[
-    float,
-    typer.Option("--width", min=0.01, max=16, help="Channels as a share of the paper's; 1.0 is the paper."),
-]
-Part = Annotated[
-    str,
-    typer.Option("--part", help="FILE:SET, only the faces in a set of a partition: partition.json:train."),
-]
-AllFrames = Annotated[
+Seed = option(int, "Same seed, same result on the CPU.", "--seed", min=0, max=MOST_SEED)
+Device = option(str, "auto, cpu, cuda or mps.", "--device")
+Precision = option(str, "32-true, bf16-mixed or 16-mixed.", "--precision")
+Resume = option(bool, "Go on from the last checkpoint in --out.", "--resume")
+SaveEvery = option(int, "Steps from one checkpoint to the next.", "--save-every", min=1)
+Width = option(float, "Channels as a share of the paper's; 1.0 is the paper.", "--width", min=0.01, max=16)
+Part = option(str, "FILE:SET, only the faces in a set of a partition: partition.json:train.", "--part")
+AllFrames = option(
     bool,
-    typer.Option(
-        "--all-frames/--listed-frames",
-        help="Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
-    ),
-]
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint to take the CNN from: cnn.safetensors.")]
-VggWeights = Annotated[
-    Path | None, typer.Option(help="Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
-]
-Cache = Annotated[
-    Path | None, typer.Option(help="Folder for the features of a frozen CNN; that of --data by default.")
-]
-Labels = Annotated[
-    Path | None, typer.Option("--labels", help="Annotations in an Aff-Wild or Aff-Wild2 layout.")
-]
+    "Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
+    "--all-frames/--listed-frames",
+)
+Weights = option(Path | None, "Checkpoint to take the CNN from: cnn.safetensors.")
+VggWeights = option(Path | None, "Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+Cache = option(Path | None, "Folder for the features of a frozen CNN; that of --data by default.")
+Labels = option(Path | None, "Annotations in an Aff-Wild or Aff-Wild2 layout.", "--labels")
 
 
 class Keep(StrEnum):

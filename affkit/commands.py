@@ -1,7 +1,6 @@
 """Commands of the library: from a raw clip to faces, labels, trained networks and scores."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -24,6 +23,8 @@ from affkit.cli import (
     VggWeights,
     Weights,
     Width,
+    argument,
+    option,
     out_file,
     out_folder,
     part_rows,
@@ -36,8 +37,8 @@ app = room()
 
 @app.command("convert", epilog="Example: affkit convert clips/ holiday.mov -o converted --labels annotations")
 def convert(
-    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder for the MP4 files.")],
+    inputs: argument(list[Path], "Video files, or folders of them."),
+    out: option(Path, "Folder for the MP4 files.", "--out", "-o", callback=out_folder),
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -51,10 +52,10 @@ def convert(
 
 @app.command("faces", epilog="Example: affkit faces converted/*.mp4 -o store --size 96 --labels annotations")
 def faces(
-    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the new store.")],
-    size: Annotated[int, typer.Option(help="Side of a crop in pixels: 96 or 32 in the paper.")] = 96,
-    detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
+    videos: argument(list[Path], "Video files."),
+    out: option(Path, "Folder of the new store.", "--out", "-o", callback=out_folder),
+    size: option(int, "Side of a crop in pixels: 96 or 32 in the paper.") = 96,
+    detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -68,14 +69,10 @@ def faces(
 
 @app.command("stats", epilog="Example: affkit stats --data data_samples/corpus -o figures")
 def stats(
-    data: Annotated[Path, typer.Option("--data", help="A corpus, or annotations of Aff-Wild or Aff-Wild2.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", callback=out_folder, help="Folder for figures and tables.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
-    units: Annotated[
-        Path | None, typer.Option(help="Picture of the action units for Figure 1: action_units.jpg.")
-    ] = None,
+    data: option(Path, "A corpus, or annotations of Aff-Wild or Aff-Wild2.", "--data"),
+    out: option(Path | None, "Folder for figures and tables.", "--out", "-o", callback=out_folder) = None,
+    as_json: option(bool, "Print JSON instead of text.", "--json") = False,
+    units: option(Path | None, "Picture of the action units for Figure 1: action_units.jpg.") = None,
     force: Force = False,
 ):
     """What a corpus holds, beside the paper's numbers (Section II)."""
@@ -98,20 +95,14 @@ def stats(
 
 @app.command("agree", epilog="Example: affkit agree coders/*.csv -o agreed --disagreed absent")
 def agree(
-    folders: Annotated[list[Path], typer.Argument(help="A table or a folder for each annotator.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the agreed annotations.")
-    ],
-    disagreed: Annotated[
-        Disagreed, typer.Option(help="What action units are where they differ.")
-    ] = "unknown",
-    keep: Annotated[Keep, typer.Option(help="What all say, or what most say.")] = "all",
-    align: Annotated[
-        float, typer.Option(min=0, max=3600, help="Largest lag of raters to look for, in seconds.")
-    ] = 0,
-    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second, for --align.")] = 30.0,
-    common: Annotated[bool, typer.Option("--common", help="Only the videos that all have.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    folders: argument(list[Path], "A table or a folder for each annotator."),
+    out: option(Path, "Folder of the agreed annotations.", "--out", "-o", callback=out_folder),
+    disagreed: option(Disagreed, "What action units are where they differ.") = "unknown",
+    keep: option(Keep, "What all say, or what most say.") = "all",
+    align: option(float, "Largest lag of raters to look for, in seconds.", min=0, max=3600) = 0,
+    fps: option(float, "Frames a second, for --align.", min=1, max=120) = 30.0,
+    common: option(bool, "Only the videos that all have.", "--common") = False,
+    as_json: option(bool, "Print JSON, for programs.", "--json") = False,
     force: Force = False,
 ):
     """Keep the labels on which annotators agree, average ratings, and measure agreement (Section III.C-D)."""
@@ -127,17 +118,13 @@ def agree(
 
 @app.command("split", epilog="Example: affkit split --data corpus --sizes 38,8,18 -o partition.json")
 def split(
-    data: Annotated[Path | None, typer.Option(help="Corpus: annotations and subjects.csv.")] = None,
-    sizes: Annotated[str, typer.Option(help="Videos to train, validate and test, or three shares.")] = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", callback=out_file, help="The partition, a JSON file.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="au, expr or va; the first there are labels of.")] = None,
-    inactive: Annotated[int | None, typer.Option(help="Frames without an active unit to keep.")] = None,
-    check: Annotated[Path | None, typer.Option(help="Look for leaks in this file or folder instead.")] = None,
-    across_tasks: Annotated[
-        bool, typer.Option("--across-tasks", help="With --check: fail if sets of tasks mix.")
-    ] = False,
+    data: option(Path | None, "Corpus: annotations and subjects.csv.") = None,
+    sizes: option(str, "Videos to train, validate and test, or three shares.") = "",
+    out: option(Path | None, "The partition, a JSON file.", "--out", "-o", callback=out_file) = None,
+    task: option(str | None, "au, expr or va; the first there are labels of.") = None,
+    inactive: option(int | None, "Frames without an active unit to keep.") = None,
+    check: option(Path | None, "Look for leaks in this file or folder instead.") = None,
+    across_tasks: option(bool, "With --check: fail if sets of tasks mix.", "--across-tasks") = False,
     seed: Seed = 0,
     force: Force = False,
 ):
@@ -169,25 +156,17 @@ def split(
     "train.gan", epilog="Example: affkit train gan --data store --out run/gan --recipe kit --steps 2000"
 )
 def train_gan(
-    data: Annotated[Path, typer.Option("--data", help="Store of faces.")],
-    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    data: option(Path, "Store of faces.", "--data"),
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
     part: Part = "",
-    pool: Annotated[
-        Path | None, typer.Option("--pool", help="Folder of faces without labels, half of each batch.")
-    ] = None,
-    config: Annotated[
-        Config, typer.Option(help="Tables V-VI (1), VII-VIII (2), or the latter with 7x7.")
-    ] = Config.ONE,
+    pool: option(Path | None, "Folder of faces without labels, half of each batch.", "--pool") = None,
+    config: option(Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = Config.ONE,
     recipe: Recipe = "kit",
-    targets: Annotated[str, typer.Option(help="va+au, va or au.")] = "va+au",
-    va_loss: Annotated[str, typer.Option(help="ccc or mse, for real and for generated faces.")] = "ccc",
-    augment: Annotated[
-        str, typer.Option(help="Change what the discriminator sees: any of flip,color,translation,cutout.")
-    ] = "",
-    spectral_norm: Annotated[
-        bool, typer.Option("--spectral-norm", help="In the discriminator, for batch normalisation.")
-    ] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
+    targets: option(str, "va+au, va or au.") = "va+au",
+    va_loss: option(str, "ccc or mse, for real and for generated faces.") = "ccc",
+    augment: option(str, "Change what the discriminator sees: any of flip,color,translation,cutout.") = "",
+    spectral_norm: option(bool, "In the discriminator, for batch normalisation.", "--spectral-norm") = False,
+    steps: option(int, "Steps in all.", min=1) = 1000,
     save_every: SaveEvery = 200,
     width: Width = 1.0,
     seed: Seed = 0,
@@ -215,30 +194,26 @@ def train_gan(
 
 @app.command("train.mtl", epilog="Example: affkit train mtl --data store --out run/mtl --steps 100")
 def train_mtl(
-    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
-    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    data: option(Path, "Store of faces with labels.", "--data"),
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
     part: Part = "",
     all_frames: AllFrames = True,
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 100,
+    steps: option(int, "Batches in all.", min=1) = 100,
     save_every: SaveEvery = 200,
-    alpha: Annotated[float, typer.Option(help="Weight of valence and arousal in Eq. 6.")] = 0.5,
-    beta: Annotated[float, typer.Option(help="Weight of the expressions in Eq. 6.")] = 0.5,
-    va_loss: Annotated[str, typer.Option(help="ccc or mse.")] = "ccc",
-    expr_loss: Annotated[
-        str, typer.Option(help="cross_entropy, mse_before_softmax or mse_after_softmax.")
-    ] = "cross_entropy",
-    frozen: Annotated[bool, typer.Option("--frozen", help="Leave the CNN as it is; give --weights.")] = False,
+    alpha: option(float, "Weight of valence and arousal in Eq. 6.") = 0.5,
+    beta: option(float, "Weight of the expressions in Eq. 6.") = 0.5,
+    va_loss: option(str, "ccc or mse.") = "ccc",
+    expr_loss: option(str, "cross_entropy, mse_before_softmax or mse_after_softmax.") = "cross_entropy",
+    frozen: option(bool, "Leave the CNN as it is; give --weights.", "--frozen") = False,
     weights: Weights = None,
     vgg_weights: VggWeights = None,
     cache: Cache = None,
-    attention: Annotated[str, typer.Option(help="additive or dot_product.")] = "additive",
-    recurrent: Annotated[
-        bool, typer.Option("--recurrent/--no-recurrent", help="GRU and attention, or each frame by itself.")
-    ] = True,
-    frames_at_a_time: Annotated[
-        int | None, typer.Option(min=1, help="Frames in the CNN together: fewer need less memory.")
-    ] = None,
-    lr: Annotated[float, typer.Option(min=1e-12, max=1e3, help="Learning rate.")] = 1e-3,
+    attention: option(str, "additive or dot_product.") = "additive",
+    recurrent: option(
+        bool, "GRU and attention, or each frame by itself.", "--recurrent/--no-recurrent"
+    ) = True,
+    frames_at_a_time: option(int | None, "Frames in the CNN together: fewer need less memory.", min=1) = None,
+    lr: option(float, "Learning rate.", min=1e-12, max=1e3) = 1e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -273,9 +248,9 @@ def train_mtl(
     epilog="Example: affkit generate --checkpoint run/gan/generator.safetensors --n 64 -o grid.png",
 )
 def generate(
-    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The picture, a PNG file.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many faces.")] = 64,
+    checkpoint: option(Path, "generator.safetensors of a run."),
+    out: option(Path, "The picture, a PNG file.", "--out", "-o", callback=out_file),
+    n: option(int, "How many faces.", "--n", min=1) = 64,
     seed: Seed = 0,
     force: Force = False,
 ):
@@ -294,16 +269,11 @@ def generate(
     epilog="Example: affkit predict clip.mp4 -o predicted --checkpoint run/mtl/affwildnet.safetensors",
 )
 def predict(
-    video: Annotated[Path, typer.Argument(help="A video file.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", callback=out_file, help="A folder; or FILE.csv for the table alone."),
-    ],
-    checkpoint: Annotated[Path, typer.Option(help="affwildnet.safetensors or discriminator.safetensors.")],
-    detector: Annotated[str, typer.Option(help="haar, mtcnn, ffld2 or yunet:FILE.")] = "haar",
-    with_video: Annotated[
-        bool, typer.Option("--video/--no-video", help="Draw the annotated video into the folder.")
-    ] = True,
+    video: argument(Path, "A video file."),
+    out: option(Path, "A folder; or FILE.csv for the table alone.", "--out", "-o", callback=out_file),
+    checkpoint: option(Path, "affwildnet.safetensors or discriminator.safetensors."),
+    detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
+    with_video: option(bool, "Draw the annotated video into the folder.", "--video/--no-video") = True,
     device: Device = "auto",
     force: Force = False,
 ):
@@ -339,30 +309,19 @@ def predict(
     "Of a GAN: affkit evaluate gan --run run/gan --data store --features f.safetensors",
 )
 def evaluate_predictions(
-    predictions: Annotated[
-        Path, typer.Argument(metavar="PRED", help="Predictions, written like labels: a file or a folder.")
-    ],
-    truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Labels: a corpus, a layout of ABAW, a file.")
-    ],
-    task: Annotated[str, typer.Option("--task", help="va, expr, au; or mtl, all that both have.")],
-    split: Annotated[
-        str | None, typer.Option("--set", help="Only this set of the truth: train, validation or test.")
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Leave out labelled frames without a prediction.")
-    ] = False,
-    per_video: Annotated[
-        bool,
-        typer.Option("--per-video", help="Mean over videos of the score of each, instead of all frames."),
-    ] = False,
-    num_resamples: Annotated[
-        int, typer.Option("--bootstrap", min=0, help="Resamples of the subjects for intervals; 0: none.")
-    ] = 1000,
-    subjects: Annotated[
-        Path | None, typer.Option(help="Who is who; by default subjects.csv in the folder of the truth.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    predictions: argument(Path, "Predictions, written like labels: a file or a folder.", metavar="PRED"),
+    truth: argument(Path, "Labels: a corpus, a layout of ABAW, a file.", metavar="TRUTH"),
+    task: option(str, "va, expr, au; or mtl, all that both have.", "--task"),
+    split: option(str | None, "Only this set of the truth: train, validation or test.", "--set") = None,
+    partial: option(bool, "Leave out labelled frames without a prediction.", "--partial") = False,
+    per_video: option(
+        bool, "Mean over videos of the score of each, instead of all frames.", "--per-video"
+    ) = False,
+    num_resamples: option(
+        int, "Resamples of the subjects for intervals; 0: none.", "--bootstrap", min=0
+    ) = 1000,
+    subjects: option(Path | None, "Who is who; by default subjects.csv in the folder of the truth.") = None,
+    as_json: option(bool, "Print JSON instead of text.", "--json") = False,
     seed: Seed = 0,
 ):
     """CCC, F1 and accuracy of predictions (Section IV.D), with intervals by subject.

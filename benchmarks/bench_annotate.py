@@ -87,10 +87,7 @@ def _use_the_page(clip: Path, steps: int) -> tuple[float, float, list[float]]:
     """Seconds from the command and from the request of the page to the first picture; ms of each step."""
     from browser import browse, find_chromium
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        browse(find_chromium(), Path(folder)) as watched,
-    ):
+    with tempfile.TemporaryDirectory() as folder, browse(find_chromium(), Path(folder)) as watched:
         page, project = watched.page, Path(folder) / "p.affkit"
         command = [sys.executable, "-c", "from affkit.cli import main; main()", "annotate"]
         command += [clip, "--project", project, "--no-browser"]

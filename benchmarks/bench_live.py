@@ -50,10 +50,7 @@ def _rows_of(name: str, moves: int) -> list[dict]:
     generator, _ = load_checkpoint(checkpoint, "generator")
     directions = read_directions(checkpoint.with_name("directions.safetensors"), model_key(generator))
     z, target = sample_z(24, seed=0), name == "gan_1"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        browse(find_chromium(), Path(folder)) as watched,
-    ):
+    with tempfile.TemporaryDirectory() as folder, browse(find_chromium(), Path(folder)) as watched:
         out = write_live_page(checkpoint, Path(folder) / "page.html", directions)
         size, page = out.stat().st_size / 1e6, watched.page
         start = time.perf_counter()
