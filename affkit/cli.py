@@ -9,10 +9,9 @@ one line on stderr and exit code 2.
 import sys
 import warnings
 from collections.abc import Mapping
-from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -176,35 +175,10 @@ Weights = option(Path | None, "Checkpoint to take the CNN from: cnn.safetensors.
 VggWeights = option(Path | None, "Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
 Cache = option(Path | None, "Folder for the features of a frozen CNN; that of --data by default.")
 Labels = option(Path | None, "Annotations in an Aff-Wild or Aff-Wild2 layout.", "--labels")
-
-
-class Keep(StrEnum):
-    """Whose labels annotators agree on."""
-
-    ALL = "all"
-    MAJORITY = "majority"
-
-
-class Disagreed(StrEnum):
-    """What an action unit is where annotators differ."""
-
-    UNKNOWN = "unknown"
-    ABSENT = "absent"
-
-
-class Task(StrEnum):
-    """What is annotated."""
-
-    AU = "au"
-    EXPRESSION = "expression"
-
-
-class Config(StrEnum):
-    """The paper's GAN configurations."""
-
-    ONE = "1"
-    TWO = "2"
-    TWO_7X7 = "2-7x7"
+Keep = Literal["all", "majority"]  # whose labels annotators agree on
+Disagreed = Literal["unknown", "absent"]  # what an action unit is where annotators differ
+Task = Literal["au", "expression"]  # what is annotated
+Config = Literal["1", "2", "2-7x7"]  # the paper's GAN configurations
 
 
 def part_rows(store, part: str, all_frames: bool = False):

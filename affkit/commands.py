@@ -160,7 +160,7 @@ def train_gan(
     out: option(Path, "Folder of the run.", "--out", callback=out_folder),
     part: Part = "",
     pool: option(Path | None, "Folder of faces without labels, half of each batch.", "--pool") = None,
-    config: option(Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = Config.ONE,
+    config: option(Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = "1",
     recipe: Recipe = "kit",
     targets: option(str, "va+au, va or au.") = "va+au",
     va_loss: option(str, "ccc or mse, for real and for generated faces.") = "ccc",
@@ -182,7 +182,7 @@ def train_gan(
 
     settings = {"width": width, "targets": targets, "va_loss": va_loss, "fake_va_loss": va_loss, "seed": seed}
     settings |= {"augment": tuple(filter(None, augment.split(","))), "spectral_norm": spectral_norm}
-    settings = GanConfig.recipe(recipe, config.value, **settings)
+    settings = GanConfig.recipe(recipe, config, **settings)
     store = Store.open(data)
     rows = part_rows(store, part)
     if pool is not None:

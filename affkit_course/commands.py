@@ -1,11 +1,10 @@
 """Commands of the course: run it, make a site of it, check what students hand in."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from affkit.cli import Force, out_file, out_folder, room
+from affkit.cli import Force, argument, option, out_file, out_folder, room
 from affkit.errors import UserError
 
 app = room()
@@ -13,12 +12,12 @@ app = room()
 
 @app.command("notebooks.run", epilog="Example: affkit notebooks run notebooks -o runs/course --only 00,04")
 def notebooks_run(
-    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[
-        Path, typer.Option("--out", "-o", callback=out_folder, help="Pages and index.html go here.")
-    ] = Path("runs/course"),
-    only: Annotated[str, typer.Option(help="Only some, by the start of their names: 00,04.")] = "",
-    profile: Annotated[str, typer.Option(help="small (a laptop) or full (a GPU).")] = "small",
+    folder: argument(Path, "Folder of the notebooks.") = Path("notebooks"),
+    out: option(Path, "Pages and index.html go here.", "--out", "-o", callback=out_folder) = Path(
+        "runs/course"
+    ),
+    only: option(str, "Only some, by the start of their names: 00,04.") = "",
+    profile: option(str, "small (a laptop) or full (a GPU).") = "small",
 ):
     """Execute the notebooks in order; exit code 1 when one of them failed."""
     from affkit_course.run import main as run
@@ -28,8 +27,8 @@ def notebooks_run(
 
 @app.command("notebooks.times", epilog="Example: affkit notebooks times runs/course notebooks")
 def notebooks_times(
-    run: Annotated[Path, typer.Argument(help="What affkit notebooks run wrote.")] = Path("runs/course"),
-    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
+    run: argument(Path, "What affkit notebooks run wrote.") = Path("runs/course"),
+    folder: argument(Path, "Folder of the notebooks.") = Path("notebooks"),
 ):
     """Write the measured times of a run into the first cells of the notebooks, and into times.json there."""
     from affkit_course.times import write_times
@@ -40,18 +39,14 @@ def notebooks_times(
 
 @app.command("notebooks.site", epilog="Example: affkit notebooks site notebooks -o runs/site")
 def notebooks_site(
-    folder: Annotated[Path, typer.Argument(help="Folder of the notebooks.")] = Path("notebooks"),
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="The folder to make.")] = Path(
-        "runs/site"
-    ),
-    run: Annotated[
-        Path | None, typer.Option(help="Where they were executed; runs/course, if it is there.")
-    ] = None,
-    solutions: Annotated[Path, typer.Option(help="Folder of the solutions.")] = Path("docs/solutions"),
-    generator: Annotated[Path, typer.Option(help="Draws faces on the first page.")] = Path(
+    folder: argument(Path, "Folder of the notebooks.") = Path("notebooks"),
+    out: option(Path, "The folder to make.", "--out", "-o", callback=out_folder) = Path("runs/site"),
+    run: option(Path | None, "Where they were executed; runs/course, if it is there.") = None,
+    solutions: option(Path, "Folder of the solutions.") = Path("docs/solutions"),
+    generator: option(Path, "Draws faces on the first page.") = Path(
         "data_samples/weights/gan_1/generator.safetensors"
     ),
-    live: Annotated[bool, typer.Option("--live/--no-live", help="Whether it does.")] = True,
+    live: option(bool, "Whether it does.", "--live/--no-live") = True,
     force: Force = False,
 ):
     """Write the executed course as HTML pages that need no server and no network.
@@ -79,12 +74,12 @@ def notebooks_site(
 
 @app.command("notebooks.grade", epilog="Example: affkit notebooks grade submissions -o grades.csv --jobs 2")
 def notebooks_grade(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Notebooks, or a folder for each student.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The table, CSV.")],
-    seconds: Annotated[float, typer.Option(min=1, help="Time for each exercise.")] = 10,
-    memory: Annotated[float, typer.Option(min=0.5, help="Memory for each exercise, GB; on Linux.")] = 4,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Exercises at the same time.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, for programs.")] = False,
+    folder: argument(Path, "Notebooks, or a folder for each student.", metavar="DIR"),
+    out: option(Path, "The table, CSV.", "--out", "-o", callback=out_file),
+    seconds: option(float, "Time for each exercise.", min=1) = 10,
+    memory: option(float, "Memory for each exercise, GB; on Linux.", min=0.5) = 4,
+    jobs: option(int, "Exercises at the same time.", "--jobs", "-j", min=1) = 1,
+    as_json: option(bool, "Print the table as JSON, for programs.", "--json") = False,
     force: Force = False,
 ):
     """Check the exercises of submitted notebooks: who, which, right or not, and what the check said.

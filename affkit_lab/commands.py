@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -23,6 +22,7 @@ from affkit.cli import (
     VggWeights,
     Weights,
     Width,
+    option,
     out_folder,
     part_rows,
     room,
@@ -34,14 +34,12 @@ app = room()
 
 @app.command("train.cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
-    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels, of other people.")],
-    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    data: option(Path, "Store of faces with labels, of other people.", "--data"),
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
     part: Part = "",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 4000,
+    steps: option(int, "Batches in all.", min=1) = 4000,
     save_every: SaveEvery = 200,
-    lr: Annotated[
-        float, typer.Option(min=1e-12, max=1e3, help="Learning rate of the first step; falls to 0.")
-    ] = 2e-3,
+    lr: option(float, "Learning rate of the first step; falls to 0.", min=1e-12, max=1e3) = 2e-3,
     width: Width = 0.125,
     seed: Seed = 0,
     resume: Resume = False,
@@ -62,10 +60,10 @@ def train_cnn(
     epilog="Example: affkit train features --data store --out run/features --part p.json:test",
 )
 def train_features(
-    data: Annotated[Path, typer.Option("--data", help="Store of faces with labels.")],
-    out: Annotated[Path, typer.Option("--out", callback=out_folder, help="Folder of the run.")],
+    data: option(Path, "Store of faces with labels.", "--data"),
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
     part: Part = "",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1000,
+    steps: option(int, "Batches in all.", min=1) = 1000,
     save_every: SaveEvery = 200,
     seed: Seed = 0,
     resume: Resume = False,
@@ -85,15 +83,13 @@ def train_features(
     epilog="Example: affkit evaluate gan --run run/gan --data store --features f.safetensors -o out",
 )
 def evaluate_gan(
-    run: Annotated[Path, typer.Option("--run", help="Folder of the run: generator and discriminator.")],
-    data: Annotated[Path, typer.Option("--data", help="Store of the faces it was trained on, with labels.")],
-    features: Annotated[Path, typer.Option(help="features.safetensors of `affkit train features`.")],
+    run: option(Path, "Folder of the run: generator and discriminator.", "--run"),
+    data: option(Path, "Store of the faces it was trained on, with labels.", "--data"),
+    features: option(Path, "features.safetensors of `affkit train features`."),
     part: Part = "",
-    n: Annotated[int, typer.Option("--n", min=16, help="How many faces to generate.")] = 1000,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", callback=out_folder, help="Folder for pictures and tables.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    n: option(int, "How many faces to generate.", "--n", min=16) = 1000,
+    out: option(Path | None, "Folder for pictures and tables.", "--out", "-o", callback=out_folder) = None,
+    as_json: option(bool, "Print JSON instead of text.", "--json") = False,
     seed: Seed = 0,
     force: Force = False,
 ):
@@ -117,17 +113,12 @@ def evaluate_gan(
     typer.echo(json.dumps(evaluation.as_dict(), indent=2) if as_json else evaluation.text())
 
 
-Data = Annotated[Path, typer.Option("--data", help="Store of faces with labels.")]
-PartitionFile = Annotated[Path, typer.Option("--partition", help="File made by `affkit split`.")]
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out", callback=out_folder, help="Folder of the experiment; the same command goes on there."
-    ),
-]
-Seeds = Annotated[str, typer.Option("--seeds", help="Numbers; each row is trained once with each.")]
-Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of each run.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Data = option(Path, "Store of faces with labels.", "--data")
+PartitionFile = option(Path, "File made by `affkit split`.", "--partition")
+Out = option(Path, "Folder of the experiment; the same command goes on there.", "--out", callback=out_folder)
+Seeds = option(str, "Numbers; each row is trained once with each.", "--seeds")
+Steps = option(int, "Steps of each run.", "--steps", min=1)
+Json = option(bool, "Print JSON, for programs.", "--json")
 
 
 @app.command(
@@ -141,7 +132,7 @@ def table_ix(
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
     width: Width = 1.0,
-    config: Config = Config.ONE,
+    config: Config = "1",
     recipe: Recipe = "kit",
     jobs: Runs = 1,
     device: Device = "auto",
@@ -155,7 +146,7 @@ def table_ix(
     from affkit_lab.experiments.gan_experiments import GanPlan
     from affkit_lab.figures.tables import table_ix_bars
 
-    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
     plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
     results = experiment.table_ix(plan)
     _finish(results, out, experiment.printed(results), table_ix_bars, as_json)
@@ -170,13 +161,13 @@ def semi_supervised(
     data: Data,
     partition: PartitionFile,
     out: Out,
-    pool: Annotated[Path | None, typer.Option("--pool", help="Folder of faces without labels.")] = None,
-    shares: Annotated[str, typer.Option(help="Shares of the faces that keep labels.")] = "0.02,0.1,0.5,1",
-    by: Annotated[str, typer.Option("--by", help="What keeps labels: frame or subject.")] = "frame",
+    pool: option(Path | None, "Folder of faces without labels.", "--pool") = None,
+    shares: option(str, "Shares of the faces that keep labels.") = "0.02,0.1,0.5,1",
+    by: option(str, "What keeps labels: frame or subject.", "--by") = "frame",
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
     width: Width = 1.0,
-    config: Config = Config.ONE,
+    config: Config = "1",
     recipe: Recipe = "kit",
     jobs: Runs = 1,
     device: Device = "auto",
@@ -187,7 +178,7 @@ def semi_supervised(
     from affkit_lab.experiments.gan_experiments import GanPlan
     from affkit_lab.figures.tables import label_share_curves
 
-    how = {"recipe": recipe, "configuration": config.value, "width": width, "device": device, "jobs": jobs}
+    how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
     plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
     results = experiment.semi_supervised(plan, pool, _numbers("--shares", shares, float), by)
     figure = partial(label_share_curves, title=experiment.TITLE)
@@ -203,13 +194,13 @@ def semi_supervised(
 def enrich(
     data: Data,
     partition: PartitionFile,
-    generator: Annotated[Path, typer.Option("--generator", help="generator.safetensors of a GAN.")],
-    discriminator: Annotated[Path, typer.Option("--discriminator", help="discriminator.safetensors of it.")],
+    generator: option(Path, "generator.safetensors of a GAN.", "--generator"),
+    discriminator: option(Path, "discriminator.safetensors of it.", "--discriminator"),
     out: Out,
-    shares: Annotated[str, typer.Option(help="Shares of the faces that keep labels.")] = "0.25,0.5,1",
-    by: Annotated[str, typer.Option("--by", help="What keeps labels: frame or subject.")] = "subject",
-    amounts: Annotated[str, typer.Option(help="Faces to add for each one that keeps its labels.")] = "1,4",
-    most: Annotated[int, typer.Option(min=1, help="Leave out what would need more added faces.")] = 10_000,
+    shares: option(str, "Shares of the faces that keep labels.") = "0.25,0.5,1",
+    by: option(str, "What keeps labels: frame or subject.", "--by") = "subject",
+    amounts: option(str, "Faces to add for each one that keeps its labels.") = "1,4",
+    most: option(int, "Leave out what would need more added faces.", min=1) = 10_000,
     seeds: Seeds = "0,1,2,3,4",
     steps: Steps = 1200,
     width: Width = 1.0,
@@ -244,9 +235,7 @@ def enrich(
     _finish(results, out, experiment.printed(results), figure, as_json)
 
 
-Frozen = Annotated[
-    bool, typer.Option("--frozen/--end-to-end", help="Leave the CNN as it is, or train all of the network.")
-]
+Frozen = option(bool, "Leave the CNN as it is, or train all of the network.", "--frozen/--end-to-end")
 MTL_EXAMPLE = (
     "Example: affkit experiment {} --data store --partition partition.json "
     "--weights data_samples/weights/cnn.safetensors --out runs/{}"

@@ -1,30 +1,25 @@
 """The command that draws people."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from affkit.cli import MOST_SEED, Force, Jobs, out_folder, room
+from affkit.cli import MOST_SEED, Force, Jobs, option, out_folder, room
 
 app = room()
 
 
 @app.command("render", epilog="Example: affkit render --subjects 4 --seconds 5 --seed 1 -o drawn")
 def render(
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_folder, help="Folder of the new corpus.")],
-    scale: Annotated[
-        str, typer.Option(help="The annotated corpus: kit, paper, or a share of the paper's such as 0.1.")
-    ] = "",
-    pool: Annotated[int, typer.Option(min=0, help="Instead of clips: unlabelled faces, one a person.")] = 0,
-    subjects: Annotated[int, typer.Option(min=1, help="How many people, one clip each.")] = 4,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Length of a clip.")] = 5.0,
-    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 30.0,
-    width: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 320,
-    height: Annotated[int, typer.Option(min=2, help="Of the picture, in pixels.")] = 240,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Same seed, same result on the CPU.")
-    ] = None,
+    out: option(Path, "Folder of the new corpus.", "--out", "-o", callback=out_folder),
+    scale: option(str, "The annotated corpus: kit, paper, or a share of the paper's such as 0.1.") = "",
+    pool: option(int, "Instead of clips: unlabelled faces, one a person.", min=0) = 0,
+    subjects: option(int, "How many people, one clip each.", min=1) = 4,
+    seconds: option(float, "Length of a clip.", min=0.1, max=86_400) = 5.0,
+    fps: option(float, "Frames a second.", min=1, max=120) = 30.0,
+    width: option(int, "Of the picture, in pixels.", min=2) = 320,
+    height: option(int, "Of the picture, in pixels.", min=2) = 240,
+    seed: option(int | None, "Same seed, same result on the CPU.", "--seed", min=0, max=MOST_SEED) = None,
     force: Force = False,
     jobs: Jobs = 1,
 ):

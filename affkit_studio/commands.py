@@ -1,39 +1,38 @@
 """Commands with a screen: the annotation tool, the latent browser, the doctor."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from affkit.cli import Force, Task, out_file, room
+from affkit.cli import Force, Task, argument, option, out_file, room
 
 app = room()
 
-OpenBrowser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")]
+OpenBrowser = option(bool, "Open the page in the browser.", "--browser/--no-browser")
+Port = option(int, "Of the page; 0 takes a free one.", min=0, max=65535)
 
 
 @app.command("annotate", epilog="Example: affkit annotate clip.mp4 --annotator Ada --project faces.affkit")
 def annotate(
-    video: Annotated[Path, typer.Argument(help="A video file.")],
-    project: Annotated[
-        Path, typer.Option(help="File that keeps the annotation; made when it is not there.")
-    ] = Path("annotation.affkit"),
-    annotator: Annotated[str, typer.Option(help="Who annotates.")] = "me",
-    task: Annotated[Task, typer.Option(help="8 action units, or 7 exclusive expressions.")] = Task.AU,
+    video: argument(Path, "A video file."),
+    project: option(Path, "File that keeps the annotation; made when it is not there.") = Path(
+        "annotation.affkit"
+    ),
+    annotator: option(str, "Who annotates.") = "me",
+    task: option(Task, "8 action units, or 7 exclusive expressions.") = "au",
     browser: OpenBrowser = True,
     port: Port = 0,
 ):
     """Annotate a clip frame by frame in the browser (Section III.B); every change is saved at once."""
     from affkit_studio.standalone import serve
 
-    serve(video, project, annotator, task.value, port, browser)
+    serve(video, project, annotator, task, port, browser)
 
 
 @app.command("doctor", epilog="Example: affkit doctor --data Aff-Wild2")
 def doctor(
-    data: Annotated[Path, typer.Option("--data", help="Any folder of videos, annotations or crops.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    data: option(Path, "Any folder of videos, annotations or crops.", "--data"),
+    as_json: option(bool, "Print JSON, for programs.", "--json") = False,
 ):
     """What a folder is, what is missing or wrong in it, and the next commands. Writes nothing.
 
@@ -48,27 +47,21 @@ def doctor(
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else page(report))
 
 
-Readers = Annotated[
-    list[Path] | None, typer.Option("--reader", help="A network that reads faces; may be given again.")
-]
-DirectionsFile = Annotated[
-    Path | None, typer.Option(help="File of directions; learned and written when it is not there.")
-]
+Readers = option(list[Path] | None, "A network that reads faces; may be given again.", "--reader")
+DirectionsFile = option(Path | None, "File of directions; learned and written when it is not there.")
 
 
 @app.command(
     "browse", epilog="Example: affkit browse --checkpoint data_samples/weights/gan_2/generator.safetensors"
 )
 def browse(
-    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
+    checkpoint: option(Path, "generator.safetensors of a GAN."),
     reader: Readers = None,
     directions: DirectionsFile = None,
-    favourites: Annotated[
-        Path, typer.Option(help="File of faces to come back to; films go beside it.")
-    ] = Path("favourites.json"),
-    data: Annotated[Path | None, typer.Option("--data", help="Training faces: a store or a pool.")] = None,
-    features: Annotated[Path | None, typer.Option(help="features.safetensors, for likeness.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="A corpus whose clips can be played.")] = None,
+    favourites: option(Path, "File of faces to come back to; films go beside it.") = Path("favourites.json"),
+    data: option(Path | None, "Training faces: a store or a pool.", "--data") = None,
+    features: option(Path | None, "features.safetensors, for likeness.") = None,
+    labels: option(Path | None, "A corpus whose clips can be played.") = None,
     browser: OpenBrowser = True,
     port: Port = 0,
 ):
@@ -88,14 +81,14 @@ def browse(
     epilog="Example: affkit page --checkpoint data_samples/weights/gan_1/generator.safetensors -o page.html",
 )
 def page(
-    checkpoint: Annotated[Path, typer.Option(help="generator.safetensors of a GAN.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=out_file, help="The page, an HTML file.")],
+    checkpoint: option(Path, "generator.safetensors of a GAN."),
+    out: option(Path, "The page, an HTML file.", "--out", "-o", callback=out_file),
     reader: Readers = None,
     directions: DirectionsFile = None,
-    principal: Annotated[
-        bool, typer.Option("--principal", help="Principal directions only: they need no network that reads.")
-    ] = False,
-    title: Annotated[str, typer.Option(help="Heading of the page; Faces from 100 numbers by default.")] = "",
+    principal: option(
+        bool, "Principal directions only: they need no network that reads.", "--principal"
+    ) = False,
+    title: option(str, "Heading of the page; Faces from 100 numbers by default.") = "",
     force: Force = False,
 ):
     """Write a page that draws faces in the browser by itself: one file, no server, nothing fetched.
