@@ -1,6 +1,6 @@
 """Draw docs/faces.png, the picture of the README: drawn faces above, generated ones below.
 
-python tools/draw_readme.py
+python -m affkit_render.draw_readme
 """
 
 from pathlib import Path

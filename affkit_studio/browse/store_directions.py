@@ -1,6 +1,6 @@
 """Learn and measure the directions of the shipped generators, which the latent browser then need not learn.
 
-    python tools/store_directions.py gan_1 gan_2
+    python -m affkit_studio.browse.store_directions gan_1 gan_2
 
 What a step of one does to a prediction, to the others and to who it is, is measured on faces the directions
 were not learned from.

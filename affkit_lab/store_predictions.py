@@ -1,6 +1,6 @@
 """Write the predictions that notebook 10 judges: what the shipped networks say about people they never saw.
 
-    python tools/store_predictions.py --data STORE --partition PARTITION -o data_samples/results/predictions
+    python -m affkit_lab.store_predictions --data STORE --partition PARTITION -o PREDICTIONS
 
 STORE holds the faces of ``data_samples/corpus`` in 96 pixels, made with its labels; PARTITION is that of the
 expressions (``affkit split --sizes 30,10,15 --task expr``). Valence, arousal and expressions are those of
@@ -8,11 +8,12 @@ expressions (``affkit split --sizes 30,10,15 --task expr``). Valence, arousal an
 them.
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from affkit.corpus.partition import read_partition
 from affkit.errors import UserError
@@ -22,6 +23,7 @@ from affkit.labels import ACTION_UNITS
 from affkit.store import Store, select_rows
 
 WEIGHTS = Path(__file__).parent.parent / "data_samples" / "weights"
+Needed = Annotated[Path, typer.Option()]
 
 
 def predictions(store: Store, partition: Path) -> pd.DataFrame:
@@ -41,23 +43,18 @@ def predictions(store: Store, partition: Path) -> pd.DataFrame:
     return table[heads + [name for name in table if name not in heads]].sort_values(["name", "frame"])
 
 
-def main() -> None:
+def main(data: Needed, partition: Needed, out: Annotated[Path, typer.Option("--out", "-o")]) -> None:
     """Write ``mtl.csv.gz``."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--partition", type=Path, required=True)
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    options = parser.parse_args()
     try:
-        table = predictions(Store.open(options.data), options.partition)
+        table = predictions(Store.open(data), partition)
     except UserError as error:
         print(f"affkit: {error}", file=sys.stderr)
         sys.exit(2)
-    with write_beside(options.out / "mtl.csv.gz") as part:
+    with write_beside(out / "mtl.csv.gz") as part:
         how = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
         table.to_csv(part, index=False, float_format="%.3f", compression=how, lineterminator="\n")
-    print(f"{len(table)} faces in {options.out / 'mtl.csv.gz'}")
+    print(f"{len(table)} faces in {out / 'mtl.csv.gz'}")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
