@@ -6,7 +6,7 @@ Bad inputs: some hundred sound files are spoiled, each in one way, and given to 
 line that names the file or option, exit code 2, and nothing written. Kills: real processes are ended by
 SIGKILL at random moments; the same command must go on to the same bytes. Scale: a million faces and two
 million lines of labels. Checks: each solution of an exercise is changed in one place, which its check must
-see. ``--save`` writes the tables to ``reliability.md`` beside this file, each part into a section of its own.
+see. ``--save`` writes the tables to ``report.md`` beside this file, each part into a section of its own.
 """
 
 import argparse
@@ -20,13 +20,15 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks, and others want the cores too
 
+HERE = Path(__file__).parent
+sys.path += [str(HERE.parents[1] / "benchmarks"), str(HERE.parent / "fixtures")]
+
 import pandas as pd  # noqa: E402
 from bench import machine, markdown  # noqa: E402
 from mishaps.bad_inputs import bad_inputs  # noqa: E402
 from mishaps.judge import BadInput, judge  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-HERE = Path(__file__).parent
 PARTS = ("bad-inputs", "kills", "scale", "checks")
 
 
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{text}", flush=True)
         sound &= fine
         if options.save:
-            save(HERE / "reliability.md", part, text)
+            save(HERE / "report.md", part, text)
     return 0 if sound else 1
 
 
