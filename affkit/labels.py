@@ -38,6 +38,13 @@ EXPRESSIONS_WITH_OTHER = (*EXPRESSIONS, "Other")
 
 VA = ("valence", "arousal")
 
+KINDS = {
+    "va": ("has_va", VA),
+    "expr": ("has_expression", ("expression",)),
+    "au": ("has_action_units", ("action_units",)),
+}
+"""Kind of label: its mask in :class:`Labels`, and what it masks."""
+
 MOST_FRAMES = 24 * 60 * 60 * 60
 """A day at 60 frames a second. A frame number above it is a mistake, and would ask for much memory."""
 

@@ -11,7 +11,7 @@ import pandas as pd
 from affkit.errors import UserError, refuse
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_video, read_annotations
-from affkit.labels import Labels
+from affkit.labels import KINDS, Labels
 
 SUBJECTS_FILE = "subjects.csv"
 TRUTH_FOLDER = "truth"
@@ -75,8 +75,8 @@ def part_names(corpus: Corpus, part: str) -> list[str]:
 
 def labelled_frames(labels: Labels, part: str) -> np.ndarray:
     """``(T,)`` bool: the frames with a label of one of :data:`PARTS`; for action units, with one at least."""
-    masks = {"au": labels.has_action_units.any(axis=1), "expr": labels.has_expression, "va": labels.has_va}
-    return masks[part]
+    mask = getattr(labels, KINDS[part][0])
+    return mask.any(axis=1) if part == "au" else mask
 
 
 def read_subjects(path: str | Path) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
 from affkit.evaluation.claims import LEVEL
 from affkit.evaluation.match_frames import Comparison, match_frames, new_metrics
+from affkit.labelfiles.formats import drop_other
 from affkit.labelfiles.layouts import read_tasks
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
@@ -117,18 +118,16 @@ def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
     if len(predictions) != len(labels):
         problem = f"{len(predictions)} predictions for {len(labels)} labelled rows"
         raise UserError("evaluation", problem, "predict the store that the labels belong to")
-    labels = labels.with_action_units(ACTION_UNITS)
-    # "Other" and the like, in corpora that have them, are none of the seven
-    basic = labels.has_expression & (labels.expression < len(EXPRESSIONS))
+    labels = drop_other(labels).with_action_units(ACTION_UNITS)
     metrics, found = {}, {}
     if VA[0] in predictions and labels.has_va.any():
         metrics |= new_metrics("va", ())
         for name in VA:
             metrics[name].update(predictions[name], getattr(labels, name), labels.has_va)
-    if EXPRESSIONS[0] in predictions and basic.any():
+    if EXPRESSIONS[0] in predictions and labels.has_expression.any():
         metrics |= new_metrics("expr", EXPRESSIONS)
         likeliest = predictions[list(EXPRESSIONS)].to_numpy().argmax(axis=1)
-        metrics["expr"].update(likeliest, labels.expression, basic)
+        metrics["expr"].update(likeliest, labels.expression, labels.has_expression)
     if ACTION_UNITS[0] in predictions and labels.has_action_units.any():
         metrics |= new_metrics("au", ACTION_UNITS)
         likely = predictions[list(ACTION_UNITS)].to_numpy()

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from affkit.corpus.corpus import PARTS, labelled_frames
 from affkit.errors import UserError
 from affkit.labelfiles.formats import common_expression_names
-from affkit.labels import VA, Labels
+from affkit.labels import KINDS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
 MEND = "predict every labelled frame, or leave such frames out with --partial"
@@ -93,7 +93,7 @@ def new_metrics(part: str, classes: tuple[str, ...]) -> Metrics:
 
 def _compare_video(part: str, given: Labels, wanted: Labels) -> tuple[Metrics, np.ndarray, np.ndarray]:
     """The metrics of a video; and ``(T,)``, which frames were scored, and which lack (some) prediction."""
-    mask = {"va": "has_va", "expr": "has_expression", "au": "has_action_units"}[part]
+    mask, _ = KINDS[part]
     labelled, predicted = getattr(wanted, mask), getattr(given, mask)  # (T,), or (T, A) for action units
     both, missing = labelled & predicted, labelled & ~predicted
     if part == "va":

@@ -25,13 +25,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file with ``\\n`` line ends, without byte order mark and trailing blank lines.
-
-    Raises
-    ------
-    UserError
-        If there is no such file, it is empty, or it is not UTF-8 text.
-    """
+    """The text of a UTF-8 file with ``\\n`` line ends, without byte order mark and trailing blank lines."""
     data = existing_file(path).read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(path, "is UTF-16 text", "save it again as UTF-8")
@@ -49,13 +43,7 @@ def read_text(path: str | Path) -> str:
 
 
 def split_header(path: str | Path, text: str) -> tuple[tuple[str, ...], str]:
-    """The column names in the first line of ``text``, and the lines below it.
-
-    Raises
-    ------
-    UserError
-        If there is nothing below the header.
-    """
+    """The column names in the first line of ``text``, and the lines below it; there must be one."""
     header, _, body = text.partition("\n")
     if not body:
         raise UserError(
@@ -78,27 +66,12 @@ def parse_cells(
     text_columns: Sequence[str] = (),
     allow_empty: bool = False,
 ) -> "pd.DataFrame":
-    """Every line of ``body`` as a row with the given ``columns``: finite float64, or text.
+    """Every line of ``body`` as a row with the given ``columns``, in file order: finite float64, or text.
 
-    Parameters
-    ----------
-    path:
-        The file the text is from, for messages.
-    body:
-        The lines below the header; none may be blank, since a skipped line would shift the frames.
-    columns:
-        Column names in file order.
-    first_line:
-        Line number of the first line of ``body`` in its file: 2 below a header, else 1.
-    text_columns:
-        The columns that hold words; in these files cells may be quoted, as spreadsheets do.
-    allow_empty:
-        Whether a number may be missing; it becomes NaN.
-
-    Raises
-    ------
-    UserError
-        Naming the first line with a wrong number of columns or with something that is not a number.
+    ``body`` is what stands below the header, and begins in line ``first_line`` of its file; none of its lines
+    may be blank, since a skipped line would shift the frames. ``text_columns`` hold words; in such files
+    cells may be quoted, as spreadsheets do. With ``allow_empty`` a number may be missing; it becomes NaN. The
+    error names the first line with a wrong number of columns or with something that is not a number.
 
     >>> parse_cells("a.txt", "0.5,-1\\n0,1", ("valence", "arousal"), first_line=2)["arousal"].tolist()
     [-1.0, 1.0]

@@ -17,7 +17,7 @@ from affkit.labelfiles import formats
 from affkit.labelfiles.csv_text import read_text
 from affkit.labelfiles.formats import checked_video_name, common_expression_names, merge
 from affkit.labelfiles.tables import read_listing, read_mtl
-from affkit.labels import ACTION_UNITS, Labels
+from affkit.labels import ACTION_UNITS, KINDS, Labels
 
 VIDEO_SUFFIXES = tuple(".mp4 .avi .mov .webm .mkv .m4v .mpg .mpeg .wmv .ts .mts .3gp .flv .ogv".split())
 
@@ -59,16 +59,10 @@ _WRITERS = {"va": formats.write_va, "expr": formats.write_expressions, "au": for
 class Layout:
     """What :func:`find_layout` found.
 
-    Attributes
-    ----------
-    root:
-        The folder that holds the folders of the tasks.
-    sets:
-        ``(task, set)``, such as ``("va", "train")``, to the folder with one file a video; for the task
-        ``"mtl"`` to the one file; for Aff-Wild to the folder that holds ``valence`` and ``arousal``.
-        Tasks are ``va``, ``expr``, ``au``, ``mtl``; sets are ``train``, ``validation``, ``test``.
-    test_lists:
-        Task, as its list is called, to the names of the videos whose labels were not handed out.
+    ``sets`` is ``(task, set)``, such as ``("va", "train")``, to the folder with one file a video; for the
+    task ``"mtl"`` to the one file; for Aff-Wild to the folder that holds ``valence`` and ``arousal``. Tasks
+    are ``va``, ``expr``, ``au``, ``mtl``; sets are ``train``, ``validation``, ``test``. ``test_lists`` is the
+    task, as its list is called, to the names of the videos whose labels were not handed out.
     """
 
     root: Path
@@ -87,11 +81,6 @@ def find_layout(root: str | Path) -> Layout:
     ``root`` may be the folder of the year, such as ``6th ABAW Annotations``, one of a task inside it, or
     one above it, as long as the way down is by folders that look like annotations by their name: folders
     of images, with their millions of files, are not opened.
-
-    Raises
-    ------
-    UserError
-        If there is no such folder, nothing known is in it, or annotations of more than one year are.
     """
     root = Path(root)
     if not root.is_dir():
@@ -103,7 +92,7 @@ def find_layout(root: str | Path) -> Layout:
     if found:
         return found[0]
     for folder in _folders(root):
-        if any(pattern.fullmatch(folder.name) for pattern in _TASK_FOLDERS.values()):
+        if task_of_folder(folder.name):
             problem = f"has no Train_Set, Training_Set or Validation_Set, only: {_names(folder)}"
             raise UserError(folder, problem, "rename its folders to one of these")
     raise UserError(root, f"no annotations in it, only: {_names(root)}", f"looked for {_LOOKED_FOR}")
@@ -120,22 +109,10 @@ def read_annotations(
     All results have the same action unit columns: those of the files, or the paper's eight if there are none.
     The multi-task file repeats what the other files say, and is read only where they are not there.
 
-    Parameters
-    ----------
-    root:
-        The folder, see :func:`find_layout`; or one file of :mod:`affkit.labelfiles.tables`.
-    split:
-        ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all.
-    progress:
-        Whether to show a progress bar when reading takes more than two seconds.
-    task:
-        ``"va"``, ``"expr"`` or ``"au"``: only what the folder of that task says, or the multi-task file where
-        there is no such folder. Then no file of another task can be shorter and cut the video.
-
-    Raises
-    ------
-    UserError
-        Naming the file and line of the first fault.
+    ``root`` is a folder, see :func:`find_layout`, or one file of :mod:`affkit.labelfiles.tables`. ``split``
+    is ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all. With a ``task``, ``"va"``, ``"expr"``
+    or ``"au"``, only what the folder of that task says is read, or the multi-task file where there is no such
+    folder. Then no file of another task can be shorter and cut the video.
     """
     if split is None and Path(root).is_file():
         return read_listing(root)
@@ -164,20 +141,9 @@ def read_tasks(
 ) -> dict[str, dict[str, Labels]]:
     """The labels of each of ``tasks`` apart, by video: what is needed to score one task, and nothing else.
 
-    Parameters
-    ----------
-    root:
-        As for :func:`read_annotations`. Also what one hands in to a challenge: a folder with a label file for
-        each video and no layout around it, or a single one of these files, whose name is that of the video.
-    tasks:
-        Of ``"va"``, ``"expr"``, ``"au"``.
-    split, progress:
-        As for :func:`read_annotations`; only a layout has sets.
-
-    Raises
-    ------
-    UserError
-        Naming the file and line of the first fault.
+    ``root`` is as for :func:`read_annotations`, or what one hands in to a challenge: a folder with a label
+    file for each video and no layout around it, or a single one of these files, whose name is that of the
+    video. Only a layout has a ``split``.
     """
     root = Path(root)
     if not root.exists():
@@ -247,32 +213,17 @@ def write_annotations(
     A video gets a file for each task that it has any label for; one without any label gets valence and
     arousal files of -5, so that it is not lost.
 
-    Parameters
-    ----------
-    root:
-        The folder that the folders of the tasks go into; other files in it are left alone.
-    labels:
-        Video name to labels.
-    layout:
-        ``"abaw1"`` (2020), ``"abaw3"`` (2022 and 2023) or ``"abaw6"`` (2024). Only the names of folders
-        differ; the columns are always those of ``labels``.
-    splits:
-        Video name to ``"train"``, ``"validation"`` or ``"test"``; a video that is not in it is for training.
-    force:
-        Whether to replace files that are there.
-
-    Raises
-    ------
-    UserError
-        If a file exists already, or a video's name cannot be the name of a file.
+    The layout is ``"abaw1"`` (2020), ``"abaw3"`` (2022 and 2023) or ``"abaw6"`` (2024). Only the names of
+    folders differ; the columns are always those of ``labels``. ``splits`` is video name to ``"train"``,
+    ``"validation"`` or ``"test"``; a video that is not in it is for training. Other files in ``root`` are
+    left alone; without ``force`` nothing is written where one of ours exists already.
     """
     folders = _WRITTEN[layout]
     sets = {"train": folders["train"], "validation": "Validation_Set", "test": "Test_Set"}
     outputs = []
     for name, one in labels.items():
         checked_video_name(root, name)
-        labelled = {"va": one.has_va, "expr": one.has_expression, "au": one.has_action_units}
-        tasks = [task for task, mask in labelled.items() if mask.any()] or ["va"]
+        tasks = [task for task, (mask, _) in KINDS.items() if getattr(one, mask).any()] or ["va"]
         subset = sets[(splits or {}).get(name, "train")]
         outputs += [(task, Path(root, folders[task], subset, f"{name}.txt"), one) for task in tasks]
     for _, path, _ in outputs:
@@ -298,13 +249,8 @@ def video_of(name: str) -> tuple[str, str]:
 def find_video(folder: str | Path, name: str) -> Path | None:
     """The video file in ``folder`` that the labels ``name`` belong to, or ``None``.
 
-    A file of exactly that name is preferred, since a video may well be called ``turn_left.mp4``; only
-    then is ``_left`` or ``_right`` taken to be a side.
-
-    Raises
-    ------
-    UserError
-        If two files differ in their suffix only.
+    A file of exactly that name is preferred, since a video may well be called ``turn_left.mp4``; only then is
+    ``_left`` or ``_right`` taken to be a side. Two files that differ in their suffix only are refused.
     """
     checked_video_name(folder, name)
     for stem in dict.fromkeys((name, video_of(name)[0])):
@@ -332,10 +278,9 @@ def _layout_in(folder: Path) -> Layout:
     sets = {}
     lists = sorted(folder.glob(f"*{_TEST_LIST}"))
     for child in (folder, *_folders(folder)):
-        for task, pattern in _TASK_FOLDERS.items():
-            if pattern.fullmatch(child.name):
-                sets |= {(task, name): path for name, path in _named_sets(child)}
-                lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
+        if task := task_of_folder(child.name):
+            sets |= {(task, name): path for name, path in _named_sets(child)}
+            lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
         if child == folder or child.name.lower().startswith("mtl"):
             sets |= {("mtl", name): path for name, path in _mtl_files(child)}
         name = child.name.lower()
@@ -346,10 +291,10 @@ def _layout_in(folder: Path) -> Layout:
 
 def _named_sets(task_folder: Path) -> Iterator[tuple[str, Path]]:
     for child in _folders(task_folder):
-        for name, pattern in _SETS.items():
-            # labels of the test sets are not handed out: the folder may hold just the list of videos
-            if pattern.fullmatch(child.name) and (name != "test" or _holds_labels(child)):
-                yield name, child
+        name = set_of_folder(child.name)
+        # labels of the test sets are not handed out: the folder may hold just the list of videos
+        if name and (name != "test" or _holds_labels(child)):
+            yield name, child
 
 
 def task_of_folder(name: str) -> str | None:

@@ -360,7 +360,7 @@ def kind_of(line: str) -> str | None:
     cells = [cell.strip() for cell in line.split(",")]
     if sorted(cells) == sorted(VA):
         return "va"
-    if formats.action_unit_columns(cells):
+    if formats.names_action_units(cells):
         return "au"
     if set(EXPRESSIONS) <= set(cells) and cells[0] in EXPRESSIONS:
         return "expr"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import corpora
 
@@ -207,6 +207,7 @@ def test_no_folder(tmp_path):
 # Writing
 
 
+@settings(max_examples=30)
 @given(corpora(), st.sampled_from(["abaw1", "abaw3", "abaw6"]))
 def test_annotations_come_back(tmp_path_factory, labels, layout):
     root = tmp_path_factory.mktemp("annotations")

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from guesses import UNITS, labels_and_guesses, plain_ccc
-from hypothesis import given
+from hypothesis import given, settings
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squared_error
 from strategies import corpora
 
@@ -121,6 +121,7 @@ def test_a_video_without_the_label_does_not_count_in_a_mean_over_videos():
     assert found["ccc_valence"] == pytest.approx(0, abs=1e-12)  # the mean of 1 and -1
 
 
+@settings(max_examples=30)
 @given(corpora())
 def test_the_truth_scores_full_against_itself(labels):
     """Whatever is labelled: F1 and accuracy are 1, CCC is 1 or, where nothing changes, 0."""

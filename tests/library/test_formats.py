@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from strategies import any_labels
 
 from affkit.errors import UserError
@@ -35,6 +35,7 @@ def lines(path):
 # Round trips, and what is written as an independent reader sees it
 
 
+@settings(max_examples=30)
 @given(any_labels())
 def test_valence_and_arousal_come_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("va") / "clip.txt"
@@ -50,6 +51,7 @@ def test_valence_and_arousal_come_back(tmp_path_factory, labels):
         assert np.float32(row[0]) == valence if labelled else row == ["-5", "-5"]
 
 
+@settings(max_examples=30)
 @given(any_labels(expression_names=EXPRESSIONS_WITH_OTHER))
 def test_expressions_come_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("expr") / "clip.txt"
@@ -63,6 +65,7 @@ def test_expressions_come_back(tmp_path_factory, labels):
     assert header[-1] == "Other" and [int(cell) for (cell,) in rows] == expected.tolist()
 
 
+@settings(max_examples=30)
 @given(any_labels(action_unit_names=ABAW_ACTION_UNITS))
 def test_action_units_come_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("au") / "clip.txt"
@@ -76,6 +79,7 @@ def test_action_units_come_back(tmp_path_factory, labels):
     assert [[int(cell) for cell in row] for row in rows] == expected.tolist()
 
 
+@settings(max_examples=30)
 @given(any_labels())
 def test_affwild_comes_back(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("affwild")
@@ -88,6 +92,7 @@ def test_affwild_comes_back(tmp_path_factory, labels):
     assert len(lines(paths[0])) == len(labels)  # no header
 
 
+@settings(max_examples=30)
 @given(any_labels())
 def test_the_three_files_of_a_video_merge_to_the_whole(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("merge")

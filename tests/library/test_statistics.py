@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from small_corpus import labels_of, write_corpus
 from strategies import corpora
 
@@ -135,6 +135,7 @@ def test_other_classes_and_units_have_rows_of_their_own(tmp_path):
     json.dumps(Statistics.of(corpus).as_dict(), allow_nan=False)
 
 
+@settings(max_examples=30)
 @given(corpora())
 def test_totals_hold_for_any_labels(labels):
     corpus = Corpus(Path("nowhere"), labels, {name: name for name in labels}, pd.DataFrame())

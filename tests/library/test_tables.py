@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import VIDEO_NAMES, any_labels, corpora
 
@@ -36,6 +36,7 @@ def rows_of(path):
 # Round trips
 
 
+@settings(max_examples=30)
 @given(corpora(action_unit_names=ABAW_ACTION_UNITS, expression_names=EXPRESSIONS_WITH_OTHER))
 def test_mtl_comes_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("mtl") / "train_set.txt"
@@ -54,6 +55,7 @@ def test_mtl_comes_back(tmp_path_factory, labels):
             assert int(row[unit]) == (one.action_units[i, column] if labelled else -1)
 
 
+@settings(max_examples=30)
 @given(corpora())
 def test_our_table_comes_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("table") / "labels.csv"
@@ -66,6 +68,7 @@ def test_our_table_comes_back(tmp_path_factory, labels):
         assert row["expression"] == expected
 
 
+@settings(max_examples=30)
 @given(corpora(expression_names=("Neutral", "Contempt")))
 def test_our_table_with_other_classes_comes_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("table") / "labels.csv"
@@ -73,6 +76,7 @@ def test_our_table_with_other_classes_comes_back(tmp_path_factory, labels):
     assert tables.read_table(path, ("Neutral", "Contempt")) == labels
 
 
+@settings(max_examples=30)
 @given(corpora(action_unit_names=ABAW_ACTION_UNITS), st.sampled_from(["va", "expr", "au", "csv"]))
 def test_submissions_and_the_affwild_table_come_back(tmp_path_factory, labels, task):
     path = tmp_path_factory.mktemp("submission") / "predictions.txt"
@@ -96,6 +100,7 @@ def test_submissions_and_the_affwild_table_come_back(tmp_path_factory, labels, t
             np.testing.assert_array_equal(back[name].action_units, one.action_units)
 
 
+@settings(max_examples=30)
 @given(VIDEO_NAMES, any_labels())
 def test_a_listing_is_told_by_its_header(tmp_path_factory, name, one):
     path = tmp_path_factory.mktemp("listing") / "labels.csv"
