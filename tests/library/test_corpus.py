@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import corpora
 
-from affkit.corpus.corpus import Corpus
+from affkit.corpus.corpus import Corpus, read_ground_truth, read_ground_truths
 from affkit.errors import UserError
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS
 from affkit.labelfiles.layouts import find_layout, find_video, read_annotations, video_of, write_annotations
@@ -31,40 +31,25 @@ def make(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-# What each year handed out, as paths below the folder a user gives
+# What each year handed out: the folders of the tasks below the folder a user gives, and of the training set
+OLD = ("VA_Set", "EXPR_Set", "AU_Set")
+THIRD = ("VA_Estimation_Challenge", "EXPR_Classification_Challenge", "AU_Detection_Challenge")
+SIXTH = (THIRD[0], "EXPR_Recognition_Challenge", THIRD[2])
 YEARS = {
-    "2020, Training_Set": ("VA_Set/{}", "EXPR_Set/{}", "AU_Set/{}", "Training_Set", EIGHT, SEVEN),
-    "2020, Train_Set": ("VA_Set/{}", "EXPR_Set/{}", "AU_Set/{}", "Train_Set", EIGHT, SEVEN),
-    "2020, in annotations": (
-        "annotations/VA_Set/{}", "annotations/EXPR_Set/{}", "annotations/AU_Set/{}",
-        "Training_Set", EIGHT, SEVEN,
-    ),
-    "third": (
-        "3rd ABAW Annotations/VA_Estimation_Challenge/{}",
-        "3rd ABAW Annotations/EXPR_Classification_Challenge/{}",
-        "3rd ABAW Annotations/AU_Detection_Challenge/{}", "Train_Set", TWELVE, WITH_OTHER,
-    ),
-    "sixth": (
-        "6th ABAW Annotations/VA_Estimation_Challenge/{}",
-        "6th ABAW Annotations/EXPR_Recognition_Challenge/{}",
-        "6th ABAW Annotations/AU_Detection_Challenge/{}", "Train_Set", TWELVE, WITH_OTHER,
-    ),
-    "sixth, unpacked deeper": (
-        "Aff-Wild2/labels/6th ABAW Annotations/VA_Estimation_Challenge/{}",
-        "Aff-Wild2/labels/6th ABAW Annotations/EXPR_Recognition_Challenge/{}",
-        "Aff-Wild2/labels/6th ABAW Annotations/AU_Detection_Challenge/{}",
-        "Train_Set", TWELVE, WITH_OTHER,
-    ),
-    "lower case": (
-        "va_estimation_challenge/{}", "expr_recognition_challenge/{}", "au_detection_challenge/{}",
-        "train_set", TWELVE, WITH_OTHER,
-    ),
-}  # fmt: skip
+    "2020, Training_Set": ("", OLD, "Training_Set", EIGHT, SEVEN),
+    "2020, Train_Set": ("", OLD, "Train_Set", EIGHT, SEVEN),
+    "2020, in annotations": ("annotations/", OLD, "Training_Set", EIGHT, SEVEN),
+    "third": ("3rd ABAW Annotations/", THIRD, "Train_Set", TWELVE, WITH_OTHER),
+    "sixth": ("6th ABAW Annotations/", SIXTH, "Train_Set", TWELVE, WITH_OTHER),
+    "deeper": ("Aff-Wild2/labels/6th ABAW Annotations/", SIXTH, "Train_Set", TWELVE, WITH_OTHER),
+    "lower case": ("", tuple(map(str.lower, SIXTH)), "train_set", TWELVE, WITH_OTHER),
+}
 
 
 @pytest.mark.parametrize("year", YEARS)
 def test_every_year_is_read(tmp_path, year):
-    va, expr, au, train, units, classes = YEARS[year]
+    above, folders, train, units, classes = YEARS[year]
+    va, expr, au = (f"{above}{folder}/{{}}" for folder in folders)
     make(tmp_path, {
         va.format(f"{train}/clip.txt"): VA,
         expr.format(f"{train}/clip.txt"): classes,
@@ -340,3 +325,47 @@ def test_a_list_of_subjects_that_is_a_link_to_nowhere_is_told(corpus, other):
     (corpus / "subjects.csv").symlink_to(other)
     with pytest.raises(UserError, match="subjects.csv: no such file"):
         Corpus.open(corpus)
+
+
+# The ground truth of a drawn corpus: rows are found by frame, and what is wrong is named
+
+
+def write_truth(root, text, name="a"):
+    path = root / "truth" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_rows_are_found_by_frame(tmp_path):
+    table = read_ground_truth(write_truth(tmp_path, "frame,visible,x\n3,1,10.5\n1,0,\n"), ["x"])
+    assert table["visible"].to_dict() == {3: 1, 1: 0}
+    assert table["x"][3] == 10.5 and table["x"].isna()[1]
+    assert read_ground_truth(write_truth(tmp_path, "visible\n1\n0\n"))["visible"].to_dict() == {1: 1, 2: 0}
+
+
+def test_all_tables_of_a_corpus_come_in_the_order_of_their_names(tmp_path):
+    for name in ("b", "a_left", "a"):
+        write_truth(tmp_path, "frame,visible\n1,1\n", name)
+    assert list(read_ground_truths(tmp_path)) == ["a", "a_left", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("frame,x\n1,2\n", "a.csv: has no column y"),
+        ("frame,y,y\n1,2,3\n", "names a column twice"),
+        ("frame,y\n1,2\n1,3\n", "has a frame twice"),
+        ("frame,y\n1,2\n2,high\n", "line 3: y is 'high'"),
+        ("frame,y\n", "no frame below it"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named(tmp_path, text, message):
+    write_truth(tmp_path, text)
+    with pytest.raises(UserError, match=message):
+        read_ground_truths(tmp_path, ["y"])
+
+
+def test_a_corpus_without_truth(tmp_path):
+    with pytest.raises(UserError, match="holds no truth tables"):
+        read_ground_truths(tmp_path)

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from strategies import any_labels
+from hypothesis import strategies as st
+from strategies import any_labels, assert_same
 
 from affkit.errors import UserError
 from affkit.labelfiles import formats
@@ -35,48 +36,31 @@ def lines(path):
 # Round trips, and what is written as an independent reader sees it
 
 
+READ = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}
+WRITE = {"va": formats.write_va, "expr": formats.write_expressions, "au": formats.write_action_units}
+
+
 @settings(max_examples=30)
-@given(any_labels())
-def test_valence_and_arousal_come_back(tmp_path_factory, labels):
-    path = tmp_path_factory.mktemp("va") / "clip.txt"
-    formats.write_va(path, labels)
-    back = formats.read_va(path)
-    np.testing.assert_array_equal(back.has_va, labels.has_va)
-    np.testing.assert_array_equal(back.valence, labels.valence)
-    np.testing.assert_array_equal(back.arousal, labels.arousal)
-    assert not back.has_expression.any() and not back.has_action_units.any()
-    header, *rows = lines(path)
-    assert header == ["valence", "arousal"]
-    for row, valence, labelled in zip(rows, labels.valence, labels.has_va, strict=True):
+@given(any_labels(ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER))
+def test_the_three_files_of_a_video_come_back_and_merge_to_the_whole(tmp_path_factory, labels):
+    folder, parts, rows = tmp_path_factory.mktemp("files"), {}, {}
+    for kind, write in WRITE.items():
+        write(folder / f"{kind}.txt", labels)
+        parts[kind] = READ[kind](folder / f"{kind}.txt")
+        assert_same(parts[kind], labels, [kind])
+        header, *rows[kind] = lines(folder / f"{kind}.txt")
+        names = {"va": ["valence", "arousal"], "expr": [*EXPRESSIONS, "Other"], "au": [*ABAW_ACTION_UNITS]}
+        assert header == names[kind]
+    for row, valence, labelled in zip(rows["va"], labels.valence, labels.has_va, strict=True):
         assert np.float32(row[0]) == valence if labelled else row == ["-5", "-5"]
-
-
-@settings(max_examples=30)
-@given(any_labels(expression_names=EXPRESSIONS_WITH_OTHER))
-def test_expressions_come_back(tmp_path_factory, labels):
-    path = tmp_path_factory.mktemp("expr") / "clip.txt"
-    formats.write_expressions(path, labels)
-    back = formats.read_expressions(path)
-    assert back.expression_names == labels.expression_names
-    np.testing.assert_array_equal(back.has_expression, labels.has_expression)
-    np.testing.assert_array_equal(back.expression, labels.expression)
-    header, *rows = lines(path)
-    expected = np.where(labels.has_expression, labels.expression, -1)
-    assert header[-1] == "Other" and [int(cell) for (cell,) in rows] == expected.tolist()
-
-
-@settings(max_examples=30)
-@given(any_labels(action_unit_names=ABAW_ACTION_UNITS))
-def test_action_units_come_back(tmp_path_factory, labels):
-    path = tmp_path_factory.mktemp("au") / "clip.txt"
-    formats.write_action_units(path, labels)
-    back = formats.read_action_units(path)
-    assert back.action_unit_names == ABAW_ACTION_UNITS
-    np.testing.assert_array_equal(back.has_action_units, labels.has_action_units)
-    np.testing.assert_array_equal(back.action_units, labels.action_units)
-    _, *rows = lines(path)
-    expected = np.where(labels.has_action_units, labels.action_units, -1)
-    assert [[int(cell) for cell in row] for row in rows] == expected.tolist()
+    indices = np.where(labels.has_expression, labels.expression, -1)
+    assert [int(cell) for (cell,) in rows["expr"]] == indices.tolist()
+    units = np.where(labels.has_action_units, labels.action_units, -1)
+    assert [[int(cell) for cell in row] for row in rows["au"]] == units.tolist()
+    merged = formats.merge(*parts.values())
+    assert merged.expression_names == EXPRESSIONS_WITH_OTHER
+    assert merged == labels or not labels.has_action_units.any()  # then nobody names other units
+    assert_same(merged.with_action_units(ABAW_ACTION_UNITS), labels)
 
 
 @settings(max_examples=30)
@@ -85,26 +69,8 @@ def test_affwild_comes_back(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("affwild")
     paths = folder / "valence.txt", folder / "arousal.txt"
     formats.write_affwild(*paths, labels)
-    back = formats.read_affwild(*paths)
-    np.testing.assert_array_equal(back.has_va, labels.has_va)
-    np.testing.assert_array_equal(back.valence, labels.valence)
-    np.testing.assert_array_equal(back.arousal, labels.arousal)
+    assert_same(formats.read_affwild(*paths), labels, ["va"])
     assert len(lines(paths[0])) == len(labels)  # no header
-
-
-@settings(max_examples=30)
-@given(any_labels())
-def test_the_three_files_of_a_video_merge_to_the_whole(tmp_path_factory, labels):
-    folder = tmp_path_factory.mktemp("merge")
-    formats.write_va(folder / "va.txt", labels)
-    formats.write_expressions(folder / "expr.txt", labels)
-    formats.write_action_units(folder / "au.txt", labels)
-    parts = (
-        formats.read_va(folder / "va.txt"),
-        formats.read_expressions(folder / "expr.txt"),
-        formats.read_action_units(folder / "au.txt"),
-    )
-    assert formats.merge(*parts) == labels
 
 
 # Not labelled, and the off-by-one
@@ -274,9 +240,8 @@ VA, AU, EXPR = "valence,arousal\n", "AU1,AU2\n", ",".join(EXPRESSIONS) + "\n"
 ])  # fmt: skip
 def test_bad_input_is_one_clear_line(file, reader, content, expected):
     path = file(content)
-    read = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}[reader]
     with pytest.raises(UserError) as error:
-        read(path)
+        READ[reader](path)
     message = str(error.value)
     assert expected in message
     assert message.startswith(f"{path}: ") and "\n" not in message and len(message) < len(str(path)) + 200
@@ -312,3 +277,27 @@ def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         formats.write_va(path, Labels.empty(9))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+# Run lengths
+
+
+@given(st.lists(st.integers(0, 2), max_size=20))
+def test_runs_are_maximal_and_cover_all_frames(values):
+    values = np.array(values, int)
+    found = formats.constant_runs(values)
+    assert found.shape == (len(found), 2)
+    assert [i for start, stop in found.tolist() for i in range(start, stop)] == list(range(len(values)))
+    assert all(len(set(values[start:stop])) == 1 for start, stop in found)
+    assert all(values[stop - 1] != values[stop] for stop in found[:-1, 1])
+
+
+@given(st.lists(st.booleans(), max_size=20))
+def test_true_runs_are_the_true_frames(mask):
+    mask = np.array(mask, bool)
+    found = formats.true_runs(mask)
+    inside = np.zeros(len(mask), bool)
+    for start, stop in found:
+        inside[start:stop] = True
+    assert np.array_equal(inside, mask)
+    assert (found[1:, 0] > found[:-1, 1]).all()  # something lies between them
