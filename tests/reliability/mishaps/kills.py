@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import annotators
 import numpy as np
-from projects import hear_all, start
+from annotators import hear_all, start
 from tqdm import tqdm
 
 from mishaps.judge import contents
@@ -26,7 +26,8 @@ WARM = ["torch", "lightning_fabric", "cv2", "av", "affkit.cli", "affkit.faces.ex
 WARM += [
     "affkit_lab.experiments.table_ix",
     "affkit_render.corpus",
-    "affkit.train",
+    "affkit.train_gan",
+    "affkit.train_multitask",
     "affkit_lab.figures.tables",
 ]
 
@@ -75,7 +76,7 @@ def kill_all(num_kills: int, seed: int = 0) -> list[dict]:
         for number, command in enumerate(tqdm(COMMANDS, desc="killed commands")):
             kills = num_kills // len(COMMANDS) + (number < num_kills % len(COMMANDS))
             rows.append(killed_row(processes, command, Path(folder), kills, rng))
-        rows.append(project_row(processes, Path(folder), max(2, num_kills // 4), rng))
+        rows.append(project_row(Path(folder), max(2, num_kills // 4), rng))
     return rows
 
 
@@ -191,7 +192,7 @@ def inputs(folder: Path) -> None:
     write_partition(folder / "partition.json", Partition(videos, {name: f"subject_{name}" for name in NAMES}))
 
 
-def project_row(processes, folder: Path, kills: int, rng) -> dict:
+def project_row(folder: Path, kills: int, rng) -> dict:
     """The file of the annotation tool: what was said to be saved is there after the kill."""
     from affkit_studio.annotate.project import Project
 
@@ -202,7 +203,7 @@ def project_row(processes, folder: Path, kills: int, rng) -> dict:
     began = time.perf_counter()
     for _ in range(kills):
         saved = saved if saved < num_frames - 10 else 0
-        process, pipe = start(processes, annotators.mark_until_killed, path, saved)
+        process, pipe = start(annotators.mark_until_killed, path, saved)
         heard = [pipe.recv()]
         moments.append(float(rng.uniform(0, 0.02)))
         time.sleep(moments[-1])
