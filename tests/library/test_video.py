@@ -1,4 +1,4 @@
-"""Clips of every kind: what they are, their frames, and what is said about files that are none."""
+"""Clips of every kind: what they are, their frames in order and by number, and files that are none."""
 
 import os
 import subprocess
@@ -10,6 +10,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from videos import numbered, read_number, read_numbers, video_kinds, write_numbered
 
 from affkit.errors import UserError
@@ -31,15 +33,22 @@ def long_clip(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_frame_of_every_kind_in_order(clips, name):
+def test_every_frame_of_every_kind_in_order_and_by_number(clips, name):
     num_frames = KINDS[name].get("num_frames", 40)
-    info = Video(clips[name])
-    assert read_numbers(clips[name]) == list(range(num_frames))
-    assert info.num_frames == num_frames
-    assert (info.width, info.height) == KINDS[name].get("size", (160, 96))
-    if "times" not in KINDS[name]:
-        assert float(info.fps) == pytest.approx(float(KINDS[name]["fps"]), rel=1e-3)
-        assert info.duration == pytest.approx(num_frames / KINDS[name]["fps"], abs=0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a sound clip gives none
+        with Video(clips[name]) as video:
+            frames = list(video.frames())
+            assert [read_number(frame) for frame in frames] == list(range(num_frames))
+            assert video.num_frames == len(video) == len(video.seconds) == num_frames
+            assert (video.width, video.height) == KINDS[name].get("size", (160, 96))
+            if "times" not in KINDS[name]:
+                assert float(video.fps) == pytest.approx(float(KINDS[name]["fps"]), rel=1e-3)
+                assert video.duration == pytest.approx(num_frames / KINDS[name]["fps"], abs=0.05)
+            for i in np.random.default_rng(0).permutation(num_frames)[:12]:
+                np.testing.assert_array_equal(video.frame(i), frames[i])
+            shown = [read_number(frame) for frame in video.frames(33, 36)]
+            assert shown == list(range(num_frames))[33:36]
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -83,27 +92,36 @@ def test_turning_follows_the_display_matrix_point_by_point(tmp_path, degrees, mi
     np.testing.assert_array_equal(view.turn(picture), expected)
 
 
-@pytest.mark.parametrize("start", [0, 1, 29, 30, 31, 59, 60, 74, 99])
+@pytest.mark.parametrize("start", [0, 1, 29, 30, 31, 59, 60, 74, 99, 100, 500])
 def test_starts_exactly_anywhere(long_clip, start):
     numbers = [read_number(frame) for frame in Video(long_clip).frames(start, start + 4)]
     assert numbers == list(range(start, min(start + 4, 100)))
 
 
-@pytest.mark.parametrize(
-    "name", ["mjpeg25.avi", "vp9_24.webm", "ntsc.mov", "rounded30_h264.mkv", "variable.mp4"]
-)
-def test_starts_exactly_in_other_kinds(clips, name):
-    assert [read_number(frame) for frame in Video(clips[name]).frames(33, 36)] == [33, 34, 35]
+def test_bounds_of_frames(long_clip):
+    with Video(long_clip) as video:
+        assert list(video.frames(5, 5)) == []
+        with pytest.raises(ValueError, match="start"):
+            list(video.frames(-1))
+        for i in (-1, 100):
+            with pytest.raises(IndexError, match=f"frame {i} of 100"):
+                video.frame(i)
 
 
-def test_start_behind_the_end_gives_nothing(long_clip):
-    assert list(Video(long_clip).frames(100)) == list(Video(long_clip).frames(500)) == []
-    assert list(Video(long_clip).frames(5, 5)) == []
+def test_two_who_read_in_turn_are_told(long_clip):
+    video = Video(long_clip)
+    first, second = video.frames(), video.frames()
+    next(first), next(second)
+    with pytest.raises(RuntimeError, match="long.mp4: is read by two at a time"):
+        next(first)
+    assert read_number(next(second)) == 1
 
 
-def test_negative_start_is_a_mistake_of_the_caller(long_clip):
-    with pytest.raises(ValueError, match="start"):
-        list(Video(long_clip).frames(-1))
+def test_a_video_that_is_open_is_handed_on_and_stays_open(long_clip):
+    with Video(long_clip) as video:
+        with Video.of(video) as same, Video.of(long_clip) as other:
+            assert same is video and other is not video
+        assert read_number(video.frame(7)) == 7
 
 
 def test_grey_frames_can_be_written_to(long_clip):
@@ -233,13 +251,6 @@ def test_a_damaged_place_ends_the_clip(tmp_path, long_clip):
         assert [read_number(frame) for frame in Video(path).frames(35)] == numbers[35:]
 
 
-def test_a_sound_clip_gives_no_warning(clips):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for path in clips.values():
-            list(Video(path).frames())
-
-
 def test_names_that_look_like_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("http:clip.mp4", "-i.mp4", "50% off, 'new'.mp4", "lächeln %03d.mp4"):
@@ -267,6 +278,70 @@ def test_same_frames_same_bytes(tmp_path):
     assert first == second
 
 
+# Any frame at once
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=15), st.sampled_from([0, 200_000, 10**9]))
+def test_any_way_through_a_clip(long_clip, numbers, cache_bytes):
+    with Video(long_clip, cache_bytes) as video:
+        assert [read_number(video.frame(i)) for i in numbers] == numbers
+
+
+def test_a_clip_with_one_keyframe_and_late_frames(tmp_path):
+    """As a phone or a screen recorder writes it: B-frames, open groups of pictures, 60 frames apart."""
+    path = tmp_path / "open.mp4"
+    source = write_numbered(tmp_path / "source.mp4", num_frames=130)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=30, options={"g": "60", "x264-params": "open-gop=1:bframes=3"}
+        )
+        stream.width, stream.height = 160, 96
+        for picture in Video(source).frames():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    with Video(path, cache_bytes=0) as video:
+        order = [129, 60, 59, 58, 61, 0, 119, 1]
+        assert [read_number(video.frame(i)) for i in order] == order
+        for start in (58, 59, 60, 61):
+            assert [read_number(frame) for frame in video.frames(start, 63)] == list(range(start, 63))
+
+
+def test_a_step_forward_decodes_one_frame(long_clip):
+    with Video(long_clip) as video:
+        video.frame(50)
+        kept = []
+        video._keep = lambda number, frame, keep=video._keep: (kept.append(number), keep(number, frame))
+        for i in (51, 52, 51, 53):
+            video.frame(i)
+    assert kept == [51, 52, 53]
+
+
+def test_memory_is_bounded(long_clip):
+    with Video(long_clip, cache_bytes=10 * 160 * 96 * 3 // 2) as video:
+        for i in range(100):
+            video.frame(i)
+            assert len(video._cache) <= 10
+        assert 99 in video._cache
+
+
+def test_a_clip_that_vanishes_while_it_is_open(tmp_path):
+    path = write_numbered(tmp_path / "clip.mp4", num_frames=90)
+    with Video(path) as video:
+        path.unlink()
+        with pytest.raises(UserError, match="no such file"):
+            video.frame(80)
+
+
+def test_a_clip_damaged_in_the_middle(tmp_path):
+    path = write_numbered(tmp_path / "clip.mp4", num_frames=300, size=(320, 192))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    with Video(path) as video:
+        assert [read_number(video.frame(i)) for i in (0, 299, 20)] == [0, 299, 20]
+
+
 TINY_DISK = """
 import sys
 import numpy as np
@@ -280,12 +355,8 @@ write_video(sys.argv[1], (noise.integers(0, 256, (96, 160, 3), np.uint8) for _ i
 def test_full_disk(tmp_path, num_frames):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if (
-        os.name != "posix"
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True
-        ).returncode
-    ):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk]
+    if os.name != "posix" or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("may not mount a small disk")
     try:
         path = disk / "a.mp4"
