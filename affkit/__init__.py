@@ -40,6 +40,7 @@ HOMES = {
     "corpus.split_by_subject": ["split_corpus"],
     "video.convert": ["convert_videos"],
     "video.video": ["Video"],
+    "faces.pool": ["join_stores", "pool_store", "with_pool", "without_labels"],
     "faces.extract": ["extract_faces", "sample_faces"],
     "evaluation.predict": ["predict_store"],
 }

@@ -175,8 +175,8 @@ def train_gan(
     precision: Precision = "32-true",
 ):
     """Train generator and discriminator (Section IV.A)."""
-    from affkit.faces.pool import pool_store
-    from affkit.store import Store, with_pool
+    from affkit.faces.pool import pool_store, with_pool
+    from affkit.store import Store
     from affkit.train_gan import GanConfig
     from affkit.train_gan import train_gan as train
 

@@ -378,9 +378,7 @@ def batches(dataset: Dataset, batch_size: int = 64, shuffle: bool = True, seed: 
     return DataLoader(dataset, batch_size=None, sampler=BatchSampler(sampler, batch_size, drop_last=False))
 
 
-# Stores put together, and parts of one, without a copy of their pictures; and labels taken away. For
-# semi-supervised learning the faces that have labels, those that have lost them and a pool that never had any
-# are one store: the losses leave out what is not labelled, whoever it came from.
+# Parts of a store without a copy of their pictures
 
 
 class CropRows:
@@ -418,52 +416,6 @@ def select_rows(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
     return Store(store.path, store.index.iloc[rows].reset_index(drop=True), images, store.info)
 
 
-def join_stores(stores: Sequence[Store]) -> Store:
-    """Stores one behind the other, as a store with the path of the first; faces and labels must be alike."""
-    first = stores[0]
-    for other in stores[1:]:
-        if other.size != first.size:
-            problem = f"has faces of {other.size} pixels, {first.path} of {first.size}"
-            raise UserError(other.path, problem, "make stores of one size")
-        if "valence" in other.index and _label_names(other) != _label_names(first):
-            raise UserError(other.path, f"has other labels than {first.path}", "label both in one layout")
-    lengths = [len(store) for store in stores]
-    part, row = np.repeat(np.arange(len(stores)), lengths), np.concatenate([np.arange(n) for n in lengths])
-    index = pd.concat([store.index.astype({"video": str}) for store in stores], ignore_index=True)
-    images = CropRows([store.images for store in stores], part, row)
-    return Store(first.path, index.astype({"video": "category"}), images, first.info)
-
-
-def with_pool(store: Store, rows, pool: Store, fraction: float = 0.5) -> tuple[Store, np.ndarray]:
-    """A store and a pool as one store, and the rows of it to train on.
-
-    A corpus has many frames of few people, a pool one of each of many. To be a ``fraction`` of the rows the
-    faces of the pool come several times, so a batch of training has about that fraction of them.
-
-    >>> def faces(n):
-    ...     images = np.zeros((n, 1, 1, 3), np.uint8)
-    ...     return Store(Path("faces"), pd.DataFrame({"video": ["a"] * n}), images, {"size": 1})
-    >>> with_pool(faces(4), [0, 1, 2, 3], faces(2))[1].tolist()
-    [0, 1, 2, 3, 4, 5, 4, 5]
-    """
-    joint, rows = join_stores([store, pool]), np.asarray(rows, np.int64)
-    others = np.arange(len(store), len(joint))
-    times = max(1, round(fraction / (1 - fraction) * len(rows) / len(others)))
-    return joint, np.concatenate([rows, np.tile(others, times)])
-
-
-def without_labels(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
-    """The same faces, with all labels of ``rows`` taken away; the store that was given keeps its own."""
-    gone = np.zeros(len(store), bool)
-    gone[np.asarray(rows, np.int64)] = True
-    _, units = _label_names(store)
-    index = store.index.copy()
-    for column in ("valence", "arousal", "expression", *units):
-        if column in index:
-            index[column] = index[column].mask(gone)
-    return Store(store.path, index, store.images, store.info)
-
-
 def write_store(path: str | Path, store: Store, force: bool = False) -> Store:
     """Write a store that is in memory, such as ``sample_faces`` gives, as a folder.
 
@@ -479,9 +431,3 @@ def write_store(path: str | Path, store: Store, force: bool = False) -> Store:
         (part / INFO).write_text(json.dumps(store.info, indent=1) + "\n")
         shutil.rmtree(path, ignore_errors=True)
     return Store.open(path)
-
-
-def _label_names(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of expressions and of action units."""
-    names, units = store.info.get("expressions", EXPRESSIONS), store.info.get("action_units", ACTION_UNITS)
-    return tuple(names), tuple(units)

@@ -2,8 +2,12 @@
 
 A sheet is one picture of ``rows`` x ``columns`` crops without a gap between them, named ``faces_01.webp`` and
 so on. A thousand faces of 96 x 96 pixels take two megabytes, a tenth of what single files would.
+
+The faces that have labels, those that have lost them and a pool that never had any are one store: the losses
+leave out what is not labelled, whoever it came from.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +17,8 @@ import pandas as pd
 from affkit.errors import UserError
 from affkit.faces.boxes import resized
 from affkit.files import existing_file, write_beside
-from affkit.store import COLUMNS, FORMAT, Store
+from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.store import COLUMNS, FORMAT, CropRows, Store
 
 SHEET_COLUMNS = 32
 _QUALITY = 82
@@ -66,3 +71,55 @@ def _read_sheet(path: Path) -> np.ndarray:
         raise UserError(path, "is not a sheet of faces", "copy or make it again")
     grid = sheet[..., ::-1].reshape(-1, size, SHEET_COLUMNS, size, 3)
     return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, size, size, 3))
+
+
+def join_stores(stores: Sequence[Store]) -> Store:
+    """Stores one behind the other, as a store with the path of the first; faces and labels must be alike."""
+    first = stores[0]
+    for other in stores[1:]:
+        if other.size != first.size:
+            problem = f"has faces of {other.size} pixels, {first.path} of {first.size}"
+            raise UserError(other.path, problem, "make stores of one size")
+        if "valence" in other.index and _label_names(other) != _label_names(first):
+            raise UserError(other.path, f"has other labels than {first.path}", "label both in one layout")
+    lengths = [len(store) for store in stores]
+    part, row = np.repeat(np.arange(len(stores)), lengths), np.concatenate([np.arange(n) for n in lengths])
+    index = pd.concat([store.index.astype({"video": str}) for store in stores], ignore_index=True)
+    images = CropRows([store.images for store in stores], part, row)
+    return Store(first.path, index.astype({"video": "category"}), images, first.info)
+
+
+def with_pool(store: Store, rows, pool: Store, fraction: float = 0.5) -> tuple[Store, np.ndarray]:
+    """A store and a pool as one store, and the rows of it to train on.
+
+    A corpus has many frames of few people, a pool one of each of many. To be a ``fraction`` of the rows the
+    faces of the pool come several times, so a batch of training has about that fraction of them.
+
+    >>> def faces(n):
+    ...     images = np.zeros((n, 1, 1, 3), np.uint8)
+    ...     return Store(Path("faces"), pd.DataFrame({"video": ["a"] * n}), images, {"size": 1})
+    >>> with_pool(faces(4), [0, 1, 2, 3], faces(2))[1].tolist()
+    [0, 1, 2, 3, 4, 5, 4, 5]
+    """
+    joint, rows = join_stores([store, pool]), np.asarray(rows, np.int64)
+    others = np.arange(len(store), len(joint))
+    times = max(1, round(fraction / (1 - fraction) * len(rows) / len(others)))
+    return joint, np.concatenate([rows, np.tile(others, times)])
+
+
+def without_labels(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
+    """The same faces, with all labels of ``rows`` taken away; the store that was given keeps its own."""
+    gone = np.zeros(len(store), bool)
+    gone[np.asarray(rows, np.int64)] = True
+    _, units = _label_names(store)
+    index = store.index.copy()
+    for column in ("valence", "arousal", "expression", *units):
+        if column in index:
+            index[column] = index[column].mask(gone)
+    return Store(store.path, index, store.images, store.info)
+
+
+def _label_names(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of expressions and of action units."""
+    names, units = store.info.get("expressions", EXPRESSIONS), store.info.get("action_units", ACTION_UNITS)
+    return tuple(names), tuple(units)

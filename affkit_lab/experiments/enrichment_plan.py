@@ -18,9 +18,10 @@ from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import FacePredictor, predict_store
+from affkit.faces.pool import join_stores
 from affkit.gan import Discriminator, Generator
 from affkit.labels import ACTION_UNITS
-from affkit.store import Store, join_stores, select_rows, write_store
+from affkit.store import Store, select_rows, write_store
 from affkit_lab.backbones.train_faces import ReaderConfig, train_faces
 from affkit_lab.experiments.generated_labels import (
     Confidence,

@@ -35,9 +35,10 @@ from affkit.corpus.leakage import leaks
 from affkit.corpus.partition import Partition, read_partition
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
+from affkit.faces.pool import without_labels
 from affkit.files import existing_file, read_json, write_beside
 from affkit.loop import STATE, fingerprint
-from affkit.store import Store, without_labels
+from affkit.store import Store
 
 EXPERIMENT, SCORES = "experiment.json", "scores.json"
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from affkit.errors import UserError
 from affkit.evaluation.claims import Claim
-from affkit.faces.pool import pool_store
-from affkit.store import Store, join_stores
+from affkit.faces.pool import join_stores, pool_store
+from affkit.store import Store
 from affkit_lab.experiments.baselines import AU_WORDS, for_nothing
 from affkit_lab.experiments.gan_experiments import GanPlan
 from affkit_lab.experiments.results import (

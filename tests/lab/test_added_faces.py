@@ -13,9 +13,10 @@ from small_experiment import memory_store
 from torch import nn
 
 from affkit.errors import UserError
+from affkit.faces.pool import join_stores
 from affkit.gan import DiscriminatorOutput
 from affkit.labels import ACTION_UNITS
-from affkit.store import FrameDataset, join_stores
+from affkit.store import FrameDataset
 from affkit_course.lessons.nb12 import label_survey
 from affkit_lab.experiments.generated_labels import (
     Confidence,

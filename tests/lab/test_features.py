@@ -10,9 +10,10 @@ from torch import nn
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
 from affkit.faces.feature_cache import cached_features, feature_key
+from affkit.faces.pool import without_labels
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNetConfig, VGGFace
-from affkit.store import select_rows, without_labels, write_store
+from affkit.store import select_rows, write_store
 from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
 
 TINY = {"width": 0.02, "hidden": 4, "attention_length": 3, "batch_size": 2, "sequence_length": 5}

@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 from small_experiment import memory_store
 
 from affkit.errors import UserError
-from affkit.faces.pool import SHEET_COLUMNS, pool_store, read_pool, write_sheet
-from affkit.labels import Labels
-from affkit.store import (
-    CropRows,
-    FrameDataset,
-    Store,
+from affkit.faces.pool import (
+    SHEET_COLUMNS,
     join_stores,
-    select_rows,
+    pool_store,
+    read_pool,
     with_pool,
     without_labels,
-    write_store,
+    write_sheet,
 )
+from affkit.labels import Labels
+from affkit.store import CropRows, FrameDataset, Store, select_rows, write_store
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.randoms(use_true_random=False))
