@@ -16,7 +16,7 @@ const BUTTONS = {
   loop: ["loop", "Loop the range (L)"],
   in: ["start here", "Range starts at this frame (I)"],
   out: ["end here", "Range ends at this frame (O)"],
-  release: ["✕", "Let go of the range (Esc)"],
+  release: ["✕", "Release the range (Esc)"],
   others: ["others", "Show other annotators (V)"],
   zoomOut: ["−", "Zoom out (−)"],
   zoomIn: ["+", "Zoom in (+)"],

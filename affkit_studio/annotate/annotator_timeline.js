@@ -20,7 +20,7 @@ class TimeLine {
     this.top = RULER + (traces ? TRACES : 0);
     this.height = this.top + LANE * tool.facts.lanes.length + SCROLL;
     this.canvas = element("canvas", { class: "afk-timeline", role: "img" });
-    this.canvas.setAttribute("aria-label", "Time line: lanes of the annotation. All of it can be done by keys.");
+    this.canvas.setAttribute("aria-label", "Timeline: lanes of the annotation. Everything here can also be done by keyboard.");
     this.canvas.style.height = `${this.height}px`;
     this.canvas.addEventListener("pointerdown", (event) => this.press(event));
     this.observer = new ResizeObserver(() => this.draw());

@@ -184,10 +184,10 @@ class Explorer:
         edit = self.state.edit + (value - self.state.place[index]) / way[index] * way
         self._do(f"number {index}", edit=edit)
 
-    def set_truncation(self, share: float) -> None:
+    def set_truncation(self, fraction: float) -> None:
         """Draw the face towards the middle of all faces, 1 to 0; the sliders keep what they did."""
-        truncate(self.state.base, share)  # a share outside of [0, 1] stops here
-        self._do("truncation", truncation=float(share))
+        truncate(self.state.base, fraction)  # a fraction outside of [0, 1] stops here
+        self._do("truncation", truncation=float(fraction))
 
     def new_face(self, seed: int) -> None:
         """The face of a seed, without what the sliders did. Locks and truncation stay."""

@@ -1,7 +1,7 @@
 // Part 3 of the latent browser: its elements. What they do is said in parts 4 and 5.
 
 const ACTIONS = {
-  random: ["new face", "A face nobody has seen yet (N)"],
+  random: ["new face", "A random new face (N)"],
   undo: ["undo", "Undo (Ctrl+Z)"],
   redo: ["redo", "Redo (Ctrl+Y)"],
   reset: ["reset", "The face of the seed, all sliders back, nothing locked (R)"],
@@ -110,15 +110,15 @@ function fillPredictions(table, predictions) {
   const head = element("tr", {}, element("th", {}), ...predictors.map((name) => element("th", { scope: "col", text: name, title: name })));
   const body = rows.map((key) => element("tr", {}, element("th", { scope: "row", text: key }), ...predictors.map((name) => {
     const found = predictions[name].find(([own]) => own === key);
-    return element("td", {}, ...(found ? [readingCell(key, found[1])] : []));
+    return element("td", {}, ...(found ? [predictionCell(key, found[1])] : []));
   })));
   table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
 }
 
-function readingCell(key, value) {
+function predictionCell(key, value) {
   const about0 = key === "valence" || key === "arousal";
-  const bar = element("i"), share = about0 ? Math.abs(value) / 2 : value;
+  const bar = element("i"), fraction = about0 ? Math.abs(value) / 2 : value;
   bar.style.left = `${100 * (about0 ? 0.5 + Math.min(value, 0) / 2 : 0)}%`;
-  bar.style.width = `${100 * share}%`;
+  bar.style.width = `${100 * fraction}%`;
   return block("afl-cell", element("span", { text: about0 ? value.toFixed(2) : `${Math.round(100 * value)}%` }), element("div", { class: "afl-bar" }, bar));
 }

@@ -36,14 +36,14 @@ class Panels {
       this.note("Play a film with ▶ beside a slider, between favourites, or from a clip."),
       block("afl-film", this.film.canvas, this.film.strip));
     this.training = this.workPanel(panels.training, facts.near, "find the nearest", "training faces were not given: open the browser with --data STORE",
-      "Is this somebody who was there? The nearest training faces, by the features of a network, one a person.", () => this.nearest());
+      "Is this a memorized training face? The nearest training faces by the features of a network, one per person.", () => this.nearest());
     this.photo = element("input", { type: "file", accept: "image/jpeg,image/png,image/webp", title: "A photograph" });
     this.photo.addEventListener("change", () => this.project());
     this.projected = this.workPanel(panels.photo, facts.projects, this.photo, "no feature network was given: open the browser with --features FILE",
       "The z whose face is most like the one in the picture, by gradient descent. The picture stays on this machine.");
     this.clip = choice("Clip", facts.clips.map((name) => [name, name]));
     this.played = this.workPanel(panels.clip, facts.clips.length && facts.seeks, "play", "no clips were given: open the browser with --labels DIR",
-      "The face follows the valence and arousal of the clip as far as it can: dashed what was wanted, blue what is read.", () => this.playClip(), this.clip);
+      "The face follows the valence and arousal of the clip as far as it can: dashed the values of the clip, blue the predictions.", () => this.playClip(), this.clip);
     this.moved = choice("Direction that is moved", names);
     this.leaked = this.workPanel(panels.leaks, true, "measure", "",
       "What a step along a direction does to locked predictions of 50 other faces, in standard deviations of the prediction: with the lock it should be nearer to 0.",
@@ -183,7 +183,7 @@ class Panels {
     this.photo.value = "";
     if (!found?.reply.projected) return;
     const { pixel_error, pixel_ratio, feature_ratio, start_ratio } = found.reply.projected;
-    const percent = (share) => `${Math.round(100 * share)}%`;
+    const percent = (fraction) => `${Math.round(100 * fraction)}%`;
     result.replaceChildren(
       this.note(`What is left: ${pixel_error.toFixed(1)} grey levels; ${percent(pixel_ratio)} of the difference of two random faces in pixels`
         + ` (the best of 512 random faces: ${percent(start_ratio)}), ${percent(feature_ratio)} in features.`),

@@ -43,7 +43,7 @@ HALF_LIMIT = 1
 """Steps of 255 that float16 weights may change a pixel; otherwise they are written as float32."""
 
 GROUPS = {"Valence and arousal": VA, "Action units": tuple(ACTION_UNIT_NAMES), "Expressions": EXPRESSIONS}
-PRINCIPAL, MORE_PRINCIPAL = "Principal directions, by share of variance", "More principal directions"
+PRINCIPAL, MORE_PRINCIPAL = "Principal directions, by explained variance", "More principal directions"
 OTHER = "Others"
 ORDER = [*GROUPS, OTHER, PRINCIPAL, MORE_PRINCIPAL]
 

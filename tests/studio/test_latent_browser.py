@@ -340,7 +340,7 @@ def test_a_page_of_its_own_and_how_quick_it_is(watched, tmp_path, record_propert
             record_property(f"p{share} of slider to pixels, ms", round(float(np.percentile(times, share)), 1))
         print("slider to pixels, ms: p50 {:.0f}, p95 {:.0f}".format(*np.percentile(times, [50, 95])))
         page.tab("Training faces").click()
-        page.button("Is this somebody").click()
+        page.button("Is this a memorized").click()
         page.page.wait_for_selector("figure.afl-picture")
         page.tab("A clip").click()
         page.button("The face follows").click()

@@ -62,10 +62,10 @@ class LivePage {
     on("#truncation", "input", (event) => { this.player.stop(); this.state.truncation = event.target.valueAsNumber; this.changed(); });
     on("#squares", "change", () => this.redraw());
     on("#animate", "click", (event) => this.player.toggle(event.currentTarget, (this.state.amounts[this.chosen] ?? 0) / 3,
-      (share) => this.move(this.chosen, 3 * share)));
+      (fraction) => this.move(this.chosen, 3 * fraction)));
     on("#morph", "input", (event) => { this.player.stop(); this.morph(event.target.valueAsNumber); });
     on("#play", "click", (event) => this.player.toggle(event.currentTarget, 2 * one("#morph").valueAsNumber - 1,
-      (share) => this.morph((share + 1) / 2)));
+      (fraction) => this.morph((fraction + 1) / 2)));
     [0, 1].forEach((index) => on(`#keep-${index}`, "click", () => this.keep(index)));
     new ResizeObserver(() => this.showNumbers()).observe(one("#numbers"));
   }
@@ -108,9 +108,9 @@ class LivePage {
     this.showKept();
   }
 
-  morph(share) {
-    one("#morph").value = share;
-    this.replace(onTheArc(...this.kept, share), null);
+  morph(fraction) {
+    one("#morph").value = fraction;
+    this.replace(onTheArc(...this.kept, fraction), null);
   }
 
   // What is seen

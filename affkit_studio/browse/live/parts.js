@@ -61,8 +61,8 @@ const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(
 
 /** Colour a slider from its resting place to where it is. */
 function fill(range, rest) {
-  const share = (value) => (value - range.min) / (range.max - range.min);
-  const ends = [share(rest), share(range.valueAsNumber)];
+  const fraction = (value) => (value - range.min) / (range.max - range.min);
+  const ends = [fraction(rest), fraction(range.valueAsNumber)];
   range.style.setProperty("--low", Math.min(...ends));
   range.style.setProperty("--high", Math.max(...ends));
 }
@@ -85,17 +85,17 @@ function directionLine({ name, title, note }, limit, onMove, onChoose) {
   return { node: element("div", { class: "line" }, label, output, range), set };
 }
 
-/** Moves one thing at a time to and fro, until it is stopped: `step(share)` with -1 to 1, from `share` on. */
+/** Moves one thing at a time to and fro, until it is stopped: `step(fraction)` with -1 to 1, from `fraction` on. */
 class Player {
   constructor() { this.button = null; }
 
-  toggle(button, share, step) {
+  toggle(button, fraction, step) {
     const same = this.button === button;
     this.stop();
     if (same) return;
     this.button = button;
     button.setAttribute("aria-pressed", "true");
-    const start = performance.now(), phase = Math.asin(clip(share));
+    const start = performance.now(), phase = Math.asin(clip(fraction));
     const turn = (now) => {
       if (this.button !== button) return;
       step(Math.sin(phase + Math.max(0, now - start) / 1000)); // there and back in 2 pi seconds

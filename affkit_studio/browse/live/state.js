@@ -31,15 +31,15 @@ function latent({ base, truncation, amounts }, vectors) {
 const lengthOf = (z) => Math.hypot(...z);
 
 /**
- * The point at `share` of the way from one z to another on an arc around 0 (slerp, as in affkit_lab.latent.z_arithmetic):
+ * The point at `fraction` of the way from one z to another on an arc around 0 (slerp, as in affkit_lab.latent.z_arithmetic):
  * on a straight line z would become short, and the generator has seen no short z.
  */
-function onTheArc(first, second, share) {
+function onTheArc(first, second, fraction) {
   const a = lengthOf(first), b = lengthOf(second);
   const cosine = first.reduce((sum, value, n) => sum + value * second[n], 0) / (a * b);
   const angle = Math.acos(clip(cosine)), sine = Math.sin(angle);
-  if (!(sine > 1e-6)) return first.map((value, n) => (1 - share) * value + share * second[n]); // no one arc
-  const wanted = (1 - share) * a + share * b; // the length changes evenly
-  const [p, q] = [Math.sin((1 - share) * angle) / sine / a, Math.sin(share * angle) / sine / b];
+  if (!(sine > 1e-6)) return first.map((value, n) => (1 - fraction) * value + fraction * second[n]); // no one arc
+  const wanted = (1 - fraction) * a + fraction * b; // the length changes evenly
+  const [p, q] = [Math.sin((1 - fraction) * angle) / sine / a, Math.sin(fraction * angle) / sine / b];
   return first.map((value, n) => wanted * (p * value + q * second[n]));
 }
