@@ -154,5 +154,5 @@ def score_explorer(
 
 def _score_table(rows: dict[str, dict[str, float]]) -> str:
     """Rows of scores as an HTML table; pandas escapes their names."""
-    table = pd.DataFrame(rows).T.to_html(float_format="{:.3f}".format, border=0, col_space=90, justify="left")
-    return f"<div style='font-size: 120%; margin: 1em 2em; white-space: nowrap'>{table}</div>"
+    table = pd.DataFrame(rows).T.to_html(float_format="{:.3f}".format, border=0, col_space=75, justify="left")
+    return f"<div style='font-size: 120%; margin: 1em; white-space: nowrap'>{table}</div>"
