@@ -68,6 +68,11 @@ class Page:
     def tab(self, name):
         return self.page.get_by_role("tab", name=name)
 
+    def keep(self, name):
+        """Make the face a favourite."""
+        self.page.get_by_label("Name of a favourite").fill(name)
+        self.button("Keep this face").click()
+
     def press(self, *keys):
         for key in keys:
             self.page.keyboard.press(key)
@@ -121,8 +126,7 @@ def test_every_slider_by_keyboard_and_by_mouse(page, desk):
 def test_what_is_read_stands_under_the_face(page):
     page.slider("AU12").focus()
     page.after(lambda: page.press("PageUp"))
-    rows = page.page.locator(".afl-predictions tbody tr").all_inner_texts()
-    said = dict(row.split("\t") for row in rows)
+    said = dict(row.split("\t") for row in page.page.locator(".afl-predictions tbody tr").all_inner_texts())
     wanted = probabilities(page.face()[None]).iloc[0]
     assert list(said)[:2] == ["valence", "arousal"]
     assert float(said["valence"]) == pytest.approx(wanted["valence"], abs=0.005)
@@ -204,22 +208,18 @@ def test_the_plane_by_mouse_and_by_keys(page):
 
 
 def test_neighbours_favourites_and_films(page, tmp_path):
-    name = "<img src=x onerror=alert(1)>"
-
-    first = page.face()
+    name, first = "<img src=x onerror=alert(1)>", page.face()
     page.page.wait_for_selector(".afl-grid canvas")
     np.testing.assert_array_equal(page.face(".afl-grid button:nth-child(5) canvas"), first)
     corner = page.face(".afl-grid button:nth-child(9) canvas")
     face = page.after(lambda: page.button("in row 3, column 3").click())
     np.testing.assert_array_equal(face, corner)
-    page.page.get_by_label("Name of a favourite").fill(name)
-    page.button("Keep this face").click()
+    page.keep(name)
     page.says(f"kept: {name}")
     assert page.page.locator(".afl-kept").inner_text().startswith(name)
     page.root.focus()
     page.after(lambda: page.press("n"))
-    page.page.get_by_label("Name of a favourite").fill("second")
-    page.button("Keep this face").click()
+    page.keep("second")
     page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 2")
     for box in page.page.locator(".afl-kept input").all():
         box.check()
@@ -297,8 +297,7 @@ def test_in_jupyterlab_with_the_shipped_generator(lab):
     said = page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
     # the network that read it along had its say in the direction
     assert int(said.strip().rstrip("%")) > 50
-    page.page.get_by_label("Name of a favourite").fill("smile")
-    page.button("Keep this face").click()
+    page.keep("smile")
     page.says("kept: smile")
     # letters that mean something to Jupyter did nothing there
     page.root.focus()
