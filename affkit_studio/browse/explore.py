@@ -73,6 +73,7 @@ class Explorer:
         self._joined = JoinedPredictor(
             list(self.predictors.values()), faces_at(generator, np.zeros((1, Z_SIZE)))
         )
+        self.key = model_key(generator)
         self.state = FaceState(_base(seed), np.zeros(Z_SIZE), seed, 1.0, {}, {})
         self._done: list[FaceState] = []
         self._undone: list[FaceState] = []

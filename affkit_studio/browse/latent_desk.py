@@ -217,13 +217,11 @@ class LatentDesk:
     def _job(self, ask: dict, buffers: list) -> Reply:
         """How far the work is; once it is done, what came out."""
         job = self.job
-        if job is None:
-            return {"running": False}, []
-        if job.running:
+        if job is not None and job.running:
             return {"running": True, "done": job.done, "of": job.total}, []
-        if job.error is not None:
+        if job is not None and job.error is not None:
             raise job.error
-        if job.result is None:
+        if job is None or job.result is None:
             return {"running": False}, []
         if job.result.is_film:
             self._film = job.result.pictures
