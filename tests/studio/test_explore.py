@@ -35,7 +35,7 @@ def blocks(browser: Explorer) -> np.ndarray:
     return read_blocks(browser.picture()[None]).to_numpy()[0]
 
 
-def test_the_first_face_is_that_of_the_seed_and_readings_are_what_readers_say():
+def test_the_first_face_is_that_of_the_seed_and_predictions_are_those_of_the_predictors():
     browser = explorer(seed=7)
     np.testing.assert_allclose(browser.z, sample_z(1, 7)[0].double())
     np.testing.assert_array_equal(browser.picture(), pictures(browser.generator, sample_z(1, 7))[0])
@@ -117,7 +117,7 @@ def test_locks_hold_while_single_numbers_of_z_are_set():
     np.testing.assert_allclose(np.delete(browser.z, index), others)
 
 
-def test_settling_brings_locked_readings_back_where_the_generator_is_bent():
+def test_settling_brings_locked_predictions_back_where_the_generator_is_bent():
     """The blocks bend together: a step at right angles to valence moves it nevertheless."""
 
     def curve(x):
@@ -232,7 +232,7 @@ def test_whatever_is_done_z_stays_in_range_and_all_of_it_can_be_undone(done):
     np.testing.assert_array_equal(browser.z, last)
 
 
-def test_a_new_face_keeps_locks_of_its_own_readings_and_reset_clears_all():
+def test_a_new_face_keeps_locks_of_its_own_predictions_and_reset_clears_all():
     browser = explorer()
     browser.lock("valence")
     browser.move("AU4", 1.0)
@@ -327,7 +327,7 @@ def test_directions_at_a_link_that_leads_nowhere_are_told_and_not_written_over(f
         assert (folder / name).is_symlink() and not (folder / "gone.safetensors").exists()
 
 
-def test_a_larger_reader_reads_enlarged_faces(folder):
+def test_a_larger_network_is_given_enlarged_faces(folder):
     torch.manual_seed(0)
     save_checkpoint(folder / "f.safetensors", FeatureNet(FeatureNetConfig(2, image_size=48, channels=2)))
     f, learned = folder / "f.safetensors", folder / "learned.safetensors"

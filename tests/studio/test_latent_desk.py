@@ -118,7 +118,7 @@ def test_two_pages_see_each_other(ask):
     assert reply["state"]["sliders"] == {"AU4": 1.0} and len(pictures) == 1
 
 
-def test_readings_are_those_of_the_readers(ask):
+def test_predictions_are_those_of_the_predictors(ask):
     reply, _ = ask("read")
     names, values = zip(*reply["predictions"]["blocks"], strict=True)
     assert names[:2] == ("valence", "arousal")
