@@ -55,7 +55,7 @@ def looks_like(live, shipped):
 
 
 def rule(base, truncation=1.0, **moves):
-    """The z of explore.State: ``moves`` are amounts and vectors."""
+    """The z of explore.FaceState: ``moves`` are amounts and vectors."""
     return np.clip(truncation * base + sum(amount * vector for amount, vector in moves.values()), -1, 1)
 
 
