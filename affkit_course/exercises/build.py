@@ -72,9 +72,8 @@ def with_exercises(notebook, checks: Checks):
     notebook = copy.deepcopy(notebook)
     where = [i for i, cell in enumerate(notebook.cells) if _has_heading(cell)]
     if len(where) != 1:
-        raise UserError(
-            f"notebook {checks.notebook}", f"{len(where)} sections {HEADING!r}", "there must be one"
-        )
+        problem = f"{len(where)} sections {HEADING!r}"
+        raise UserError(f"notebook {checks.notebook}", problem, "there must be one")
     start = where[0]
     above, below = _around_section(notebook.cells[start].source)
     notebook.cells[start].source = f"{above}{statements(checks)}"

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -50,10 +51,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one exercise may take: seconds of time, and bytes of memory."""
+    """What one exercise may take."""
 
     seconds: float = 10.0
-    memory: int = 4 * 2**30
+    memory: int = 4 * 2**30  # bytes
 
 
 def grade_folder(
@@ -134,15 +135,9 @@ def _judged(folder: Path, row: Row, limits: Limits) -> Row:
         command = [sys.executable, "-m", "affkit_course.exercises.grade", str((folder / row.file).resolve())]
         command += [row.notebook, row.exercise, str(verdict), str(limits.memory)]
         where = [str(Path(affkit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-        process = subprocess.Popen(
-            command,
-            cwd=empty,
-            env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, where))},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        env = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, where))}
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=empty, env=env, start_new_session=True, **silent)
         try:
             code = process.wait(limits.seconds)
             said = f"the code ended its process with {code}" if code >= 0 else f"stopped by signal {-code}"
@@ -159,10 +154,8 @@ def _judged(folder: Path, row: Row, limits: Limits) -> Row:
 def _end(process: subprocess.Popen) -> None:
     """End a process and those it started."""
     if os.name == "posix":
-        try:
+        with suppress(ProcessLookupError):  # they have all ended
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # they have all ended
-            pass
     else:
         process.kill()
     process.wait()

@@ -30,7 +30,7 @@ from affkit.loop import RowStream, make_fabric
 from affkit.losses import ccc, multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
 from affkit.store import SequenceDataset, Store, select_rows
-from affkit.train_multitask import MtlConfig, MtlTrainer, train_mtl
+from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
 from affkit_lab.experiments.multitask_experiments import MtlPlan  # noqa: F401
 from affkit_lab.figures.architecture import trace
 from affkit_lab.figures.style import PALETTE, line_styles
@@ -168,10 +168,10 @@ def step_times(
 
     The other arguments are as in :func:`~affkit.train_multitask.train_mtl`.
     """
-    times = {}
+    config, times = replace(config, frozen=True, image_size=store.size), {}
     for name in ("features read", "CNN in every step"):
-        given = (Path(weights), None if cache is None else Path(cache))
-        trainer = MtlTrainer(make_fabric("cpu"), store, rows, replace(config, frozen=True), *given)
+        net, _ = starting_net(config, store.size, weights)
+        trainer = MtlTrainer(make_fabric("cpu"), store, rows, config, net, cache=cache and Path(cache))
         if name != "features read":
             trainer.features = None
         own = []

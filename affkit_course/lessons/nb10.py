@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, read_ground_truth
@@ -80,15 +81,12 @@ def pooled_and_by_clip(
     predictors: Mapping[str, pd.DataFrame], corpus: Corpus, score: str = "ccc_valence"
 ) -> pd.DataFrame:
     """One score of several predictors (rows): of all frames ``pooled``, and the ``mean over clips``."""
-    ways = {"pooled": False, "mean over clips": True}
-    rows = {}
-    for words, frames in predictors.items():
-        rows[words] = {}
-        for way, per_video in ways.items():
-            options = Options(per_video=per_video, partial=True, num_resamples=0)
-            found = evaluate_frames(frames, corpus, "va", options=options)
-            rows[words][way] = float(found.table.at[score, "value"])
-    return pd.DataFrame.from_dict(rows, orient="index")
+    columns = {}
+    for way, per_video in {"pooled": False, "mean over clips": True}.items():
+        options = Options(per_video=per_video, partial=True, num_resamples=0)
+        found = {n: evaluate_frames(own, corpus, "va", options=options) for n, own in predictors.items()}
+        columns[way] = {name: float(one.table.at[score, "value"]) for name, one in found.items()}
+    return pd.DataFrame(columns)
 
 
 def expression_scores(frames: pd.DataFrame) -> StreamingExpressionScores:
@@ -229,6 +227,26 @@ def clip_scores(frames: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").astype({"frames": int})
 
 
+def _panels(number: int, columns: int, height: float, xlabel: str, ylabel: str) -> tuple[Figure, np.ndarray]:
+    """So many panels with the same axes, in rows; those at the end that are not needed are empty."""
+    rows = -(-number // columns)
+    size = (11, 0.8 + height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[number:]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel, fontsize=10)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel, fontsize=10)
+    return figure, axes
+
+
+def _legend_below(figure: Figure, axis: Axes, title: str) -> None:
+    lines, names = axis.get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=9)
+    figure.suptitle(title)
+
+
 def traces_with_scores(
     label: np.ndarray, predicted: Mapping[str, np.ndarray], fps: float = 30.0, title: str = ""
 ) -> Figure:
@@ -236,10 +254,7 @@ def traces_with_scores(
 
     NaN leaves a gap. What lies beyond -1.5 and 1.5 is not drawn, and counts nevertheless.
     """
-    rows = -(-len(predicted) // 3)
-    figure, axes = plt.subplots(
-        rows, 3, figsize=(11, 0.8 + 2.2 * rows), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = _panels(len(predicted), 3, 2.2, "seconds", "valence")
     for axis, (words, values) in zip(axes.flat, predicted.items(), strict=False):
         for trace, style, name in ((label, "-", "label"), (values, "--", "prediction")):
             color = "0.25" if name == "label" else PALETTE[1]
@@ -247,23 +262,15 @@ def traces_with_scores(
         scores = ", ".join(f"{name} {score:.2f}" for name, score in three_scores(values, label).items())
         axis.set_title(f"{words}\n{scores}", fontsize=10)
         axis.set(ylim=(-1.5, 1.5))
-    for axis in axes.flat[len(predicted) :]:
-        axis.set_axis_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("seconds", fontsize=10)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("valence", fontsize=10)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9)
-    figure.suptitle(title)
+    _legend_below(figure, axes[0, 0], title)
     return figure
 
 
 def confusion_picture(confusion: pd.DataFrame, title: str = "") -> Figure:
-    """Of the frames of each class (rows), the share of each answer (columns), in percent and in blue.
+    """Of the frames of each class (rows), the fraction of each answer (columns), in percent and in blue.
 
     ``confusion`` counts frames; how many a class has is written beside its name. A class that does not occur
-    has an empty row; shares of 0 have no number.
+    has an empty row; fractions of 0 have no number.
     """
     support = confusion.sum(axis=1)
     shares = (confusion.T / support.where(support > 0)).T
@@ -287,10 +294,7 @@ def threshold_panels(curves: Mapping[str, pd.DataFrame], title: str = "") -> Fig
     ``curves`` maps the name of a set to a table of :func:`unit_f1_curves`; a column of NaN is not drawn.
     """
     units = next(iter(curves.values())).columns
-    rows = -(-len(units) // 4)
-    figure, axes = plt.subplots(
-        rows, 4, figsize=(11, 0.8 + 2.1 * rows), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = _panels(len(units), 4, 2.1, "threshold", "F1")
     for axis, unit in zip(axes.flat, units, strict=False):
         for (name, table), style, mark in zip(curves.items(), line_styles(), "osD^", strict=False):
             f1 = table[unit].dropna()
@@ -299,13 +303,7 @@ def threshold_panels(curves: Mapping[str, pd.DataFrame], title: str = "") -> Fig
                 axis.plot(f1.idxmax(), f1.max(), mark, color=style["color"], markersize=8)
         axis.set_title(unit, fontsize=11)
         axis.set(xlim=(-0.04, 1), ylim=(0, 1.05))
-    for axis in axes[-1]:
-        axis.set_xlabel("threshold", fontsize=10)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("F1", fontsize=10)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(curves), fontsize=9)
-    figure.suptitle(title)
+    _legend_below(figure, axes[0, 0], title)
     return figure
 
 

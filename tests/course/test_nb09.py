@@ -1,4 +1,4 @@
-"""What notebook 09 shows of layers, masks, losses, memory and runs, against plain counts and loops."""
+"""What notebook 09 shows of layers, masks, losses, attention, gradients and runs, against plain loops."""
 
 from dataclasses import replace
 
@@ -6,20 +6,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from noise_store import make_store
 from people import make_corpus
+from scipy.stats import entropy
 from sklearn.metrics import accuracy_score
-from small_experiment import memory_store, partition_of
+from small_experiment import memory_store, partition_of, write_files
+from solutions import solution_functions
 from torch import nn
 
+from affkit.checkpoints import load_checkpoint, save_checkpoint
 from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
 from affkit.labels import EXPRESSIONS
-from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
-from affkit.store import SequenceDataset, select_rows, write_store
+from affkit.loop import RowStream
+from affkit.losses import multitask_loss
+from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, Attention, VGGFace
+from affkit.store import SequenceDataset, Store, select_rows, to_unit_range, write_store
 from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_course.lessons import nb09 as lesson
+from affkit_course.lessons.nb09 import task_gradients
 from affkit_lab.backbones.train_faces import CnnConfig, train_faces
+from affkit_lab.experiments import table_x
+from affkit_lab.experiments.multitask_experiments import MtlPlan
 
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
 
@@ -260,3 +269,166 @@ def test_gaps_are_differences_of_the_losses_without_their_weights(store, cnn, tm
     # Adam: the same steps for a loss times 2, and others when the two losses are weighed in another way
     assert gaps["same"].max() < 1e-4 < gaps["not"].iloc[-1]
     assert gaps["not"].iloc[0] < 1e-6  # before the first step all three are one network
+
+
+ANSWERS = solution_functions("09", replace=replace, table_x=table_x)
+GONE = [3, 9, 10]  # frames without a face
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """One person in 17 frames, of which some have no face."""
+    store = memory_store(frames=17)
+    own = (store.index["subject"] == "fay") & ~store.index["frame"].isin(GONE)
+    return select_rows(store, np.flatnonzero(own))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=5, attention_length=4))
+    with torch.no_grad():
+        net.attention.score.weight *= 20  # far from even
+    return save_checkpoint(tmp_path_factory.mktemp("net") / "net.safetensors", net)
+
+
+def test_values_come_to_their_frames_and_gaps_are_nan(clip):
+    values = np.arange(2.0 * len(clip)).reshape(-1, 2)
+    found = lesson.over_frames(clip, values)
+    assert found.shape == (17, 2)
+    assert [frame + 1 for frame in np.flatnonzero(np.isnan(found).all(axis=1))] == GONE
+    np.testing.assert_array_equal(found[clip.index["frame"] - 1], values)
+
+
+def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoint):
+    weights = lesson.clip_attention(checkpoint, clip, length=6)
+    assert weights.shape == (17, 4)
+    net, _ = load_checkpoint(checkpoint)
+    row_of = dict(zip(clip.index["frame"], range(len(clip)), strict=True))
+    for start in (1, 7, 13):
+        frames = range(start, min(start + 6, 18))
+        mask = torch.tensor([[frame in row_of for frame in frames]])
+        faces = torch.zeros(1, len(frames), 3, 32, 32)
+        for place, frame in enumerate(frames):
+            if frame in row_of:
+                faces[0, place] = to_unit_range(clip[row_of[frame]])
+        with torch.no_grad():
+            wanted = net.attention_weights(net.features(faces, mask), mask)[0].numpy()
+        for place, frame in enumerate(frames):
+            if frame in GONE:
+                assert np.isnan(weights[frame - 1]).all()
+            else:
+                np.testing.assert_allclose(weights[frame - 1], wanted[place], atol=1e-6)
+                assert (weights[frame - 1][: max(0, 3 - place)] == 0).all()  # before the sequence
+    seen = weights[~np.isnan(weights).any(axis=1)]
+    np.testing.assert_allclose(seen.sum(axis=1), 1, atol=1e-6)
+
+
+def test_reach_is_the_mean_lag_and_the_spread_of_scipy(clip, checkpoint):
+    weights = lesson.clip_attention(checkpoint, clip, length=6)
+    table = lesson.attention_reach(weights)
+    lags, spreads, even_lags, even = [], [], [], []
+    for own in weights[~np.isnan(weights).any(axis=1)].astype(float):
+        lags.append(sum(weight * (3 - place) for place, weight in enumerate(own)))
+        spreads.append(np.exp(entropy(own)))
+        seen = [3 - place for place, weight in enumerate(own) if weight > 0]
+        even_lags.append(np.mean(seen))
+        even.append(len(seen))
+    assert table.loc["these"].tolist() == pytest.approx([np.mean(lags), np.mean(spreads)], rel=1e-5)
+    assert table.loc["even"].tolist() == pytest.approx([np.mean(even_lags), np.mean(even)])
+    assert table.at["these", "spread, frames"] < table.at["even", "spread, frames"]
+
+
+# The exercises
+
+
+@pytest.mark.parametrize("n", [1, 4, 6])
+def test_the_attention_by_hand_is_that_of_the_live_module(n):
+    """The examples of the exercise and its solution, in double precision."""
+    torch.manual_seed(n)
+    layer = Attention(3, n).double().requires_grad_(False)
+    for weight in layer.parameters():
+        weight *= 3  # as drawn they give nearly even attention, and then no mistake shows
+    h = torch.rand(1, n, 3, dtype=torch.float64) * 2 - 1  # (1, n, H)
+    seen = torch.ones(1, n, dtype=torch.bool)
+    _, wanted = layer(h[:, -1:], seen[:, -1:], h[:, :-1], seen[:, :-1])
+    own = [p.numpy() for p in (layer.key.weight, layer.query.weight, layer.query.bias, layer.score.weight[0])]
+    assert ANSWERS["attention"](h[0].numpy(), *own) == pytest.approx(wanted[0, 0].numpy(), abs=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [0.3, -2.0, 1e-6])
+def test_the_first_step_is_that_of_torch(gradient):
+    weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([weight], lr=0.01)
+    weight.grad = torch.full_like(weight, gradient)
+    optimizer.step()
+    assert ANSWERS["first_step"](gradient, lr=0.01) == pytest.approx(weight.item(), rel=1e-9)
+
+
+def test_the_windows_are_those_of_the_dataset(clip):
+    masks = SequenceDataset(clip, length=4).rows >= 0
+    assert ANSWERS["windows"](clip.index["frame"].tolist(), 4) == masks.tolist()
+
+
+def test_the_network_without_memory_is_trained_beside_the_other(tmp_path):
+    files = write_files(tmp_path)
+    config = CnnConfig(width=0.03, image_size=32)
+    cnn = train_faces(Store.open(files["data"]), tmp_path / "cnn", config, 1, device="cpu", progress=False)
+    tiny = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
+    plan = MtlPlan(**files, out=tmp_path / "x", seeds=(0, 1), steps=2, config=tiny, weights=cnn, device="cpu")
+    results = ANSWERS["without_memory"](plan, tmp_path / "without")
+    assert (
+        results.test["row"].tolist() == ["0.5_0.5"] * 2 and results.settings["config"]["recurrent"] is False
+    )
+    net, _ = load_checkpoint(tmp_path / "without/runs/0.5_0.5/seed_1/affwildnet.safetensors")
+    assert net.gru is None
+
+
+HOW = {"sequence_length": 5, "batch_size": 3, "va_loss": "mse", "expression_loss": "cross_entropy"}
+
+
+@pytest.fixture
+def trained(tmp_path):
+    store = make_store(tmp_path / "store")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=3))
+    features = np.random.default_rng(0).normal(size=(len(store), 82)).astype(np.float32)
+    return save_checkpoint(tmp_path / "net.safetensors", net, {"config": HOW}), store, features
+
+
+def test_a_small_step_for_one_task_changes_the_other_as_the_angle_says(trained):
+    checkpoint, store, features = trained
+    rows = np.arange(30)
+    found = task_gradients(checkpoint, store, rows, features, batches=2)
+    sequences = SequenceDataset(store, rows, length=5)
+    items = RowStream(len(sequences), 3, 0).batch(1)
+    net, _ = load_checkpoint(checkpoint)
+    net.double()
+
+    def losses():
+        known, mask = sequences.of_rows(features.astype(np.float64), items)
+        labels = {
+            name: part.double() if part.is_floating_point() else part
+            for name, part in sequences.targets(items)[0].items()
+        }
+        return multitask_loss(net.predict(known, mask)[0], labels, 1.0, 1.0, "mse", "cross_entropy")
+
+    weights = [w for name, w in net.named_parameters() if name.startswith(("gru", "attention"))]
+    step = torch.autograd.grad(losses()["va"], weights)
+    length = torch.sqrt(sum((part**2).sum() for part in step))
+    small, before = 1e-6, losses()["expression"].item()
+    with torch.no_grad():
+        for weight, part in zip(weights, step, strict=True):
+            weight -= small * part / length
+    change = (losses()["expression"].item() - before) / small
+    row = found.iloc[1]
+    assert row["va"] == pytest.approx(float(length), rel=1e-4)
+    assert change == pytest.approx(-row["expression"] * row["cosine"], rel=1e-3, abs=1e-6)
+
+
+def test_other_batches_other_angles_and_the_same_seed_the_same(trained):
+    checkpoint, store, features = trained
+    first, again = (task_gradients(checkpoint, store, range(40), features, batches=3) for _ in range(2))
+    assert first.equals(again) and first["cosine"].between(-1, 1).all() and first["cosine"].nunique() == 3
+    assert (first[["va", "expression"]] > 0).all(axis=None)

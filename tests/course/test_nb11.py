@@ -10,7 +10,6 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from affkit_course.exercises.nb11 import half_way, r_squared, steepest, without
-from affkit_course.lessons import nb11 as figures
 from affkit_course.lessons import nb11 as lesson
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.direction_quality import RANDOM
@@ -68,19 +67,19 @@ def test_faces_are_sent_to_readings():
 
 def test_figures_show_what_they_are_given():
     faces = np.zeros((3, 8, 8, 3), np.uint8)
-    figure = figures.strip_rows({"a": faces, "b": faces[:2]}, ["1", "2", "3"], "title")
+    figure = lesson.strip_rows({"a": faces, "b": faces[:2]}, ["1", "2", "3"], "title")
     assert [axis.get_title() for axis in figure.axes[:3]] == ["1", "2", "3"]
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
     rng = np.random.default_rng(0)
     names = [f"AU{number}" for number in range(20)]
     table = pd.DataFrame(rng.random((21, 2)), [*names, RANDOM], ["identity", "in_spreads"])
     table.loc[names, "in_spreads"] = 0.5  # all at one height: their names must not overlap
-    axis = figures.direction_scatter(table, names, "title").axes[0]
+    axis = lesson.direction_scatter(table, names, "title").axes[0]
     heights = sorted(text.get_position()[1] for text in axis.texts)
     assert len(heights) == 20 and np.diff(heights).min() > 0.005
     assert axis.get_ylim()[0] < heights[0] and heights[-1] < axis.get_ylim()[1]
     wanted, read = rng.uniform(-1, 1, (2, 5, 2))
-    axis = figures.aim_and_reading(wanted, read, "title").axes[0]
+    axis = lesson.aim_and_reading(wanted, read, "title").axes[0]
     assert np.allclose(axis.lines[0].get_xydata(), wanted) and np.allclose(axis.lines[1].get_xydata(), read)
     plt.close("all")
 

@@ -15,7 +15,7 @@ from solutions import solution_functions
 from affkit.errors import UserError
 from affkit.gan import generate
 from affkit.train_gan import GanConfig, train_gan
-from affkit_course.lessons import nb07 as gan_curves
+from affkit_course.lessons import nb07 as lesson
 from affkit_course.lessons.nb07 import (
     BROKEN,
     CAUSES,
@@ -100,11 +100,11 @@ def test_each_cause_breaks_one_run_and_changes_what_it_says():
 
 def test_pictures_show_every_run_also_one_without_faces(runs):
     _, beside = runs
-    picture = gan_curves.runs_beside(beside, "four runs")
+    picture = lesson.runs_beside(beside, "four runs")
     assert (
         picture.alt == "four runs" and picture.format == "jpeg" and size_of(picture)[0] > size_of(picture)[1]
     )
-    assert size_of(gan_curves.runs_beside(beside, "four runs", ceiling=False)) == size_of(picture)
+    assert size_of(lesson.runs_beside(beside, "four runs", ceiling=False)) == size_of(picture)
 
 
 def test_the_live_picture_is_shown_once_and_then_changed(store, tmp_path, monkeypatch):
@@ -118,15 +118,15 @@ def test_the_live_picture_is_shown_once_and_then_changed(store, tmp_path, monkey
         calls.append(("display", picture))
         return Handle()
 
-    monkeypatch.setattr(gan_curves, "display", display)
-    live = gan_curves.LivePicture(tmp_path / "run", "a run")
+    monkeypatch.setattr(lesson, "display", display)
+    live = lesson.LivePicture(tmp_path / "run", "a run")
     config = GanConfig.recipe("kit", **TINY)
     how = {"device": "cpu", "progress": False, "save_every": 2, "callback": live}
     train_gan(store, tmp_path / "run", config, 6, **how)
     assert [kind for kind, _ in calls] == ["display", "update", "update"]
     assert [picture.alt for _, picture in calls] == [f"a run, {n} steps" for n in (2, 4, 6)]
     assert live.picture is calls[-1][1]
-    two, three = (gan_curves.faces_over_time(tmp_path / "run", faces=10, rows=n) for n in (2, 3))
+    two, three = (lesson.faces_over_time(tmp_path / "run", faces=10, rows=n) for n in (2, 3))
     assert size_of(two)[1] < size_of(three)[1]
 
 
@@ -135,21 +135,21 @@ def test_faces_over_time_are_the_first_of_each_sheet(tmp_path):
 
     cells = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3), dtype=np.uint8)
     write_picture(tmp_path / "grid_000001.png", image_grid(cells))
-    strip = gan_curves._first_faces(tmp_path / "grid_000001.png", 10)
+    strip = lesson._first_faces(tmp_path / "grid_000001.png", 10)
     np.testing.assert_array_equal(strip, np.concatenate(list(cells[:10]), axis=1))
     with pytest.raises(UserError, match="holds no sheet"):
-        gan_curves.faces_over_time(tmp_path / "nothing")
+        lesson.faces_over_time(tmp_path / "nothing")
 
 
 def test_curves_are_the_log_and_its_mean_and_x_has_its_ceiling():
     log = pd.DataFrame({"step": np.arange(1, 31), "x_fake": np.linspace(0, 1, 30), "x_real": 0.25})
-    _, axis = gan_curves.plt.subplots()
-    gan_curves.draw_curves(axis, log, gan_curves.X, ceiling=0.9)
+    _, axis = lesson.plt.subplots()
+    lesson.draw_curves(axis, log, lesson.X, ceiling=0.9)
     thin, thick, *_, ceiling = axis.lines
     np.testing.assert_allclose(thin.get_ydata(), log["x_fake"])
-    assert thick.get_ydata()[-1] == pytest.approx(log["x_fake"].tail(gan_curves.SMOOTH).mean())
+    assert thick.get_ydata()[-1] == pytest.approx(log["x_fake"].tail(lesson.SMOOTH).mean())
     assert set(ceiling.get_ydata()) == {0.9} and axis.get_ylim() == (-0.03, 1.03)
-    gan_curves.plt.close("all")
+    lesson.plt.close("all")
 
 
 # The exercises of notebook 07

@@ -10,7 +10,7 @@ import pytest
 from small_corpus import labels_of
 
 from affkit.labels import EXPRESSIONS
-from affkit_course.lessons import nb09 as mtl_figures
+from affkit_course.lessons import nb09 as lesson
 from affkit_course.lessons.nb09 import STATES
 from affkit_lab.figures import style as plots
 
@@ -31,7 +31,7 @@ def some_labels(frames=12):
 
 def test_windows_are_darker_the_more_is_known():
     states = np.random.default_rng(0).integers(0, 5, (4, 9))
-    figure = mtl_figures.window_picture(states, STATES, "windows")
+    figure = lesson.window_picture(states, STATES, "windows")
     mesh = figure.axes[0].collections[0]
     np.testing.assert_array_equal(mesh.get_array().reshape(4, 9), states)
     lightness = mesh.cmap(mesh.norm(np.arange(5)))[:, :3].mean(axis=1)
@@ -45,7 +45,7 @@ def test_curves_of_runs_are_their_logs_and_scores():
     scores = pd.DataFrame({"step": [2, 2, 3, 3], "set": ["train", "validation"] * 2})
     scores["ccc_valence"], scores["expression_accuracy"] = [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]
     runs = {"frozen": (log, scores), "whole": (log[:1], scores[3:])}
-    figure = mtl_figures.run_curves(runs, "both")
+    figure = lesson.run_curves(runs, "both")
     for axis, term in zip(figure.axes[:2], ("va", "expression"), strict=True):
         assert [line.get_label() for line in axis.lines] == ["frozen", "whole"]
         np.testing.assert_array_equal(axis.lines[0].get_ydata(), log[term])
@@ -67,7 +67,7 @@ def test_answers_of_a_clip_lie_beside_its_labels():
         np.random.default_rng(1).random((12, 9)), columns=["valence", "arousal", *EXPRESSIONS]
     )
     said.loc[5] = np.nan
-    figure = mtl_figures.clip_answers(said, labels, fps=10, title="clip")
+    figure = lesson.clip_answers(said, labels, fps=10, title="clip")
     for axis, name in zip(figure.axes[:2], ("valence", "arousal"), strict=True):
         truth, answer = axis.lines[:2]
         assert np.isnan(truth.get_ydata()[:2]).all()
@@ -90,7 +90,7 @@ def test_attention_is_drawn_as_a_share_of_even_weights_the_present_at_the_bottom
         seen = min(t + 1, 4)
         weights[t, -seen:] = np.arange(1, seen + 1) / np.arange(1, seen + 1).sum()
     weights[5] = np.nan
-    figure = mtl_figures.attention_picture(weights, some_labels(), fps=10, title="attention")
+    figure = lesson.attention_picture(weights, some_labels(), fps=10, title="attention")
     heat = figure.axes[1]
     shown = np.ma.filled(heat.collections[0].get_array(), np.nan).reshape(4, 12)
     np.testing.assert_allclose(shown[:, 11], np.array([4, 3, 2, 1]) / 10 * 4)  # 4 of 10 for the present
@@ -102,7 +102,7 @@ def test_attention_is_drawn_as_a_share_of_even_weights_the_present_at_the_bottom
 
 def test_gaps_keep_their_values_on_a_logarithmic_axis():
     gaps = pd.DataFrame({"seed 0": [0.0, 1e-9, 1e-3], "seed 1": [1e-8, 1e-7, 0.0]}, index=[1, 2, 3])
-    axis = mtl_figures.gap_curves(gaps, "gap").axes[0]
+    axis = lesson.gap_curves(gaps, "gap").axes[0]
     assert axis.get_yscale() == "log" and axis.get_title() == "gap"
     assert axis.lines[0].get_xydata().tolist() == [[2, 1e-9], [3, 1e-3]]
     assert axis.lines[1].get_xydata().tolist() == [[1, 1e-8], [2, 1e-7]]

@@ -9,7 +9,7 @@ from affkit.errors import UserError
 from affkit.gan import GanNetConfig, Generator, sample_z
 from affkit.metrics import StreamingCCC
 from affkit_course.exercises.nb12 import valid_size
-from affkit_course.lessons import nb12 as paper_claims
+from affkit_course.lessons import nb12 as lesson
 from affkit_course.lessons.nb12 import damaged_folder
 from affkit_lab.figures.architecture import paper_rows
 from affkit_studio.doctor.report import examine
@@ -28,21 +28,21 @@ def test_sizes_are_those_of_transposed_convolutions_and_of_the_formula():
         sides.append(picture.shape[-1])
         side = (side - 1) * stride + filter_side
         by_formula.append(side)
-    assert paper_claims.transposed_sizes(layers, "valid", side=2) == sides == by_formula
-    assert paper_claims.transposed_sizes(layers, "same", side=2) == [2, 4, 12]
+    assert lesson.transposed_sizes(layers, "valid", side=2) == sides == by_formula
+    assert lesson.transposed_sizes(layers, "same", side=2) == [2, 4, 12]
 
 
 def test_the_layers_of_the_notebook_are_those_of_table_v_and_of_the_network():
     printed = [row for row in paper_rows("1", "generator") if row.filter]
     layers = [(int(row.filter.strip("[]").split(",")[0]), int(row.stride.split(",")[1])) for row in printed]
     assert layers == [(2, 1), (4, 2), (4, 2), (6, 2)]
-    assert paper_claims.transposed_sizes(layers, "valid")[-1] == 32
+    assert lesson.transposed_sizes(layers, "valid")[-1] == 32
     with torch.no_grad():
         assert Generator(GanNetConfig("1", width=0.05)).eval()(sample_z(1, 0)).shape[-1] == 32
 
 
 def test_gradients_of_the_generator_are_the_derivatives_of_its_losses():
-    table = paper_claims.generator_gradients([0.01, 0.3, 0.99])
+    table = lesson.generator_gradients([0.01, 0.3, 0.99])
     x = table.index.to_numpy()
     np.testing.assert_allclose(table["log"], 1 - x)  # d log(s(l)) / dl
     np.testing.assert_allclose(table["non-saturating"], x)  # d -log(1 - s(l)) / dl
@@ -50,7 +50,7 @@ def test_gradients_of_the_generator_are_the_derivatives_of_its_losses():
 
 def test_a_ccc_against_a_constant_teaches_nothing():
     predicted = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (32, 2)))
-    found = paper_claims.constant_target_gradients(predicted, 0.01)
+    found = lesson.constant_target_gradients(predicted, 0.01)
     assert found["ccc"] == 0
     assert found["mse"] > 0.05
 
@@ -61,13 +61,12 @@ def test_eq_5_to_the_letter_is_no_ccc():
     metric = StreamingCCC()
     metric.update(x, x, np.ones(1000, bool))
     assert metric.compute() == pytest.approx(1)
-    assert paper_claims.printed_ccc(x, x) == pytest.approx(1 / x.var())  # 2 s^2 / (2 s^4)
+    assert lesson.printed_ccc(x, x) == pytest.approx(1 / x.var())  # 2 s^2 / (2 s^4)
 
 
 def test_hours():
-    assert paper_claims.hours(30 * 3600) == 1
-    assert paper_claims.hours(234_000) == pytest.approx(2 + 10 / 60)
-    assert paper_claims.hours(288_000) == pytest.approx(2 + 40 / 60)
+    said = {30 * 3600: 1, 234_000: 2 + 10 / 60, 288_000: 2 + 40 / 60}
+    assert {frames: lesson.hours(frames) for frames in said} == pytest.approx(said)
 
 
 def test_planted_faults_are_found_and_nothing_else(tmp_path):
@@ -94,4 +93,4 @@ def test_planted_faults_are_found_and_nothing_else(tmp_path):
 def test_the_solution_for_sizes_is_what_is_painted():
     layers, side = [(2, 1), (4, 2), (4, 2), (6, 2)], 1
     sides = [side := valid_size(side, *layer) for layer in layers]
-    assert sides == paper_claims.transposed_sizes(layers, "valid")
+    assert sides == lesson.transposed_sizes(layers, "valid")
