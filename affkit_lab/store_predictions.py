@@ -1,11 +1,11 @@
 """Write the predictions that notebook 10 judges: what the shipped networks say about people they never saw.
 
-    python -m affkit_lab.store_predictions --data STORE --partition PARTITION -o PREDICTIONS
+    python -m affkit_lab.store_predictions --data STORE --partition PARTITION -o FOLDER
 
-STORE holds the faces of ``data_samples/corpus`` in 96 pixels, made with its labels; PARTITION is that of the
-expressions (``affkit split --sizes 30,10,15 --task expr``). Valence, arousal and expressions are those of
-``affwildnet.safetensors``, action units those of ``cnn.safetensors``. Labels are not written: the corpus has
-them.
+FOLDER is ``data_samples/results/predictions``. STORE holds the faces of ``data_samples/corpus`` in 96 pixels,
+made with its labels; PARTITION is that of the expressions (``affkit split --sizes 30,10,15 --task expr``).
+Valence, arousal and expressions are those of ``affwildnet.safetensors``, action units those of
+``cnn.safetensors``. Labels are not written: the corpus has them.
 """
 
 import sys

@@ -24,8 +24,6 @@ _LABEL_SIDES = {"Anger": "left", "Fear": "right", "Disgust": "right", "Happiness
 
 SHEET_COLUMNS = 3  # tiles in a row of the picture of the action units
 GREY = "0.45"
-
-
 BOX = ("x", "y", "width", "height")
 NEEDED = ("frame", *BOX, "visible", "covered", "blink", "yaw")  # of a truth table
 UNIT_WEIGHT = 0.5  # an action unit counts as much as a quarter of the way across the plane
@@ -72,40 +70,26 @@ def action_unit_pictures(path: str | Path) -> dict[str, np.ndarray]:
     return dict(zip(names, tiles, strict=True))
 
 
-def action_unit_definitions(path: str | Path, figure: Figure | None = None) -> Figure:
-    """The paper's eight action units at full strength on a drawn face, with their names (Figure 1, right)."""
-    figure = figure or plt.figure(figsize=(6.2, 7))
-    axes = figure.subplots(3, SHEET_COLUMNS)
-    for axis, (name, picture) in zip(axes.flat, action_unit_pictures(path).items(), strict=True):
+def figure_1(path: str | Path) -> Figure:
+    """The emotion wheel, and the paper's eight action units at full strength, of the sheet in ``path``."""
+    figure = plt.figure(figsize=(11, 6.2), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1])
+    emotion_wheel(left.subplots())
+    axes = right.subplots(3, SHEET_COLUMNS).flat
+    for axis, (name, picture) in zip(axes, action_unit_pictures(path).items(), strict=True):
         axis.imshow(picture)
         axis.set_axis_off()
         axis.set_title(f"{name}\n{ACTION_UNIT_NAMES.get(name, '')}".strip(), fontsize=11)
     return figure
 
 
-def figure_1(path: str | Path) -> Figure:
-    """The emotion wheel beside the definitions of the action units; ``path`` is the sheet of their faces."""
-    figure = plt.figure(figsize=(11, 6.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1])
-    emotion_wheel(left.subplots())
-    action_unit_definitions(path, right)
-    return figure
+def label_bars(table: pd.DataFrame) -> Figure:
+    """Table III or Figure 3 as bars: the fraction of frames with each label, the paper's as a mark beside it.
 
-
-def action_unit_counts(table: pd.DataFrame) -> Figure:
-    """Table III as bars: the fraction of frames with each unit, the paper's outlined beside it.
-
-    ``table`` is that of ``action_unit_table``; the numbers over the bars are frames.
+    ``table`` is that of ``action_unit_table`` or ``expression_table``; the numbers over the bars are frames.
     """
-    return _share_bars(table, ANY_UNIT, "at least one of the eight")
-
-
-def expression_counts(table: pd.DataFrame) -> Figure:
-    """Figure 3: the same of expressions, by ``expression_table``."""
-    return _share_bars(table, ANY_EXPRESSION, "one of the seven expressions")
-
-
-def _share_bars(table: pd.DataFrame, together: str, words: str) -> Figure:
+    together = ANY_UNIT if ANY_UNIT in table.index else ANY_EXPRESSION
+    words = "at least one of the eight" if together == ANY_UNIT else "one of the seven expressions"
     rows = table.drop([together, ALL_FRAMES])
     figure, axis = plt.subplots(figsize=(11, 3.8))
     places = np.arange(len(rows))
@@ -211,9 +195,9 @@ def write_figures(
     if sheet is not None:
         figures["figure_1"] = figure_1(sheet)
     if statistics.action_units is not None:
-        figures["table_3"] = action_unit_counts(statistics.action_units)
+        figures["table_3"] = label_bars(statistics.action_units)
     if statistics.expressions is not None:
-        figures["figure_3"] = expression_counts(statistics.expressions)
+        figures["figure_3"] = label_bars(statistics.expressions)
     for part, name in {"au": "figure_2", "expr": "figure_4", "va": "valence_arousal"}.items():
         if part in statistics.plane and statistics.plane[part].frames:
             figures[name] = va_plane_histogram(statistics.plane[part])

@@ -95,7 +95,7 @@ def test_no_frame_with_all_labels(tmp_path):
 
 def test_bars_are_the_numbers(corpus):
     table = action_unit_table(corpus)
-    axis = figures.action_unit_counts(table).axes[0]
+    axis = figures.label_bars(table).axes[0]
     assert [bar.get_height() for bar in axis.patches] == pytest.approx(100 * table["share"].to_numpy()[:8])
     assert [text.get_text() for text in axis.texts] == [str(n) for n in table["frames"][:8]]
     assert [tick.get_text().split("\n")[0] for tick in axis.get_xticklabels()] == list(ACTION_UNITS)
@@ -107,7 +107,7 @@ def test_bars_are_the_numbers(corpus):
 def test_expression_bars_count_only_labelled_frames(tmp_path):
     labels = {"a": labels_of(expressions=[0, 0, 4, -1, 6])}
     table = expression_table(Corpus(tmp_path, labels, {"a": "a"}, pd.DataFrame()))
-    axis = figures.expression_counts(table).axes[0]
+    axis = figures.label_bars(table).axes[0]
     assert [bar.get_height() for bar in axis.patches] == pytest.approx([40, 0, 0, 0, 20, 0, 20])
     assert axis.get_title(loc="left").startswith("4 of 5 frames (80%)") and not axis.collections
 

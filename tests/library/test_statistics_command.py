@@ -104,7 +104,7 @@ def test_words_from_files_are_shown_as_they_are(tmp_path):
     labels = Labels.empty(3, expression_names=classes)
     labels.expression[:], labels.has_expression[:] = [0, 1, 2], True
     table = expression_table(Corpus(tmp_path, {"a": labels}, {"a": "a"}, pd.DataFrame()))
-    figure = figures.expression_counts(table)
+    figure = figures.label_bars(table)
     figure.canvas.draw()
     shown = [tick.get_text().replace(r"\$", "$") for tick in figure.axes[0].get_xticklabels()]
     assert shown == list(classes)
