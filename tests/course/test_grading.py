@@ -17,6 +17,8 @@ from affkit_course.exercises import grade as grading
 from affkit_course.exercises.framework import load
 from affkit_course.exercises.grade import Limits, Row, definitions, grade_folder, write_grades
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 IMPORT = "import numpy as np\nfrom affkit_course.exercises.nb05 import check"
 SHORT = Limits(seconds=20, memory=2 * 2**30)
 

@@ -24,6 +24,8 @@ from affkit_lab.figures import style as plots
 from affkit_studio.annotate.project import Project
 from affkit_studio.annotate.session import Segment
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 CLIPS = ROOT / "data_samples" / "clips"
 ANSWERS = solution_functions("02")
 

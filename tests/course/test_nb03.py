@@ -11,6 +11,8 @@ from affkit.labels import ACTION_UNITS, Labels
 from affkit.store import Store
 from affkit_course.lessons.nb03 import SmallModel, outlines, split_scores, subject_scores
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 CLIPS = ROOT / "data_samples" / "clips"
 
 

@@ -26,6 +26,8 @@ from affkit_course.lessons.nb07 import (
     run_beside,
 )
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 ANSWERS = solution_functions("07")
 TINY = {"width": 0.03, "batch_size": 4}
 

@@ -30,6 +30,8 @@ from affkit_lab.backbones.train_faces import CnnConfig, train_faces
 from affkit_lab.experiments import table_x
 from affkit_lab.experiments.multitask_experiments import MtlPlan
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
 
 

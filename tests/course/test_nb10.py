@@ -24,6 +24,8 @@ from affkit.metrics import StreamingExpressionScores
 from affkit_course.lessons import nb10 as lesson
 from affkit_studio.widgets import ScorePicture, score_explorer
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 NAMES = ["clip_14", "clip_40_left", "clip_40_right", "clip_57"]
 ALL_FRAMES = Options(partial=True, num_resamples=0)
 ANSWERS = solution_functions("10")

@@ -16,6 +16,8 @@ from affkit_lab.latent.direction_quality import RANDOM
 from affkit_lab.latent.play_labels import va_search
 from affkit_lab.latent.z_arithmetic import orthogonalize, slerp
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 AXES = orthonormal_axes()
 TRUTH = planted_directions(AXES)
 HALF = np.random.default_rng(0).uniform(-0.5, 0.5, 100)

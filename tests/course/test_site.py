@@ -15,6 +15,8 @@ from affkit.cli import main
 from affkit.errors import UserError
 from affkit_course.site import failure, find_executed, write_site
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Widget()"}
 BROKEN = [new_output("error", ename="KeyError", evalue="'no'\nmore", traceback=["KeyError: 'no'"])]
 

@@ -28,6 +28,8 @@ from affkit_lab.experiments.generated_labels import (
     with_labels,
 )
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 
 class GreyGenerator(nn.Module):
     """Draws one grey, the first number of z; the left upper pixel is white."""

@@ -30,6 +30,8 @@ from affkit_lab.experiments.generated_labels import Confidence, sure_labels
 from affkit_lab.experiments.results import Results
 from affkit_lab.figures.tables import enrichment_gains
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = {"config": ReaderConfig(width=0.03, batch_size=16), "steps": 4, "save_every": 2, "device": "cpu"}
 TINY |= {"shares": (0.5, 1.0), "amounts": (1.0, 3.0), "most": 60, "sure": Confidence(1, 0.51, 0.5)}
 KINDS = ("classic", "discriminator", "teacher")

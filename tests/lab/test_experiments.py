@@ -28,6 +28,8 @@ from affkit_lab.experiments.results import Results, markdown
 from affkit_lab.experiments.runner import Trial, run_trial
 from affkit_lab.experiments.table_ix import CLAIMS, PAPER, ROWS, printed, table_ix
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = {"width": 0.03, "steps": 4, "save_every": 2, "device": "cpu"}
 
 

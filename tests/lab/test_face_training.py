@@ -18,6 +18,8 @@ from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
 from affkit_lab.backbones.train_faces import CnnConfig, FeatureConfig, ReaderConfig, train_faces
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = FeatureConfig(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
 
 

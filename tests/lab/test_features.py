@@ -16,6 +16,8 @@ from affkit.multitask import AffWildNetConfig, VGGFace
 from affkit.store import select_rows, write_store
 from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = {"width": 0.02, "hidden": 4, "attention_length": 3, "batch_size": 2, "sequence_length": 5}
 QUIET = {"device": "cpu", "progress": False}
 

@@ -31,6 +31,8 @@ from affkit_lab.gan_evaluation.scores import (
     pixels_of,
 )
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 RNG = np.random.default_rng(0)
 
 

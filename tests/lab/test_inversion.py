@@ -16,6 +16,8 @@ from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.inversion import InversionConfig, decode_photograph, face_in, invert, read_frame
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 WEIGHTS = "data_samples/weights"
 
 

@@ -28,6 +28,8 @@ from affkit_lab.experiments.baselines import expressions_for_nothing
 from affkit_lab.experiments.multitask_experiments import MtlPlan
 from affkit_lab.experiments.results import Results
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
 TINY = {"steps": 4, "save_every": 2, "device": "cpu", "config": CONFIG}
 

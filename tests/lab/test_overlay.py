@@ -24,6 +24,8 @@ from affkit_lab.figures.overlay import (
     text_picture,
 )
 
+pytestmark = pytest.mark.slow  # encodes and decodes videos
+
 WIDTH, HEIGHT = 640, 480  # drawn as they are, not scaled
 PLAIN = np.full((HEIGHT, WIDTH, 3), (60, 90, 60), np.uint8)
 

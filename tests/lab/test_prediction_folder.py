@@ -19,6 +19,8 @@ from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.video.video import Video, write_video
 from affkit_lab.figures.overlay import annotate_video
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 OPENFACE = ["frame", "face_id", "timestamp", "confidence", "success"]
 PY_FEAT = ["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"]
 EMOTIONS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]

@@ -21,6 +21,8 @@ from affkit_lab.experiments.results import Results
 from affkit_lab.experiments.semi_supervised import label_order, semi_supervised
 from affkit_lab.figures.tables import label_share_curves, table_ix_bars
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

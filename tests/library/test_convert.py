@@ -25,6 +25,8 @@ from affkit.video import convert
 from affkit.video.convert import JOURNAL, convert_video, convert_videos, retime, retime_lines
 from affkit.video.video import Video, write_video
 
+pytestmark = pytest.mark.slow  # encodes and decodes videos
+
 KINDS = video_kinds()
 
 

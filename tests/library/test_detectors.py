@@ -25,6 +25,8 @@ from affkit.faces.detectors import make_detector
 from affkit.faces.ffld2 import FFLD2Detector
 from affkit.faces.mtcnn import MTCNNDetector
 
+pytestmark = pytest.mark.slow  # encodes and decodes videos
+
 ROOT = Path(__file__).parents[2]
 ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, measured by eye on the photograph
 BUILT = Path(os.environ.get(ffld2.VARIABLE) or ROOT / ffld2.FOLDER).absolute()

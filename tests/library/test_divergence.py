@@ -15,6 +15,8 @@ from affkit.evaluation.collapse import CollapseWatch, mean_distance
 from affkit.store import FrameDataset
 from affkit.train_gan import GanConfig, train_gan
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = {"width": 0.03, "batch_size": 4}
 
 

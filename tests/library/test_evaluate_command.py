@@ -15,6 +15,8 @@ from affkit.labelfiles.layouts import write_annotations
 from affkit.labelfiles.tables import write_table
 from affkit.labels import EXPRESSIONS
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 GUESSES, TRUTH, SUBJECTS = labels_and_guesses()
 
 

@@ -25,6 +25,8 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.store import Store, part_folder
 from affkit.video.video import Video, write_video
 
+pytestmark = pytest.mark.slow  # encodes and decodes videos
+
 AU = ",".join(ACTION_UNITS)
 BASIC = ",".join(EXPRESSIONS)
 

@@ -12,6 +12,8 @@ from affkit.errors import UserError
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import Labels
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 
 @pytest.fixture
 def affkit(tmp_path, monkeypatch, capsys):

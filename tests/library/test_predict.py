@@ -21,6 +21,8 @@ from affkit.store import FrameDataset, SequenceDataset, Store, image_grid, pictu
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 # Checkpoints
 
 

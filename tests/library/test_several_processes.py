@@ -13,6 +13,8 @@ from affkit.errors import UserError
 from affkit.loop import make_fabric
 from affkit.store import write_store
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 OPTIONS = ["--width", "0.02", "--steps", "3", "--device", "cpu", "--lr", "0.01"]
 
 

@@ -20,6 +20,8 @@ from affkit.labels import ACTION_UNITS, Labels
 from affkit.video.video import write_video
 from affkit_lab.figures import corpus as figures
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 SHEET = Path(__file__).parents[2] / "data_samples" / "action_units.jpg"
 HEADER = ",".join(ACTION_UNITS)
 

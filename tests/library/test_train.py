@@ -20,6 +20,8 @@ from affkit.train_gan import GanConfig, GanTrainer, train_gan
 from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_lab.backbones.cuda_graph_step import RecordedGanTrainer
 
+pytestmark = pytest.mark.slow  # trains small networks
+
 TINY = {"width": 0.03, "batch_size": 8}
 TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
 

@@ -17,6 +17,8 @@ from videos import numbered, read_number, read_numbers, video_kinds, write_numbe
 from affkit.errors import UserError
 from affkit.video.video import Video, View, write_video
 
+pytestmark = pytest.mark.slow  # encodes and decodes videos
+
 KINDS = video_kinds()
 
 

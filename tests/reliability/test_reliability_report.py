@@ -13,6 +13,8 @@ from mishaps.mutants import ALSO_RIGHT, mutant_rows, mutants, rejects
 
 from affkit.cli import main as affkit
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 BAD = bad_inputs()
 SLOW = ("annotate", "browse", "notebooks", "render")  # to import what they need takes longer than to answer
 SAMPLE = random.Random(0).sample([bad for bad in BAD if not bad.line.startswith(SLOW)], 30)

@@ -18,6 +18,8 @@ from affkit.video.video import Video
 from affkit_render.annotators import annotate_corpus
 from affkit_render.edition import KIT_ANNOTATORS
 
+pytestmark = pytest.mark.slow  # draws faces
+
 DATA = Path(__file__).parents[2] / "data_samples"
 ROOT = DATA / "corpus"
 TABLE_III = {"AU1": 43948, "AU2": 25312, "AU4": 38879, "AU6": 48185}

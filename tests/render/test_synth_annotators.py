@@ -21,6 +21,8 @@ from affkit_render.annotators import TRUTH_COLUMNS, annotate_corpus
 from affkit_render.coders import Coder, code_action_units, code_expressions, sample_coders
 from affkit_render.raters import Rater, rate, sample_raters
 
+pytestmark = pytest.mark.slow  # draws faces
+
 SEEDS = st.integers(0, 2**31 - 1)
 
 

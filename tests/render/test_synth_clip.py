@@ -28,6 +28,8 @@ from affkit_render.wild import (
     to_pixels,
 )
 
+pytestmark = pytest.mark.slow  # draws faces
+
 SAMPLES_FOLDER = Path(__file__).parents[2] / "data_samples" / "clips"
 SIZE = (176, 160)
 

@@ -18,6 +18,8 @@ from affkit_render.corpus import ClipPlan, PersonPlan, film_all
 from affkit_render.edition import KIT, KIT_SEED, Estimate, estimate, label_corpus, plan_corpus, read_scale
 from affkit_render.pool import draw_pool
 
+pytestmark = pytest.mark.slow  # draws faces
+
 
 def part(plans, name):
     return [plan for plan in plans if name in plan.parts]

@@ -20,6 +20,8 @@ from affkit_render.identity import BEARDS, HAIR_STYLES, Identity, sample_identit
 from affkit_render.render import Lighting, Pose, View, render, sample_lighting
 from affkit_render.subdivide import catmull_clark
 
+pytestmark = pytest.mark.slow  # draws faces
+
 SIZE = 96
 FLAT = Lighting(
     (0, 0.3, 0.954), (0.7,) * 3, (0, 0, 1), (0.2,) * 3, (0, 0.6, -0.8), (0,) * 3, (0.4,) * 3, (0.3,) * 3

@@ -19,6 +19,8 @@ from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit.video.video import write_video
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 COMMANDS = ["convert", "faces", "render", "doctor", "stats", "agree", "split", "annotate"]
 COMMANDS += ["train gan", "train mtl", "train features", "evaluate", "evaluate gan", "generate", "predict"]
 COMMANDS += ["browse", "page", "experiment table-ix", "experiment semi-supervised"]

@@ -30,6 +30,8 @@ from affkit.video.video import write_video
 from affkit_course.exercises.framework import numbers
 from affkit_studio.doctor.report import examine, page
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 SOLUTIONS = ROOT / "docs" / "solutions"
 SAMPLES = ROOT / "data_samples"
 PAPER = "https://arxiv.org/abs/1811.07771"

@@ -23,6 +23,8 @@ from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, ex
 from affkit_studio.annotate.project import Project
 from affkit_studio.browse.favourites import Favourites
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):

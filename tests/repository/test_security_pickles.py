@@ -30,6 +30,8 @@ from affkit_studio.annotate.import_export import SUFFIXES, import_annotation
 from affkit_studio.annotate.project import Project
 from affkit_studio.browse.favourites import Favourites
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 HEADERS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 

@@ -22,6 +22,8 @@ from affkit.video.video import Video, write_video
 from affkit_studio.doctor.commands import quoted
 from affkit_studio.doctor.report import examine, page
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 SAMPLES = Path(__file__).parents[2] / "data_samples"
 
 

@@ -26,6 +26,8 @@ from affkit_studio.browse.latent_desk import LatentDesk
 from affkit_studio.browse.latent_work import WORKS, Extras, Job
 from affkit_studio.page_widget import encode_picture
 
+pytestmark = pytest.mark.slow  # runs whole commands
+
 SIZE = 16
 TINY = GanNetConfig("1", width=0.02)
 
