@@ -69,20 +69,11 @@ class HaarDetector:
     that is asked for is 20 pixels wide: nothing that would have been found is lost, the work falls with
     the square of the reduction, and averaging pixels removes noise that the cascade trips over.
 
-    Parameters
-    ----------
-    smallest:
-        Width of the smallest face, as a fraction of the picture's shorter side: 1/12 is 60 pixels at 720p.
-    step:
-        Ratio between one face size and the next that is tried.
-    min_neighbors:
-        How many overlapping hits a face needs.
-    min_score:
-        Least score. A score is what the cascade's last stage adds up, less the 53.8 that a hit needs at
-        least: about 1 for a doubtful face, 3 for a clear one.
-    clear:
-        A person has this score at least once in a clip. On our clips false alarms reach 2.2, people 3 or
-        more.
+    ``smallest`` is the width of the smallest face as a fraction of the picture's shorter side, 60 pixels at
+    720p; ``step`` the ratio between one face size and the next that is tried; ``min_neighbors`` how many
+    overlapping hits a face needs. A score is what the cascade's last stage adds up, less the 53.8 that a hit
+    needs at least: about 1 for a doubtful face, 3 for a clear one. A person has the score ``clear`` at least
+    once in a clip: on our clips false alarms reach 2.2, people 3 or more.
 
     >>> from skimage import data
     >>> [box.w > 80 for box in HaarDetector().detect(data.astronaut())]

@@ -57,12 +57,10 @@ def extract_faces(
     videos:
         Files, or videos that are open. Their names without ending name the videos in the store, so no two
         may be the same.
-    store:
-        The folder to make.
     size:
         Side of a crop in pixels, 16 to 512; the paper has 96 and 32.
     detector:
-        ``"haar"``, ``"mtcnn"``, ``"ffld2"``, ``"yunet:FILE"``, or a ``Detector``.
+        A name for :func:`~affkit.faces.detectors.make_detector`, or a detector.
     labels:
         A folder that :class:`~affkit.corpus.corpus.Corpus` can open. Line i belongs to frame i.
         For several people see :func:`~affkit.faces.label_faces.names_of_people`.
@@ -70,8 +68,6 @@ def extract_faces(
         Replace an existing store, and discard what an interrupted run with other settings left.
     jobs:
         Videos at a time, each in a process of its own.
-    progress:
-        Show a bar with the time left on stderr.
     """
     store, paths = Path(store), [_path(video) for video in videos]
     detector = make_detector(detector) if isinstance(detector, str) else detector
@@ -139,7 +135,6 @@ def _about(video: str | Path | Video) -> dict:
 
 @contextmanager
 def _full_disk(store: Path) -> Iterator[None]:
-    """A full disk becomes a :class:`UserError`."""
     try:
         yield
     except OSError as error:

@@ -226,8 +226,6 @@ def convert_videos(
     ----------
     inputs:
         Video files, or folders, which stand for all video files directly in them.
-    out:
-        Folder for ``<name>.mp4``.
     labels:
         A folder with text files, at any depth, named like the clip or like it with ``_left`` or ``_right``:
         line i, after a header if there is one, belongs to frame i. ``out`` gets a folder of the same name
@@ -238,8 +236,6 @@ def convert_videos(
         Replace what is there, and discard what an interrupted run with other inputs left.
     jobs:
         Clips at a time.
-    progress:
-        Show a bar with the time left on stderr.
     """
     out = Path(out)
     clips = _plan(_find_videos(inputs), out)
@@ -260,7 +256,7 @@ def convert_videos(
 
 
 def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
-    videos = []
+    videos: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():
             files = (file for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)

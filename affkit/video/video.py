@@ -102,24 +102,10 @@ class Video:
     and reading starts at the last keyframe before a frame. Other files are opened anew and counted from their
     start for each reading: nothing else is sure to count right.
 
-    Attributes
-    ----------
-    path:
-        The file.
-    width, height:
-        Size in pixels as shown, after the rotation.
-    num_frames:
-        How many frames the file says it holds; where it does not say (WebM), its packets are counted.
-    fps:
-        Mean frames a second; 30 where the file does not say.
-    duration:
-        Seconds.
-    rotation:
-        Degrees, counter-clockwise, by which the stored pictures are turned to be shown: 0, 90, 180, 270.
-    view:
-        How they are turned and scaled.
-    container, stream:
-        PyAV's, for what is not asked here.
+    ``width`` and ``height`` are in pixels as shown, after the ``rotation`` of the stored pictures: 0, 90, 180
+    or 270 degrees, counter-clockwise. ``num_frames`` is how many frames the file says it holds; where it does
+    not say (WebM), its packets are counted. ``fps`` is the mean, 30 where the file does not say; ``duration``
+    is in seconds. ``container`` and ``stream`` are PyAV's.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -389,24 +375,12 @@ def write_video(
     rotation: int = 0,
     times: Sequence[float] | None = None,
 ) -> None:
-    """Write frames as a clip, all of it or nothing; the suffix of ``path`` chooses the container.
+    """Write frames ``(H, W, 3)`` uint8 RGB of one size as a clip, all of it or nothing, over an older file.
 
-    Parameters
-    ----------
-    path:
-        Where to; an existing file is replaced.
-    frames:
-        ``(H, W, 3)`` uint8 RGB, at least one, all of one size; H.264 wants even sizes.
-    fps:
-        Frames a second.
-    crf:
-        Quality of H.264 and VP9, lower is better; 20 is hardly told from the original.
-    codec:
-        Any encoder of FFmpeg: ``libx264``, ``mjpeg``, ``libvpx-vp9``, ``mpeg4``.
-    rotation:
-        Degrees, counter-clockwise, by which a player is told to turn the frames: the flag phones write.
-    times:
-        When each frame is shown, in increasing seconds, for a variable frame rate; MP4, MOV and WebM only.
+    The suffix of ``path`` chooses the container; H.264 wants even sizes. ``crf`` is the quality of H.264 and
+    VP9, lower is better; ``codec`` any encoder of FFmpeg: ``libx264``, ``mjpeg``, ``libvpx-vp9``, ``mpeg4``;
+    ``rotation`` the degrees, counter-clockwise, by which a player is told to turn the frames, as phones write
+    it; ``times`` when each frame is shown, in increasing seconds, for a variable rate (MP4, MOV, WebM).
     """
     rate = Fraction(fps).limit_denominator(1001)
     options = {"libx264": H264 | {"crf": str(crf)}, "libvpx-vp9": {"crf": str(crf), "b": "0"}}.get(codec, {})

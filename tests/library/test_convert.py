@@ -15,7 +15,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import numbered, read_labels, read_number, read_numbers, video_kinds, write_labels, write_numbered
 
@@ -123,6 +123,7 @@ def test_colours_of_large_clips_keep_their_meaning(tmp_path):
             assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.fractions(0, Fraction(1, 2)), min_size=1, max_size=30), st.sampled_from([24, 25, 30, 60]))
 def test_retime_against_a_plain_search(gaps, rate):
     times = np.cumsum([Fraction(0), *gaps]).tolist()
