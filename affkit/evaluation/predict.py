@@ -28,7 +28,7 @@ from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNet
-from affkit.store import SequenceDataset, Store, fit_size, to_unit_range
+from affkit.store import SequenceDataset, Store, fit_size, to_unit_range, too_small
 from affkit.video.video import Video
 
 TABLE, OPENFACE = "table.csv", "openface.csv"
@@ -122,7 +122,7 @@ def predict_faces(
     """
     size = model.config.image_size
     if images.shape[1] < size:
-        raise UserError(source, *_wrong_size(images.shape[1], size))
+        raise too_small(source, images.shape[1], "this network reads", size)
     device = next(model.parameters()).device
     va, units, fake = [], [], []
     for start in tqdm(range(0, len(images), batch_size), unit="batch", disable=not progress):
@@ -146,7 +146,7 @@ def _predict_sequences(
     batch_size: int = 4,
 ) -> dict[str, np.ndarray]:
     if store.size != model.config.image_size:
-        raise UserError(store.path, *_wrong_size(store.size, model.config.image_size))
+        raise too_small(store.path, store.size, "this network reads", model.config.image_size)
     device = next(model.parameters()).device
     sequences = SequenceDataset(store, length=length)
     va = torch.zeros(len(store), 2)
@@ -167,10 +167,6 @@ def _predict_sequences(
 
 def _va_columns(va: Tensor) -> dict[str, np.ndarray]:
     return dict(zip(VA, va.clamp(-1, 1).numpy().T, strict=True))
-
-
-def _wrong_size(found: int, needed: int) -> tuple[str, str]:
-    return (f"has faces of {found} pixels, this network reads {needed}", f"make a store with --size {needed}")
 
 
 def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series = ACTIVE) -> Labels:

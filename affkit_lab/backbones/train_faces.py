@@ -23,7 +23,7 @@ from affkit.errors import UserError, check_choices
 from affkit.gan import Discriminator, GanNetConfig
 from affkit.loop import RowStream, fingerprint, make_fabric, run, step_generator
 from affkit.losses import VA_LOSSES, au_loss, va_loss
-from affkit.store import FrameDataset, Store, fit_size
+from affkit.store import FrameDataset, Store, fit_size, too_small
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig, folded
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
@@ -139,8 +139,7 @@ class FaceTrainer:
     def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: FaceConfig):
         self.config, self.fabric = config, fabric
         if store.size < config.image_size:
-            problem = f"has faces of {store.size} pixels, the network reads {config.image_size}"
-            raise UserError(store.path, problem, f"make a store with --size {config.image_size}")
+            raise too_small(store.path, store.size, "the network reads", config.image_size)
         self.faces = FrameDataset(store, rows)
         self.shown = ("au", "subject") if config.tells_subjects else ("va", "au")
         num_subjects = self._number_subjects(store) if config.tells_subjects else 0

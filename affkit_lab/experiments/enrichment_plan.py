@@ -21,7 +21,7 @@ from affkit.evaluation.predict import FacePredictor, predict_store
 from affkit.faces.pool import join_stores
 from affkit.gan import Discriminator, Generator
 from affkit.labels import ACTION_UNITS
-from affkit.store import Store, select_rows, write_store
+from affkit.store import Store, select_rows, too_small, write_store
 from affkit_lab.backbones.train_faces import ReaderConfig, train_faces
 from affkit_lab.experiments.generated_labels import (
     Confidence,
@@ -114,8 +114,7 @@ class EnrichPlan(Plan):
         rows, (generator, discriminator) = super().rows(store), self.networks()
         size = self.config.image_size
         if store.size < size:
-            problem = f"has faces of {store.size} pixels, the reader reads {size}"
-            raise UserError(self.data, problem, f"make a store with --size {size}")
+            raise too_small(self.data, store.size, "the reader reads", size)
         drawn, read = generator.config.image_size, discriminator.config.image_size
         if drawn != read:
             problem = f"draws {drawn} pixels, and the discriminator reads {read}"

@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
-from affkit.store import Store, select_rows
+from affkit.store import Store, select_rows, too_small
 from affkit.train_gan import GanConfig, train_gan
 from affkit_lab.experiments.runner import Plan, Trial
 
@@ -44,8 +43,7 @@ class GanPlan(Plan):
         """As :meth:`Plan.rows`; faces that are too small are a :class:`~affkit.errors.UserError`, too."""
         rows = super().rows(store)
         if store.size < (needed := self.config(seed=0).net.image_size):
-            problem = f"has faces of {store.size} pixels, configuration {self.configuration} draws {needed}"
-            raise UserError(self.data, problem, f"make a store with --size {needed}")
+            raise too_small(self.data, store.size, f"configuration {self.configuration} draws", needed)
         return rows
 
     def train(self, trial: Trial, store: Store, folder: Path, count: Callable[..., None]) -> Path:
