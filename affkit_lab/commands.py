@@ -47,10 +47,10 @@ def train_cnn(
 ):
     """Train the convolutional half that `affkit train mtl --weights` starts from: who it is, action units."""
     from affkit.store import Store
-    from affkit_lab.backbones.train_faces import CnnConfig, train_faces
+    from affkit_lab.backbones.train_faces import cnn_config, train_faces
 
     store = Store.open(data)
-    config = CnnConfig(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
+    config = cnn_config(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
     how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
     typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
 
@@ -71,11 +71,11 @@ def train_features(
 ):
     """Train the small network that `affkit evaluate gan` looks at generated faces with."""
     from affkit.store import Store
-    from affkit_lab.backbones.train_faces import FeatureConfig, train_faces
+    from affkit_lab.backbones.train_faces import features_config, train_faces
 
     store = Store.open(data)
     how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
-    typer.echo(f"{train_faces(store, out, FeatureConfig(seed=seed), steps, **how)} after {steps} steps")
+    typer.echo(f"{train_faces(store, out, features_config(seed=seed), steps, **how)} after {steps} steps")
 
 
 @app.command(
@@ -143,7 +143,7 @@ def table_ix(
     The paper's own: a store of Aff-Wild, --recipe paper --config 2 --width 1.
     """
     from affkit_lab.experiments import table_ix as experiment
-    from affkit_lab.experiments.gan_experiments import GanPlan
+    from affkit_lab.experiments.table_ix import GanPlan
     from affkit_lab.figures.tables import table_ix_bars
 
     how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
@@ -175,7 +175,7 @@ def semi_supervised(
 ):
     """What faces without labels are worth when few have them (Section IV.A)."""
     from affkit_lab.experiments import semi_supervised as experiment
-    from affkit_lab.experiments.gan_experiments import GanPlan
+    from affkit_lab.experiments.table_ix import GanPlan
     from affkit_lab.figures.tables import label_share_curves
 
     how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
@@ -215,14 +215,14 @@ def enrich(
     --task au`. Their discriminators know all labels of that training set, also those that a share leaves out.
     With few steps real faces alone are ahead in F1, since more faces take longer to learn.
     """
-    from affkit_lab.backbones.train_faces import ReaderConfig
+    from affkit_lab.backbones.train_faces import predictor_config
     from affkit_lab.experiments import enrichment as experiment
-    from affkit_lab.experiments.enrichment_plan import EnrichPlan
+    from affkit_lab.experiments.enrichment import EnrichPlan
     from affkit_lab.figures.tables import enrichment_gains
 
-    how = {"generator": generator, "discriminator": discriminator, "config": ReaderConfig(width)}
+    how = {"generator": generator, "discriminator": discriminator, "config": predictor_config(width)}
     how |= {
-        "shares": _numbers("--shares", shares, float),
+        "fractions": _numbers("--shares", shares, float),
         "by": by,
         "amounts": _numbers("--amounts", amounts, float),
         "most": most,
@@ -275,7 +275,7 @@ def mtl_table(
     """Train the multi-task network in all rows of Table X or XI."""
     from affkit.train_multitask import MtlConfig
     from affkit_lab.experiments import table_x, table_xi
-    from affkit_lab.experiments.multitask_experiments import MtlPlan
+    from affkit_lab.experiments.table_x import MtlPlan
     from affkit_lab.figures.tables import table_x_bars, table_xi_bars
 
     how = {"config": MtlConfig(width=width, frozen=frozen), "all_frames": all_frames}

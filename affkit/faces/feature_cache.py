@@ -1,8 +1,7 @@
 """The features of a frozen network, computed once: one row a face, kept beside the faces.
 
-While the convolutional half does not learn, it says the same about a face in every epoch. So its features are
-computed once and read from then on. The file's name says which weights and which faces they are of: other
-weights, or other faces, have another name, and nothing old is ever taken for them.
+While the convolutional half does not learn, a face has the same features in every epoch. The file's name says
+which weights and which faces they are of, so nothing old is ever taken for them.
 """
 
 import hashlib
@@ -28,24 +27,11 @@ def cached_features(
     device: str | torch.device = "cpu",
     progress: bool = True,
 ) -> np.ndarray:
-    """What ``cnn`` says about every face of ``store``, computed now or read from ``folder``.
+    """Features of every face of ``store``, computed now or read from ``folder``: ``(len(store), F)`` float32,
+    memory-mapped.
 
-    Parameters
-    ----------
-    cnn:
-        Faces ``(N, 3, S, S)`` in [-1, 1] to features ``(N, F)``, each face by itself.
-    folder:
-        Where they are kept, 4 F bytes a face.
-
-    Returns
-    -------
-    ndarray
-        ``(len(store), F)`` float32, memory-mapped.
-
-    Raises
-    ------
-    UserError
-        If a feature is not a number, what is kept is damaged, or nothing can be written to ``folder``.
+    ``cnn`` makes features ``(N, F)`` from faces ``(N, 3, S, S)`` in [-1, 1], each face by itself. Features
+    that are not numbers, a damaged file and a folder that cannot be written to are a :class:`UserError`.
     """
     path = Path(folder) / f"features_{feature_key(cnn, store)}.npy"
     if not path.is_file():
@@ -54,9 +40,8 @@ def cached_features(
             with write_beside(path) as part:
                 np.save(part, features)
         except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise UserError(
-                folder, f"cannot be written to ({error.strerror})", "choose another folder"
-            ) from error
+            problem = f"cannot be written to ({error.strerror})"
+            raise UserError(folder, problem, "choose another folder") from error
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(features, np.ndarray) or features.shape[:-1] != (len(store),):
@@ -86,10 +71,8 @@ def compute_features(
 
 
 def feature_key(cnn: nn.Module, store: Store) -> str:
-    """16 letters that tell these weights and these faces from others.
-
-    Of the faces: where each was found and how many there are, and the pixels of :data:`SAMPLE` of them.
-    """
+    """16 hexadecimal digits of these weights and these faces: where each face was found, and the pixels of
+    :data:`SAMPLE` of them."""
     digest = hashlib.sha256()
     for name, tensor in sorted(cnn.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())

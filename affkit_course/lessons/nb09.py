@@ -31,7 +31,7 @@ from affkit.losses import ccc, multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
 from affkit.store import SequenceDataset, Store, select_rows
 from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
-from affkit_lab.experiments.multitask_experiments import MtlPlan  # noqa: F401
+from affkit_lab.experiments.table_x import MtlPlan  # noqa: F401
 from affkit_lab.figures.architecture import trace
 from affkit_lab.figures.style import PALETTE, line_styles
 

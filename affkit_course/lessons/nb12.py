@@ -21,9 +21,9 @@ from affkit.labels import ACTION_UNITS, VA
 from affkit.losses import GENERATOR_LOSSES, generator_loss, va_loss
 from affkit.video.video import Video
 from affkit_course.lessons.figures import curve_panels  # noqa: F401
-from affkit_lab.backbones.train_faces import ReaderConfig, train_faces  # noqa: F401
-from affkit_lab.experiments.enrichment_plan import worth_of_labels  # noqa: F401
-from affkit_lab.experiments.generated_labels import Confidence, draw_faces, sure_labels  # noqa: F401
+from affkit_lab.backbones.train_faces import predictor_config, train_faces  # noqa: F401
+from affkit_lab.experiments.enrichment import worth_of_labels  # noqa: F401
+from affkit_lab.experiments.generated_labels import Confidence, confident_labels, draw_faces  # noqa: F401
 from affkit_lab.experiments.results import Results  # noqa: F401
 from affkit_lab.figures.overlay import annotate_video  # noqa: F401
 from affkit_lab.figures.tables import enrichment_gains  # noqa: F401
@@ -44,7 +44,7 @@ def label_survey(
     for name, labeller in labellers.items():
         for kind, images in faces.items():
             said = pd.DataFrame(predict_faces(labeller, images))[units].to_numpy()  # (N, 8)
-            labels = sure_labels(labeller, images, sure)
+            labels = confident_labels(labeller, images, sure)
             given = labels[units].to_numpy(float, na_value=np.nan)  # (N, 8)
             known = given[~np.isnan(given)]
             rows[name, kind] = {

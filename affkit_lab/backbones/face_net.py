@@ -6,9 +6,8 @@ see their action units. It is told nothing about valence, arousal or expressions
 on top of it says about those was learned there.
 
 Thirteen plain convolutions are hard to train: with few faces, action units are not learned at all. So there
-is a batch normalisation (Ioffe & Szegedy 2015) behind each layer while it trains. Afterwards that is a scale
-and a shift for each channel, which weights and biases can take in: :func:`folded` gives VGG-Face's layers
-back.
+is batch normalization (Ioffe & Szegedy 2015) behind each layer while it trains. Afterwards that is a scale
+and a shift for each channel, which weights and biases absorb: :func:`folded` gives VGG-Face's layers back.
 """
 
 from copy import deepcopy
@@ -24,29 +23,17 @@ from affkit_lab.backbones.feature_net import FeatureOutput
 
 @dataclass(frozen=True)
 class FaceNetConfig:
-    """What a :class:`FaceNet` looks like.
+    """Size of a :class:`FaceNet`; ``width`` is a fraction of VGG-Face's channels."""
 
-    Attributes
-    ----------
-    num_subjects:
-        People it tells apart: those of the faces it is trained on.
-    width, image_size:
-        As in :class:`~affkit.multitask.AffWildNetConfig`.
-    dropout:
-        Share of the features left out in each step of training; VGG-Face's is 0.5.
-    batch_norm:
-        Whether there is a batch normalisation behind each layer, for training.
-    """
-
-    num_subjects: int
+    num_subjects: int  # people it tells apart: those of the faces it is trained on
     width: float = 0.125
     image_size: int = 96
-    dropout: float = 0.5
-    batch_norm: bool = False
+    dropout: float = 0.5  # of the features, in training; as in VGG-Face
+    batch_norm: bool = False  # behind each layer, for training
 
 
 class FaceNet(nn.Module):
-    """:class:`~affkit.multitask.VGGFace`, and straight lines from its features to what it is taught.
+    """:class:`~affkit.multitask.VGGFace`, and linear layers from its features to what it is taught.
 
     >>> import torch
     >>> net = FaceNet(FaceNetConfig(num_subjects=3, width=0.02, image_size=32)).eval()
@@ -75,7 +62,7 @@ class FaceNet(nn.Module):
 
 
 def folded(net: FaceNet) -> FaceNet:
-    """The same network for use: without batch normalisation, and it says the same.
+    """The same network for use: without batch normalization, and with the same outputs.
 
     >>> import torch
     >>> net = FaceNet(FaceNetConfig(num_subjects=3, width=0.02, image_size=32, batch_norm=True)).eval()
@@ -85,14 +72,13 @@ def folded(net: FaceNet) -> FaceNet:
     """
     source, plain = deepcopy(net).eval(), FaceNet(replace(net.config, batch_norm=False)).eval()
     if net.config.batch_norm:
-        layers = list(source.cnn.layers)
-        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
-        fused = map(fuse_conv_bn_eval, convolutions, norms)
-        rest = [layer for layer in layers if not isinstance(layer, nn.BatchNorm2d)]
-        source.cnn.layers = nn.Sequential(
-            *(next(fused) if isinstance(layer, nn.Conv2d) else layer for layer in rest)
-        )
+        layers: list[nn.Module] = []
+        for layer in source.cnn.layers:
+            if isinstance(layer, nn.BatchNorm2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(layer)
+        source.cnn.layers = nn.Sequential(*layers)
         source.cnn.fc = fuse_linear_bn_eval(*source.cnn.fc)
     plain.load_state_dict(source.state_dict())
     return plain

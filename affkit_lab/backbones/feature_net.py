@@ -1,9 +1,9 @@
 """A small network trained apart from the GAN, to look at generated faces with.
 
-FID and its like compare pictures by the features of a network. The usual one is Inception, trained on
-photographs of a thousand kinds of things and downloaded. This one is small, knows nothing but faces, and is
-trained in a minute on the faces at hand: who it is, valence and arousal, action units. So its features differ
-where people or their affect differ. Numbers made with it compare with each other, not with published ones.
+FID and its like compare pictures by the features of a network, usually Inception, trained on photographs of
+a thousand kinds of things. This one is small, knows only faces, and is trained in a minute on the faces at
+hand: who it is, valence and arousal, action units. So its features differ where people or their affect
+differ. Numbers made with it compare with each other, not with published ones.
 """
 
 from dataclasses import dataclass
@@ -21,36 +21,24 @@ SMALLEST = 7  # pixels; a picture is halved until it is not larger
 
 @dataclass(frozen=True)
 class FeatureNetConfig:
-    """What a :class:`FeatureNet` looks like.
+    """Size of a :class:`FeatureNet`."""
 
-    Attributes
-    ----------
-    num_subjects:
-        People it tells apart: those of the faces it is trained on.
-    image_size:
-        Side of the faces in pixels.
-    channels:
-        Of the first convolution; each following one has twice as many.
-    num_features:
-        How many numbers stand for a face.
-    """
-
-    num_subjects: int
-    image_size: int = 32
-    channels: int = 32
+    num_subjects: int  # people it tells apart: those of the faces it is trained on
+    image_size: int = 32  # pixels of a side
+    channels: int = 32  # of the first convolution; each following one has twice as many
     num_features: int = 64
 
 
 class FeatureOutput(NamedTuple):
-    """What the network says about ``B`` faces."""
+    """Predictions for ``B`` faces."""
 
-    va: Tensor  # (B, 2) valence, arousal: linear
+    va: Tensor | None  # (B, 2) valence, arousal: linear
     action_units: Tensor  # (B, 8) logits, in the order of ACTION_UNITS
     subject: Tensor  # (B, num_subjects) logits
 
 
 class FeatureNet(nn.Module):
-    """From faces to features, and from these, by straight lines, to subject, affect and action units.
+    """From faces to features, and from these, by linear layers, to subject, affect and action units.
 
     >>> import torch
     >>> net = FeatureNet(FeatureNetConfig(num_subjects=3)).eval()

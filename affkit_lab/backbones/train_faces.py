@@ -1,17 +1,16 @@
-"""Training networks on single faces: what the face does and, for two of three networks, who it is.
+"""Training networks on single faces: what the face does and, for two of three networks, whose face it is.
 
-Three networks are made this way: the one that looks at generated faces,
-``FeatureNet``; the convolutional half that the multi-task network starts from,
-``FaceNet``; and the paper's discriminator, as a reader of valence, arousal and
-action units and nothing else, :class:`~affkit.gan.Discriminator`.
+One trainer makes three networks, which differ in their heads: the one that looks at generated faces (all
+three), the convolutional half that the multi-task network starts from (action units and people), and the
+paper's discriminator without a GAN, a predictor of valence, arousal and action units.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import cos, pi
 from pathlib import Path
-from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -27,110 +26,75 @@ from affkit.store import FrameDataset, Store, fit_size, too_small
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig, folded
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
-
-@dataclass(frozen=True)
-class FeatureConfig:
-    """One training run of a :class:`~affkit_lab.backbones.feature_net.FeatureNet`.
-
-    ``lr`` is Adam's; ``augment`` says how faces are changed at random, see :mod:`affkit.augment`.
-    """
-
-    image_size: int = 32
-    channels: int = 32
-    num_features: int = 64
-    lr: float = 1e-3
-    batch_size: int = 64
-    seed: int = 0
-    augment: tuple[str, ...] = ("flip", "translation")
-
-    lr_steps: ClassVar = None
-    subject_weight: ClassVar = 1.0
-    file: ClassVar = "features.safetensors"
-    va_loss: ClassVar = "ccc"
-    tells_subjects: ClassVar = True
-
-    def net(self, num_subjects: int) -> FeatureNet:
-        """The network, with random weights."""
-        return FeatureNet(FeatureNetConfig(num_subjects, self.image_size, self.channels, self.num_features))
-
-    def finished(self, net: FeatureNet) -> FeatureNet:
-        """The network to save."""
-        return net
+NETWORKS = {
+    FeatureNetConfig: (FeatureNet, "features.safetensors"),
+    FaceNetConfig: (FaceNet, "cnn.safetensors"),
+    GanNetConfig: (Discriminator, "reader.safetensors"),
+}
+"""Configuration of a network to its class and to the name of its checkpoint."""
 
 
 @dataclass(frozen=True)
-class CnnConfig:
-    """One training run of a :class:`~affkit_lab.backbones.face_net.FaceNet`.
+class FaceConfig:
+    """One training run on single faces.
 
     Attributes
     ----------
-    width, image_size, dropout:
-        Of the network, see :class:`~affkit_lab.backbones.face_net.FaceNetConfig`.
+    net:
+        The network. How many people it tells apart is taken from the faces.
+    va, au, subject:
+        Weights of the heads' losses: valence and arousal, action units, who it is. What has a weight of 0 is
+        not taught.
+    va_loss:
+        ``"ccc"`` (Eq. 4) or ``"mse"``.
     lr, lr_steps:
-        Of Adam; the rate falls along half a cosine from ``lr`` to 0 at step ``lr_steps``.
-    subject_weight:
-        Of who it is, where action units have 1. Who it is is soon learned, with large gradients: with a
-        weight of 1 action units are not learned beside it.
+        Of Adam; the rate falls along half a cosine from ``lr`` to 0 at step ``lr_steps``. None: it stays.
     augment:
         How faces are changed at random, see :mod:`affkit.augment`.
     """
 
-    width: float = 0.125
-    image_size: int = 96
-    dropout: float = 0.5
-    lr: float = 2e-3
-    lr_steps: int | None = None
-    batch_size: int = 64
-    subject_weight: float = 0.1
-    seed: int = 0
-    augment: tuple[str, ...] = ("flip", "translation")
-
-    file: ClassVar = "cnn.safetensors"
-    va_loss: ClassVar = "ccc"
-    tells_subjects: ClassVar = True
-
-    def net(self, num_subjects: int) -> FaceNet:
-        """The network, with random weights."""
-        return FaceNet(FaceNetConfig(num_subjects, self.width, self.image_size, self.dropout, True))
-
-    def finished(self, net: FaceNet) -> FaceNet:
-        """The network to save."""
-        return folded(net)
-
-
-@dataclass(frozen=True)
-class ReaderConfig:
-    """One training run of the paper's discriminator (Table VI) without a GAN, as :class:`FeatureConfig`.
-
-    It reads valence, arousal and action units from single faces of 32 pixels. Its last output, "fake", is
-    not trained and means nothing. ``va_loss`` is ``"ccc"`` (Eq. 4) or ``"mse"``.
-    """
-
-    width: float = 1.0
+    net: FeatureNetConfig | FaceNetConfig | GanNetConfig
+    va: float = 1.0
+    au: float = 1.0
+    subject: float = 0.0
+    va_loss: str = "ccc"
     lr: float = 1e-3
+    lr_steps: int | None = None
     batch_size: int = 64
     seed: int = 0
     augment: tuple[str, ...] = ()
-    va_loss: str = "ccc"
-
-    lr_steps: ClassVar = None
-    file: ClassVar = "reader.safetensors"
-    image_size: ClassVar = 32
-    tells_subjects: ClassVar = False
 
     def __post_init__(self):
         check_choices(self, va_loss=VA_LOSSES)
 
-    def net(self, num_subjects: int = 0) -> Discriminator:
+    @property
+    def file(self) -> str:
+        """Name of the checkpoint."""
+        return NETWORKS[type(self.net)][1]
+
+    def new_net(self, num_subjects: int = 0) -> nn.Module:
         """The network, with random weights."""
-        return Discriminator(GanNetConfig("1", self.width))
-
-    def finished(self, net: Discriminator) -> Discriminator:
-        """The network to save."""
-        return net
+        known = {} if isinstance(self.net, GanNetConfig) else {"num_subjects": num_subjects}
+        return NETWORKS[type(self.net)][0](replace(self.net, **known))
 
 
-FaceConfig = FeatureConfig | CnnConfig | ReaderConfig
+def features_config(image_size=32, channels=32, num_features=64, **changes) -> FaceConfig:
+    """The network that looks at generated faces: all three heads."""
+    net = FeatureNetConfig(0, image_size, channels, num_features)
+    return FaceConfig(net, **{"subject": 1.0, "augment": ("flip", "translation")} | changes)
+
+
+def cnn_config(width: float = 0.125, image_size: int = 96, dropout: float = 0.5, **changes) -> FaceConfig:
+    """The convolutional half to start from. Who it is is soon learned, with large gradients: with a weight of
+    1 action units are not learned beside it."""
+    net = FaceNetConfig(0, width, image_size, dropout, batch_norm=True)
+    recipe = {"va": 0.0, "subject": 0.1, "lr": 2e-3, "augment": ("flip", "translation")}
+    return FaceConfig(net, **recipe | changes)
+
+
+def predictor_config(width: float = 1.0, **changes) -> FaceConfig:
+    """The paper's discriminator (Table VI), of 32 pixels; its output "fake" is not trained."""
+    return FaceConfig(GanNetConfig("1", width), **changes)
 
 
 class FaceTrainer:
@@ -138,15 +102,15 @@ class FaceTrainer:
 
     def __init__(self, fabric, store: Store, rows: Sequence[int] | None, config: FaceConfig):
         self.config, self.fabric = config, fabric
-        if store.size < config.image_size:
-            raise too_small(store.path, store.size, "the network reads", config.image_size)
+        if store.size < config.net.image_size:
+            raise too_small(store.path, store.size, "the network reads", config.net.image_size)
         self.faces = FrameDataset(store, rows)
-        self.shown = ("au", "subject") if config.tells_subjects else ("va", "au")
-        num_subjects = self._number_subjects(store) if config.tells_subjects else 0
+        self.shown = tuple(name for name in ("va", "au", "subject") if getattr(config, name))
+        num_subjects = self._number_subjects(store) if config.subject else 0
         self.stream = RowStream(len(self.faces), config.batch_size, config.seed)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            self.net: nn.Module = config.net(num_subjects)
+            self.net = config.new_net(num_subjects)
         self.modules = {"net": self.net}
         self.optimizers = {"net": torch.optim.Adam(self.net.parameters(), lr=config.lr)}
         self._model, self._optimizer = fabric.setup(self.net, self.optimizers["net"])
@@ -160,37 +124,42 @@ class FaceTrainer:
         return len(subjects.categories)
 
     def step(self, number: int) -> dict[str, Tensor]:
-        """Minimise the sum of the losses on one batch; each face is changed a little."""
-        random, batch = step_generator(self.config.seed, number), self.stream.batch(number)
+        """Minimise the weighted sum of the heads' losses on one batch of faces, each changed at random."""
+        config, batch = self.config, self.stream.batch(number)
         images, labels = self.fabric.to_device(self.faces[batch])
-        images = fit_size(images, self.config.image_size)
-        images = augment(images, self.config.augment, random)  # (B, 3, S, S)
-        output = self._model(images)
+        images = fit_size(images, config.net.image_size)
+        random = step_generator(config.seed, number)
+        images = augment(images, config.augment, random)  # (B, 3, S, S)
+        with torch.random.fork_rng():  # dropout takes its random numbers from a global state
+            torch.manual_seed(random.initial_seed())
+            output = self._model(images)
         terms = {}
-        if output.va is not None:
+        if config.va:
             target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)  # (B, 2)
-            terms["va"] = va_loss(output.va, target, labels["has_va"], self.config.va_loss)
-        terms["au"] = au_loss(output.action_units, labels["action_units"], labels["has_action_units"])
-        if self.config.tells_subjects:
+            terms["va"] = config.va * va_loss(output.va, target, labels["has_va"], config.va_loss)
+        if config.au:
+            loss = au_loss(output.action_units, labels["action_units"], labels["has_action_units"])
+            terms["au"] = config.au * loss
+        if config.subject:
             subjects = self.fabric.to_device(self.subjects[batch])  # (B,)
-            terms["subject"] = self.config.subject_weight * F.cross_entropy(output.subject, subjects)
+            terms["subject"] = config.subject * F.cross_entropy(output.subject, subjects)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.config.lr * cosine_share(number, self.config.lr_steps)
+            group["lr"] = config.lr * cosine_factor(number, config.lr_steps)
         self._optimizer.zero_grad()
         self.fabric.backward(sum(terms.values()))
         self._optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
     def save(self, out: Path, steps: int) -> None:
-        """The network, in a file named after it, such as ``features.safetensors``."""
-        how = {"config": asdict(self.config), "steps": steps}
-        save_checkpoint(out / self.config.file, self.config.finished(self.net), how)
+        """The network for use, in a file named after it, such as ``features.safetensors``."""
+        net = folded(self.net) if isinstance(self.net, FaceNet) else self.net
+        save_checkpoint(out / self.config.file, net, {"config": asdict(self.config), "steps": steps})
 
 
-def cosine_share(number: int, steps: int | None) -> float:
+def cosine_factor(number: int, steps: int | None) -> float:
     """What is left of a learning rate at step ``number``: from 1 to 0 in ``steps`` steps; None: always 1.
 
-    >>> [round(cosine_share(number, 4), 3) for number in (0, 1, 2, 4, 9)], cosine_share(5, None)
+    >>> [round(cosine_factor(number, 4), 3) for number in (0, 1, 2, 4, 9)], cosine_factor(5, None)
     ([1.0, 0.854, 0.5, 0.0, 0.0], 1.0)
     """
     return 1.0 if steps is None else (1 + cos(pi * min(number / steps, 1))) / 2
@@ -210,15 +179,9 @@ def train_faces(
 ) -> Path:
     """Train the network of ``config`` on the faces of a store with labels; returns its checkpoint.
 
-    For the first two networks ``rows`` best are faces of people on whom the other network, the GAN or the
-    recurrent half, is not trained: a network that has learnt a face by heart sees it everywhere. All else is
-    as in :func:`affkit.train_gan.train_gan`.
-
-    Raises
-    ------
-    UserError
-        If the store has smaller faces than the network reads, ``out`` holds another run or, for a network
-        that tells people apart, the store does not say who is in it or has fewer than two people.
+    A network that has memorized a face sees it everywhere. So ``rows`` had better be faces of people on whom
+    the other network (the GAN, the recurrent half) is not trained. All else is as in ``train_gan``; the store
+    needs faces as large as the network's and, to tell people apart, the subjects of at least two.
     """
     out = Path(out)
     trainer = FaceTrainer(make_fabric(device), store, rows, config)
@@ -227,7 +190,7 @@ def train_faces(
     return out / config.file
 
 
-def subjects_of(store: Store):
+def subjects_of(store: Store) -> np.ndarray:
     """The subject of each row of a store, ``(N,)`` text; :class:`UserError` if it was made without labels."""
     if "subject" not in store.index:
         raise UserError(

@@ -8,8 +8,8 @@ People have them in several files, and these names are read:
 - ``features.0.weight``, ``classifier.0.bias``: places in torchvision's VGG-16; taken for RGB
 
 They may be a PyTorch state dict (``.pth``, ``.pt``; also under ``state_dict`` or ``model`` of a dict), or
-tensors in ``.safetensors`` or ``.npz``. A prefix such as ``module.`` is no hindrance; fc7 and fc8 have no
-place in our network. ``.mat`` and ``.t7`` themselves are not read.
+tensors in ``.safetensors`` or ``.npz``. A prefix such as ``module.`` is ignored, and so are fc7 and fc8, for
+which our network has no place. ``.mat`` and ``.t7`` themselves are not read.
 
 All want a face of 224 x 224 pixels in 0 to 255, less the mean colour of the training pictures. In [1]_ and in
 MatConvNet's example ``cnn_vgg_faces.m`` that is RGB. The Torch 7 model was trained with BGR [4]_, so the
@@ -64,14 +64,10 @@ SAVE_STATE_DICT = "save its weights alone, where it was made: torch.save(model.s
 class Loaded(NamedTuple):
     """What :func:`load_vgg_face` did; as a text, one line to show."""
 
-    layers: tuple[str, ...]
-    """Layers of the network that have the published weights now, by their published names."""
-    left_out: tuple[str, ...]
-    """Layers of the network that stay as they were, each with the reason."""
-    unused: tuple[str, ...]
-    """Names in the file that have no place in the network: fc7, fc8, and what is not VGG-Face's."""
-    channels: str
-    """``"RGB"`` or ``"BGR"``: the order the file was made for. The network takes RGB in either case."""
+    layers: tuple[str, ...]  # that have the published weights now, by their published names
+    left_out: tuple[str, ...]  # layers that stay as they were, each with the reason
+    unused: tuple[str, ...]  # names in the file that are not of our network: fc7, fc8, what is not VGG-Face's
+    channels: str  # "RGB" or "BGR": what the file was made for; the network takes RGB in either case
 
     def __str__(self) -> str:
         parts = [f"{len(self.layers)} layers of VGG-Face ({self.layers[0]} to {self.layers[-1]})"]
@@ -83,7 +79,7 @@ class Loaded(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A published name, read."""
+    """A published name, parsed."""
 
     layer: str  # conv1_1 to conv5_3, fc6 to fc8
     part: str  # weight or bias
@@ -92,21 +88,11 @@ class Name(NamedTuple):
 
 
 def load_vgg_face(cnn: VGGFace, path: str | Path) -> Loaded:
-    """Put published weights into ``cnn``, and make it take the published input from faces in [-1, 1].
+    """Put published weights into ``cnn``, of width 1.0, and make it take faces in [-1, 1] as published.
 
-    Parameters
-    ----------
-    cnn:
-        Of width 1.0. When its faces are not of 224 pixels, ``fc6`` does not fit: the convolutions are loaded
-        and ``cnn.fc`` stays as it is.
-    path:
-        ``.pth``, ``.pt``, ``.safetensors`` or ``.npz``; see the head of this module. Nothing in it is run.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged, needs unpickling, or does not hold VGG-Face, or if the network does
-        not have its shapes. ``cnn`` is then as it was.
+    When its faces are not of 224 pixels, ``fc6`` does not fit: the convolutions are loaded and ``cnn.fc``
+    stays as it is. A file that is missing, damaged, needs unpickling, or is not VGG-Face of these shapes is a
+    :class:`UserError`, and ``cnn`` is then as it was. Nothing in the file is run.
     """
     state, loaded = match_vgg_face(read_weights(path), cnn, path)
     cnn.load_state_dict(cnn.state_dict() | state)
@@ -116,17 +102,8 @@ def load_vgg_face(cnn: VGGFace, path: str | Path) -> Loaded:
 def match_vgg_face(
     tensors: Mapping[str, Tensor], cnn: VGGFace, path: str | Path
 ) -> tuple[dict[str, Tensor], Loaded]:
-    """Published tensors under the names, and in the layout, of ``cnn``; ``path`` is for the errors only.
-
-    Returns
-    -------
-    tuple
-        A part of a state dict of ``cnn``, with ``scale`` and ``shift``, and what it holds.
-
-    Raises
-    ------
-    UserError
-        If a layer is missing, is there twice or has another shape.
+    """Published tensors as a part of a state dict of ``cnn``, with its ``scale`` and ``shift``, and what it
+    holds. ``path`` is for the errors: a layer that is missing, there twice or of another shape.
     """
     names = {name: published(name) for name in tensors}
     known = {name: what for name, what in names.items() if what is not None}
@@ -156,7 +133,7 @@ def match_vgg_face(
 
 
 def published(name: str) -> Name | None:
-    """Read a name of a published file; None when it looks like none of VGG-Face's.
+    """Parse a name of a published file; None when it is not like any of VGG-Face's.
 
     >>> published("module.conv_3_2.weight")
     Name(layer='conv3_2', part='weight', matlab=False, bgr=True)
@@ -241,19 +218,13 @@ def _fc6_left_out(found: Mapping[tuple[str, str], Tensor], cnn: VGGFace) -> str:
 
 
 def _listed(things: tuple[str, ...] | list[str]) -> str:
-    """The first five, and how many more there are."""
     more = len(things) - SHOWN
     return ", ".join(things[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a ``.pth``, ``.pt``, ``.safetensors`` or ``.npz`` file by name, without unpickling.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, of another kind, damaged, or holds more than tensors.
-    """
+    """All tensors of a ``.pth``, ``.pt``, ``.safetensors`` or ``.npz`` file by name, without unpickling; a
+    file of another kind, damaged, or with more than tensors in it is a :class:`UserError`."""
     readers = {".pth": _read_torch, ".pt": _read_torch, ".safetensors": _read_safetensors, ".npz": _read_npz}
     path = existing_file(path)
     if path.suffix.lower() not in readers:
@@ -266,14 +237,11 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (PermissionError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # of a damaged file torch says EOFError, IndexError, OSError, RuntimeError, ...
+    except Exception as error:  # of a damaged file: EOFError, IndexError, OSError, RuntimeError, ...
         program = re.search(r"GLOBAL (\S+) was not an allowed global|(TorchScript)", str(error))
         if program:
-            problem = (
-                f"holds more than tensors ({program[1] or program[2]}), and to open it would run a program"
-            )
+            found = program[1] or program[2]
+            problem = f"holds more than tensors ({found}), and to open it would run a program"
             raise UserError(path, problem, SAVE_STATE_DICT) from error
         raise UserError(path, "is not a file of torch.save, or a damaged one", "download it again") from error
     while isinstance(content, Mapping):

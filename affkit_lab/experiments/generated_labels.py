@@ -1,15 +1,15 @@
 """Faces to add to a training set: generated ones with labels that a network gave them, or real ones changed.
 
-A generated face comes without labels. Some network that knows faces, the *labeller*, has to read them off;
-and it is asked about faces of people who do not exist, so it is believed only where it is sure:
+A generated face comes without labels. Some network that knows faces, the *labeller*, has to predict them; and
+these are faces of people who do not exist, so it is believed only where it is confident:
 
 - an action unit is labelled where its probability is near 0 or near 1, in the face and in its mirror image;
 - valence and arousal have no probability. But they do not change when a face is mirrored, so where the
-  readings of a face and of its mirror image differ, one of them is wrong: they are labelled, with the mean,
-  where the two are near each other. This needs no second network, and is the same for every labeller.
+  predictions for a face and for its mirror image differ, one of them is wrong: they are labelled, with the
+  mean, where the two are near each other. This needs no second network, and is the same for every labeller.
 
-What is not labelled is an empty cell, which the losses leave out. Being sure is not being right: a labeller
-can be wrong both ways round.
+What is not labelled is an empty cell, which the losses leave out. Being confident is not being right: a
+labeller can be wrong both ways round.
 """
 
 from dataclasses import dataclass
@@ -36,21 +36,11 @@ MOST_DRAWN = 20  # faces drawn for each one that is realistic, before giving up
 
 @dataclass(frozen=True)
 class Confidence:
-    """When a generated face is taken, and when a reading of it becomes a label.
+    """When a generated face is taken, and when a prediction for it becomes a label."""
 
-    Attributes
-    ----------
-    fake:
-        Largest probability of being fake, in the words of the GAN's discriminator.
-    action_unit:
-        A unit is labelled 1 from this probability, 0 up to 1 minus it, and not at all in between.
-    va_gap:
-        Largest difference between a face and its mirror image, in valence and in arousal.
-    """
-
-    fake: float = 0.5
-    action_unit: float = 0.8
-    va_gap: float = 0.2
+    fake: float = 0.5  # largest probability of being fake, says the GAN's discriminator
+    action_unit: float = 0.8  # labelled 1 from this probability, 0 up to 1 minus it, not at all in between
+    va_gap: float = 0.2  # largest difference to the mirror image, in valence and in arousal
 
     def __post_init__(self):
         if not (0 <= self.fake <= 1 and 0.5 < self.action_unit <= 1 and self.va_gap >= 0):
@@ -68,21 +58,11 @@ def draw_faces(
     most_fake: float = 0.5,
     progress: bool = False,
 ) -> Store:
-    """``n`` generated faces that the discriminator takes for real, without labels, as a store in memory.
+    """``n`` generated faces that the discriminator takes for real, averaged down to ``size`` pixels, without
+    labels, as a store in memory.
 
-    The first faces are the same whatever ``n``. ``info["drawn"]`` says how many were drawn for them.
-
-    Parameters
-    ----------
-    size:
-        Side in pixels; what the generator draws is averaged down.
-    most_fake:
-        See :attr:`Confidence.fake`.
-
-    Raises
-    ------
-    UserError
-        If the generator draws smaller faces, or of 20 faces not even one is realistic.
+    The first faces are the same whatever ``n``. ``info["drawn"]`` says how many were drawn for them. A
+    generator of smaller faces, and less than one realistic face of 20, are a :class:`UserError`.
     """
     kept, drawn, found = [], 0, 0
     with tqdm(total=n, unit="face", desc="generated", delay=2, disable=not progress) as bar:
@@ -103,37 +83,25 @@ def draw_faces(
     return store
 
 
-def sure_labels(labeller: FacePredictor, images: np.ndarray, sure: Confidence) -> pd.DataFrame:
-    """What a network says about faces ``(N, S, S, 3)`` uint8 where it is sure, empty elsewhere.
-
-    Returns
-    -------
-    DataFrame
-        ``valence`` and ``arousal`` in [-1, 1], both or neither, and the action units, 0 or 1.
-
-    Raises
-    ------
-    UserError
-        If the faces are smaller than the network reads.
-    """
+def confident_labels(labeller: FacePredictor, images: np.ndarray, confidence: Confidence) -> pd.DataFrame:
+    """Predictions for faces ``(N, S, S, 3)`` uint8 where the network is confident, empty elsewhere:
+    ``valence`` and ``arousal`` in [-1, 1], both or neither, and the action units, 0 or 1."""
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     first, second = (pd.DataFrame(predict_faces(labeller, faces)) for faces in (images, mirrored))
     va = list(VA)
-    near = (first[va] - second[va]).abs().max(axis=1) <= sure.va_gap
+    near = (first[va] - second[va]).abs().max(axis=1) <= confidence.va_gap
     labels = ((first[va] + second[va]) / 2).where(near)
     for unit in ACTION_UNITS:
-        pair = np.stack([first[unit], second[unit]])  # (2, N)
-        values = pd.array((pair.min(axis=0) >= sure.action_unit).astype(int), "Int8")
-        values[~((pair.min(axis=0) >= sure.action_unit) | (pair.max(axis=0) <= 1 - sure.action_unit))] = pd.NA
-        labels[unit] = values
+        low, high = np.sort([first[unit], second[unit]], axis=0)  # (N,) each
+        active, absent = low >= confidence.action_unit, high <= 1 - confidence.action_unit
+        labels[unit] = pd.array(active, "Int8")
+        labels.loc[~(active | absent), unit] = pd.NA
     return labels
 
 
 def with_labels(faces: Store, labels: pd.DataFrame, like: Store) -> Store:
-    """Faces that had no labels, with those of ``labels``, so that they can be joined to the store ``like``.
-
-    All else that can be labelled there, such as expressions, is empty.
-    """
+    """Faces with ``labels``, so that they can be joined to the store ``like``; all else that can be labelled
+    there, such as expressions, is empty."""
     index = faces.index.assign(**labels)
     for name in like.index.columns.difference(index.columns):
         index[name] = pd.array([None] * len(index), like.index[name].dtype)
@@ -160,8 +128,8 @@ def changed_faces(store: Store, n: int, seed: int = 0, kinds: tuple[str, ...] = 
 
 
 def label_counts(labels: Labels) -> dict[str, float]:
-    """How much is labelled: the share of faces with valence and arousal, the share of all action units, and
-    the share of the latter that are active (0 where there are none).
+    """How much is labelled: the fraction of faces with valence and arousal, that of all action units, and
+    that of the latter that are active (0 where there are none).
 
     >>> label_counts(Labels.empty(2))
     {'va': 0.0, 'au': 0.0, 'active': 0.0}

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim, judge
+from affkit.evaluation.claims import Claim, judge, paper_difference
 from affkit.files import existing_file, write_beside
 
 SCORE_NAMES = {
@@ -40,24 +39,12 @@ RULE = (
 
 @dataclass(frozen=True)
 class Results:
-    """The results of an experiment.
+    """The results of an experiment."""
 
-    Attributes
-    ----------
-    settings:
-        What ``experiment.json`` says.
-    scores:
-        A row a run and set: ``row``, ``seed``, ``set`` and its scores.
-    nothing:
-        What an answer without looking (:mod:`affkit_lab.experiments.baselines`) scores on the test set.
-    verdicts:
-        A dictionary for each claim, as :meth:`~affkit.evaluation.claims.Verdict.as_dict` gives it.
-    """
-
-    settings: dict
-    scores: pd.DataFrame
-    nothing: pd.DataFrame
-    verdicts: Sequence[dict]
+    settings: dict  # what experiment.json says
+    scores: pd.DataFrame  # a row a run and set: row, seed, set and its scores
+    baselines: pd.DataFrame  # on the test set
+    verdicts: Sequence[dict]  # one a claim, see Verdict.as_dict
 
     @property
     def test(self) -> pd.DataFrame:
@@ -73,26 +60,23 @@ class Results:
 
     @property
     def sentences(self) -> list[str]:
-        """What became of each claim."""
+        """The verdict on each claim."""
         return [verdict["sentence"] for verdict in self.verdicts]
 
     def as_dict(self) -> dict:
         """All but the scores of single runs, as JSON can hold it."""
-        nothing = {row: dict(values) for row, values in self.nothing.to_dict("index").items()}
-        return {"settings": self.settings, "for_nothing": nothing, "claims": list(self.verdicts)}
+        baselines = {row: dict(values) for row, values in self.baselines.to_dict("index").items()}
+        return {"settings": self.settings, "for_nothing": baselines, "claims": list(self.verdicts)}
 
     def write(self, out: str | Path, title: str, table: pd.DataFrame) -> None:
         """Write ``scores.csv``, ``results.json`` and ``table.md``, each whole or not at all."""
-        out = Path(out)
-        with write_beside(out / CSV) as part:
-            self.scores.to_csv(part, index=False, float_format="%.9g", lineterminator="\n")
-        with write_beside(out / JSON) as part:
-            text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
-            part.write_text(text + "\n", encoding="utf-8", newline="\n")
         words = [f"# {title}", markdown(table), "\n".join(f"- {line}" for line in self.sentences), RULE]
         words.append("Settings: " + json.dumps(self.settings))
-        with write_beside(out / MARKDOWN) as part:
-            part.write_text("\n\n".join(words) + "\n", encoding="utf-8", newline="\n")
+        scores = self.scores.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
+        for name, content in {CSV: scores, JSON: text, MARKDOWN: "\n\n".join(words) + "\n"}.items():
+            with write_beside(Path(out) / name) as part:
+                part.write_text(content, encoding="utf-8", newline="\n")
 
     @classmethod
     def read(cls, folder: str | Path) -> "Results":
@@ -104,28 +88,34 @@ class Results:
             raise UserError(folder / CSV, "is damaged", "run the experiment again") from error
         try:
             content = json.loads(existing_file(folder / JSON).read_text(encoding="utf-8"))
-            nothing = pd.DataFrame.from_dict(content["for_nothing"], orient="index")
-            return cls(content["settings"], scores, nothing, content["claims"])
+            baselines = pd.DataFrame.from_dict(content["for_nothing"], orient="index")
+            return cls(content["settings"], scores, baselines, content["claims"])
         except (ValueError, KeyError) as error:
             raise UserError(folder / JSON, "is damaged", "run the experiment again") from error
 
 
-def conclude(settings: dict, scores: pd.DataFrame, nothing: pd.DataFrame, claims: Iterable[Claim]) -> Results:
-    """The results, with a verdict on each claim from the scores on the test set."""
-    test = scores[scores["set"] == "test"]
-    verdicts = [judge(test, claim).as_dict() for claim in claims]
+def conclude(
+    settings: dict, scores: pd.DataFrame, baselines: pd.DataFrame, claims: Iterable[Claim]
+) -> Results:
+    """The results, with a verdict on each claim about rows that were trained, from the test set."""
+    test, trained = scores[scores["set"] == "test"], set(scores["row"])
+    verdicts = [judge(test, c).as_dict() for c in claims if {c.better, c.worse} <= trained]
     # through JSON, so that they are the same whether just found or read from a file
-    return Results(settings, scores, nothing, json.loads(json.dumps(verdicts)))
+    return Results(settings, scores, baselines, json.loads(json.dumps(verdicts)))
+
+
+def paper_claims(
+    paper: Mapping[str, Mapping[str, float]], *claims: tuple[str, str, str, tuple[str, ...]]
+) -> tuple[Claim, ...]:
+    """Claims about two rows of a table of the paper, each ``(words, better, worse, scores)``."""
+    return tuple(Claim(*claim, paper_difference(paper, *claim[1:])) for claim in claims)
 
 
 def votes(results: Results) -> pd.DataFrame:
     """What each single seed would have said of each claim, beside what all of them say.
 
-    Returns
-    -------
-    DataFrame
-        Text, a row a claim: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
-        ``in favour``, the seeds whose own difference is above 0; ``verdict``.
+    A row a claim, all text: ``claim``; the mean difference in the ``paper``, where it has one, and ``here``;
+    ``in favour``, the seeds whose own difference is above 0; ``verdict``.
     """
     rows = []
     for verdict in results.verdicts:
@@ -137,55 +127,63 @@ def votes(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def mean_and_spread(values: pd.Series) -> str:
-    """Mean and standard deviation (n - 1) of the seeds; a line where there is nothing.
+def mean_and_sd(values: pd.Series) -> str:
+    """Mean and standard deviation (n - 1) of the seeds; a dash where there is nothing.
 
-    >>> mean_and_spread(pd.Series([0.25, 0.75])), mean_and_spread(pd.Series([0.5]))
+    >>> mean_and_sd(pd.Series([0.25, 0.75])), mean_and_sd(pd.Series([0.5]))
     ('0.500 ± 0.354', '0.500')
     """
     values = values.dropna()
     if values.empty:
         return "-"
-    return f"{values.mean():z.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+    return f"{values.mean():z.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+
+
+def means(runs: pd.DataFrame, scores: Sequence[str]) -> dict[str, str]:
+    """:func:`mean_and_sd` of those of the scores that runs have, by their names in the tables."""
+    return {SCORE_NAMES[name]: mean_and_sd(runs[name]) for name in scores if name in runs}
 
 
 def beside_paper(
-    results: "Results",
+    results: Results,
     rows: Mapping[str, Mapping[str, str]],
     scores: Sequence[str],
     paper: Mapping[str, Mapping[str, float]],
-    nothing: Mapping[str, str],
+    baselines: Mapping[str, str],
 ) -> pd.DataFrame:
     """A table of the paper as text: mean and standard deviation over the seeds, the paper's number beside it.
 
-    Parameters
-    ----------
-    rows:
-        Row to its first cells, column to text, in the order of the table.
-    scores:
-        The scores to show, names of :data:`SCORE_NAMES`; the paper's number follows where it has any.
-    paper:
-        Row to score to the paper's number.
-    nothing:
-        Rows of ``results.nothing`` and what they are called; they come last.
+    ``rows`` gives each row its first cells, column to text, in the order of the table; rows that were not
+    trained are left out. After each of the ``scores`` follows the number of ``paper``, where it has any.
+    Last come the rows of ``results.baselines``, by what ``baselines`` calls them.
     """
     printed = {score for numbers in paper.values() for score in numbers}
     lines = []
     for name, cells in rows.items():
         own = results.test[results.test["row"] == name]
+        if own.empty:
+            continue
         line = dict(cells) | {"seeds": str(len(own))}
         for score in scores:
-            line[SCORE_NAMES[score]] = mean_and_spread(own.get(score, pd.Series(dtype=float)))
+            line[SCORE_NAMES[score]] = mean_and_sd(own.get(score, pd.Series(dtype=float)))
             if score in printed:
                 number = paper[name].get(score)
                 line[f"{SCORE_NAMES[score]}, paper"] = "-" if number is None else f"{number:.3f}"
         lines.append(line)
-    heads = list(next(iter(rows.values())))
-    for name, words in nothing.items():
-        line = dict.fromkeys(heads, "-") | {heads[0]: "for nothing", heads[-1]: words}
-        line |= {SCORE_NAMES[score]: f"{results.nothing.at[name, score]:.3f}" for score in scores}
-        lines.append(line)
+    first, *_, last = next(iter(rows.values()))
+    lines += baseline_lines(results, scores, baselines, first, last)
     return pd.DataFrame(lines).fillna("-")
+
+
+def baseline_lines(
+    results: Results, scores: Sequence[str], names: Mapping[str, str], first: str, last: str
+) -> list[dict[str, str]]:
+    """The baselines as lines of a table, under its columns ``first`` and ``last``."""
+    return [
+        {first: "for nothing", last: words}
+        | {SCORE_NAMES[score]: f"{results.baselines.at[name, score]:.3f}" for score in scores}
+        for name, words in names.items()
+    ]
 
 
 def markdown(table: pd.DataFrame) -> str:

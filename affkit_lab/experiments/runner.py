@@ -1,29 +1,24 @@
-"""Experiments: many runs that differ in one thing, with several seeds each, and what they score.
+"""Experiments: a table of rows, each a name and a configuration, trained with several seeds and tested.
 
-An experiment is a folder:
+The folder of an experiment holds
 
 - ``experiment.json``: what it is, so that no other one is mixed into it;
-- ``runs/<row>/seed_<n>/``: a run of the library, and ``scores.json`` once it was tested. A run
-  without ``scores.json`` goes on from its last save, one with it is not touched again;
-- ``scores.csv``, ``results.json`` and ``table.md``: the results, see
-  :class:`~affkit_lab.experiments.results.Results`.
+- ``runs/<row>/seed_<n>/``: a training run, and ``scores.json`` once it was tested. A run without
+  ``scores.json`` goes on from its last save, one with it is not touched again;
+- ``scores.csv``, ``results.json`` and ``table.md``, see :class:`~affkit_lab.experiments.results.Results`.
 
 Nothing is chosen on the test set: the number of steps is given beforehand, the last weights are tested, and
 an action unit counts as predicted from a probability of 0.5. The same scores of the validation set are in
 ``scores.csv``, for whoever wants to choose.
-
-What is trained is a ``Plan``'s business: that of GANs is in ``gan_experiments``, that of
-the multi-task network in :mod:`affkit_lab.experiments.multitask_experiments`.
 """
 
 import json
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -32,97 +27,71 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from affkit.corpus.leakage import leaks
-from affkit.corpus.partition import Partition, read_partition
+from affkit.corpus.partition import read_partition
 from affkit.errors import UserError
-from affkit.evaluation.evaluate import score
+from affkit.evaluation.claims import Claim
 from affkit.faces.pool import without_labels
 from affkit.files import existing_file, read_json, write_beside
+from affkit.labels import Labels
 from affkit.loop import STATE, fingerprint
 from affkit.store import Store
+from affkit_lab.experiments.results import Results, conclude
 
 EXPERIMENT, SCORES = "experiment.json", "scores.json"
+NEEDED_WORDS = {
+    "has_va": "valence and arousal",
+    "has_action_units": "action units",
+    "has_expression": "expressions",
+}
+"""Masks of labels, and what they are called in an error."""
 
 
 @dataclass(frozen=True)
-class Plan(ABC):
+class Plan:
     """What all runs of an experiment share.
 
-    Attributes
-    ----------
-    data, partition, out:
-        Folder of a store made with labels, file made by ``affkit split``, folder of the experiment.
-    seeds:
-        Each row of the table is trained once with each of them.
-    steps:
-        Of each run.
-    device:
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    jobs:
-        Runs at a time, each in a process of its own. On a CPU a run has one thread, so that its results do
-        not depend on how many run beside it.
-    save_every:
-        Steps that a run loses at most when it is killed.
+    With ``jobs`` above 1 each run has a process of its own. On a CPU a run has one thread, so its results do
+    not depend on how many run beside it.
     """
 
-    data: str | Path
-    partition: str | Path
+    data: str | Path  # folder of a store made with labels
+    partition: str | Path  # file made by `affkit split`
     out: str | Path
-    seeds: Sequence[int] = (0, 1, 2)
-    steps: int = 2000
-    device: str = field(default="auto", kw_only=True)
-    jobs: int = field(default=1, kw_only=True)
-    save_every: int = field(default=200, kw_only=True)
-
-    needs: ClassVar[Mapping[str, str]]
-    """The masks that must not be empty in the training and in the test set, and their names."""
+    seeds: Sequence[int] = (0, 1, 2)  # each row of the table is trained once with each of them
+    steps: int = 2000  # of each run
+    _: KW_ONLY
+    device: str = "auto"
+    jobs: int = 1
+    save_every: int = 200  # steps that a run loses at most when it is killed
 
     def __post_init__(self):
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"seeds {self.seeds}", "are none, or one comes twice", "give some, such as 0,1,2")
 
-    @abstractmethod
-    def settings(self) -> dict:
-        """What tells this plan from others, beside data and steps, as JSON can hold it."""
+    def identity(self, kind: str) -> dict:
+        """What tells this experiment from others beside its data, as JSON can hold it."""
+        return {"experiment": kind, "steps": self.steps}
 
-    @abstractmethod
-    def train(self, trial: "Trial", store: Store, folder: Path, count: Callable[..., None]) -> Path:
-        """Train one run, or go on with it, in ``folder``; ``count`` is a callback of the training.
+    @property
+    def training(self) -> dict:
+        """The arguments that all training functions of the kit have."""
+        shared = {name: getattr(self, name) for name in ("steps", "device", "save_every")}
+        return shared | {"resume": True, "progress": False}
 
-        Returns the checkpoint to be tested.
-        """
+    def sets(self, store: Store, *needs: str, all_frames: bool = False) -> dict[str, np.ndarray]:
+        """The rows of each set; with ``all_frames`` all of its people, also those that are not listed.
 
-    @abstractmethod
-    def predict(self, checkpoint: Path, store: Store, rows: np.ndarray) -> pd.DataFrame:
-        """What the network in ``checkpoint`` says about some rows of a store."""
-
-    def notes(self, trial: "Trial", checkpoint: Path, store: Store, rows: np.ndarray) -> Mapping:
-        """What goes with the scores on ``rows`` beside the trial's own notes; nothing by default."""
-        return {}
-
-    def prepare(self, load: Callable[[], Store]) -> None:  # noqa: B027, most plans have nothing to prepare
-        """Work that all runs share, done once before the first of them; ``load`` gives the store."""
-
-    def chosen(self, partition: Partition) -> Partition:
-        """The frames to use, of a partition that does not leak."""
-        return partition
-
-    def rows(self, store: Store) -> dict[str, np.ndarray]:
-        """The rows of each set.
-
-        Raises
-        ------
-        UserError
-            If a subject or a video is in two sets, or no face with one of the labels that the experiment is
-            about is in the training or in the test set.
+        A subject or a video in two sets, and a training or test set without one of the labels in ``needs``
+        (names of masks), are a :class:`UserError`.
         """
         partition = read_partition(self.partition)
         if found := leaks(partition):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             raise UserError(self.partition, f"leaks: {found[0]}{more}", "make it with `affkit split`")
-        rows = self.chosen(partition).rows(store.index)
+        rows = (partition.whole() if all_frames else partition).rows(store.index)
         for subset in ("train", "test"):
             labels = store.labels[rows.get(subset, np.arange(0))]
-            if missing := [words for mask, words in self.needs.items() if not getattr(labels, mask).any()]:
+            if missing := [NEEDED_WORDS[mask] for mask in needs if not getattr(labels, mask).any()]:
                 problem = f"has no {subset} faces with {missing[0]}"
                 raise UserError(self.partition, problem, "make it with `affkit split`, for this store")
         return rows
@@ -130,9 +99,9 @@ class Plan(ABC):
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: its row of the table and its seed, how it is trained (the configuration that the plan's
-    network has), on which rows of the store, and which of them have lost their labels. ``notes`` go with
-    its scores."""
+    """One run: a row of the table with its configuration, and a seed; the rows of the store it is trained on,
+    and those that have lost their labels. ``notes`` go with its scores. It waits for all runs of earlier
+    stages."""
 
     row: str
     seed: int
@@ -140,38 +109,26 @@ class Trial:
     train: np.ndarray
     hidden: np.ndarray = field(default_factory=lambda: np.arange(0))
     notes: Mapping[str, object] = field(default_factory=dict)
+    stage: int = 0
 
     def folder(self, out: str | Path) -> Path:
         """Where it is in the folder of its experiment."""
         return Path(out) / "runs" / self.row / f"seed_{self.seed}"
 
 
-def held_out(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The sets that runs are tested on: all but the training set."""
-    return {subset: own for subset, own in rows.items() if subset != "train" and len(own)}
+Score = Callable[[Store, np.ndarray], Mapping[str, object]]
+"""The scores of a trained network on some rows of a store, and notes on them."""
+Train = Callable[[Trial, Store, Path, Callable[..., None]], Score]
+"""Trains one run in a folder, or goes on with it; the last argument is the training's ``callback``."""
 
 
-def begin(plan: Plan, kind: str, store: Store, rows: Mapping[str, np.ndarray], **more) -> dict:
-    """Claim the folder of the experiment, and return what identifies it.
-
-    Seeds may be added later; all else must stay as it was.
-
-    Raises
-    ------
-    UserError
-        If the folder holds another experiment.
-    """
-    labels = store.index.drop(columns=["x", "y", "w", "h", "score"], errors="ignore")
-    identity = {"experiment": kind, "steps": plan.steps} | plan.settings()
-    identity |= {"faces": len(store), "size": store.size}
-    identity |= {"labels": zlib.crc32(labels.to_csv(index=False).encode())}
-    identity |= {"sets": {subset: fingerprint(own) for subset, own in rows.items()}} | more
-    path = Path(plan.out) / EXPERIMENT
-    if path.exists() and read_json(path, "choose another folder") != identity:
-        mend = "repeat its options, or choose another folder"
-        raise UserError(plan.out, "holds another experiment, or other data", mend)
-    write_json(path, identity)
-    return identity
+def trials_of(rows: Mapping[str, object], seeds: Iterable[int], train: np.ndarray) -> list[Trial]:
+    """Every row, a name and a configuration, with every seed."""
+    return [
+        Trial(name, seed, replace(config, seed=seed), train)
+        for name, config in rows.items()
+        for seed in seeds
+    ]
 
 
 def checksum(path: str | Path) -> str:
@@ -179,48 +136,66 @@ def checksum(path: str | Path) -> str:
     return f"{zlib.crc32(existing_file(path).read_bytes()):08x}"
 
 
-def run_trials(
+def run_experiment(
     plan: Plan,
+    identity: Mapping[str, object],
+    store: Store,
+    sets: Mapping[str, np.ndarray],
     trials: Sequence[Trial],
-    load: Callable[[], Store],
-    tested: Mapping[str, np.ndarray],
+    train: Train,
+    baselines: Callable[[Labels, Labels], pd.DataFrame],
+    claims: Iterable[Claim],
     progress: bool = True,
-) -> pd.DataFrame:
-    """Train and test what is not finished yet.
+    load: Callable[[], Store] | None = None,
+    prepare: Callable[[], object] | None = None,
+) -> Results:
+    """Train and test the trials that are not finished yet, and judge the claims about rows that are trained.
 
-    Parameters
-    ----------
-    trials:
-        The runs; their rows are of the store that ``load`` gives. It is called in the process of each run.
-    tested:
-        Set to its rows: what each run is tested on.
-
-    Returns
-    -------
-    DataFrame
-        By trial, then set: ``row``, ``seed``, ``set``, the trial's notes, and the scores of
-        :func:`~affkit.evaluation.evaluate.score`.
+    Each run calls ``load`` in its process for the store, by default to open ``plan.data``; before the first
+    one ``prepare`` does the work that they share. ``identity`` is that of the plan: a folder that holds
+    another experiment is a :class:`UserError`. Seeds may be added later.
     """
+    settings = {**identity, **_data(store, sets)}
+    path = Path(plan.out) / EXPERIMENT
+    if path.exists() and read_json(path, "choose another folder") != settings:
+        mend = "repeat its options, or choose another folder"
+        raise UserError(plan.out, "holds another experiment, or other data", mend)
+    write_json(path, settings)
     missing = [trial for trial in trials if not (trial.folder(plan.out) / SCORES).is_file()]
-    if missing:
-        plan.prepare(load)
+    if missing and prepare is not None:
+        prepare()
+    tested = {subset: own for subset, own in sets.items() if subset != "train" and len(own)}
+    load = load or partial(Store.open, plan.data)
     total, left = len(trials) * plan.steps, len(missing) * plan.steps
     bar = tqdm(total=total, initial=total - left, unit="step", desc="runs", delay=2, disable=not progress)
     tick = bar.update if plan.jobs == 1 else None
-    work = (delayed(run_trial)(plan, trial, load, tested, tick) for trial in missing)
     with bar:
-        for _ in Parallel(n_jobs=plan.jobs, return_as="generator_unordered")(work):
-            bar.update(plan.steps if tick is None else 0)
-    mend = "delete it: the run is made again"
-    records = [read_json(trial.folder(plan.out) / SCORES, mend) for trial in trials]
-    return pd.DataFrame([one for own in records for one in own])
+        for stage in sorted({trial.stage for trial in missing}):
+            own = (trial for trial in missing if trial.stage == stage)
+            work = (delayed(run_trial)(plan, trial, train, tested, load, tick) for trial in own)
+            for _ in Parallel(n_jobs=plan.jobs, return_as="generator_unordered")(work):
+                bar.update(plan.steps if tick is None else 0)
+    again = "delete it: the run is made again"
+    records = [read_json(trial.folder(plan.out) / SCORES, again) for trial in trials]
+    scores = pd.DataFrame([one for own in records for one in own])
+    labels = (store.labels[sets[subset]] for subset in ("train", "test"))
+    return conclude(settings, scores, baselines(*labels), claims)
+
+
+def _data(store: Store, sets: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """What tells the data of an experiment from others."""
+    labels = store.index.drop(columns=["x", "y", "w", "h", "score"], errors="ignore")
+    found = {"faces": len(store), "size": store.size}
+    found |= {"labels": zlib.crc32(labels.to_csv(index=False).encode())}
+    return found | {"sets": {subset: fingerprint(own) for subset, own in sets.items()}}
 
 
 def run_trial(
     plan: Plan,
     trial: Trial,
-    load: Callable[[], Store],
+    train: Train,
     tested: Mapping[str, np.ndarray],
+    load: Callable[[], Store],
     tick: Callable[[int], None] | None = None,
 ) -> None:
     """Train one run, or go on with it; test it; write its scores. ``tick`` is told the steps done."""
@@ -234,13 +209,12 @@ def run_trial(
 
     with one_thread():
         store = load()
-        checkpoint = plan.train(trial, without_labels(store, trial.hidden), folder, count)
+        scores = train(trial, without_labels(store, trial.hidden), folder, count)
         count(plan.steps)
-        records = []
-        for subset, rows in tested.items():
-            scores = score(plan.predict(checkpoint, store, rows), store.labels[rows])
-            notes = {**trial.notes, **plan.notes(trial, checkpoint, store, rows)}
-            records.append({"row": trial.row, "seed": trial.seed, "set": subset, **notes, **scores})
+        who = {"row": trial.row, "seed": trial.seed}
+        records = [
+            {**who, "set": name, **trial.notes, **scores(store, rows)} for name, rows in tested.items()
+        ]
     write_json(folder / SCORES, records)
     (folder / STATE).unlink()  # nobody goes on from here, and it is most of what the run has on disk
 

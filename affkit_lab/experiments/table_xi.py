@@ -8,7 +8,6 @@ import pandas as pd
 
 from affkit.evaluation.claims import Claim, judge, paper_difference
 from affkit_lab.experiments.baselines import EXPRESSION_WORDS
-from affkit_lab.experiments.multitask_experiments import MtlPlan, train_table
 from affkit_lab.experiments.results import (
     EXPRESSION_SCORES,
     MSE_SCORES,
@@ -16,8 +15,10 @@ from affkit_lab.experiments.results import (
     VA_SCORES,
     Results,
     beside_paper,
-    mean_and_spread,
+    mean_and_sd,
+    paper_claims,
 )
+from affkit_lab.experiments.table_x import MtlPlan, train_table
 
 TITLE = "Table XI: losses and learning rates of the multi-task network"
 
@@ -81,62 +82,30 @@ the frequent classes are the easy ones. We read them as weighted, macro."""
 BEST = row_name("ccc", "cross_entropy", 1e-3)
 
 
-def _claim(words: str, better: tuple, worse: tuple, scores: tuple[str, ...]) -> Claim:
-    names = row_name(*better), row_name(*worse)
-    return Claim(words, *names, scores, paper_difference(PAPER, *names, scores))
-
-
-CE, BEFORE, AFTER = EXPRESSION_LOSS_WORDS
-CLAIMS = (
-    _claim(
-        "the CCC loss is better than the MSE for valence and arousal, beside cross entropy, at 0.001",
-        ("ccc", CE, 1e-3),
-        ("mse", CE, 1e-3),
-        VA_SCORES,
-    ),
-    _claim("the same at 0.0001", ("ccc", CE, 1e-4), ("mse", CE, 1e-4), VA_SCORES),
-    _claim(
-        "the CCC loss is better than the MSE for valence and arousal, beside MSE before softmax, at 0.001",
-        ("ccc", BEFORE, 1e-3),
-        ("mse", BEFORE, 1e-3),
-        VA_SCORES,
-    ),
-    _claim(
-        "cross entropy is better than MSE before softmax for expressions, beside the CCC loss, at 0.001",
-        ("ccc", CE, 1e-3),
-        ("ccc", BEFORE, 1e-3),
-        EXPRESSION_SCORES,
-    ),
-    _claim(
-        "cross entropy is better than MSE after softmax for expressions, beside the CCC loss, at 0.001",
-        ("ccc", CE, 1e-3),
-        ("ccc", AFTER, 1e-3),
-        EXPRESSION_SCORES,
-    ),
-    _claim(
-        "a learning rate of 0.001 is better than one of 0.0001, with CCC loss and cross entropy",
-        ("ccc", CE, 1e-3),
-        ("ccc", CE, 1e-4),
-        MTL_SCORES,
-    ),
-)
+CLAIMS = paper_claims(
+    PAPER,
+    ("the CCC loss is better than the MSE for valence and arousal, beside cross entropy, at 0.001",
+     "ccc_ce_0.001", "mse_ce_0.001", VA_SCORES),
+    ("the same at 0.0001", "ccc_ce_0.0001", "mse_ce_0.0001", VA_SCORES),
+    ("the CCC loss is better than the MSE for valence and arousal, beside MSE before softmax, at 0.001",
+     "ccc_before_0.001", "mse_before_0.001", VA_SCORES),
+    ("cross entropy is better than MSE before softmax for expressions, beside the CCC loss, at 0.001",
+     "ccc_ce_0.001", "ccc_before_0.001", EXPRESSION_SCORES),
+    ("cross entropy is better than MSE after softmax for expressions, beside the CCC loss, at 0.001",
+     "ccc_ce_0.001", "ccc_after_0.001", EXPRESSION_SCORES),
+    ("a learning rate of 0.001 is better than one of 0.0001, with CCC loss and cross entropy",
+     "ccc_ce_0.001", "ccc_ce_0.0001", MTL_SCORES),
+)  # fmt: skip
 """Section V.B says that one row is the best under all criteria: here it is held against the rows that differ
 in one thing. The third claim is not the paper's: its table says the opposite."""
 
 
 def table_xi(plan: MtlPlan, progress: bool = True, rows: Collection[str] | None = None) -> Results:
-    """Train the twelve rows with every seed of the plan, test them, and write the results to ``plan.out``.
+    """Train the twelve rows, or those named, with every seed, test them, and write the results to
+    ``plan.out``; refuses what ``table_ix`` refuses.
 
-    With ``rows``, names of :data:`ROWS`, only these, and only the claims about them are judged.
-
-    What is finished is not trained again. ``MtlPlan(..., config=MtlConfig(width=1.0, frozen=True),
-    vgg_weights=FILE)`` on a store of Aff-Wild is the paper's experiment.
-
-    Raises
-    ------
-    UserError
-        If there is no such row, the partition leaks or leaves a set without labels, or ``plan.out`` holds
-        another experiment.
+    ``MtlPlan(..., config=MtlConfig(width=1.0, frozen=True), vgg_weights=FILE)`` on a store of Aff-Wild is the
+    paper's experiment.
     """
     changes = {name: row._asdict() for name, row in ROWS.items()}
     results = train_table(plan, "table-xi", changes, CLAIMS, progress, rows)
@@ -147,11 +116,8 @@ def table_xi(plan: MtlPlan, progress: bool = True, rows: Collection[str] | None 
 def ccc_against_mse(results: Results | None = None) -> pd.DataFrame:
     """The CCC loss minus the MSE, all else equal: mean difference of the CCC of valence and of arousal.
 
-    Returns
-    -------
-    DataFrame
-        A row for each of the six pairs: ``expression loss``, ``learning rate``, ``paper``; with ``results``
-        also ``here``, as ``mean_and_spread`` over the seeds that both rows have.
+    A row for each of the six pairs: ``expression loss``, ``learning rate``, ``paper``; with ``results`` also
+    ``here``, mean and standard deviation over the seeds that both rows have.
     """
     rows = []
     for expression_loss, lr in product(EXPRESSION_LOSS_WORDS, (1e-4, 1e-3)):
@@ -160,13 +126,13 @@ def ccc_against_mse(results: Results | None = None) -> pd.DataFrame:
         row["paper"] = paper_difference(PAPER, *names, VA_SCORES)
         if results is not None:
             verdict = judge(results.test, Claim("", *names, VA_SCORES))
-            row["here"] = mean_and_spread(pd.Series(verdict.differences, dtype=float))
+            row["here"] = mean_and_sd(pd.Series(verdict.differences, dtype=float))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def printed(results: Results) -> pd.DataFrame:
-    """Table XI as text, the rows that were trained, see ``beside_paper``."""
+    """Table XI as text, see :func:`~affkit_lab.experiments.results.beside_paper`."""
     rows = {
         name: {
             "VA loss": VA_WORDS[row.va_loss],
@@ -174,6 +140,5 @@ def printed(results: Results) -> pd.DataFrame:
             "learning rate": f"{row.lr:g}",
         }
         for name, row in ROWS.items()
-        if name in set(results.test["row"])
     }
     return beside_paper(results, rows, MTL_SCORES + MSE_SCORES, PAPER, EXPRESSION_WORDS)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from affkit.evaluation.claims import interval
 from affkit_lab.experiments import enrichment, table_ix, table_x, table_xi
-from affkit_lab.experiments.baselines import best_for_nothing
+from affkit_lab.experiments.baselines import best_baseline
 from affkit_lab.experiments.results import AU_SCORES, MTL_SCORES, SCORE_NAMES, VA_SCORES, Results
 from affkit_lab.experiments.semi_supervised import ARMS
 from affkit_lab.figures.style import PALETTE
@@ -52,7 +52,7 @@ def _bars_beside_paper(
     A row without a score has no bar in its panel; the best baseline is a dashed line. ``names`` gives what is
     written beside a row, ``paper`` its scores in the paper.
     """
-    scores, baseline = results.test, best_for_nothing(results.nothing)
+    scores, baseline = results.test, best_baseline(results.baselines)
     rows = {name: words for name, words in names.items() if name in set(scores["row"])}
     a_row = 0.55 if len(rows) < 9 else 0.46  # inches: a long table would not fit on a screen
     size = (11, 1.6 + a_row * len(rows))
@@ -82,7 +82,7 @@ def label_share_curves(
 
     A dot a seed, lines the means.
     """
-    scores, baseline = results.test, best_for_nothing(results.nothing)
+    scores, baseline = results.test, best_baseline(results.baselines)
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.8), squeeze=False)
     shares = sorted(scores["share"].unique())
     for axis, metric in zip(axes[0], metrics, strict=True):

@@ -26,9 +26,9 @@ from affkit.store import SequenceDataset, Store, select_rows, to_unit_range, wri
 from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_course.lessons import nb09 as lesson
 from affkit_course.lessons.nb09 import task_gradients
-from affkit_lab.backbones.train_faces import CnnConfig, train_faces
+from affkit_lab.backbones.train_faces import cnn_config, train_faces
 from affkit_lab.experiments import table_x
-from affkit_lab.experiments.multitask_experiments import MtlPlan
+from affkit_lab.experiments.table_x import MtlPlan
 
 pytestmark = pytest.mark.slow  # trains small networks
 
@@ -51,7 +51,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cnn(store, tmp_path_factory):
-    config = CnnConfig(width=0.03, image_size=32)
+    config = cnn_config(width=0.03, image_size=32)
     return train_faces(store, tmp_path_factory.mktemp("cnn"), config, 2, device="cpu", progress=False)
 
 
@@ -374,7 +374,7 @@ def test_the_windows_are_those_of_the_dataset(clip):
 
 def test_the_network_without_memory_is_trained_beside_the_other(tmp_path):
     files = write_files(tmp_path)
-    config = CnnConfig(width=0.03, image_size=32)
+    config = cnn_config(width=0.03, image_size=32)
     cnn = train_faces(Store.open(files["data"]), tmp_path / "cnn", config, 1, device="cpu", progress=False)
     tiny = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
     plan = MtlPlan(**files, out=tmp_path / "x", seeds=(0, 1), steps=2, config=tiny, weights=cnn, device="cpu")

@@ -21,10 +21,10 @@ from affkit_course.lessons.nb12 import label_survey
 from affkit_lab.experiments.generated_labels import (
     Confidence,
     changed_faces,
+    confident_labels,
     draw_faces,
     label_counts,
     small_store,
-    sure_labels,
     with_labels,
 )
 
@@ -112,7 +112,7 @@ def test_labels_are_given_where_a_face_and_its_mirror_image_agree(seed, n, actio
     va[100 : 100 + n : 2] = va[:n:2] + rng.uniform(-0.2, 0.2, va[:n:2].shape)
     probabilities[100 : 100 + n : 3] = probabilities[:n:3]
     sure = Confidence(action_unit=action_unit, va_gap=gap)
-    labels = sure_labels(Lookup(va, probabilities), numbered_faces(n), sure)
+    labels = confident_labels(Lookup(va, probabilities), numbered_faces(n), sure)
     va = va.astype(np.float32)
     for i in range(n):
         valence, arousal = labels.loc[i, ["valence", "arousal"]].astype(float)
@@ -143,7 +143,7 @@ def test_what_is_not_sure_is_masked_in_what_the_network_learns_from():
     real = memory_store()
     real.index.loc[4, "AU1"] = pd.NA
     faces = draw_faces(GreyGenerator(), GreyDiscriminator(2), 2)
-    labels = sure_labels(Lookup(va, probabilities), numbered_faces(2), Confidence())
+    labels = confident_labels(Lookup(va, probabilities), numbered_faces(2), Confidence())
     joint = join_stores([real, with_labels(faces, labels, real)])
     learned = FrameDataset(joint, [70, 71]).labels
     assert learned["has_va"].tolist() == [True, False]

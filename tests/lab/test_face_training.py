@@ -16,11 +16,11 @@ from affkit.loop import RowStream
 from affkit.store import to_unit_range
 from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
-from affkit_lab.backbones.train_faces import CnnConfig, FeatureConfig, ReaderConfig, train_faces
+from affkit_lab.backbones.train_faces import cnn_config, features_config, predictor_config, train_faces
 
 pytestmark = pytest.mark.slow  # trains small networks
 
-TINY = FeatureConfig(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
+TINY = features_config(image_size=16, channels=8, num_features=16, batch_size=24, lr=3e-3)
 
 
 def train(store, out, steps, **options):
@@ -55,7 +55,7 @@ def test_the_cnn_learns_who_is_who_and_action_units_and_is_what_a_multitask_net_
     store = people_store(moments=24, size=32)
     rows = np.arange(len(store))
     seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
-    config = CnnConfig(0.125, 32, 0.0, 1e-3, batch_size=24, subject_weight=1.0, augment=("flip",))
+    config = cnn_config(0.125, 32, 0.0, 1e-3, batch_size=24, subject_weight=1.0, augment=("flip",))
     checkpoint = train_faces(store, tmp_path / "run", config, 200, device="cpu", progress=False, rows=seen)
     predictions = predict_store(checkpoint, store, "cpu", progress=False).iloc[unseen]
     assert "valence" not in predictions
@@ -93,7 +93,7 @@ def test_stores_that_cannot_teach_it_are_refused(tmp_path):
     with pytest.raises(UserError, match="fewer than 2 people"):
         train(store, tmp_path / "one", 1, rows=range(12))
     with pytest.raises(UserError, match="make a store with --size 32"):
-        train_faces(store, tmp_path / "small", FeatureConfig(), steps=1, device="cpu")
+        train_faces(store, tmp_path / "small", features_config(), steps=1, device="cpu")
     del store.index["subject"]
     with pytest.raises(UserError, match="make it with `affkit faces --labels`"):
         train(store, tmp_path / "nobody", 1)
@@ -105,7 +105,7 @@ def test_a_reader_needs_nobodys_name_and_learns_what_faces_do(tmp_path):
     rows = np.arange(len(store))
     seen, unseen = rows[rows % 3 > 0], rows[rows % 3 == 0]
     for loss in ("ccc", "mse"):
-        config, told = ReaderConfig(width=0.1, batch_size=24, va_loss=loss), []
+        config, told = predictor_config(width=0.1, batch_size=24, va_loss=loss), []
         checkpoint = train_faces(
             store, tmp_path / loss, config, 120, device="cpu", progress=False, rows=seen, save_every=60,
             callback=lambda steps, values, trainer, told=told: told.append((steps, values)),
@@ -119,7 +119,7 @@ def test_a_reader_needs_nobodys_name_and_learns_what_faces_do(tmp_path):
     logs = {loss: pd.read_csv(tmp_path / loss / "log.csv")["va"] for loss in ("ccc", "mse")}
     # the same weights and faces at first, and the losses as scikit-learn and a CCC by hand have them
     torch.manual_seed(0)
-    net = ReaderConfig(width=0.1).net()
+    net = predictor_config(width=0.1).net()
     batch = seen[RowStream(len(seen), 24, 0).batch(0)]
     said = net(to_unit_range(store.images[batch])).va.detach().numpy()
     truth = store.index.iloc[batch][["valence", "arousal"]].to_numpy()
@@ -130,4 +130,4 @@ def test_a_reader_needs_nobodys_name_and_learns_what_faces_do(tmp_path):
     ]
     assert logs["ccc"][0] == pytest.approx(1 - np.mean(cccs), rel=1e-4)
     with pytest.raises(UserError, match="'huber' is not known"):
-        ReaderConfig(va_loss="huber")
+        predictor_config(va_loss="huber")

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from guesses import plain_ccc
 from safetensors.torch import load_file
+from score_checks import assert_scores
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
-from small_experiment import memory_store, partition_of, write_files
+from sklearn.metrics import f1_score
+from small_experiment import memory_store, partition_of
 from typer.testing import CliRunner
 
 from affkit.checkpoints import load_checkpoint
@@ -18,30 +18,22 @@ from affkit.corpus.partition import Partition, write_partition
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store
 from affkit.faces.feature_cache import compute_features
-from affkit.labels import EXPRESSIONS
 from affkit.store import Store, select_rows
 from affkit.train_multitask import MtlConfig
-from affkit_lab.backbones.train_faces import CnnConfig, train_faces
-from affkit_lab.experiments import multitask_experiments as mtl_experiments
 from affkit_lab.experiments import table_x, table_xi
-from affkit_lab.experiments.baselines import expressions_for_nothing
-from affkit_lab.experiments.multitask_experiments import MtlPlan
+from affkit_lab.experiments.baselines import expression_baselines
 from affkit_lab.experiments.results import Results
+from affkit_lab.experiments.table_x import MtlPlan
 
 pytestmark = pytest.mark.slow  # trains small networks
 
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
-TINY = {"steps": 4, "save_every": 2, "device": "cpu", "config": CONFIG}
+TINY = {"steps": 4, "save_every": 4, "device": "cpu", "config": CONFIG}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """The store, the partition, and a convolutional half to start from."""
-    folder = tmp_path_factory.mktemp("files")
-    found = write_files(folder)
-    config = CnnConfig(width=0.03, image_size=32)
-    weights = train_faces(Store.open(found["data"]), folder / "cnn", config, 2, device="cpu", progress=False)
-    return found | {"weights": weights}
+def files(experiment_files, cnn_file, tmp_path_factory):
+    return experiment_files | {"weights": cnn_file, "cache": tmp_path_factory.mktemp("cache")}
 
 
 @pytest.fixture(scope="module")
@@ -51,47 +43,35 @@ def done(files, tmp_path_factory):
     return plan, table_x.table_x(plan, progress=False)
 
 
+@pytest.fixture(scope="module")
+def done_xi(files, tmp_path_factory):
+    """A finished Table XI."""
+    plan = MtlPlan(**files, out=tmp_path_factory.mktemp("xi"), seeds=(3,), **TINY)
+    return plan, table_xi.table_xi(plan, progress=False)
+
+
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
+    """And a task that is not taught has none."""
     plan, results = done
     store = Store.open(plan.data)
     rows = np.flatnonzero(store.index["subject"].isin(["fay", "gus"]))
-    table = store.index.iloc[rows]
     assert len(results.test) == 2 * len(table_x.ROWS)
-    network = plan.out / "runs" / "0.5_0.5" / "seed_1" / "affwildnet.safetensors"
-    # from the pictures, where the experiment used the features
-    answers = predict_store(network, select_rows(store, rows), "cpu", progress=False, length=5)
-    found = results.test.query("row == '0.5_0.5' and seed == 1").iloc[0]
-    for column in ("valence", "arousal"):
-        wanted = plain_ccc(table[column], answers[column])
-        assert found[f"ccc_{column}"] == pytest.approx(wanted, abs=1e-5)
-        error = mean_squared_error(table[column], answers[column])
-        assert found[f"mse_{column}"] == pytest.approx(error, abs=1e-5)
-    said = answers[list(EXPRESSIONS)].idxmax(axis=1)
-    assert found["expression_accuracy"] == pytest.approx(accuracy_score(table["expression"], said))
-    seen = sorted({*table["expression"], *said})
-    for average in ("macro", "weighted"):
-        wanted = f1_score(table["expression"], said, labels=seen, average=average, zero_division=0)
-        assert found[f"expression_f1_{average}"] == pytest.approx(wanted, abs=1e-6)
-
-
-def test_a_task_that_is_not_taught_has_no_score(done):
-    _, results = done
-    only_va, only_expression = (
-        results.test[results.test["row"] == row] for row in ("only_va", "only_expression")
-    )
-    assert only_va["expression_accuracy"].isna().all() and only_va["ccc_valence"].notna().all()
-    assert only_expression["ccc_valence"].isna().all() and only_expression["mse_arousal"].isna().all()
-    assert only_expression["expression_f1_macro"].notna().all()
+    untaught = {"0.5_0.5": (), "only_va": ("Neutral",), "only_expression": ("valence", "arousal")}
+    for row, columns in untaught.items():
+        network = plan.out / "runs" / row / "seed_1" / "affwildnet.safetensors"
+        # from the pictures, where the experiment used the features
+        answers = predict_store(network, select_rows(store, rows), "cpu", progress=False, length=5)
+        found = results.test.query("row == @row and seed == 1").iloc[0]
+        assert_scores(found, store.index.iloc[rows], answers.drop(columns=list(columns)))
     assert table_x.printed(results).loc[0, "CCC-V"] == "-"
 
 
-def test_each_row_is_trained_as_the_tables_say(done, files, tmp_path):
+def test_each_row_is_trained_as_the_tables_say(done, done_xi):
     plan, _ = done
     for name, (alpha, beta) in table_x.ROWS.items():
         _, how = load_checkpoint(plan.out / "runs" / name / "seed_0" / "affwildnet.safetensors")
         assert (how["config"]["alpha"], how["config"]["beta"]) == (alpha, beta)
-    plan = MtlPlan(**files, out=tmp_path / "xi", seeds=(3,), **TINY)
-    results = table_xi.table_xi(plan, progress=False)
+    plan, results = done_xi
     assert len(results.test) == 12 and results.test["expression_accuracy"].notna().all()
     for name, row in table_xi.ROWS.items():
         _, how = load_checkpoint(plan.out / "runs" / name / "seed_3" / "affwildnet.safetensors")
@@ -109,10 +89,9 @@ def test_the_frozen_half_is_that_of_the_weights(done, files):
         tensors = load_file(plan.out / "runs" / row / f"seed_{seed}" / "affwildnet.safetensors")
         for name, tensor in wanted.cnn.state_dict().items():
             assert (tensors[f"cnn.{name}"] == tensor).all()
-    assert len(list(plan.data.glob("features_*.npy"))) == 1  # computed once, for all runs and both tables
-    store = Store.open(plan.data)
-    (kept,) = plan.data.glob("features_*.npy")
-    np.testing.assert_allclose(np.load(kept), compute_features(wanted.cnn, store), rtol=1e-5, atol=1e-6)
+    (kept,) = plan.cache.glob("features_*.npy")  # computed once, for all runs and both tables
+    features = compute_features(wanted.cnn, Store.open(plan.data))
+    np.testing.assert_allclose(np.load(kept), features, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_with_the_same_ratio_are_nearly_one_run_under_adam(done):
@@ -144,23 +123,19 @@ def test_the_papers_numbers():
         assert row["expression_f1_weighted"] > row["expression_f1_macro"]
 
 
-def test_what_is_finished_is_not_trained_again_and_jobs_do_not_matter(done, files, tmp_path, monkeypatch):
+def test_what_is_finished_is_not_trained_again(done, monkeypatch):
     plan, results = done
-    trained, original = [], mtl_experiments.train_mtl
-    monkeypatch.setattr(
-        mtl_experiments, "train_mtl", lambda *a, **k: trained.append(a[1].name) or original(*a, **k)
-    )
+    trained, original = [], table_x.train_mtl
+    monkeypatch.setattr(table_x, "train_mtl", lambda *a, **k: trained.append(a[1].name) or original(*a, **k))
     assert table_x.table_x(plan, progress=False).as_dict() == results.as_dict() and not trained
     (plan.out / "runs" / "only_va" / "seed_1" / "scores.json").unlink()
     assert table_x.table_x(plan, progress=False).as_dict() == results.as_dict() and trained == ["seed_1"]
-    other = MtlPlan(**files, out=tmp_path / "out", seeds=(0, 1), jobs=2, **TINY)
-    table_x.table_x(other, progress=False)
-    for name in ("scores.csv", "results.json", "table.md"):
-        assert (tmp_path / "out" / name).read_bytes() == (plan.out / name).read_bytes()
 
 
-def test_some_rows_are_those_of_the_whole_table_and_only_their_claims_are_judged(done, files, tmp_path):
-    plan, results = done
+def test_some_rows_are_those_of_the_whole_table_and_only_their_claims_are_judged(
+    done, done_xi, files, tmp_path
+):
+    _, results = done
     some = ["only_va", "0.5_0.5"]
     part = MtlPlan(**files, out=tmp_path / "x", seeds=(0, 1), **TINY)
     found = table_x.table_x(part, progress=False, rows=some)
@@ -168,11 +143,11 @@ def test_some_rows_are_those_of_the_whole_table_and_only_their_claims_are_judged
     pd.testing.assert_frame_equal(found.test, wanted, check_like=True)
     assert [verdict["claim"]["worse"] for verdict in found.verdicts] == ["only_va"]
     assert table_x.printed(found)["learns"].tolist()[:2] == ["only VA", "both"]
+    plan, _ = done_xi
     pairs = [table_xi.row_name(loss, "cross_entropy", 1e-3) for loss in ("ccc", "mse")]
-    part = MtlPlan(**files, out=tmp_path / "xi", seeds=(0,), **TINY)
-    found = table_xi.table_xi(part, progress=False, rows=pairs)
+    found = table_xi.table_xi(plan, progress=False, rows=pairs)
     assert found.test["row"].tolist() == pairs and len(found.sentences) == 1
-    assert found.about == "rows: 2; seeds: 0; steps of each run: 4"
+    assert found.about == "rows: 2; seeds: 3; steps of each run: 4"
     for wrong, named in ((["0.5_0.5", "0.9_0.9"], "0.9_0.9"), ([], "nothing")):
         with pytest.raises(UserError, match=f"{named}: is no row of table-x; choose from only_expression"):
             table_x.table_x(part, progress=False, rows=wrong)
@@ -180,14 +155,11 @@ def test_some_rows_are_those_of_the_whole_table_and_only_their_claims_are_judged
 
 def test_all_frames_of_the_people_or_only_those_listed(files, tmp_path):
     partition = partition_of()
-    listed = {
-        subset: {name: np.array([[2, 5]]) for name in names} for subset, names in partition.sets.items()
-    }
+    listed = {name: dict.fromkeys(names, np.array([[2, 5]])) for name, names in partition.sets.items()}
     write_partition(tmp_path / "some.json", Partition(listed, partition.subjects))
     store = Store.open(files["data"])
-    how = files | {"partition": tmp_path / "some.json", "out": tmp_path / "out"}
-    some = MtlPlan(**how, all_frames=False, **TINY).rows(store)
-    every = MtlPlan(**how, **TINY).rows(store)
+    how = files | TINY | {"partition": tmp_path / "some.json", "out": tmp_path / "out"}
+    some, every = (MtlPlan(**how, all_frames=which).mtl_sets(store) for which in (False, True))
     assert {subset: len(rows) for subset, rows in some.items()} == {"train": 16, "validation": 4, "test": 8}
     assert {subset: len(rows) for subset, rows in every.items()} == {
         "train": 40,
@@ -210,34 +182,32 @@ def test_what_is_refused(done, files, tmp_path):
     store = memory_store()
     store.index["expression"] = None
     with pytest.raises(UserError, match="has no train faces with expressions"):
-        MtlPlan(*where, weights=files["weights"], **TINY).rows(store)
+        MtlPlan(*where, weights=files["weights"], **TINY).mtl_sets(store)
     wide = TINY | {"config": MtlConfig(width=0.05, frozen=True)}
     with pytest.raises(UserError, match="cnn.safetensors: has width 0.03 and faces of 32 pixels"):
         table_x.table_x(MtlPlan(*where, weights=files["weights"], **wide), progress=False)
 
 
-def test_expressions_for_nothing_are_those_of_a_dummy_classifier():
+def test_expression_baselines_are_those_of_a_dummy_classifier():
     store = memory_store(frames=50)
     train, test = store.labels[:200], store.labels[200:]
-    nothing = expressions_for_nothing(train, test)
+    baselines = expression_baselines(train, test)
     dummy = DummyClassifier(strategy="most_frequent").fit(np.zeros((200, 1)), train.expression)
     said = dummy.predict(np.zeros((len(test), 1)))
-    assert nothing.at["majority", "expression_accuracy"] == pytest.approx((said == test.expression).mean())
+    assert baselines.at["majority", "expression_accuracy"] == pytest.approx((said == test.expression).mean())
     wanted = f1_score(test.expression, said, average="weighted", zero_division=0)
-    assert nothing.at["majority", "expression_f1_weighted"] == pytest.approx(wanted)
-    assert nothing.at["draw", "ccc_valence"] == 0
-    shares = np.bincount(train.expression, minlength=7) / 200
-    chance = (shares * np.bincount(test.expression, minlength=7) / len(test)).sum()
-    assert nothing.at["draw", "expression_accuracy"] == pytest.approx(chance, abs=0.1)
+    assert baselines.at["majority", "expression_f1_weighted"] == pytest.approx(wanted)
+    assert baselines.at["draw", "ccc_valence"] == 0
+    fractions = np.bincount(train.expression, minlength=7) / 200
+    chance = (fractions * np.bincount(test.expression, minlength=7) / len(test)).sum()
+    assert baselines.at["draw", "expression_accuracy"] == pytest.approx(chance, abs=0.1)
 
 
 def test_the_command(files, tmp_path):
-    run = CliRunner().invoke(
-        app,
-        ["experiment", "table-x", "--data", str(files["data"]), "--partition", str(files["partition"])]
-        + ["--weights", str(files["weights"]), "--width", "0.03", "--steps", "1", "--seeds", "0"]
-        + ["--out", str(tmp_path / "out"), "--device", "cpu", "--json"],
-    )
+    options = {name: str(files[name]) for name in ("data", "partition", "weights", "cache")}
+    options |= {"width": "0.03", "steps": "1", "seeds": "0", "out": str(tmp_path / "out"), "device": "cpu"}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    run = CliRunner().invoke(app, ["experiment", "table-x", *words, "--json"])
     assert run.exit_code == 0, run.output
     found = json.loads(run.stdout[run.stdout.index("{") :])
     assert found["settings"]["experiment"] == "table-x" and len(found["claims"]) == len(table_x.CLAIMS)

@@ -22,12 +22,13 @@ def closed_figures():
     plt.close("all")
 
 
-def made_up(rows, seeds=(0, 1, 2), claims=()) -> Results:
+def made_up(rows, seeds=(0, 1, 2), claims=(), other_seeds="") -> Results:
     """Results of runs that never were."""
     rng = np.random.default_rng(0)
     runs = [{"row": row, "seed": seed, "set": "test"} for row, seed in product(rows, seeds)]
     scores = pd.DataFrame(runs).assign(**{name: rng.uniform(0, 0.6, len(runs)) for name in SCORES})
     scores.loc[scores["row"] == "only_va", list(EXPRESSION_SCORES)] = np.nan
+    scores.loc[scores["row"] == other_seeds, "seed"] += 10
     nothing = pd.DataFrame({name: {"majority": 0.1, "draw": 0.2} for name in SCORES})
     return conclude({"steps": 9}, scores, nothing, claims)
 
@@ -41,9 +42,10 @@ def test_votes_count_the_seeds_one_by_one():
     claims = [
         Claim("a beats b", "a", "b", VA_SCORES, 0.07),
         Claim("b beats a", "b", "a", ("ccc_valence",)),
-        Claim("a beats c", "a", "c", VA_SCORES),  # which nobody trained
+        Claim("a beats c", "a", "c", VA_SCORES),  # which was trained with other seeds
+        Claim("a beats d", "a", "d", VA_SCORES),  # which was not trained
     ]
-    results = made_up(["a", "b"], seeds=range(5), claims=claims)
+    results = made_up(["a", "b", "c"], seeds=range(5), claims=claims, other_seeds="c")
     table = votes(results)
     both = [
         np.mean([cell(results, "a", s, n) - cell(results, "b", s, n) for n in VA_SCORES]) for s in range(5)
@@ -118,7 +120,10 @@ def test_bars_are_means_dots_are_seeds_and_diamonds_the_paper(table, draw):
 def test_one_row_without_a_score_has_a_panel_without_dots():
     results = made_up(["only_va"])
     results = Results(
-        results.settings, results.scores.drop(columns=[*EXPRESSION_SCORES]), results.nothing, results.verdicts
+        results.settings,
+        results.scores.drop(columns=[*EXPRESSION_SCORES]),
+        results.baselines,
+        results.verdicts,
     )
     axis = table_x_bars(results).axes[2]
     assert not axis.patches and [line.get_marker() for line in axis.lines] == ["None"]

@@ -8,31 +8,29 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_experiment import partition_of, write_files
+from small_experiment import partition_of
 
 from affkit.cli import main
 from affkit.corpus.partition import write_partition
-from affkit.errors import UserError
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.store import Store
-from affkit_lab.experiments import semi_supervised as module
-from affkit_lab.experiments.gan_experiments import GanPlan
 from affkit_lab.experiments.results import Results
-from affkit_lab.experiments.semi_supervised import label_order, semi_supervised
+from affkit_lab.experiments.semi_supervised import label_order, label_trials
+from affkit_lab.experiments.table_ix import GanPlan
 from affkit_lab.figures.tables import label_share_curves, table_ix_bars
 
 pytestmark = pytest.mark.slow  # trains small networks
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(experiment_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), dtype=np.uint8)
     write_sheet(folder / "pool" / "faces_01.webp", faces)
     partition = partition_of()
     partition.sets["test"]["clip_ann"] = None
     write_partition(folder / "leaks.json", partition)
-    return write_files(folder) | {"pool": folder / "pool", "leaks": folder / "leaks.json"}
+    return experiment_files | {"pool": folder / "pool", "leaks": folder / "leaks.json"}
 
 
 @given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=30), st.integers(0, 99))
@@ -52,30 +50,17 @@ def test_the_seed_draws_other_faces():
         assert len({tuple(label_order(subjects, seed, by)[:5]) for seed in range(5)}) > 1
 
 
-@pytest.fixture
-def trials(files, tmp_path, monkeypatch):
-    """The runs that would be trained, instead of training them."""
-
-    def plan(**options):
-        seen = []
-
-        def stop(plan, trials, *rest):
-            seen.extend(trials)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(module, "run_trials", stop)
-        with pytest.raises(KeyboardInterrupt):
-            plan = GanPlan(files["data"], files["partition"], tmp_path / "out", seeds=(0, 1))
-            semi_supervised(plan, progress=False, **options)
-        return seen
-
-    return plan
+def trials(files, pool=0, **options):
+    """The runs of the tiny store with ``pool`` more faces behind it."""
+    plan, store = GanPlan(files["data"], files["partition"], "", seeds=(0, 1)), Store.open(files["data"])
+    rows = np.arange(len(store), len(store) + pool)
+    return label_trials(plan, store, plan.gan_sets(store)["train"], rows, **options)
 
 
-def test_each_run_is_trained_on_what_it_says(trials, files):
+def test_each_run_is_trained_on_what_it_says(files):
     subject = Store.open(files["data"]).index["subject"].to_numpy()
     train = np.flatnonzero(np.isin(subject, ["ann", "ben", "cem", "dan"]))  # 40 faces
-    runs = trials(pool=files["pool"], shares=(0.1, 0.5, 1.0))
+    runs = trials(files, SHEET_COLUMNS, fractions=(0.1, 0.5, 1.0), by="frame")
     assert len(runs) == 3 * 2 * 2
     kept = {}
     for run in runs:
@@ -97,8 +82,8 @@ def test_each_run_is_trained_on_what_it_says(trials, files):
     assert set(kept[0.1, 0][0]) != set(kept[0.1, 1][0])
 
 
-def test_without_a_pool_all_labels_leave_nothing_unlabelled(trials):
-    runs = trials(shares=(0.5, 1.0), by="subject")
+def test_without_a_pool_all_labels_leave_nothing_unlabelled(files):
+    runs = trials(files, fractions=(0.5, 1.0), by="subject")
     assert sorted({run.row for run in runs}) == ["share_0.5_with", "share_0.5_without", "share_1_without"]
 
 
@@ -125,6 +110,8 @@ def test_the_commands_from_store_to_table_and_figure(affkit, files, tmp_path):
     assert code == 0 and "with 20% of the labels, faces without labels raise the CCC" in output
     results = Results.read(tmp_path / "semi")
     assert results.test.groupby("row").size().tolist() == [2] * 4
+    added = results.test.groupby("row")["unlabelled_faces"].max()  # 32 of the training faces, and the pool
+    assert added.tolist() == [32 + SHEET_COLUMNS, 0, SHEET_COLUMNS, 0]
     axis = label_share_curves(results).axes[0]
     means = results.test.query("not unlabelled").groupby("share")["ccc_valence"].mean()
     np.testing.assert_allclose(axis.lines[1].get_ydata(), means)
@@ -151,7 +138,8 @@ def test_the_commands_from_store_to_table_and_figure(affkit, files, tmp_path):
 @pytest.mark.parametrize("line, expected", [
     ("table-ix --out out --seeds a,b", "a,b: is not numbers"),
     ("table-ix --out out --recipe best", "choose paper or paper-d-more or kit"),
-    ("semi-supervised --out out --shares 0,1", "share 0: is not above 0"),
+    ("semi-supervised --out out --shares 0,1", "share 0: is not above 0 and at most 1"),
+    ("semi-supervised --out out --shares 20", "share 20: is not above 0 and at most 1"),
     ("semi-supervised --out out --shares nan", "--shares nan: is not from 0 to"),
     ("semi-supervised --out out --by clip", "choose frame or subject"),
     ("semi-supervised --out out --pool nowhere", "holds no sheet of faces"),
@@ -167,8 +155,3 @@ def test_a_leak_is_one_line(affkit, tmp_path, command):
     code, message = affkit(f"{command} --out out", partition="leaks")
     assert code == 2 and "leaks: subject ann: train (clip_ann), test (clip_ann)" in message
     assert not (tmp_path / "out").exists()
-
-
-def test_a_share_is_not_read_as_a_number_of_faces(files, tmp_path):
-    with pytest.raises(UserError, match="share 20: is not above 0 and at most 1"):
-        semi_supervised(GanPlan(files["data"], files["partition"], tmp_path / "out"), shares=(20,))

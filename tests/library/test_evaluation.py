@@ -1,8 +1,10 @@
 """Predictions scored against labels: what is compared with what, against scikit-learn."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from guesses import UNITS, labels_and_guesses, plain_ccc
 from hypothesis import given, settings
@@ -11,11 +13,11 @@ from strategies import corpora
 
 from affkit.errors import UserError
 from affkit.evaluation.bootstrap import bootstrap, resample_counts
-from affkit.evaluation.evaluate import Evaluation, Options, evaluate_files, evaluate_labels
+from affkit.evaluation.evaluate import Evaluation, Options, evaluate_files, evaluate_labels, score
 from affkit.labelfiles.formats import write_expressions, write_va
 from affkit.labelfiles.layouts import read_tasks, write_annotations
 from affkit.labelfiles.tables import write_mtl, write_submission, write_table
-from affkit.labels import EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 GUESSES, TRUTH, SUBJECTS = labels_and_guesses()
 QUICK = Options(num_resamples=0)
@@ -319,3 +321,19 @@ def test_intervals_of_means_over_videos():
         times = dict(zip(found.sample.subjects, counts, strict=True))
         each = [ccc[name] for name in TRUTH for _ in range(times[SUBJECTS[name]])]
         assert value == pytest.approx(np.mean(each))
+
+
+def test_average_precision_is_the_mean_precision_at_each_active_frame():
+    rng = np.random.default_rng(0)
+    units = (rng.random((200, 8)) < 0.3).astype(np.float32)
+    units[:, 3] = 0  # never active: does not count
+    known, likely = rng.random((200, 8)) < 0.8, rng.random((200, 8))
+    labels = replace(Labels.empty(200), action_units=units * known, has_action_units=known)
+    wanted = []
+    for unit in (0, 1, 2, 4, 5, 6, 7):
+        seen = np.flatnonzero(known[:, unit])
+        active = units[seen[np.argsort(-likely[seen, unit])], unit]  # the most probable first
+        precision = np.cumsum(active) / np.arange(1, len(active) + 1)
+        wanted.append(precision[active == 1].mean())
+    found = score(pd.DataFrame(likely, columns=ACTION_UNITS), labels)
+    assert found["au_average_precision"] == pytest.approx(np.mean(wanted))
