@@ -114,7 +114,7 @@ def run_notebook(
 
 
 def profile_parameters(path: Path, profile: str) -> dict:
-    """The parameters that a profile changes in a notebook; a misspelt one, which Papermill takes, is refused."""
+    """The parameters that a profile changes in a notebook; a misspelt one, fine for Papermill, is refused."""
     notebook = nbformat.read(path, as_version=4)
     changes = dict(notebook.metadata.get("affkit", {}).get(profile, {}))
     unknown = sorted(set(changes) - parameter_names(notebook))
