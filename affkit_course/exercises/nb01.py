@@ -33,9 +33,8 @@ def pair_of(line):
 
 READ_LINE = Exercise(
     read_line,
-    """
-**One line** (warm-up). Write `read_line`: a line of a valence-arousal file in, the two numbers out, or `None`
-where it is not labelled. The check tells you what is wrong with your answer.
+    """**One line** (warm-up). Write `read_line`: a line of a valence-arousal file in, the two numbers out, or
+`None` where it is not labelled. The check tells you what is wrong with your answer.
 - A line is text, such as 0.5,-0.25. Where are the two numbers, and when are they no labels?
 - line.split(',') gives two texts, float() makes a number of each; -5 marks what is not labelled.
 - valence, arousal = map(float, line.split(',')), and None when -5 is one of the two.
@@ -78,9 +77,9 @@ that all later frames keep their numbers.""",
 )
 
 SMILE = OpenExercise(
-    """
-**A smile at a bad moment** (standard). Find the frame of the corpus whose valence contradicts its face most:
-AU12 on, valence lowest. Look at it with `Video.frames`. What would a rater who sees only this frame say?
+    """**A smile at a bad moment** (standard). Find the frame of the corpus whose valence contradicts its face
+most: AU12 on, valence lowest. Look at it with `Video.frames`. What would a rater who sees only this frame
+say?
 - Choose the rows with AU12 that have a valence.
 - idxmin of the valence of these rows gives the clip and the frame.
 - Files count from 1: Video(corpus.video_path(name)).frames(number - 1, number).
@@ -98,10 +97,9 @@ cannot."""
 )
 
 BAYES = OpenExercise(
-    r"""
-**Bayes' rule** (hard). From section 4 and the fraction of each expression in all frames, compute how often
-each unit is on *given* the expression (Bayes' rule), and compare with the table of Du et al. Where do the
-clips differ, and why?
+    r"""**Bayes' rule** (hard). From section 4 and the fraction of each expression in all frames, compute how
+often each unit is on *given* the expression (Bayes' rule), and compare with the table of Du et al. Where do
+the clips differ, and why?
 - Section 4 has P(word | unit). Which two fractions turn it into P(unit | word)?
 - P(unit | word) = P(word | unit) P(unit) / P(word).
 - Compare with a groupby of the expression: the mean of each unit is the same table, counted.
@@ -148,9 +146,8 @@ def degrees_of(y, x):
 
 ON_THE_WHEEL = Exercise(
     on_the_wheel,
-    """
-**On the wheel** (standard). Write `on_the_wheel`: valence and arousal in; how strong the emotion is, its
-distance from neutral, and its direction out, in degrees from 0 up to but not including 360. Pleased is 0,
+    """**On the wheel** (standard). Write `on_the_wheel`: valence and arousal in; how strong the emotion is,
+its distance from neutral, and its direction out, in degrees from 0 up to but not including 360. Pleased is 0,
 aroused is 90.
 - Draw the point, valence to the right, arousal up. Which length and which angle are asked?
 - The length is that of Pythagoras; np.arctan2(arousal, valence) gives the angle in radians.
@@ -212,10 +209,9 @@ def labelled_of(values):
 
 FRACTION_ACTIVE = Exercise(
     fraction_active,
-    """
-**How often is it there** (warm-up). Write `fraction_active`: one column of an action unit file in, 1 for
-active, 0 for not, -1 for not labelled; the fraction of active frames among the labelled ones out, and "not a
-number" where no frame is labelled.
+    """**How often is it there** (warm-up). Write `fraction_active`: one column of an action unit file in, 1
+for active, 0 for not, -1 for not labelled; the fraction of active frames among the labelled ones out, and
+"not a number" where no frame is labelled.
 - Which frames say anything about this unit?
 - Leave out -1 first. Then the mean of what is left is the fraction.
 - [v for v in values if v != -1]; its sum over its length, and float('nan') when it is empty.
@@ -304,8 +300,7 @@ FACES = {
 
 NEAREST = Exercise(
     nearest_expression,
-    """
-**The nearest word** (hard). Write `nearest_expression`: a list of active units, and a dictionary from
+    """**The nearest word** (hard). Write `nearest_expression`: a list of active units, and a dictionary from
 expression to its typical units, in; the expression out that is most alike: units in both, divided by units in
 either (Jaccard). No units at all are wholly like no units. The first of several.
 - Count what both have in common, and what at least one of them has.
@@ -333,9 +328,7 @@ each word, and no unit is an emotion.""",
         "You take the last of several.",
         nearest_with(jaccard, last=True),
         "No units and no units are 0/0; here they are wholly alike.",
-        lambda active, table: max(
-            table, key=lambda w: len(set(active) & set(table[w])) / len(set(active) | set(table[w]))
-        ),
+        lambda a, t: max(t, key=lambda w: len(set(a) & set(t[w])) / len(set(a) | set(t[w]))),
         "You ask for exactly these units; there may be more or fewer.",
         lambda active, table: next((w for w in table if set(table[w]) == set(active)), None),
         "You ask for all typical units; one may be missing.",

@@ -18,9 +18,8 @@ def agree_by_loop(votes):
 
 ALL_AGREE = Exercise(
     all_agree,
-    """
-**All agree** (warm-up). Write `all_agree`: the votes of some coders on one frame, each 0 or 1, to 0, 1, or
-`None` where they disagree.
+    """**All agree** (warm-up). Write `all_agree`: the votes of some coders on one frame, each 0 or 1, to 0,
+1, or `None` where they disagree.
 - Three answers are possible. Which votes lead to each?
 - set(votes) has one value when all said the same.
 - votes[0] if len(set(votes)) == 1 else None
@@ -112,9 +111,8 @@ def kappa_without_nan(first, second):
 
 KAPPA = Exercise(
     kappa,
-    """
-**Cohen's kappa** (standard). Write Cohen's `kappa` of two lists of 0 and 1 yourself; "not a number" where it
-is 0/0.
+    """**Cohen's kappa** (standard). Write Cohen's `kappa` of two lists of 0 and 1 yourself; "not a number"
+where it is 0/0.
 - How often would two people agree who mark as many frames as these two, but at random?
 - p_e = p q + (1 - p)(1 - q), with p and q the fractions of frames that each of them marks.
 - (p_o - p_e) / (1 - p_e), and float('nan') where p_e is 1.
@@ -157,9 +155,8 @@ one.""",
 )
 
 FEWER = OpenExercise(
-    """
-**Fewer coders** (standard). Is a third coder worth the money? Compare one coder, all pairs, and all three:
-precision and `found`.
+    """**Fewer coders** (standard). Is a third coder worth the money? Compare one coder, all pairs, and all
+three: precision and `found`.
 - itertools.combinations(coders, size) gives all choices of 1, 2 and 3 coders.
 - agree() of two or three coders gives labels; a single coder is labels already.
 - lesson.unit_scores(labels, truth).loc['all'] of each choice, one row a choice.
@@ -184,9 +181,8 @@ not forget which frames are missing."""
 )
 
 LAG = OpenExercise(
-    """
-**The lag that all share** (hard). Find the shift for the ratings in step that makes both dimensions best, and
-the CCC of the corpus with it. Then: how could you find it without any truth?
+    """**The lag that all share** (hard). Find the shift for the ratings in step that makes both dimensions
+best, and the CCC of the corpus with it. Then: how could you find it without any truth?
 - lesson.concordance takes a range of shifts; where is the top of the curve?
 - The mean of valence and arousal over range(-60, 121), and its idxmax.
 - Without a truth: what else says when the face moved? Think of the action units.
@@ -235,9 +231,8 @@ def segments_by_groups(active):
 
 SEGMENTS = Exercise(
     segments,
-    """
-**From frames to segments** (standard). Annotation tools store segments, label files store frames. Write
-`segments`: a list of 0 and 1, one a frame, in; the segments of 1 out, as pairs (start, stop) that count
+    """**From frames to segments** (standard). Annotation tools store segments, label files store frames.
+Write `segments`: a list of 0 and 1, one a frame, in; the segments of 1 out, as pairs (start, stop) that count
 frames from 0. As in Python, stop is the frame after.
 - A segment starts where a 1 follows a 0, and stops where a 0 follows a 1. And at the two ends?
 - Put a 0 in front and one behind: then every segment has a start and a stop.
@@ -291,9 +286,8 @@ def in_step_by_loop(values, lag):
 
 IN_STEP = Exercise(
     in_step,
-    """
-**In step** (warm-up). Write `in_step`: the ratings of somebody who is `lag` frames late, one a frame; out the
-ratings of the same length as they would be in time. The last frames have no rating then: `None`.
+    """**In step** (warm-up). Write `in_step`: the ratings of somebody who is `lag` frames late, one a frame;
+out the ratings of the same length as they would be in time. The last frames have no rating then: `None`.
 - Somebody is 2 frames late. In which frame do they say what belongs to frame 0?
 - Frame i gets the value of frame i + lag.
 - values[lag:] and then as many None as are missing at the end.

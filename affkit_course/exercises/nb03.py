@@ -16,9 +16,8 @@ def f1_by_counts(fraction):
 
 F1_OF_ALWAYS = Exercise(
     f1_of_always,
-    """
-**F1 of a constant answer** (warm-up). Write `f1_of_always`: a fraction of active frames in, the F1 of the
-answer "always" out; what for a fraction of 0?
+    """**F1 of a constant answer** (warm-up). Write `f1_of_always`: a fraction of active frames in, the F1 of
+the answer "always" out; what for a fraction of 0?
 - What are precision and recall of somebody who always says yes?
 - Recall is 1, and of their answers the fraction p is right: precision is p.
 - 2 p 1 / (p + 1), which is 0 for p = 0.
@@ -82,10 +81,9 @@ KNOWN = {"a": "Ann", "b": "Ben", "c": "Ann"}
 
 ON_BOTH_SIDES = Exercise(
     on_both_sides,
-    """
-**On both sides** (standard). Write `on_both_sides`: names in the training set, names in the test set, and a
-dictionary from name to subject in; the set of people on both sides out. A name without a known subject is a
-subject of its own.
+    """**On both sides** (standard). Write `on_both_sides`: names in the training set, names in the test set,
+and a dictionary from name to subject in; the set of people on both sides out. A name without a known subject
+is a subject of its own.
 - Two names can be one person. What must be compared?
 - Make a set of subjects of each side; subjects.get(name, name) for a name that is not known.
 - The intersection of both sets: people_in_train & people_in_test.
@@ -124,10 +122,9 @@ sides as a leak.""",
 )
 
 ACROSS = OpenExercise(
-    """
-**Leaks across tasks** (hard). The two parts of the corpus share videos, and the paper divides each part by
-itself. Divide both with `split_corpus` (`task="expr"`, sizes 30, 10, 15) and count the people who are in the
-training set of one task and in the test set of the other. When is that a leak?
+    """**Leaks across tasks** (hard). The two parts of the corpus share videos, and the paper divides each
+part by itself. Divide both with `split_corpus` (`task="expr"`, sizes 30, 10, 15) and count the people who are
+in the training set of one task and in the test set of the other. When is that a leak?
 `affkit.corpus.leakage.across_tasks` helps you check.
 - The partition of the action units is there already; you need one more, of the expressions.
 - partition.sets['train'] are names; corpus.subjects says who each is.
@@ -178,10 +175,9 @@ def weights_by_loop(counts):
 
 CLASS_WEIGHTS = Exercise(
     class_weights,
-    """
-**Weights against skew** (standard). Write `class_weights`: how many frames each expression has in; a weight
-for the frames of each out, so that all expressions weigh the same together and the mean weight over all
-frames is 1. An expression without frames gets 0 and does not count as one.
+    """**Weights against skew** (standard). Write `class_weights`: how many frames each expression has in; a
+weight for the frames of each out, so that all expressions weigh the same together and the mean weight over
+all frames is 1. An expression without frames gets 0 and does not count as one.
 - If all N frames weigh N together, how much does each of K classes weigh? And each of its n frames?
 - N / K for a class, N / (K n) for a frame of it.
 - K counts only classes that occur; the others get 0, and nothing is divided by 0.
@@ -267,11 +263,10 @@ def bin_of(value, bins):
 
 COUNT_PLANE = Exercise(
     count_plane,
-    """
-**Where in the plane** (hard). Write `count_plane`: lists of valences and arousals, and a number of bins, in;
-how many frames are in each square of the plane out (Figures 2 and 4), a list of rows. A row is a bin of
-valence from -1 up, a column one of arousal. A bin has its lower edge, the last one also the upper. Frames
-with a -5 are not labelled.
+    """**Where in the plane** (hard). Write `count_plane`: lists of valences and arousals, and a number of
+bins, in; how many frames are in each square of the plane out (Figures 2 and 4), a list of rows. A row is a
+bin of valence from -1 up, a column one of arousal. A bin has its lower edge, the last one also the upper.
+Frames with a -5 are not labelled.
 - How far is a value on its way from -1 to 1, as a fraction? And in bins?
 - int((value + 1) / 2 * bins), but a value of 1 is in the last bin, not behind it.
 - np.histogram2d(valence, arousal, bins, range=[[-1, 1], [-1, 1]]) after what is -5 is left out.

@@ -7,8 +7,8 @@ import numpy as np
 from affkit_course.exercises.framework import Checks, Exercise, OpenExercise
 
 OWN_CLIP = OpenExercise(
-    """
-**Your own clip** (warm-up). Convert your own clip with `affkit convert` and look at it with `clip_player`.
+    """**Your own clip** (warm-up). Convert your own clip with `affkit convert` and look at it with
+`clip_player`.
 - Section 2 converts a clip, section 6 cuts faces out of one.
 - convert_video(your file, OUT / 'clips' / 'name.mp4'), then extract_faces of that.
 - clip_player(the converted clip, own.index) draws the boxes; own is what extract_faces gave.
@@ -21,9 +21,8 @@ clip_player(OUT / "clips" / "holiday.mp4", own.index)
 )
 
 SHIFTED = OpenExercise(
-    """
-**Shifted labels** (standard). Shift the labels of one clip by a single frame and measure the CCC with the
-true ones. Then by 30 frames. From which shift on would you notice?
+    """**Shifted labels** (standard). Shift the labels of one clip by a single frame and measure the CCC with
+the true ones. Then by 30 frames. From which shift on would you notice?
 - Compare values[shift:] with the values without the last shift.
 - StreamingCCC of affkit.metrics: update(one, other), then compute().
 - Try shifts of 1, 5, 15 and 30 for the valence of every clip, only where it is labelled.
@@ -49,9 +48,8 @@ That is why the labels are moved by the same mapping as their frames, and not re
 )
 
 SMALLEST = OpenExercise(
-    """
-**The smallest face** (hard). `HaarDetector(smallest=...)` sets the smallest face. Find the value at which
-`two_people` loses somebody, and explain it with the 20 pixels of the cascade's window.
+    """**The smallest face** (hard). `HaarDetector(smallest=...)` sets the smallest face. Find the value at
+which `two_people` loses somebody, and explain it with the 20 pixels of the cascade's window.
 - smallest is a fraction of the shorter side of the picture. How many pixels is 0.5 of 360?
 - The picture is reduced until a face of that size is 20 pixels wide; what is smaller is then lost.
 - Try 1/12, 0.3, 0.5, 0.55 and 0.6 with find_people, and count the frames of each person.
@@ -86,10 +84,9 @@ def pixels_of(*values):
 
 TO_UNIT = Exercise(
     to_unit,
-    """
-**From bytes to [-1, 1]** (warm-up). The store keeps pixels as whole numbers from 0 to 255 (`np.uint8`), the
-networks take [-1, 1] (III.E). Write `to_unit`: an array of such pixels in, numbers with 0 at -1 and 255 at 1
-out.
+    """**From bytes to [-1, 1]** (warm-up). The store keeps pixels as whole numbers from 0 to 255
+(`np.uint8`), the networks take [-1, 1] (III.E). Write `to_unit`: an array of such pixels in, numbers with 0
+at -1 and 255 at 1 out.
 - Two points fix a line: 0 goes to -1, and 255 to 1.
 - Divide by half of 255, then subtract 1.
 - np.asarray(pixels, float) / 127.5 - 1: floats first, since np.uint8 cannot hold 2 * 200.
@@ -155,11 +152,10 @@ def shown_at(times, t):
 
 SOURCE_FRAMES = Exercise(
     source_frames,
-    """
-**Constant rate** (hard). Write `source_frames`: the times at which the frames of a clip appear, in seconds,
-the first at 0, and a rate in; for each frame of a clip of that constant rate the number of the frame that is
-on the screen then out. Frame k of the new clip is at k / fps, up to the time of the last frame. A frame stays
-until the next one appears.
+    """**Constant rate** (hard). Write `source_frames`: the times at which the frames of a clip appear, in
+seconds, the first at 0, and a rate in; for each frame of a clip of that constant rate the number of the frame
+that is on the screen then out. Frame k of the new clip is at k / fps, up to the time of the last frame. A
+frame stays until the next one appears.
 - Which frame does a viewer see at 0.3 seconds when frames appear at 0, 0.25 and 0.5?
 - The last frame whose time is not after k / fps.
 - np.searchsorted(times, k / fps, side='right') - 1, for k from 0 to int(times[-1] * fps).
@@ -229,9 +225,8 @@ def iou_unclipped(a, b):
 
 IOU = Exercise(
     iou,
-    """
-**The same face?** (standard). A tracker asks how much two boxes overlap. Write `iou`: two boxes (x, y, width,
-height) in, the area of what they share divided by the area of what they cover together out.
+    """**The same face?** (standard). A tracker asks how much two boxes overlap. Write `iou`: two boxes (x, y,
+width, height) in, the area of what they share divided by the area of what they cover together out.
 - What they share is a box, too, or nothing. Where does it begin and end from left to right?
 - From the larger of both left sides to the smaller of both right sides; not less than 0.
 - shared / (area of a + area of b - shared).
@@ -317,10 +312,10 @@ def hold_ends(places, longest):
 
 FILL_GAPS = Exercise(
     fill_gaps,
-    """
-**Fill the gaps** (hard). A detector misses a face for a few frames. Write `fill_gaps`: the place of a face in
-each frame, a number or `None`, and the longest gap to fill, in frames, in; the same list with such gaps
-filled on a straight line out. Longer gaps, and frames before the first or after the last place, stay `None`.
+    """**Fill the gaps** (hard). A detector misses a face for a few frames. Write `fill_gaps`: the place of a
+face in each frame, a number or `None`, and the longest gap to fill, in frames, in; the same list with such
+gaps filled on a straight line out. Longer gaps, and frames before the first or after the last place, stay
+`None`.
 - A gap lies between two known places. How many frames, and how many steps from one to the other?
 - With n missing frames there are n + 1 steps; each is (after - before) / (n + 1).
 - Go through neighbouring known frames; fill when after - before - 1 is at most longest.
@@ -344,9 +339,7 @@ only, and no line.""",
         "You put the middle of both ends into all frames of a gap.",
         lambda places, longest: fill_by_walking(places, longest, lambda a, b, k, n: (a + b) / 2),
         "Your steps are too long: n missing frames make n + 1 steps.",
-        lambda places, longest: fill_by_walking(
-            places, longest, lambda a, b, k, n: a + (b - a) * k / max(n - 1, 1)
-        ),
+        lambda p, n: fill_by_walking(p, n, lambda a, b, k, n: a + (b - a) * k / max(n - 1, 1)),
         "You fill all gaps, also those longer than the longest.",
         lambda places, longest: fill_gaps(places, len(places)),
         "A gap as long as the longest is filled, too: at most, not less than.",

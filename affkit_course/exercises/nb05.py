@@ -11,8 +11,8 @@ def cross_entropy(probability, label):
 
 CROSS_ENTROPY = Exercise(
     cross_entropy,
-    r"""
-**Cross entropy** (warm-up). Write `cross_entropy`: a probability and a label in [0, 1] in, the loss out.
+    r"""**Cross entropy** (warm-up). Write `cross_entropy`: a probability and a label in [0, 1] in, the loss
+out.
 - What should it cost to give the right answer a probability of 1? And of nearly 0?
 - Two terms: one for what the label says yes to, one for what it says no to.
 - -(label * log p + (1 - label) * log(1 - p)), with the natural logarithm.
@@ -92,8 +92,8 @@ def cov(x, y, ddof=0):
 
 CCC = Exercise(
     ccc,
-    """
-**Concordance** (standard). Write `ccc` for two lists (Eq. 5), with 0 where one of them is constant. Mind 0.1.
+    """**Concordance** (standard). Write `ccc` for two lists (Eq. 5), with 0 where one of them is constant.
+Mind 0.1.
 - Five moments are enough: two means, two variances, one covariance, all taken in the same way.
 - 2 s_xy / (s_x^2 + s_y^2 + (mean x - mean y)^2), and the moments divide by n.
 - Ask whether largest and smallest value are equal (np.ptp) before you divide; 0/0 hides as 2e-34.
@@ -166,9 +166,8 @@ def mse_by_where(predicted, target, labelled):
 
 MASKED_MSE = Exercise(
     masked_mse,
-    """
-**A loss with a mask** (standard). Write `masked_mse`: predictions, targets and booleans in, the MSE out; 0
-without any label.
+    """**A loss with a mask** (standard). Write `masked_mse`: predictions, targets and booleans in, the MSE
+out; 0 without any label.
 - What is 0 times NaN? And how many frames does the mean go over?
 - Choose the labelled frames first, then subtract, square and average what is left.
 - predicted[labelled] - target[labelled] with arrays; and ask labelled.any() before the mean.
@@ -237,10 +236,9 @@ def mean_ccc_weighted(predicted, label, size):
 
 MEAN_CCC = Exercise(
     mean_ccc,
-    """
-**Batches** (hard). The CCC of a batch is not that of the corpus. Write `mean_ccc`: predictions, labels and
-the size of a batch in, the plain mean of the CCC over the batches out; the last one may be shorter. Use your
-`ccc`. Then draw 8,000 labels as in section 2, and cut them into batches of 4, 8, 64 and 800. In which
+    """**Batches** (hard). The CCC of a batch is not that of the corpus. Write `mean_ccc`: predictions, labels
+and the size of a batch in, the plain mean of the CCC over the batches out; the last one may be shorter. Use
+your `ccc`. Then draw 8,000 labels as in section 2, and cut them into batches of 4, 8, 64 and 800. In which
 direction is it off, and which term of Eq. 5 does it?
 - Batches follow each other: the first has the frames 0 to size - 1, the second starts at size.
 - range(0, len(label), size) gives the starts; take the same slice of both lists.
@@ -273,9 +271,7 @@ score, gather all frames first: `affkit.metrics.StreamingCCC`.""",
         "This is the CCC of all frames: the batches make no difference.",
         lambda p, t, size: ccc(p, t),
         "The last batch is left out when it is shorter.",
-        lambda p, t, size: np.mean(
-            [ccc(p[i : i + size], t[i : i + size]) for i in range(0, len(t) - size + 1, size)]
-        ),
+        lambda p, t, s: np.mean([ccc(p[i : i + s], t[i : i + s]) for i in range(0, len(t) - s + 1, s)]),
         "Your batches overlap: the start moves by 1, not by the size.",
         lambda p, t, size: np.mean([ccc(p[i : i + size], t[i : i + size]) for i in range(len(t) - size + 1)]),
         "You take every n-th frame; a batch is frames that follow each other.",

@@ -35,9 +35,8 @@ def valid_size(size, filter, stride):
 
 OUTPUT_SIZE = Exercise(
     output_size,
-    """
-**Output size** (warm-up). Write `output_size` of a convolution, for `"SAME"` and `"VALID"`: pixels of one
-side, filter and stride in; pixels of one side out.
+    """**Output size** (warm-up). Write `output_size` of a convolution, for `"SAME"` and `"VALID"`: pixels of
+one side, filter and stride in; pixels of one side out.
 - Count where a window can start: at 0, at stride, at 2 * stride, up to where?
 - "SAME" pads, so a window starts at every stride inside; "VALID" takes only whole windows.
 - SAME: size / stride rounded up. VALID: (size - filter) // stride + 1.
@@ -68,17 +67,11 @@ size.""",
         "You ignore the padding: everything is VALID.",
         when_same(valid_size, valid_size),
         "This is the size of a transposed convolution, the way back.",
-        when_same(
-            lambda size, filter, stride: size * stride,
-            lambda size, filter, stride: (size - 1) * stride + filter,
-        ),
+        when_same(lambda s, f, t: s * t, lambda s, f, t: (s - 1) * t + f),
         "The stride is left out.",
         when_same(lambda size, filter, stride: size, lambda size, filter, stride: size - filter + 1),
         "You divide with /; a number of pixels is whole.",
-        when_same(
-            lambda size, filter, stride: size / stride,
-            lambda size, filter, stride: (size - filter) / stride + 1,
-        ),
+        when_same(lambda s, f, t: s / t, lambda s, f, t: (s - f) / t + 1),
     ],
     right=[output_by_windows, output_by_ceil],
 )
@@ -112,9 +105,8 @@ def halves(total):
 
 SAME_PADDING = Exercise(
     same_padding,
-    """
-**The zeros of SAME** (standard). Write `same_padding`: pixels of one side, filter and stride in; zeros before
-and after out, as TensorFlow adds them: no more than needed, and an odd one goes to the end.
+    """**The zeros of SAME** (standard). Write `same_padding`: pixels of one side, filter and stride in; zeros
+before and after out, as TensorFlow adds them: no more than needed, and an odd one goes to the end.
 - How many windows are there, and how far does the last one reach?
 - (out - 1) * stride + filter pixels are needed; what is missing is padded, never less than 0.
 - total // 2 before, and the rest after.
@@ -162,10 +154,9 @@ def parameters_by_shape(filter, inputs, outputs, bias):
 
 NUM_PARAMETERS = Exercise(
     num_parameters,
-    """
-**How many weights** (warm-up). Write `num_parameters` of a convolution with a square filter: its side, the
-channels that go in and come out, and whether it has a bias, in; the number of its weights, biases included,
-out.
+    """**How many weights** (warm-up). Write `num_parameters` of a convolution with a square filter: its side,
+the channels that go in and come out, and whether it has a bias, in; the number of its weights, biases
+included, out.
 - How many numbers does one output channel need to weigh what it sees?
 - It sees filter times filter pixels of every input channel; a bias is one number more.
 - filter**2 * inputs * outputs, and outputs more with a bias.
@@ -229,10 +220,9 @@ def field_by_pixels(layers):
 
 RECEPTIVE_FIELD = Exercise(
     receptive_field,
-    """
-**How far a layer sees** (hard). Write `receptive_field`: a list of (filter, stride), from the layer at the
-picture upwards, in; how many pixels of one side of the picture an output of the last layer depends on, from
-first to last, out.
+    """**How far a layer sees** (hard). Write `receptive_field`: a list of (filter, stride), from the layer at
+the picture upwards, in; how many pixels of one side of the picture an output of the last layer depends on,
+from first to last, out.
 - One layer sees its filter. What does a step to the side in the second layer mean in the picture?
 - A step of a layer is as long as all strides below it, multiplied; its own stride counts above only.
 - seen += (filter - 1) * step, and then step *= stride, starting with 1 and 1.
@@ -254,16 +244,11 @@ they see 91 of 96. Strides make it grow: without them three layers of 5 see only
         "You add up the filters; each upper one adds filter - 1 steps.",
         lambda layers: sum(filter for filter, _ in layers),
         "A layer's own stride lengthens only the steps above it: add first, then multiply.",
-        lambda layers: (
-            1
-            + sum((f - 1) * int(np.prod([s for _, s in layers[: k + 1]])) for k, (f, _) in enumerate(layers))
-        ),
+        lambda x: 1 + sum((f - 1) * int(np.prod([s for _, s in x[: k + 1]])) for k, (f, _) in enumerate(x)),
         "The steps are as long as the last stride; they are all strides below, multiplied.",
         lambda layers: 1 + sum((f - 1) * (layers[k - 1][1] if k else 1) for k, (f, _) in enumerate(layers)),
         "You add the strides up; steps of steps multiply.",
-        lambda layers: (
-            1 + sum((f - 1) * max(sum(s for _, s in layers[:k]), 1) for k, (f, _) in enumerate(layers))
-        ),
+        lambda x: 1 + sum((f - 1) * max(sum((s for _, s in x[:k])), 1) for k, (f, _) in enumerate(x)),
         "You go through the layers from the top; the list starts at the picture.",
         lambda layers: receptive_field(layers[::-1]),
         "You begin with 0 pixels; an output depends on at least one.",

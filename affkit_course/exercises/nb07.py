@@ -22,8 +22,7 @@ def diagnosis_by_cases(run):
 
 DIAGNOSIS = Exercise(
     diagnosis,
-    """
-**Diagnosis** (warm-up). Write `diagnosis`: the letter of a broken run in, one of the three causes out:
+    """**Diagnosis** (warm-up). Write `diagnosis`: the letter of a broken run in, one of the three causes out:
 "discriminator too strong", "learning rate too high" or "wrong label smoothing".
 - Look at x of real and of generated faces first: apart, together, or jumping?
 - One run has both x near the bottom; one has them at 0 and 0.9 from the start and never moves.
@@ -85,10 +84,9 @@ def best_by_search(real, fake, label):
 
 BEST_X = Exercise(
     best_x,
-    r"""
-**The best x** (standard). Write `best_x`: among pictures that look like this one, `real` are real and `fake`
-are generated (densities), and `label` is what generated faces are labelled. Which x makes the discriminator's
-two cross entropies smallest?
+    r"""**The best x** (standard). Write `best_x`: among pictures that look like this one, `real` are real and
+`fake` are generated (densities), and `label` is what generated faces are labelled. Which x makes the
+discriminator's two cross entropies smallest?
 - x stands for fake: real pictures are labelled 0. What should x be when there are only real ones?
 - Minimise -real log(1 - x) - fake (label log x + (1 - label) log(1 - x)): set the derivative to 0.
 - label * fake / (real + fake)
@@ -141,9 +139,8 @@ def least_by_scipy(label):
 
 LEAST_LOSS = Exercise(
     least_loss,
-    """
-**The least loss** (warm-up). Write `least_loss`: the smallest cross entropy that a smoothed label allows. How
-much of the discriminator's loss in section 4 is constant?
+    """**The least loss** (warm-up). Write `least_loss`: the smallest cross entropy that a smoothed label
+allows. How much of the discriminator's loss in section 4 is constant?
 - Which probability is the best answer to a label of 0.9?
 - The label itself: put p = label into the cross entropy, both of its terms.
 - -(l log l + (1 - l) log(1 - l)), leaving out a term whose factor is 0.
@@ -183,10 +180,9 @@ away. In run B `fake_fake` is near 0.33: it could not do better.""",
 )
 
 UNITS = OpenExercise(
-    """
-**Action units of generated faces** (standard). Without code: in the last table the shipped discriminator and
-the feature net agree about action units more on real faces than on generated ones. Why must that be so,
-whatever the faces look like?
+    """**Action units of generated faces** (standard). Without code: in the last table the shipped
+discriminator and the feature net agree about action units more on real faces than on generated ones. Why must
+that be so, whatever the faces look like?
 - Which labels did the discriminator see with generated faces?
 - The action units of every generated face are labelled 0.01 in training (IV.C.1).
 - Somebody who has learnt to say no to all of them cannot agree with somebody who looks.
@@ -198,9 +194,8 @@ express must ask a network that was not trained to call them neutral, such as th
 )
 
 A_FIX = OpenExercise(
-    """
-**A fix** (hard). Fix a broken run by changing one value in `lesson.broken_configs()`, and run it. Is the one
-with the wrong smoothing worth fixing?
+    """**A fix** (hard). Fix a broken run by changing one value in `lesson.broken_configs()`, and run it. Is
+the one with the wrong smoothing worth fixing?
 - Compare a broken configuration with that of the recipe kit: what differs?
 - A: the label of generated faces. B: its updates and rates. C: both learning rates.
 - dataclasses.replace(lesson.broken_configs()['A'], fake_label=0.9) is A with one value changed.
@@ -244,10 +239,9 @@ def distances(generated, real, order=2):
 
 NEAREST = Exercise(
     nearest,
-    """
-**Copies** (standard). Write `nearest`: generated and real faces in, each a list of pixels; out, for each
-generated face the number, from 0, of the real face nearest to it by the Euclidean distance of all pixels. The
-first of several.
+    """**Copies** (standard). Write `nearest`: generated and real faces in, each a list of pixels; out, for
+each generated face the number, from 0, of the real face nearest to it by the Euclidean distance of all
+pixels. The first of several.
 - Compare each generated face with each real one. What is smallest, and along which axis?
 - The sum of the squared differences of all pixels; the root would change no order.
 - ((generated[:, None] - real[None]) ** 2).sum(axis=2).argmin(axis=1)

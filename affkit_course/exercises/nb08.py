@@ -24,9 +24,8 @@ def verdict_by_cases(low, high):
 
 VERDICT = Exercise(
     verdict,
-    """
-**The verdict** (warm-up). Write `verdict`: the ends of an interval of a difference in, `"holds"`, `"does not
-hold"` or `"not decided"` out.
+    """**The verdict** (warm-up). Write `verdict`: the ends of an interval of a difference in, `"holds"`,
+`"does not hold"` or `"not decided"` out.
 - The claim says that the difference is above 0. What does an interval say that contains 0?
 - Three cases: all of it above 0, all of it below 0, and 0 inside.
 - "holds" if low > 0, "does not hold" if high < 0, else "not decided"
@@ -65,9 +64,7 @@ should ask for more than 95%.""",
         "You say True or False; there are three answers, in words.",
         lambda low, high: low > 0,
         "Holds and not decided have changed places.",
-        lambda low, high: {"holds": "not decided", "not decided": "holds"}.get(
-            verdict(low, high), "does not hold"
-        ),
+        lambda a, b: {"holds": "not decided", "not decided": "holds"}.get(verdict(a, b), "does not hold"),
     ],
     right=[verdict_by_sign, verdict_by_cases],
 )
@@ -83,10 +80,9 @@ def times_by_trying(labelled, unlabelled):
 
 TIMES = Exercise(
     times,
-    """
-**How often to repeat** (standard). Write `times`: how many faces have labels and how many have none in; how
-often the labelled ones are repeated so that they are about half, to the nearest whole number and at least
-once, out.
+    """**How often to repeat** (standard). Write `times`: how many faces have labels and how many have none
+in; how often the labelled ones are repeated so that they are about half, to the nearest whole number and at
+least once, out.
 - With 100 labelled faces and 900 others: how many copies of the 100 are as many as 900?
 - unlabelled / labelled, rounded to the nearest whole number.
 - max(1, round(unlabelled / labelled))
@@ -129,10 +125,9 @@ on labelled faces alone.""",
 )
 
 FEW_PEOPLE = OpenExercise(
-    """
-**Labels of few people** (hard). Run the semi-supervised experiment with `by="subject"` into another folder.
-Is a tenth of the labels worth as much when it comes from few people? Use what you know from section 9 of
-notebook 03.
+    """**Labels of few people** (hard). Run the semi-supervised experiment with `by="subject"` into another
+folder. Is a tenth of the labels worth as much when it comes from few people? Use what you know from section 9
+of notebook 03.
 - How many people are a tenth of 38 clips?
 - A GanPlan with another out, and semi.semi_supervised(plan, POOL, [0.1], by="subject").
 - Compare share_0.1_without of both seed by seed, and take the interval of the differences.
@@ -192,10 +187,9 @@ def standard_error(differences):
 
 INTERVAL = Exercise(
     interval,
-    r"""
-**Seed by seed** (standard). Write `interval`: the differences of two rows, one a seed, and the value of
-Student's t for the confidence asked, in; the lower and the upper end of the interval of their mean out. One
-seed says nothing: from minus to plus `np.inf`.
+    r"""**Seed by seed** (standard). Write `interval`: the differences of two rows, one a seed, and the value
+of Student's t for the confidence asked, in; the lower and the upper end of the interval of their mean out.
+One seed says nothing: from minus to plus `np.inf`.
 - By how much does a mean of n numbers vary, when each varies by s?
 - s / sqrt(n), and s divides the squares by n - 1, since the mean is estimated, too.
 - mean - t * s / sqrt(n) and mean + t * s / sqrt(n), with np.std(differences, ddof=1).
@@ -282,10 +276,9 @@ def f1_of(hits, alarms, misses, rest=0):
 
 UNIT_F1 = Exercise(
     unit_f1,
-    """
-**F1 with a mask** (hard). Write `unit_f1`: the labels of one action unit, 0, 1 or `None` where a frame is not
-labelled, and what a network says, 0 or 1, in; F1 of the active frames out, over labelled frames only. 0/0
-counts as 0.
+    """**F1 with a mask** (hard). Write `unit_f1`: the labels of one action unit, 0, 1 or `None` where a frame
+is not labelled, and what a network says, 0 or 1, in; F1 of the active frames out, over labelled frames only.
+0/0 counts as 0.
 - Which frames count? Of these: hits, false alarms, misses.
 - F1 = 2 hits / (2 hits + false alarms + misses).
 - Below the line: labelled active plus called active, over labelled frames; 0 where that is 0.

@@ -27,9 +27,8 @@ def connected(image_size, width, pools=5, bias=True):
 
 FULLY_CONNECTED = Exercise(
     fully_connected,
-    """
-**The largest layer** (warm-up). Write `fully_connected`: the number of weights, biases included, of the fully
-connected layer for a size of faces and a width.
+    """**The largest layer** (warm-up). Write `fully_connected`: the number of weights, biases included, of
+the fully connected layer for a size of faces and a width.
 - How many pixels, of how many channels, are left of a face of 96 pixels after five pools?
 - side = image_size // 32; side * side * 512 * width numbers go in, 4096 * width come out.
 - (side * side * channels + 1) * units: each unit has a bias.
@@ -108,10 +107,9 @@ FOUR = np.array([[0.9, 0.1], [-0.8, 0.3], [0.2, -0.6], [0.7, 0.7]])
 
 ATTENTION = Exercise(
     attention,
-    """
-**Additive attention** (hard). Write `attention`: additive attention of the last row of `h` over all rows, in
-NumPy. `h` holds the outputs of the recurrent network, a row a frame, the present one last; `W`, `U`, `b` and
-`v` are those of section 2. Out: a weight for each row.
+    """**Additive attention** (hard). Write `attention`: additive attention of the last row of `h` over all
+rows, in NumPy. `h` holds the outputs of the recurrent network, a row a frame, the present one last; `W`, `U`,
+`b` and `v` are those of section 2. Out: a weight for each row.
 - First the energy of each row, one number; then a softmax over the rows.
 - The energy of frame j is v . tanh(W h_j + U h_t + b), t the last row; h @ W.T is W times every row.
 - Subtract the largest energy before np.exp, then divide by the sum.
@@ -174,9 +172,8 @@ def first_step(gradient, lr=0.001, epsilon=1e-8):
 
 FIRST_STEP = Exercise(
     first_step,
-    """
-**Adam's first step** (standard). Write `first_step`: how far Adam moves a weight in its very first step, for
-one gradient.
+    """**Adam's first step** (standard). Write `first_step`: how far Adam moves a weight in its very first
+step, for one gradient.
 - Both means start at 0 and hold a tenth and a thousandth after one step. And corrected?
 - After bias correction they are the gradient and its square.
 - -lr * gradient / (abs(gradient) + epsilon)
@@ -256,10 +253,9 @@ def anew_after_gaps(frames, length):
 
 WINDOWS = Exercise(
     windows,
-    """
-**Sequences** (standard). Write `windows`: the frames of a track that have a face, in order, and a length in;
-for each sequence a list of booleans, whether there is a face, out. The first sequence starts at the first
-face, each of the others where the one before it ends; one without any face is left out.
+    """**Sequences** (standard). Write `windows`: the frames of a track that have a face, in order, and a
+length in; for each sequence a list of booleans, whether there is a face, out. The first sequence starts at
+the first face, each of the others where the one before it ends; one without any face is left out.
 - At which frames do sequences start? Only the first face and the length decide it.
 - range(frames[0], frames[-1] + 1, length) gives the starts.
 - [frame in known for frame in range(start, start + length)] for each; keep those with any().
@@ -279,9 +275,7 @@ gets more and shorter ones, and a memory that is empty more often.""",
         "You keep sequences without a face; nothing can be learned from them.",
         lambda frames, length: windows_from(frames[0], frames, length, keep_empty=True),
         "The last, unfinished sequence is lost; it is padded and masked.",
-        lambda frames, length: windows(
-            [f for f in frames if f < frames[0] + (frames[-1] - frames[0] + 1) // length * length], length
-        ),
+        lambda r, n: windows([f for f in r if f < r[0] + (r[-1] - r[0] + 1) // n * n], n),
         "You ignore gaps: faces that follow each other in the list need not in time.",
         lambda frames, length: windows_from(0, list(range(len(frames))), length),
         "You start anew after each gap; a gap inside a sequence is a mask.",
@@ -303,9 +297,8 @@ gets more and shorter ones, and a memory that is empty more often.""",
 )
 
 WITHOUT_MEMORY = OpenExercise(
-    """
-**Without memory** (hard). Is the memory worth anything? Repeat the row (0.5, 0.5) with `recurrent=False` and
-compare seed by seed.
+    """**Without memory** (hard). Is the memory worth anything? Repeat the row (0.5, 0.5) with
+`recurrent=False` and compare seed by seed.
 - MtlConfig has the field recurrent; the plan of the notebook has a config.
 - dataclasses.replace makes a plan with another config and another folder.
 - table_x.table_x(plan, rows=["0.5_0.5"]), then the interval of the differences of the same seeds.

@@ -34,9 +34,8 @@ def f1_of(counts):
 
 ALWAYS_SCORES = Exercise(
     always_scores,
-    """
-**Always the same** (warm-up). Write `always_scores`: how many frames each class has in, accuracy and macro F1
-of "always the most frequent" out.
+    """**Always the same** (warm-up). Write `always_scores`: how many frames each class has in, accuracy and
+macro F1 of "always the most frequent" out.
 - What are precision and recall of the one class that is always said? And F1 of one never said?
 - Its recall is 1, its precision its fraction p: F1 is 2p / (1 + p). The others have an F1 of 0.
 - p = max(counts) / sum(counts); the macro F1 is 2p / (1 + p) divided by the number of classes.
@@ -140,9 +139,8 @@ def safe(top, below):
 
 BEST_THRESHOLD = Exercise(
     best_threshold,
-    """
-**A threshold** (standard). Write `best_threshold`: probabilities, labels and thresholds in; the threshold
-with the largest F1 out, the lowest of several. A score counts *from* the threshold on.
+    """**A threshold** (standard). Write `best_threshold`: probabilities, labels and thresholds in; the
+threshold with the largest F1 out, the lowest of several. A score counts *from* the threshold on.
 - For one threshold: which frames does it call active, and what is F1 of that?
 - F1 is 2 hits / (frames called active + frames labelled active); 0/0 counts as 0.
 - max(sorted(thresholds), key=f1) keeps the lowest of several equals.
@@ -181,11 +179,7 @@ other people.""",
         "Where nothing is said and nothing labelled F1 is 0/0; count that as 0.",
         threshold_without_zero,
         "You take the mean F1 of active and not active; asked is that of active.",
-        threshold_by(
-            lambda hits, alarms, misses, rest: (
-                f1_of_counts(hits, alarms, misses) + f1_of_counts(rest, misses, alarms)
-            )
-        ),
+        threshold_by(lambda h, a, m, r: f1_of_counts(h, a, m) + f1_of_counts(r, m, a)),
     ],
     right=[threshold_by_arrays, threshold_by_loop],
 )
@@ -219,9 +213,8 @@ def mean_around(values, before, after, fixed=None):
 
 CAUSAL_MEAN = Exercise(
     causal_mean,
-    """
-**Smooth without the future** (standard). Write `causal_mean`: a list and a width in; the mean of each value
-and those before it, as many as there are up to the width, out.
+    """**Smooth without the future** (standard). Write `causal_mean`: a list and a width in; the mean of each
+value and those before it, as many as there are up to the width, out.
 - For value i: which is the last one that the mean may see, and which the first?
 - From max(0, i + 1 - width) up to i, i included.
 - Take the slice values[max(0, i + 1 - width) : i + 1], and divide its sum by its length.
@@ -264,10 +257,9 @@ def worth(frames, width_by_frames, width_by_people):
 
 WORTH = Exercise(
     worth,
-    """
-**What frames are worth** (standard). Write `worth`: the number of frames, the width of an interval by frames,
-and of that by people in; how many *independent* frames these frames are worth out. The width falls with one
-over the square root of their number.
+    """**What frames are worth** (standard). Write `worth`: the number of frames, the width of an interval by
+frames, and of that by people in; how many *independent* frames these frames are worth out. The width falls
+with one over the square root of their number.
 - By which factor would the interval widen if there were a fourth of the frames?
 - width_by_people / width_by_frames is the square root of frames / independent frames.
 - frames times the square of width_by_frames / width_by_people.
@@ -303,9 +295,9 @@ minutes of those one has.""",
 )
 
 BONUS = OpenExercise(
-    """
-**The bonus, fifty times** (hard). How large is the bonus of section 5? Divide the test people into halves at
-random, fifty times; choose the thresholds on one half, and score them on this half and on the other one.
+    """**The bonus, fifty times** (hard). How large is the bonus of section 5? Divide the test people into
+halves at random, fifty times; choose the thresholds on one half, and score them on this half and on the other
+one.
 - Divide people, not frames: the frames of one person belong to one half.
 - For each division: lesson.unit_f1_curves of one half gives the best threshold of each unit.
 - lesson.unit_f1 with these thresholds on both halves; look at the mean of the fifty differences.

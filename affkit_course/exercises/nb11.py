@@ -22,9 +22,8 @@ def without_by_unit(direction, locked):
 
 WITHOUT = Exercise(
     without,
-    """
-**Orthogonalize** (warm-up). Write `without`: a direction and a locked direction, lists of numbers of any
-lengths, in; the part of the first that is at right angles to the second out.
+    """**Orthogonalize** (warm-up). Write `without`: a direction and a locked direction, lists of numbers of
+any lengths, in; the part of the first that is at right angles to the second out.
 - How much of the direction lies along the locked one? Take exactly that away.
 - Along a vector of length 1 it is the dot product. The locked one may have any length.
 - direction - (direction @ locked) / (locked @ locked) * locked
@@ -80,8 +79,7 @@ def squares(values):
 
 R_SQUARED = Exercise(
     r_squared,
-    """
-**How well a line fits** (standard). Write `r_squared`: values and what a line expected of them in; the
+    """**How well a line fits** (standard). Write `r_squared`: values and what a line expected of them in; the
 fraction of the variance that is explained out.
 - What does always expecting the mean reach? That is 0.
 - Compare the squared errors with those of the mean.
@@ -131,9 +129,8 @@ def half_way_by_angle(first, second):
 
 HALF_WAY = Exercise(
     half_way,
-    r"""
-**Half way on the arc** (standard). Write `half_way`: two z at right angles and of one length in; the middle
-of the arc between them out.
+    r"""**Half way on the arc** (standard). Write `half_way`: two z at right angles and of one length in; the
+middle of the arc between them out.
 - Which direction does the middle have? Draw it in the plane.
 - It is the direction of the sum. The length must be that of the ends.
 - (first + second) / sqrt(2)
@@ -189,8 +186,7 @@ SHIFTED = [[3, 1], [3, -1], [1, 1], [1, -1]]
 
 STEEPEST = Exercise(
     steepest,
-    r"""
-**Where a value rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
+    r"""**Where a value rises fastest** (hard). Write `steepest`: z `(N, K)` with numbers that vary alike and
 independently, values `(N,)` in; the direction of length 1 in which the value rises fastest out. No library
 but NumPy, and no inverse: which property of z makes it unnecessary?
 - How much does the value rise with one number of z alone?
@@ -226,8 +222,7 @@ multiple away. With 600 faces and 100 numbers chance is large: there the ridge r
 )
 
 FAKE = OpenExercise(
-    """
-**A direction of "fake"** (hard). Learn the direction of "fake" from the discriminator (it is among the
+    """**A direction of "fake"** (hard). Learn the direction of "fake" from the discriminator (it is among the
 learned ones) and move ten faces against it. Do they look more real to you? To the CNN? What did you find a
 direction of?
 - directions["fake"] is learned already; faces_at draws z + step * direction.

@@ -9,8 +9,7 @@ def frames_per_second(frames, hours):
 
 FRAMES_PER_SECOND = Exercise(
     frames_per_second,
-    """
-**Frames and hours** (warm-up). Write `frames_per_second`: frames and hours in; the rate out.
+    """**Frames and hours** (warm-up). Write `frames_per_second`: frames and hours in; the rate out.
 - How many seconds has an hour?
 - Frames divided by seconds.
 - frames / (hours * 3600)
@@ -53,8 +52,7 @@ def valid_size_by_painting(side, filter_side, stride):
 
 VALID_SIZE = Exercise(
     valid_size,
-    """
-**What a transposed convolution paints** (standard). Write `valid_size`: side, filter and stride of a
+    """**What a transposed convolution paints** (standard). Write `valid_size`: side, filter and stride of a
 transposed convolution without padding in; the side of what comes out, out.
 - How large is what a single pixel paints? And two pixels, a stride apart?
 - The last pixel begins (side - 1) strides after the first one.
@@ -112,9 +110,8 @@ def _mean(probability, mirrored):
 
 SURE = Exercise(
     sure,
-    """
-**Sure labels** (standard). Write `sure`: probabilities of a face and of its mirror image, and a threshold
-above 1/2, in; 1, 0, or None where a label should be left out, out.
+    """**Sure labels** (standard). Write `sure`: probabilities of a face and of its mirror image, and a
+threshold above 1/2, in; 1, 0, or None where a label should be left out, out.
 - Three answers: surely there, surely not there, and nothing.
 - Both have to agree: the smaller one from the threshold on, or the larger one up to 1 minus it.
 - 1 if min(...) >= threshold; 0 if max(...) <= 1 - threshold; else None
@@ -135,9 +132,7 @@ would be one way out; it needs to know how many are active.""",
         "Nothing is left out: what is not sure is labelled 0.",
         lambda p, m, threshold: int(min(p, m) >= threshold),
         "You take the mean of both; one that is not sure must be enough to leave it out.",
-        lambda p, m, threshold: (
-            1 if _mean(p, m) >= threshold else 0 if _mean(p, m) <= 1 - threshold else None
-        ),
+        lambda p, m, t: 1 if _mean(p, m) >= t else 0 if _mean(p, m) <= 1 - t else None,
         "The mirror image has no say.",
         lambda p, m, threshold: 1 if p >= threshold else 0 if p <= 1 - threshold else None,
         "One of the two is enough for you; both must be sure.",
@@ -159,9 +154,8 @@ def by_chance(claims, percent):
 
 BY_CHANCE = Exercise(
     by_chance,
-    """
-**What chance holds** (standard). Write `by_chance`: how many claims were tested, each with an interval of so
-many percent, in; how many intervals are expected to lie above 0 though nothing is there, out.
+    """**What chance holds** (standard). Write `by_chance`: how many claims were tested, each with an interval
+of so many percent, in; how many intervals are expected to lie above 0 though nothing is there, out.
 - How often does an interval of 95% miss what is true?
 - 5% of the time, half of that on each side.
 - claims * (100 - percent) / 200
@@ -194,8 +188,7 @@ faces: the expectation stays, the variance around it grows.""",
 )
 
 THRESHOLDS = OpenExercise(
-    r"""
-**Thresholds for the arms** (hard). The students lose F1 by their threshold, says section 2. Run the
+    r"""**Thresholds for the arms** (hard). The students lose F1 by their threshold, says section 2. Run the
 experiment with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score
 again. How much of the loss is left?
 - affkit experiment enrich with one seed, one share and one amount takes a few minutes.

@@ -1,4 +1,4 @@
-"""Figures that a single lesson needs: shares, scores of several runs, curves, matrices, windows on pixels."""
+"""Figures that a single lesson needs: fractions, scores of runs, curves, matrices, windows on pixels."""
 
 from collections.abc import Mapping
 
@@ -12,21 +12,12 @@ from affkit_lab.figures.style import PALETTE, line_styles
 
 
 def share_heatmap(shares: pd.DataFrame, title: str = "") -> Figure:
-    """A table of shares, 0 to 1, as percent on blue; cells that are 0 or missing stay without a number."""
+    """A table of fractions, 0 to 1, as percent on blue; cells that are 0 or missing stay without a number."""
     rows, columns = shares.shape
     figure, axis = plt.subplots(figsize=(min(11, 2 + 0.62 * columns), 0.9 + 0.36 * rows))
     words = shares.map(lambda share: f"{share:.0%}" if share > 0 else "")  # a NaN is not above 0
-    sns.heatmap(
-        shares.fillna(0),
-        annot=words,
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        cbar=False,
-        linewidths=0.5,
-        ax=axis,
-    )
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
+    sns.heatmap(shares.fillna(0), annot=words, fmt="", ax=axis, **look)
     axis.set(title=title, xlabel="", ylabel="")
     axis.tick_params(axis="y", rotation=0)
     return figure
@@ -45,7 +36,7 @@ def scores_by_group(
     A short line is the mean of a group. ``names`` says what is written below a group; ``baseline`` is a score
     by column that needs no model, drawn as a dashed line.
     """
-    values = list(scores[group].unique())
+    values, white = list(scores[group].unique()), {"facecolor": "white", "edgecolor": "none", "pad": 1}
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.6), sharey=True, squeeze=False)
     for axis, (column, words) in zip(axes[0], metrics.items(), strict=True):
         parts = [scores.loc[scores[group] == value, column].to_numpy() for value in values]
@@ -55,13 +46,7 @@ def scores_by_group(
         means = [part.mean() for part in parts]
         axis.plot(range(len(values)), means, "_", color="0.15", markersize=34, markeredgewidth=2.5)
         for place, mean in enumerate(means):
-            axis.annotate(
-                f"{mean:.2f}",
-                (place + 0.3, mean),
-                va="center",
-                fontsize=11,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-            )
+            axis.annotate(f"{mean:.2f}", (place + 0.3, mean), va="center", fontsize=11, bbox=white)
         if baseline and column in baseline:
             axis.axhline(baseline[column], color="0.4", linestyle="--", linewidth=1.2)
         axis.set(title=words, xlim=(-0.5, len(values) - 0.3))
