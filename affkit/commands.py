@@ -119,7 +119,7 @@ def agree(
 @app.command("split", epilog="Example: affkit split --data corpus --sizes 38,8,18 -o partition.json")
 def split(
     data: option(Path | None, "Corpus: annotations and subjects.csv.") = None,
-    sizes: option(str, "Videos to train, validate and test, or three shares.") = "",
+    sizes: option(str, "Videos to train, validate and test, or three fractions.") = "",
     out: option(Path | None, "The partition, a JSON file.", "--out", "-o", callback=out_file) = None,
     task: option(str | None, "au, expr or va; the first there are labels of.") = None,
     inactive: option(int | None, "Frames without an active unit to keep.") = None,

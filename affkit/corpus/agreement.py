@@ -20,18 +20,14 @@ from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import common_expression_names
 from affkit.labelfiles.layouts import read_annotations, write_annotations
-from affkit.labels import Labels
+from affkit.labels import KINDS, Labels
 
 TABLE_FILE = "agreement.csv"
 KEEP = ("all", "majority")
 DISAGREED = ("unknown", "absent")
 
-_TASKS = {  # task: the values of Labels, and their masks
-    "action units": (("action_units",), "has_action_units"),
-    "expressions": (("expression",), "has_expression"),
-    "valence-arousal": (("valence", "arousal"), "has_va"),
-}
-TASKS = tuple(_TASKS)
+_KINDS = {"action units": "au", "expressions": "expr", "valence-arousal": "va"}
+TASKS = tuple(_KINDS)
 
 
 @dataclass(frozen=True)
@@ -89,8 +85,7 @@ def comparable(
     first = next(iter(annotators))
     for name, labels in annotators.items():
         for video, one in labels.items():
-            frames = len(annotators[first][video])
-            if len(one) != frames:
+            if len(one) != (frames := len(annotators[first][video])):
                 problem = f"{len(one)} frames by {name}, but {frames} by {first}"
                 raise UserError(video, problem, "label the same frames of the same video")
     classes = {
@@ -98,25 +93,21 @@ def comparable(
         for name, labels in annotators.items()
         if _did(labels, "expressions")
     }
-    for name, own in classes.items():
-        expected = next(iter(classes.values()))
-        if own != expected:
-            problem = f"chose from {', '.join(own)}, but {next(iter(classes))} from {', '.join(expected)}"
-            raise UserError(name, problem, "label with the same list of expressions")
     every = [one for labels in annotators.values() for one in labels.values()]
     units = tuple(dict.fromkeys(unit for one in every for unit in one.action_unit_names))
+    leader, expected = next(iter(classes.items()), ("", every[0].expression_names))
+    for name, own in classes.items():
+        if own != expected:
+            problem = f"chose from {', '.join(own)}, but {leader} from {', '.join(expected)}"
+            raise UserError(name, problem, "label with the same list of expressions")
     if not any(sum(_did(labels, task) for labels in annotators.values()) > 1 for task in TASKS):
-        raise UserError(
-            ", ".join(annotators), "no task was done by two of them", "give annotators of one task"
-        )
-    names = next(iter(classes.values()), every[0].expression_names)
-    return {
-        name: {
-            video: replace(one.with_action_units(units), expression_names=names)
-            for video, one in labels.items()
-        }
-        for name, labels in annotators.items()
-    }
+        who, problem = ", ".join(annotators), "no task was done by two of them"
+        raise UserError(who, problem, "give annotators of one task")
+
+    def alike(one: Labels) -> Labels:
+        return replace(one.with_action_units(units), expression_names=expected)
+
+    return {name: {video: alike(one) for video, one in labels.items()} for name, labels in annotators.items()}
 
 
 def _same_videos(
@@ -131,16 +122,16 @@ def _same_videos(
         count = len(every) - len(common)
         if not (common_only and common):
             problem = f"has no labels of {video} ({count} of {len(every)} videos are not common to all)"
-            mend = "label it, or keep the others with --common" if common else "annotate the same videos"
-            raise UserError(name, problem, mend)
-        warnings.warn(
-            f"{count} of {len(every)} videos are left out: somebody has not labelled them", stacklevel=3
-        )
+            fix = "label it, or keep the others with --common" if common else "annotate the same videos"
+            raise UserError(name, problem, fix)
+        left_out = f"{count} of {len(every)} videos are left out: somebody has not labelled them"
+        warnings.warn(left_out, stacklevel=3)
     return {name: {video: labels[video] for video in common} for name, labels in annotators.items()}
 
 
 def _did(labels: Mapping[str, Labels], task: str) -> bool:
-    return any(getattr(one, _TASKS[task][1]).any() for one in labels.values())
+    mask, _ = KINDS[_KINDS[task]]
+    return any(getattr(one, mask).any() for one in labels.values())
 
 
 def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings:
@@ -149,7 +140,7 @@ def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings
     The annotators are as :func:`comparable` gives them. Videos that none of them labelled are left out, so a
     task that nobody did has no rows.
     """
-    fields, mask = _TASKS[task]
+    mask, fields = KINDS[_KINDS[task]]
     who = [name for name, labels in annotators.items() if _did(labels, task)]
     first = next(iter(annotators.values()))
     videos = [video for video in first if any(getattr(annotators[name][video], mask).any() for name in who)]
@@ -203,12 +194,11 @@ def agree(
         if len(ratings.annotators) < 2:
             continue
         values, known = decide(ratings, keep, disagreed if task == "action units" else "unknown")
+        mask, (field,) = KINDS[_KINDS[task]]
         for video, place in ratings.rows.items():
-            one = agreed[video]
-            if task == "action units":
-                one.action_units[:], one.has_action_units[:] = values[place], known[place]
-            else:
-                one.expression[:], one.has_expression[:] = values[place, 0], known[place, 0]
+            for name, found in {field: values, mask: known}.items():
+                own = getattr(agreed[video], name)  # (T,), or (T, A)
+                own[...] = found[place].reshape(own.shape)
     return agreed
 
 
@@ -230,8 +220,7 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
 
 
 def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
-    """The mean of the raters' valence and arousal, in the frames that all of them rated; nothing else is
-    labelled.
+    """The mean of the raters' valence and arousal, in the frames that all of them rated, and nothing else.
 
     The paper names eight raters (Section II.A), but not how their ratings became one label, nor whether all
     of them counted; that the mean does it here is our choice. Aff-Wild itself is described by Zafeiriou et
@@ -251,16 +240,14 @@ def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int
     mean = ratings.values.mean(axis=0, dtype=np.float64) * known[:, None]
     for video, place in ratings.rows.items():
         one = combined[video]
-        one.valence[:], one.arousal[:] = mean[place].T
-        one.has_va[:] = known[place]
+        one.valence[:], one.arousal[:], one.has_va[:] = *mean[place].T, known[place]
     return combined
 
 
 def write_agreement(
     out: str | Path, labels: Mapping[str, Labels], table: pd.DataFrame, force: bool = False
 ) -> None:
-    """Write agreed labels in the layout of ABAW-6, and ``table`` beside them, as a folder, whole or not at
-    all.
+    """Write agreed labels in the layout of ABAW-6, and ``table`` beside them, as a folder, whole or not.
 
     One that holds anything is refused, unless ``force``; then it is replaced, but only if an earlier call of
     this function wrote all of it.

@@ -118,8 +118,7 @@ def across_tasks(
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What :func:`check` found: leaks inside the sets of each task, and ``across`` the sets of different
-    tasks.
+    """What :func:`check` found: leaks inside the sets of each task, and ``across`` those of different tasks.
 
     A file that is for no task in particular has the task ``""``; ``subjects`` is name to subject where known.
     """

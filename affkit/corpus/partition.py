@@ -55,8 +55,8 @@ class Partition:
         """The same names with all their frames, also those not chosen for the task; no name in two sets."""
         names = [name for own in self.sets.values() for name in own]
         if twice := sorted(name for name, number in Counter(names).items() if number > 1):
-            mend = "use the frames it lists, or divide by subject with `affkit split`"
-            raise UserError("the partition", f"has frames of {twice[0]} in two sets", mend)
+            fix = "use the frames it lists, or divide by subject with `affkit split`"
+            raise UserError("the partition", f"has frames of {twice[0]} in two sets", fix)
         sets = {subset: dict.fromkeys(own) for subset, own in self.sets.items()}
         return Partition(sets, self.subjects, self.task, self.seed)
 
@@ -83,8 +83,8 @@ class Partition:
                     rows[subset].append(own["row"][wanted].to_numpy())
         found = {subset: np.sort(np.concatenate(parts)) for subset, parts in rows.items()}
         if not any(len(part) for part in found.values()):
-            mend = "compare the names of videos and subjects in both"
-            raise UserError("the store", "holds no frame of this partition", mend)
+            fix = "compare the names of videos and subjects in both"
+            raise UserError("the store", "holds no frame of this partition", fix)
         return found
 
 

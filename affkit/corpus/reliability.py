@@ -24,13 +24,8 @@ ALL = "all"
 SUMMARY = {
     "frames": ("frames", "kept", "all present", "all absent", "disagreed", "not labelled by all"),
     "agreement": (
-        "annotators",
-        "percent agreement",
-        "mean Cohen's kappa",
-        "Fleiss' kappa",
-        "mean CCC",
-        "mean Pearson",
-        "Krippendorff's alpha",
+        *("annotators", "percent agreement", "mean Cohen's kappa", "Fleiss' kappa"),
+        *("mean CCC", "mean Pearson", "Krippendorff's alpha"),
     ),
     "chosen for the same frame": ("confused",),
     "lags": ("lag",),
@@ -53,9 +48,14 @@ def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
     """
     classes = int(max(np.max(first, initial=0), np.max(second, initial=0))) + 1
     pairs = np.asarray(first, np.int64) * classes + second
-    table = np.bincount(pairs, minlength=classes**2).reshape(classes, classes) / max(len(pairs), 1)
+    return _kappa(np.bincount(pairs, minlength=classes**2).reshape(classes, classes))
+
+
+def _kappa(table: np.ndarray) -> float:
+    """Agreement beyond chance, from how often each two classes meet ``(C, C)``; NaN where that is 0/0."""
+    table = table / max(table.sum(), 1)
     observed, by_chance = np.trace(table), table.sum(axis=0) @ table.sum(axis=1)
-    return _ratio(observed - by_chance, 1 - by_chance) if len(pairs) else float("nan")
+    return _ratio(observed - by_chance, 1 - by_chance) if table.any() else float("nan")
 
 
 def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -89,12 +89,7 @@ def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
     the same.
     """
     by_all = present.all(axis=0)
-    table = coincidences(values[:, by_all], present[:, by_all])
-    if not table.any():
-        return float("nan")
-    table = table / table.sum()
-    by_chance = (table.sum(axis=0) ** 2).sum()
-    return _ratio(np.trace(table) - by_chance, 1 - by_chance)
+    return _kappa(coincidences(values[:, by_all], present[:, by_all]))
 
 
 def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "nominal") -> float:

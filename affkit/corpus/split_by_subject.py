@@ -32,7 +32,7 @@ PAPER_VIDEOS = {"au": (38, 8, 18), "expr": (30, 10, 15)}
 PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440)}
 """Videos and frames of the paper's training, validation and test sets (Section II.D)."""
 
-_SIZES = "give three numbers such as 38,8,18 or shares such as 0.6,0.15,0.25"
+_SIZES = "give three numbers such as 38,8,18 or fractions such as 0.6,0.15,0.25"
 _Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames kept, and those to draw from
 
 
@@ -191,10 +191,10 @@ def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list
     if len(sizes) != len(SETS) or not (shares or all(size >= 1 and size == int(size) for size in sizes)):
         raise UserError(option, "is not a size for each of train, validation and test", _SIZES)
     if shares and sum(sizes) > 1 + 1e-9:
-        raise UserError(option, f"adds up to {sum(sizes):.12g}", "give shares that sum to at most 1")
+        raise UserError(option, f"adds up to {sum(sizes):.12g}", "give fractions that sum to at most 1")
     if not shares and sum(sizes) > available:
         problem = f"adds up to {sum(sizes):.0f} videos, and {available} have labels of {PARTS[task]}"
-        raise UserError(option, problem, "give smaller numbers, or shares such as 0.6,0.15,0.25")
+        raise UserError(option, problem, "give smaller numbers, or fractions such as 0.6,0.15,0.25")
     wanted = largest_remainder(sizes, round(available * sum(sizes))) if shares else [int(n) for n in sizes]
     if len(videos) < len(SETS):
         problem = f"all {available} videos hang together by their subjects in {len(videos)} groups"
@@ -203,8 +203,8 @@ def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list
     wish = np.outer(numbers, wanted) / available
     nearest = (kinds @ deal_counts(kinds, numbers, wanted, wish)).tolist()
     if not shares and nearest != wanted:
-        mend = f"the nearest possible is {','.join(map(str, nearest))}"
-        raise UserError(option, "cannot be met without dividing a subject or a video", mend)
+        fix = f"the nearest possible is {','.join(map(str, nearest))}"
+        raise UserError(option, "cannot be met without dividing a subject or a video", fix)
     return nearest
 
 

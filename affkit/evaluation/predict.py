@@ -288,12 +288,12 @@ def check_prediction_folder(out: str | Path, video: str | Path, force: bool = Fa
     """
     refuse_existing(out, force)
     checked_video_name(video, Path(video).stem)
-    out, mend = Path(out), "choose another output"
+    out, fix = Path(out), "choose another output"
     if not out.exists():
         return
     if not out.is_dir():
-        raise UserError(out, "is a file, not a folder", mend)
+        raise UserError(out, "is a file, not a folder", fix)
     if out.resolve() in Path(video).resolve().parents:
-        raise UserError(out, f"holds {video}, and would be replaced", mend)
+        raise UserError(out, f"holds {video}, and would be replaced", fix)
     if any(out.iterdir()) and not (out / OPENFACE).is_file():
-        raise UserError(out, "is not a folder of predictions, and would be replaced", mend)
+        raise UserError(out, "is not a folder of predictions, and would be replaced", fix)

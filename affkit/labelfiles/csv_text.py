@@ -152,8 +152,8 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
         if rows.line_num != row + 1:
             return UserError(path, f"line {line}: a quotation mark is not closed", "close or delete it")
         if not text.strip():
-            mend = "every frame needs its line; mark it as not labelled"
-            return UserError(path, f"line {line}: is blank", mend)
+            fix = "every frame needs its line; mark it as not labelled"
+            return UserError(path, f"line {line}: is blank", fix)
         if len(cells) != len(form.columns):
             problem = f"line {line}: has {len(cells)} columns, not {len(form.columns)}: {quote(text)}"
             return UserError(path, problem, f"write {','.join(form.columns)}, separated by commas")

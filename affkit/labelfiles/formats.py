@@ -140,22 +140,22 @@ def labels_of_rows(
         indices = columns["expression"]
         labels.has_expression[:] = known = indices != NOT_LABELLED
         last = len(expressions) - 1
-        mend = f"use 0 to {last}, an index into the header, or {NOT_LABELLED} where it is not labelled"
-        refuse(path, known & ~np.isin(indices, range(last + 1)), first_line, "expression", indices, mend)
+        fix = f"use 0 to {last}, an index into the header, or {NOT_LABELLED} where it is not labelled"
+        refuse(path, known & ~np.isin(indices, range(last + 1)), first_line, "expression", indices, fix)
         places = np.array([names.index(name) for name in expressions])
         labels.expression[known] = places[indices[known].astype(np.int64)]
-    mend = f"an action unit is 0 or 1, or {NOT_LABELLED} where it is not labelled"
+    fix = f"an action unit is 0 or 1, or {NOT_LABELLED} where it is not labelled"
     for number, name in enumerate(units):
         values = columns[name]
         labels.has_action_units[:, number] = known = ~np.isnan(values) & (values != NOT_LABELLED)
-        refuse(path, known & ~np.isin(values, (0, 1)), first_line, name, values, mend)
+        refuse(path, known & ~np.isin(values, (0, 1)), first_line, name, values, fix)
         labels.action_units[known, number] = values[known]
     return labels
 
 
 def _check_range(path, values, labelled, name, first_line) -> None:
-    mend = f"{name} lies in [-1, 1]; write {VA_NOT_LABELLED} where it is not labelled"
-    refuse(path, labelled & (np.abs(values) > 1), first_line, name, values, mend)
+    fix = f"{name} lies in [-1, 1]; write {VA_NOT_LABELLED} where it is not labelled"
+    refuse(path, labelled & (np.abs(values) > 1), first_line, name, values, fix)
 
 
 def cells_of(labels: Labels, task: str, empty: bool = False) -> dict[str, list[str]]:

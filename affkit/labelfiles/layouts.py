@@ -155,8 +155,8 @@ def read_tasks(
     if root.is_file() and _lists_frames(root):
         return dict.fromkeys(tasks, read_listing(root))
     if len(tasks) > 1:
-        mend = "give the folder of a layout, or one file that lists all frames"
-        raise UserError(root, "holds label files of one task", mend)
+        fix = "give the folder of a layout, or one file that lists all frames"
+        raise UserError(root, "holds label files of one task", fix)
     files = label_files(root) if root.is_dir() else [root]
     bar = tqdm(files, desc=root.name, unit="file", delay=2, disable=not progress)
     return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
@@ -42,6 +42,7 @@ def test_the_rule(better, worse, verdict):
     assert found.sentence.lower().startswith(f"{verdict} here: a beats b (")
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(numbers, numbers), min_size=2, max_size=8))
 def test_the_interval_is_that_of_the_paired_t_test(pairs):
     better, worse = np.array(pairs).T
