@@ -42,19 +42,11 @@ def facial_actions(
 ) -> dict[str, float]:
     """Facial actions for some action units.
 
-    Parameters
-    ----------
-    action_units:
-        Name to intensity in [0, 1]; names are the keys of :data:`AU_ACTIONS`.
-    asymmetry:
-        In [-1, 1]; positive makes the subject's left side stronger, by up to half.
-    extra:
-        ``blink`` (0 open, 1 shut), ``jaw`` (0 to 1), or any facial action by name; added on top.
+    ``action_units``: Name to intensity in [0, 1]; names are the keys of :data:`AU_ACTIONS`.
+    ``asymmetry``: In [-1, 1]; positive makes the subject's left side stronger, by up to half.
+    ``extra``: ``blink`` (0 open, 1 shut), ``jaw`` (0 to 1), or any facial action by name; added on top.
 
-    Raises
-    ------
-    ValueError
-        If an action unit is unknown.
+    Raises :class:`ValueError` if an action unit is unknown.
 
     >>> facial_actions({"AU12": 0.5}, asymmetry=0.2)
     {'mouthSmileLeft': 0.605, 'mouthSmileRight': 0.495}

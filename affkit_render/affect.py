@@ -17,10 +17,10 @@ occurs under different labels. Constants without a source are choices, and say s
 
 References
 ----------
-Beside those of :mod:`affkit_render.emotions`: P. Ekman, W. V. Friesen, "Felt, false, and miserable smiles",
-J. Nonverbal Behavior 6(4), 1982. P. Ekman, "About brows", in *Human Ethology*, 1979. U. Hess, R. E. Kleck,
-"Differentiating emotion elicited and deliberate emotional facial expressions", European J. Social
-Psychology 20, 1990.
+S. Du, Y. Tao, A. M. Martinez, "Compound facial expressions of emotion", PNAS 111(15), 2014. P. Ekman,
+W. V. Friesen, "Felt, false, and miserable smiles", J. Nonverbal Behavior 6(4), 1982. P. Ekman, "About brows",
+in *Human Ethology*, 1979. U. Hess, R. E. Kleck, "Differentiating emotion elicited and deliberate emotional
+facial expressions", European J. Social Psychology 20, 1990.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labels import (
+    ACTION_UNIT_THRESHOLD,
+    ACTION_UNITS,
+    EXPRESSION_ACTION_UNITS,
+    EXPRESSION_PLACES,
+    EXPRESSIONS,
+    Labels,
+)
 from affkit_render import motion
-from affkit_render.emotions import ANCHORS, COMPOUNDS, EXPRESSION_SHARES, SHOWN_UNITS
 from affkit_render.motion import envelope, smooth_noise, smoothstep
+
+ANCHORS = {name: place for name, place in EXPRESSION_PLACES.items() if name != "Neutral"}
+"""Valence and arousal of each emotion, as in :data:`affkit.labels.EXPRESSION_PLACES`."""
+
+SHOWN_UNITS = tuple(
+    sorted({unit for units in EXPRESSION_ACTION_UNITS.values() for unit in units}, key=lambda u: int(u[2:]))
+)
+"""All action units that a performance can contain: the paper's eight and nine more."""
+
+COMPOUNDS = {
+    "Happiness": ("Surprise", "Disgust"),
+    "Sadness": ("Fear", "Anger", "Surprise", "Disgust"),
+    "Fear": ("Sadness", "Anger", "Surprise", "Disgust"),
+    "Anger": ("Sadness", "Fear", "Surprise", "Disgust"),
+    "Surprise": ("Happiness", "Sadness", "Fear", "Anger", "Disgust"),
+    "Disgust": ("Happiness", "Sadness", "Fear", "Anger", "Surprise"),
+}
+"""Expressions that people blend ("happily surprised"); Du et al. 2014, their compound categories."""
+
+EXPRESSION_SHARES = {
+    "Happiness": 0.31,
+    "Surprise": 0.15,
+    "Anger": 0.16,
+    "Sadness": 0.06,
+    "Disgust": 0.23,
+    "Fear": 0.09,
+}
+"""How often an episode is of each emotion: a choice, skewed as in the wild, and such that action units are a
+little more frequent than in Table III of the paper, which counts only what all coders agree on."""
 
 EXPRESSION_THRESHOLD = 0.25
 """An expression is labelled where it is shown at more than this strength, else Neutral: a choice."""
@@ -82,24 +117,15 @@ _LARGEST_RADIUS = 0.98
 class Style:
     """How one person feels and shows it.
 
-    Attributes
-    ----------
-    units:
-        Expression to action unit to its intensity, 0 to 1, when the expression is shown at full strength.
-    expressivity:
-        Factor on everything that is shown.
-    reach:
-        Factor on the distance from the origin of valence and arousal, ``(2,)``.
-    rest:
-        Resting point of valence and arousal, ``(2,)``.
-    asymmetry:
-        -1 to 1; positive is stronger on one side.
-    blink_rate:
-        Blinks a minute.
-    talkative:
-        Share of the time in which the person speaks.
-    lips_part_from:
-        Strength of an expression from which AU25 and AU26 take part in it.
+    ``units``: Expression to action unit to its intensity, 0 to 1, when the expression is shown at full
+        strength.
+    ``expressivity``: Factor on everything that is shown.
+    ``reach``: Factor on the distance from the origin of valence and arousal, ``(2,)``.
+    ``rest``: Resting point of valence and arousal, ``(2,)``.
+    ``asymmetry``: -1 to 1; positive is stronger on one side.
+    ``blink_rate``: Blinks a minute.
+    ``talkative``: Share of the time in which the person speaks.
+    ``lips_part_from``: Strength of an expression from which AU25 and AU26 take part in it.
     """
 
     units: Mapping[str, Mapping[str, float]]
@@ -132,24 +158,15 @@ class Episode:
 class Performance:
     """What one person feels and does in ``T`` frames.
 
-    Attributes
-    ----------
-    times:
-        ``(T,)`` seconds.
-    valence, arousal:
-        ``(T,)`` in [-1, 1], inside the unit circle.
-    strengths:
-        Expression to the strength with which it is shown, ``(T,)``, 0 to about 1; "Neutral" is not in it.
-    intensities:
-        Action unit to its intensity, ``(T,)``, 0 to 1.
-    asymmetry, blink, jaw:
-        ``(T,)``; ``jaw`` is the opening by speech, beside what AU26 does.
-    talking:
-        ``(T,)`` bool.
-    gaze:
-        ``(T, 2)`` yaw and pitch of the eyes in the head, radians.
-    yaw, pitch, roll:
-        ``(T,)`` of the head, radians.
+    ``times``: ``(T,)`` seconds.
+    ``valence``, ``arousal``: ``(T,)`` in [-1, 1], inside the unit circle.
+    ``strengths``: Expression to the strength with which it is shown, ``(T,)``, 0 to about 1; "Neutral" is not
+        in it.
+    ``intensities``: Action unit to its intensity, ``(T,)``, 0 to 1.
+    ``asymmetry``, ``blink``, ``jaw``: ``(T,)``; ``jaw`` is the opening by speech, beside what AU26 does.
+    ``talking``: ``(T,)`` bool.
+    ``gaze``: ``(T, 2)`` yaw and pitch of the eyes in the head, radians.
+    ``yaw``, ``pitch``, ``roll``: ``(T,)`` of the head, radians.
     """
 
     times: np.ndarray
@@ -223,17 +240,10 @@ def perform(
 ) -> Performance:
     """Act for a while.
 
-    Parameters
-    ----------
-    times:
-        ``(T,)`` the moments of the frames in seconds, rising, from 0. They need not be evenly spaced.
-    rng:
-        The same generator state, the same performance, whatever the frame rate.
-    style:
-        Who acts.
-    plan:
-        Emotions to feel and clearly show, one after the other, in equal parts of the time; ``None`` lets
-        episodes come as they do in life.
+    ``times``: ``(T,)`` the moments of the frames in seconds, rising, from 0. They need not be evenly spaced.
+    ``rng``: The same generator state, the same performance, whatever the frame rate.
+    ``plan``: Emotions to feel and clearly show, one after the other, in equal parts of the time; ``None``
+        lets episodes come as they do in life.
 
     >>> times = np.arange(90) / 30
     >>> act = perform(times, np.random.default_rng(0), sample_style(np.random.default_rng(1)))

@@ -17,8 +17,8 @@ from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import merge
 from affkit.labelfiles.tables import write_table
 from affkit.labels import Labels
+from affkit_render.affect import SHOWN_UNITS
 from affkit_render.coders import SHOWN_COLUMNS, code_action_units, code_expressions, sample_coders
-from affkit_render.emotions import SHOWN_UNITS
 from affkit_render.raters import rate, sample_raters, stream
 
 CODER_FOLDER, RATER_FOLDER = "coders", "raters"
@@ -41,26 +41,13 @@ def annotate_corpus(
     Reads ``truth/*.csv`` below ``root`` and writes what each of them says as ``coders/A1.csv`` ... and
     ``raters/R1.csv`` ..., see :func:`~affkit.labelfiles.tables.write_table`. Same arguments, same bytes.
 
-    Parameters
-    ----------
-    root:
-        Folder of the corpus.
-    seed:
-        Of the people who annotate and of all they do.
-    action_unit_names, expression_names:
-        Which of the labels in ``truth`` (``clip``, or ``clip_left`` and ``clip_right``) the coders code;
-        raters rate all.
-    passes:
-        1 keeps what coders said before they watched again.
-    force:
-        Whether to replace the folders ``coders`` and ``raters``.
-    progress:
-        Whether to show a progress bar when it takes more than two seconds.
+    ``seed``: Of the people who annotate and of all they do.
+    ``action_unit_names``, ``expression_names``: Which of the labels in ``truth`` (``clip``, or ``clip_left``
+        and ``clip_right``) the coders code; raters rate all.
+    ``passes``: 1 keeps what coders said before they watched again.
 
-    Raises
-    ------
-    UserError
-        If there is no truth, a name has none or a column is missing, or somebody annotated already.
+    Raises :class:`UserError` if there is no truth, a name has none or a column is missing, or somebody
+    annotated already.
     """
     root = Path(root)
     truths = read_ground_truths(root, TRUTH_COLUMNS)

@@ -67,14 +67,9 @@ class Scene:
 class Sight:
     """What is to be seen of ``P`` people in one frame.
 
-    Attributes
-    ----------
-    boxes:
-        ``(P, 4)`` true face boxes x, y, width, height in pixels; NaN for who is out of the picture.
-    visible:
-        ``(P,)`` bool, see :data:`VISIBLE_SHARE`.
-    covered:
-        ``(P,)`` share of the box that the occluder hides.
+    ``boxes``: ``(P, 4)`` true face boxes x, y, width, height in pixels; NaN for who is out of the picture.
+    ``visible``: ``(P,)`` bool, see :data:`VISIBLE_SHARE`.
+    ``covered``: ``(P,)`` share of the box that the occluder hides.
     """
 
     boxes: np.ndarray
@@ -109,14 +104,9 @@ def place_actor(
 ) -> Actor:
     """Put somebody into a scene, moving a little about a place.
 
-    Parameters
-    ----------
-    face:
-        Height of the face in pixels, on average.
-    centre:
-        Where the head is, as shares of width and height.
-    away:
-        When the person begins to leave the picture and to come back, in seconds; ``None`` is never.
+    ``face``: Height of the face in pixels, on average.
+    ``centre``: Where the head is, as shares of width and height.
+    ``away``: When the person begins to leave the picture and to come back, in seconds; ``None`` is never.
     """
     times = performance.times
     size = face * np.exp(np.clip(smooth_noise(rng, times, 0.03, 0.03, 0.3), -0.08, 0.08))

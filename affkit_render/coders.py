@@ -30,8 +30,7 @@ import pandas as pd
 
 from affkit.labelfiles.formats import true_runs
 from affkit.labels import ACTION_UNIT_THRESHOLD, ACTION_UNITS, EXPRESSIONS, Labels
-from affkit_render.affect import EXPRESSION_THRESHOLD
-from affkit_render.emotions import SHOWN_UNITS
+from affkit_render.affect import EXPRESSION_THRESHOLD, SHOWN_UNITS
 from affkit_render.raters import stream
 
 UNCERTAINTY = {"AU1": 1, "AU2": 1, "AU4": 1, "AU6": 1.4, "AU12": 0.8, "AU15": 1.3, "AU20": 1.3, "AU25": 0.8}
@@ -75,35 +74,22 @@ _BRIEF = 15.0  # frames: marks of this length are missed a third as often as the
 class Coder:
     """One person who codes; the defaults are somebody who never errs. Frames are those of 30 a second.
 
-    Attributes
-    ----------
-    name:
-        Of the coder; part of the seed of everything random.
-    thresholds:
-        Action unit or expression to the strength, 0 to 1, above which it is marked.
-    release:
-        Share of the threshold at which a mark ends.
-    neutral:
-        Share of the thresholds below which all expressions must be for the tag Neutral. What lies
+    ``name``: Of the coder; part of the seed of everything random.
+    ``thresholds``: Action unit or expression to the strength, 0 to 1, above which it is marked.
+    ``release``: Share of the threshold at which a mark ends.
+    ``neutral``: Share of the thresholds below which all expressions must be for the tag Neutral. What lies
         between is not tagged.
-    still:
-        Intensity up to which action units may move in a face that is tagged Neutral.
-    lag:
-        Frames by which onsets and offsets are marked late.
-    jitter:
-        Standard deviation of onsets and offsets in frames.
-    miss:
-        Chance to miss a mark that is weak and brief; half as likely if it is strong or long.
-    hidden:
-        Chance to miss a mark while the face is all covered.
-    false_mark:
-        Chance that a movement of :data:`TAKEN_FOR` is taken for the unit.
-    confusion:
-        Mean chance of a tag from :data:`CONFUSED_WITH`; up to four times as much where a face is unclear.
-    bridge, shortest:
-        Gaps of up to ``bridge`` frames are closed, marks of fewer than ``shortest`` frames left out.
-    repair:
-        Chance that the second pass puts a mark right.
+    ``still``: Intensity up to which action units may move in a face that is tagged Neutral.
+    ``lag``: Frames by which onsets and offsets are marked late.
+    ``jitter``: Standard deviation of onsets and offsets in frames.
+    ``miss``: Chance to miss a mark that is weak and brief; half as likely if it is strong or long.
+    ``hidden``: Chance to miss a mark while the face is all covered.
+    ``false_mark``: Chance that a movement of :data:`TAKEN_FOR` is taken for the unit.
+    ``confusion``: Mean chance of a tag from :data:`CONFUSED_WITH`; up to four times as much where a face is
+        unclear.
+    ``bridge``, ``shortest``: Gaps of up to ``bridge`` frames are closed, marks of fewer than ``shortest``
+        frames left out.
+    ``repair``: Chance that the second pass puts a mark right.
     """
 
     name: str
@@ -160,21 +146,11 @@ def _sample_coder(rng: np.random.Generator, name: str) -> Coder:
 def code_action_units(truth: pd.DataFrame, coder: Coder, seed: int, passes: int = 2) -> Labels:
     """What one coder says of the eight action units of one person in one clip.
 
-    Parameters
-    ----------
-    truth:
-        One row a frame: ``visible``, ``covered`` (0 to 1), ``talking``, and the intensity of each action
-        unit, 0 to 1, those of :data:`TAKEN_FOR` included.
-    coder:
-        Who codes.
-    seed:
-        Of this clip; each coder draws other numbers from it.
-    passes:
-        1 for what the coder said at first, 2 after watching again.
-
-    Returns
-    -------
-    All units in all frames in which the face is visible; nothing else is labelled.
+    ``truth``: One row a frame: ``visible``, ``covered`` (0 to 1), ``talking``, and the intensity of each
+        action unit, 0 to 1, those of :data:`TAKEN_FOR` included.
+    ``seed``: Of this clip; each coder draws other numbers from it.
+    ``passes``: 1 for what the coder said at first, 2 after watching again.
+    Returns all units in all frames in which the face is visible; nothing else is labelled.
     """
     labels = Labels.empty(len(truth))
     covered = truth["covered"].to_numpy(float)
@@ -196,17 +172,10 @@ def code_action_units(truth: pd.DataFrame, coder: Coder, seed: int, passes: int 
 def code_expressions(truth: pd.DataFrame, coder: Coder, seed: int, passes: int = 2) -> Labels:
     """Which of the seven tags one coder gives to each frame; many frames get none.
 
-    Parameters
-    ----------
-    truth:
-        One row a frame: ``visible``, ``covered``, the strength ``shown_Anger`` ... ``shown_Surprise`` of
-        each expression, and the intensities of all action units that a drawn face shows, 0 to 1.
-    coder, seed, passes:
-        As in :func:`code_action_units`.
-
-    Returns
-    -------
-    Expressions of tagged frames in which the face is visible; nothing else is labelled.
+    ``truth``: One row a frame: ``visible``, ``covered``, the strength ``shown_Anger`` ... ``shown_Surprise``
+        of each expression, and the intensities of all action units that a drawn face shows, 0 to 1.
+    ``coder``, ``seed``, ``passes``: As in :func:`code_action_units`.
+    Returns expressions of tagged frames in which the face is visible; nothing else is labelled.
     """
     limits = np.array([coder.thresholds[name] for name in _SHOWN])
     levels = truth[SHOWN_COLUMNS].to_numpy(float) / limits  # (T, 6)

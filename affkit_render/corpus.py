@@ -51,26 +51,15 @@ _EDITION = 2  # of the plan file; another number is another corpus
 class PersonPlan:
     """Somebody in a clip.
 
-    Attributes
-    ----------
-    subject:
-        Name of the person; the same name with the same seed is the same person, in any clip.
-    seed:
-        Of the head and of the personal style.
-    face:
-        Height of the face in pixels.
-    least_width:
-        A narrow face is drawn larger than ``face``, until it is at least so many pixels across.
-    gender:
-        ``"female"`` or ``"male"``, or ``None`` to draw it.
-    side:
-        ``"left"`` or ``"right"`` where two people are in the picture, else empty.
-    centre:
-        Where the head is, as shares of width and height.
-    emotions:
-        What the person shows, in this order, or ``None`` for what comes.
-    away:
-        Seconds at which the person leaves the picture and comes back, or ``None``.
+    ``subject``: Name of the person; the same name with the same seed is the same person, in any clip.
+    ``seed``: Of the head and of the personal style.
+    ``face``: Height of the face in pixels.
+    ``least_width``: A narrow face is drawn larger than ``face``, until it is at least so many pixels across.
+    ``gender``: ``"female"`` or ``"male"``, or ``None`` to draw it.
+    ``side``: ``"left"`` or ``"right"`` where two people are in the picture, else empty.
+    ``centre``: Where the head is, as shares of width and height.
+    ``emotions``: What the person shows, in this order, or ``None`` for what comes.
+    ``away``: Seconds at which the person leaves the picture and comes back, or ``None``.
     """
 
     subject: str
@@ -147,11 +136,8 @@ def render_corpus(
 
     Same arguments, same bytes of labels and same pixels. A run that was stopped goes on where it was.
 
-    Raises
-    ------
-    UserError
-        If ``out`` holds a finished corpus or another one, and not ``force``; if a picture of this size has
-        no room for a face.
+    Raises :class:`UserError` if ``out`` holds a finished corpus or another one, and not ``force``; if a
+    picture of this size has no room for a face.
     """
     if min(size) < 1.6 * SMALLEST_FACE or size[0] % 2 or size[1] % 2:
         least = int(1.6 * SMALLEST_FACE) + 1

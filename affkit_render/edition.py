@@ -75,10 +75,7 @@ GROUPS = (
 def plan_corpus(share: float = KIT, seed: int = 0, fps: int = 30) -> list[ClipPlan]:
     """Who is in which of the 70 clips, and how long it is.
 
-    Parameters
-    ----------
-    share:
-        Length of everything as a share of the paper's; 1 plans its 234,000 and 288,000 frames.
+    ``share``: Length of everything as a share of the paper's; 1 plans its 234,000 and 288,000 frames.
 
     >>> plans = plan_corpus(share=1)
     >>> sum(len(plan.times) for plan in plans if "au" in plan.parts)

@@ -16,7 +16,7 @@ AXIS_Z = 0.45
 
 
 @dataclass(frozen=True)
-class Style:
+class HairStyle:
     """Numbers of a hair style; lengths in decimetres.
 
     ``comb`` names the direction locks follow, ``cover`` is how far they lie off the skin, ``volume`` how much
@@ -35,16 +35,16 @@ class Style:
 
 
 STYLES = {
-    "buzz": Style(0, 0.0, 0.0, "crown", 0.0),
-    "bald": Style(0, 0.0, 0.0, "crown", 0.0),
-    "receding": Style(2000, 0.34, 0.045, "swept", 0.05, curl=0.06),
-    "short": Style(2400, 0.48, 0.05, "forward", 0.08, 0.06, curl=0.10),
-    "side part": Style(2200, 0.85, 0.055, "part", 0.09, 0.13, curl=0.05),
-    "curly": Style(2600, 0.50, 0.055, "middle", 0.10, curl=0.85, float=0.24),
-    "afro": Style(3000, 0.40, 0.060, "crown", 0.10, curl=0.95, float=0.50),
-    "bob": Style(2700, 1.75, 0.05, "middle", 0.13, 0.06, curl=0.03),
-    "long": Style(2900, 2.5, 0.055, "middle", 0.13, 0.06, curl=0.05),
-    "bun": Style(2000, 1.2, 0.055, "back", 0.05, curl=0.02),
+    "buzz": HairStyle(0, 0.0, 0.0, "crown", 0.0),
+    "bald": HairStyle(0, 0.0, 0.0, "crown", 0.0),
+    "receding": HairStyle(2000, 0.34, 0.045, "swept", 0.05, curl=0.06),
+    "short": HairStyle(2400, 0.48, 0.05, "forward", 0.08, 0.06, curl=0.10),
+    "side part": HairStyle(2200, 0.85, 0.055, "part", 0.09, 0.13, curl=0.05),
+    "curly": HairStyle(2600, 0.50, 0.055, "middle", 0.10, curl=0.85, float=0.24),
+    "afro": HairStyle(3000, 0.40, 0.060, "crown", 0.10, curl=0.95, float=0.50),
+    "bob": HairStyle(2700, 1.75, 0.05, "middle", 0.13, 0.06, curl=0.03),
+    "long": HairStyle(2900, 2.5, 0.055, "middle", 0.13, 0.06, curl=0.05),
+    "bun": HairStyle(2000, 1.2, 0.055, "back", 0.05, curl=0.02),
 }
 BUN = np.array([0.0, 8.55, -0.35])
 BUN_RADIUS = 0.30
@@ -85,14 +85,9 @@ def grow(
 ) -> Hair:
     """Grow the locks of a person.
 
-    Parameters
-    ----------
-    points, normals:
-        (M, 3) skin of the bust.
-    rest:
-        (M, 3) the same vertices on the base mesh.
-    ears:
-        (M,) how much a vertex belongs to an ear.
+    ``points``, ``normals``: (M, 3) skin of the bust.
+    ``rest``: (M, 3) the same vertices on the base mesh.
+    ``ears``: (M,) how much a vertex belongs to an ear.
     """
     style = STYLES[identity.hair_style]
     if not style.locks:

@@ -9,10 +9,9 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from affkit_render import assets, hair, paint
-from affkit_render.eyes import find_eyeballs
-from affkit_render.glasses import spectacles
+from affkit_render.camera import RayScene
+from affkit_render.eyes import find_eyeballs, spectacles
 from affkit_render.identity import Identity
-from affkit_render.rays import Scene
 
 CHIN, HAIRLINE = 6.23, 7.92  # on the base mesh
 REST_ACTIONS = {"mouthSmileLeft": 0.11, "mouthSmileRight": 0.11, "eyeWideLeft": 0.3, "eyeWideRight": 0.3}
@@ -23,24 +22,14 @@ _DIRECTIONS = 40
 class Head:
     """A person ready to be drawn.
 
-    Parameters
-    ----------
-    identity:
-        Who it is; the same identity gives the same head.
+    ``identity``: Who it is; the same identity gives the same head.
 
-    Attributes
-    ----------
-    neutral:
-        (M, 3) drawn vertices at rest, decimetres, x to the subject's left, y up, z out of the face.
-    triangles:
-        (T, 3) int32.
-    surface:
-        (M, 8) float32 for each vertex: texture column and row, open sky, lips, mouth cavity, lash line,
-        height of the collar above the vertex, kind (0 skin, 1 teeth, 2 tongue).
-    texture:
-        Pictures (S, S, 4) float32, each half the size of the one before: linear RGB and hair cover.
-    centre, height:
-        The middle of the head (3,), and chin to hairline, in decimetres.
+    ``neutral``: (M, 3) drawn vertices at rest, decimetres, x to the subject's left, y up, z out of the face.
+    ``triangles``: (T, 3) int32.
+    ``surface``: (M, 8) float32 for each vertex: texture column and row, open sky, lips, mouth cavity, lash
+        line, height of the collar above the vertex, kind (0 skin, 1 teeth, 2 tongue).
+    ``texture``: Pictures (S, S, 4) float32, each half the size of the one before: linear RGB and hair cover.
+    ``centre``, ``height``: The middle of the head (3,), and chin to hairline, in decimetres.
 
     >>> from affkit_render.identity import sample_identity
     >>> head = Head(sample_identity(0))
@@ -88,10 +77,7 @@ class Head:
     def deform(self, actions: Mapping[str, float]) -> np.ndarray:
         """(M, 3) vertices under facial actions; weights may exceed 1.
 
-        Raises
-        ------
-        ValueError
-            If an action is unknown.
+        Raises :class:`ValueError` if an action is unknown.
         """
         return self.neutral + self._offsets(actions)
 
@@ -147,7 +133,7 @@ class Head:
             teeth[:, 0] *= 0.70
             teeth[:, 2] -= 0.05
 
-    def _fixed_scene(self) -> Scene | None:
+    def _fixed_scene(self) -> RayScene | None:
         """Hair and glasses: what no expression moves, so that its ray structure is built once."""
         meshes = [(self.hair.vertices, self.hair.triangles)]
         if self.frame is not None:
@@ -157,7 +143,7 @@ class Head:
             return None
         starts = np.cumsum([0] + [len(mesh[0]) for mesh in meshes[:-1]])
         triangles = np.concatenate([mesh[1] + start for mesh, start in zip(meshes, starts, strict=True)])
-        return Scene(vertices, triangles.astype(np.int32))
+        return RayScene(vertices, triangles.astype(np.int32))
 
     def _surface(self, rig: assets.Rig, normals: np.ndarray, collar: np.ndarray) -> np.ndarray:
         """See the class: what is known of each vertex but its place."""
@@ -184,7 +170,7 @@ class Head:
         cosines = normals @ rays.T  # (M, D)
         vertex, ray = np.nonzero(cosines > 0.05)
         start = self.neutral[vertex] + 0.012 * normals[vertex]
-        blocked = Scene(self.neutral, self.triangles[: self._num_solid()]).blocked(start, rays[ray])
+        blocked = RayScene(self.neutral, self.triangles[: self._num_solid()]).blocked(start, rays[ray])
         if self.fixed is not None:
             blocked |= self.fixed.blocked(start + 0.05 * normals[vertex], rays[ray])
         weight = cosines[vertex, ray]

@@ -73,18 +73,12 @@ _FACE_OUTLINES = ("oval", "round", "square", "rectangular", "triangular", "inver
 class Identity:
     """A person. Colours are linear RGB in [0, 1]; lengths are decimetres on the base mesh.
 
-    Attributes
-    ----------
-    shape:
-        Target name to weight: what is added to the base mesh.
-    skin, lips, hair, iris, shirt:
-        Colours. ``melanin`` in [0, 1] is how dark the skin is, ``redness`` how flushed.
-    age:
-        Years, 18 to 80.
-    hair_style, beard:
-        One of :data:`HAIR_STYLES` and :data:`BEARDS`.
-    brow_width, brow_height, brow_density:
-        Thickness, shift upwards and strength of the eyebrows.
+    ``shape``: Target name to weight: what is added to the base mesh.
+    ``skin``, ``lips``, ``hair``, ``iris``, ``shirt``: Colours. ``melanin`` in [0, 1] is how dark the skin is,
+        ``redness`` how flushed.
+    ``age``: Years, 18 to 80.
+    ``hair_style``, ``beard``: One of :data:`HAIR_STYLES` and :data:`BEARDS`.
+    ``brow_width``, ``brow_height``, ``brow_density``: Thickness, shift upwards and strength of the eyebrows.
     """
 
     seed: int
@@ -124,12 +118,8 @@ class Identity:
 def sample_identity(seed: int, gender: str | None = None) -> Identity:
     """Draw a person; the same seed and gender give the same person.
 
-    Parameters
-    ----------
-    seed:
-        Any non-negative integer.
-    gender:
-        "female", "male", or ``None`` for either.
+    ``seed``: Any non-negative integer.
+    ``gender``: "female", "male", or ``None`` for either.
     """
     if gender not in (None, *GENDERS):
         raise ValueError(f"gender is {gender!r}, expected one of {GENDERS} or None")

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from affkit_render.assets import rig
+from affkit_render.camera import RayScene
 from affkit_render.identity import Identity
-from affkit_render.rays import Scene
 
 SIZE = 1024
 TOP, BOTTOM, AXIS_Z = 8.6, 5.2, 0.45
@@ -39,7 +39,7 @@ def texel_positions() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height = np.broadcast_to(np.linspace(TOP, BOTTOM, coarse)[:, None], (coarse, coarse))
     outward = np.stack([np.sin(angle), np.zeros_like(angle), np.cos(angle)], axis=-1).reshape(-1, 3)
     origin = outward * 4 + np.stack([0 * height, height, 0 * height + AXIS_Z], axis=-1).reshape(-1, 3)
-    hit = Scene(rig().rest, rig().triangles).cast(origin, -outward)
+    hit = RayScene(rig().rest, rig().triangles).cast(origin, -outward)
     reach = np.where(hit.triangle >= 0, 4 - hit.distance, 0.8).reshape(coarse, coarse)
     x = cv2.resize((reach * np.sin(angle)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     y = np.broadcast_to(np.linspace(TOP, BOTTOM, SIZE, dtype=np.float32)[:, None], (SIZE, SIZE))

@@ -39,26 +39,15 @@ _LAPSE_SECONDS = (3.0, 10.0)
 class Rater:
     """How one person rates; the defaults are a rater who says what is so, at once.
 
-    Attributes
-    ----------
-    name:
-        Of the rater; part of the seed of everything random.
-    lag:
-        Seconds by which valence and arousal come late.
-    lag_wander:
-        Standard deviation of the lag over minutes, seconds.
-    hand:
-        Time constant of the hand, seconds: after this time it has gone 63 % of the way.
-    gain, offset:
-        A felt value ``v`` is meant as ``gain * v + offset``; each of valence and arousal.
-    drift:
-        Standard deviation of the slow wandering of the rating.
-    tremor:
-        Standard deviation of the quick one.
-    step:
-        What the joystick can tell apart, 0 for everything.
-    lapses:
-        How often a minute the rater forgets the joystick for 3 to 10 s.
+    ``name``: Of the rater; part of the seed of everything random.
+    ``lag``: Seconds by which valence and arousal come late.
+    ``lag_wander``: Standard deviation of the lag over minutes, seconds.
+    ``hand``: Time constant of the hand, seconds: after this time it has gone 63 % of the way.
+    ``gain``, ``offset``: A felt value ``v`` is meant as ``gain * v + offset``; each of valence and arousal.
+    ``drift``: Standard deviation of the slow wandering of the rating.
+    ``tremor``: Standard deviation of the quick one.
+    ``step``: What the joystick can tell apart, 0 for everything.
+    ``lapses``: How often a minute the rater forgets the joystick for 3 to 10 s.
     """
 
     name: str
@@ -118,18 +107,11 @@ def _sample_rater(rng: np.random.Generator, name: str, lag: float, careless: boo
 def rate(truth: pd.DataFrame, rater: Rater, seed: int) -> Labels:
     """Rate one person in one clip.
 
-    Parameters
-    ----------
-    truth:
-        One row a frame: ``time`` in seconds from 0, ``visible``, and ``valence`` and ``arousal`` in [-1, 1].
-    rater:
-        Who rates.
-    seed:
-        Of this clip; each rater draws other numbers from it.
+    ``truth``: One row a frame: ``time`` in seconds from 0, ``visible``, and ``valence`` and ``arousal`` in
+        [-1, 1].
+    ``seed``: Of this clip; each rater draws other numbers from it.
 
-    Returns
-    -------
-    Valence and arousal of all frames in which the face is visible; nothing else is labelled.
+    Returns: Valence and arousal of all frames in which the face is visible; nothing else is labelled.
 
     >>> truth = pd.DataFrame({"time": [0, 0.04], "visible": 1, "valence": [0.5, 0.25], "arousal": -0.25})
     >>> rate(truth, Rater("R1"), seed=0).valence

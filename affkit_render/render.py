@@ -7,14 +7,13 @@ import cv2
 import numpy as np
 
 from affkit_render import shade
-from affkit_render.camera import Pose, View
+from affkit_render.camera import HeadView, Hits, Pose, RayScene, dots
 from affkit_render.eyes import meet_sphere
 from affkit_render.head import Head
-from affkit_render.rays import Hits, Scene, dots
 from affkit_render.shade import Lamps, Lighting, sample_lighting
 from affkit_render.surfaces import Frame, Samples, light_of
 
-__all__ = ["Lighting", "Pose", "Rendering", "View", "render", "sample_lighting"]
+__all__ = ["Lighting", "Pose", "Rendering", "HeadView", "render", "sample_lighting"]
 
 PIVOT = np.array([0.0, 6.2, 0.35], np.float32)  # where the head turns on the neck
 Window = tuple[int, int, int, int]
@@ -41,21 +40,15 @@ def render(
 ) -> Rendering:
     """Draw one picture of a head before a background.
 
-    Parameters
-    ----------
-    actions:
-        Facial actions, see :func:`affkit_render.actions.facial_actions`.
-    background:
-        (H, W, 3) uint8 RGB; sets the size of the picture.
-    gaze:
-        Where the eyes look, relative to the face: right and up, in radians.
-    antialias:
-        Samples along each side of a pixel.
+    ``actions``: Facial actions, see :func:`affkit_render.actions.facial_actions`.
+    ``background``: (H, W, 3) uint8 RGB; sets the size of the picture.
+    ``gaze``: Where the eyes look, relative to the face: right and up, in radians.
+    ``antialias``: Samples along each side of a pixel.
     """
     vertices = _turn_body(head, head.deform(actions), pose)
     areas = head.areas(vertices)
     normals = head.normals(areas)
-    view = View(head, pose)
+    view = HeadView(head, pose)
     x, y = view.project(vertices[head.face]).T
     box = (float(x.min()), float(y.min()), float(np.ptp(x)), float(np.ptp(y)))
     window = _window(view, vertices, background.shape)
@@ -63,7 +56,7 @@ def render(
         return Rendering(background.copy(), np.zeros(background.shape[:2], np.float32), box)
     towards = view.eye - vertices[head.triangles[:, 0]]
     facing = np.nonzero((dots(areas, towards) > 0) | head.two_sided)[0]
-    scene = Scene(vertices, head.triangles[facing], facing)
+    scene = RayScene(vertices, head.triangles[facing], facing)
     samples = _cast(head, scene, view, window, antialias)
     lamps = shade.in_head(lighting, view.rotation)
     pixels = pose.size * antialias
@@ -82,7 +75,7 @@ def _turn_body(head: Head, vertices: np.ndarray, pose: Pose) -> np.ndarray:
     return vertices
 
 
-def _window(view: View, vertices: np.ndarray, shape: tuple[int, ...]) -> Window | None:
+def _window(view: HeadView, vertices: np.ndarray, shape: tuple[int, ...]) -> Window | None:
     """Columns and rows (left, top, right, bottom) of the image that the person can touch."""
     spots = view.project(np.concatenate([vertices, view.head.hair.vertices[::7]]))
     left, top = np.maximum(np.floor(spots.min(0)).astype(int), 0)
@@ -90,7 +83,7 @@ def _window(view: View, vertices: np.ndarray, shape: tuple[int, ...]) -> Window 
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _cast(head: Head, scene: Scene, view: View, window: Window, antialias: int) -> Samples:
+def _cast(head: Head, scene: RayScene, view: HeadView, window: Window, antialias: int) -> Samples:
     """Send a ray through each sample and keep the nearest of skin, eyes, hair and glasses."""
     left, top, right, bottom = window
     inner = (np.arange(antialias) + 0.5) / antialias - 0.5
@@ -116,7 +109,7 @@ def _cast(head: Head, scene: Scene, view: View, window: Window, antialias: int) 
     return Samples(grid, rays, points, met, kinds[0], kinds[1], (kinds[2], kinds[3]), skin_hits, fixed_hits)
 
 
-def _cast_fixed(head: Head, view: View, origins, rays, columns, rows) -> Hits:
+def _cast_fixed(head: Head, view: HeadView, origins, rays, columns, rows) -> Hits:
     """Hair and glasses, asked only by the rays through the box they fill."""
     spots = view.project(head.fixed.corners)
     (left, top), (right, bottom) = spots.min(0), spots.max(0)
@@ -129,7 +122,7 @@ def _cast_fixed(head: Head, view: View, origins, rays, columns, rows) -> Hits:
     return Hits(triangle, weights, distance)
 
 
-def _key_light(head: Head, scene: Scene, samples: Samples, lamps: Lamps, size: float) -> np.ndarray:
+def _key_light(head: Head, scene: RayScene, samples: Samples, lamps: Lamps, size: float) -> np.ndarray:
     """(N,) how much of the key light reaches each sample: one shadow ray each, then a soft edge."""
     met = samples.met
     direction = np.broadcast_to(lamps.lamps[0].direction, (len(met), 3))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affkit_render.rays import dots, unit
+from affkit_render.camera import dots, unit
 
 Vector = tuple[float, float, float]
 SKIN_WRAP = np.array([0.42, 0.22, 0.16], np.float32)

@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 
 from affkit_render import shade
-from affkit_render.camera import View
+from affkit_render.camera import HeadView, Hits, unit
 from affkit_render.creases import crease_map
 from affkit_render.eyes import Eyeball, gaze_direction, paint_eyeball
-from affkit_render.rays import Hits, unit
 from affkit_render.shade import Lamps
 
 CAVITY = np.float32([0.16, 0.035, 0.03])
@@ -44,7 +43,7 @@ class Frame:
     the lips in decimetres; ``pixels`` from chin to hairline, counted in samples.
     """
 
-    view: View
+    view: HeadView
     samples: Samples
     normals: np.ndarray
     actions: Mapping[str, float]

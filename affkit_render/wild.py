@@ -24,11 +24,8 @@ _SHUTTER = 0.4  # share of the time between two frames in which the shutter is o
 def draw_background(rng: np.random.Generator, width: int, height: int, kind: str | None = None) -> np.ndarray:
     """A place out of focus, ``(height, width, 3)`` uint8 RGB.
 
-    Parameters
-    ----------
-    kind:
-        One of :data:`BACKGROUNDS`: a wall with a window, shelves and pictures; lights far away; or a plain
-        wall. ``None`` draws one.
+    ``kind``: One of :data:`BACKGROUNDS`: a wall with a window, shelves and pictures; lights far away; or a
+        plain wall. ``None`` draws one.
 
     >>> draw_background(np.random.default_rng(0), 64, 48).shape
     (48, 64, 3)
@@ -148,18 +145,12 @@ def _out_of_focus(light: np.ndarray, radius: float) -> np.ndarray:
 class Camera:
     """A camera in somebody's hand: what it does to each of ``T`` frames.
 
-    Attributes
-    ----------
-    shake:
-        ``(T, 2)`` shift of the picture in pixels.
-    exposure:
-        ``(T,)`` factor on the light.
-    balance:
-        ``(T, 3)`` factor on red, green and blue.
-    defocus:
-        Standard deviation of the blur of the lens, in pixels.
-    noise:
-        ``(H + 64, W + 64, 3)`` int8, what noise does to a middle grey; each frame has another part of it.
+    ``shake``: ``(T, 2)`` shift of the picture in pixels.
+    ``exposure``: ``(T,)`` factor on the light.
+    ``balance``: ``(T, 3)`` factor on red, green and blue.
+    ``defocus``: Standard deviation of the blur of the lens, in pixels.
+    ``noise``: ``(H + 64, W + 64, 3)`` int8, what noise does to a middle grey; each frame has another part of
+        it.
     """
 
     shake: np.ndarray
@@ -229,16 +220,11 @@ def _smear(light: np.ndarray, dx: float, dy: float) -> np.ndarray:
 class Occluder:
     """A thing before a face: a picture of it, and where it is in each of ``T`` frames.
 
-    Attributes
-    ----------
-    sprite:
-        ``(h, w, 4)`` float32, linear light and opacity; 105 of its pixels are the height of a face box.
-    anchor:
-        The pixel of the sprite that is held at the place.
-    place:
-        ``(T, 2)`` in face heights from the middle of the face box, x to the right, y down.
-    angle:
-        ``(T,)`` radians.
+    ``sprite``: ``(h, w, 4)`` float32, linear light and opacity; 105 of its pixels are the height of a face
+        box.
+    ``anchor``: The pixel of the sprite that is held at the place.
+    ``place``: ``(T, 2)`` in face heights from the middle of the face box, x to the right, y down.
+    ``angle``: ``(T,)`` radians.
     """
 
     sprite: np.ndarray
@@ -283,12 +269,8 @@ def sample_occluder(
 ) -> Occluder:
     """A hand that comes to the face for a while, or a microphone held below the mouth.
 
-    Parameters
-    ----------
-    skin:
-        Linear light of the person's skin as it is lit here, ``(3,)``.
-    kind:
-        One of :data:`OCCLUDERS`, or ``None`` to draw one.
+    ``skin``: Linear light of the person's skin as it is lit here, ``(3,)``.
+    ``kind``: One of :data:`OCCLUDERS`, or ``None`` to draw one.
     """
     kind = kind or str(rng.choice(OCCLUDERS))
     side = rng.choice((-1, 1))

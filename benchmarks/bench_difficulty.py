@@ -27,7 +27,7 @@ from affkit.losses import va_loss
 from affkit.metrics import StreamingCCC
 from affkit.store import to_unit_range
 from affkit.video.video import Video
-from affkit_render.emotions import SHOWN_UNITS
+from affkit_render.affect import SHOWN_UNITS
 
 CORPUS = Path(__file__).parent.parent / "data_samples" / "corpus"
 SIZE, FOLDS, STEPS = 32, 5, 700

@@ -65,7 +65,7 @@ def action_unit_pictures(path: str | Path) -> dict[str, np.ndarray]:
     rows = len(names) // SHEET_COLUMNS
     if sheet is None or sheet.shape[0] % rows or sheet.shape[1] % SHEET_COLUMNS:
         problem = f"is not a picture of {rows} x {SHEET_COLUMNS} faces"
-        raise UserError(path, problem, "draw it again with tools/draw_action_units.py")
+        raise UserError(path, problem, "draw it again: python -m affkit_render.draw_action_units")
     tiles = [tile for row in np.split(sheet, rows, axis=0) for tile in np.split(row, SHEET_COLUMNS, axis=1)]
     return dict(zip(names, tiles, strict=True))
 

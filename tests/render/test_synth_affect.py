@@ -10,13 +10,14 @@ from affkit.labels import ACTION_UNITS, EXPRESSION_ACTION_UNITS, EXPRESSIONS
 from affkit_render import motion
 from affkit_render.affect import (
     ACTION_UNIT_THRESHOLD,
+    ANCHORS,
+    SHOWN_UNITS,
     Performance,
     perform,
     planned_episodes,
     sample_style,
     spontaneous_episodes,
 )
-from affkit_render.emotions import ANCHORS, SHOWN_UNITS
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -15,10 +15,10 @@ from affkit.errors import UserError
 from affkit.labels import EXPRESSION_ACTION_UNITS
 from affkit_render import assets
 from affkit_render.actions import AU_ACTIONS, facial_actions
+from affkit_render.assets import catmull_clark
 from affkit_render.head import REST_ACTIONS, Head
 from affkit_render.identity import BEARDS, HAIR_STYLES, Identity, sample_identity
-from affkit_render.render import Lighting, Pose, View, render, sample_lighting
-from affkit_render.subdivide import catmull_clark
+from affkit_render.render import HeadView, Lighting, Pose, render, sample_lighting
 
 pytestmark = pytest.mark.slow  # draws faces
 
@@ -43,7 +43,7 @@ def region(head, low, high, reach):
     """Pixels of the front picture between two heights of the base mesh and within ``reach`` of the middle."""
     rest = assets.rig().rest
     near = (rest[:, 1] > low) & (rest[:, 1] < high) & (np.abs(rest[:, 0]) < reach) & (rest[:, 2] > 1)
-    spots = np.rint(View(head, FRONT).project(head.neutral[near])).astype(int)
+    spots = np.rint(HeadView(head, FRONT).project(head.neutral[near])).astype(int)
     mask = np.zeros((SIZE, SIZE), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(spots.astype(np.int32)), 1)
     return mask.astype(bool)
@@ -144,7 +144,7 @@ def test_the_box_holds_eyes_and_mouth_and_no_more_than_the_head(head, pose):
     x, y, width, height = found.box
     rig = assets.rig()
     marks = np.concatenate([[ball.centre for ball in head.eyeballs], head.neutral[rig.masks["lips"] > 0.5]])
-    spots = View(head, pose).project(marks)
+    spots = HeadView(head, pose).project(marks)
     assert ((spots > [x, y]) & (spots < [x + width, y + height])).all()
     columns = np.nonzero(found.mask[int(y) : int(y + height)].any(0))[0]
     assert columns.min() <= x + 1 and columns.max() >= min(x + width, SIZE) - 2
@@ -173,7 +173,7 @@ def test_size_is_chin_to_hairline_in_pixels(head):
     rest = assets.rig().rest
     middle = np.abs(rest[:, 0]) + 10 * (rest[:, 2] < 1.3)
     ends = [head.neutral[np.argmin(3 * middle + np.abs(rest[:, 1] - y))] for y in (6.23, 7.92)]
-    (_, chin), (_, hairline) = View(head, FRONT).project(np.array(ends))
+    (_, chin), (_, hairline) = HeadView(head, FRONT).project(np.array(ends))
     assert chin - hairline == pytest.approx(FRONT.size, rel=0.05)
 
 
@@ -182,9 +182,9 @@ def test_a_turn_to_the_right_moves_the_nose_right_and_gaze_moves_the_iris(head):
     nose = head.neutral[[np.argmax(rest[:, 2] * (np.abs(rest[:, 1] - 6.9) < 0.1))]]
     for change, axis, sign in (({"yaw": 0.3}, 0, 1), ({"pitch": 0.3}, 1, -1)):
         pose = Pose(**({"yaw": 0, "pitch": 0, "roll": 0, "x": 48, "y": 48, "size": 62} | change))
-        moved = View(head, pose).project(nose) - View(head, FRONT).project(nose)
+        moved = HeadView(head, pose).project(nose) - HeadView(head, FRONT).project(nose)
         assert sign * moved[0, axis] > 2
-    eye = View(head, FRONT).project(head.eyeballs[0].centre[None])[0].astype(int)
+    eye = HeadView(head, FRONT).project(head.eyeballs[0].centre[None])[0].astype(int)
     patch = np.s_[eye[1] - 3 : eye[1] + 4, eye[0] - 5 : eye[0] + 6]
 
     def centre_of_dark(gaze):

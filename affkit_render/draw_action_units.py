@@ -1,6 +1,6 @@
 """Draw data_samples/action_units.jpg: one drawn face at rest, then each of the paper's eight action units.
 
-python tools/draw_action_units.py
+python -m affkit_render.draw_action_units
 
 The tiles stand in reading order, rest first, see :func:`affkit_lab.figures.corpus.action_unit_pictures`.
 """
@@ -12,14 +12,13 @@ import numpy as np
 
 from affkit.labels import ACTION_UNITS
 from affkit.store import image_grid
-from affkit_lab.figures.corpus import SHEET_COLUMNS
 from affkit_render.actions import facial_actions
 from affkit_render.head import Head
 from affkit_render.identity import sample_identity
 from affkit_render.render import Lighting, Pose, render
 
-SHEET = Path(__file__).parent.parent / "data_samples" / "action_units.jpg"
-SIZE = 176  # pixels of a tile
+SHEET = Path(__file__).parents[1] / "data_samples" / "action_units.jpg"
+SIZE, COLUMNS = 176, 3  # pixels of a tile, tiles in a row
 SUBJECT = 15  # hair tied back, bare forehead, plain features: chosen by eye
 BACKGROUND = (176, 188, 194)
 LIGHTING = Lighting(  # as of a window half to the side: flat light would hide the wrinkles
@@ -45,7 +44,7 @@ def main() -> None:
     """Write the sheet."""
     head = Head(sample_identity(SUBJECT))
     faces = [drawn(head, units) for units in ({}, *({unit: 1.0} for unit in ACTION_UNITS))]
-    sheet = cv2.cvtColor(image_grid(np.stack(faces), SHEET_COLUMNS), cv2.COLOR_RGB2BGR)
+    sheet = cv2.cvtColor(image_grid(np.stack(faces), COLUMNS), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(SHEET), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
