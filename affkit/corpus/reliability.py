@@ -129,10 +129,9 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
 
 
 def concordance(first: np.ndarray, second: np.ndarray, measure: str = "CCC") -> float:
-    """``CCC`` (Eq. 5) or ``Pearson`` of two raters, by :class:`~affkit.metrics.StreamingCCC`; NaN where it is
-    0/0.
+    """``CCC`` (Eq. 5) or ``Pearson`` of two raters.
 
-    That is where both say one and the same number, or, of Pearson's correlation, one of them never moves.
+    NaN is 0/0: where both say one and the same number, or, of Pearson's correlation, one of them never moves.
     """
     metric = StreamingCCC()
     metric.update(first, second)

@@ -269,10 +269,9 @@ class SplitSearch:
         return best
 
     def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
-        """The misfit (:func:`split_corpus`) of sets with these sums ``(..., 3, J + 1)``; 0 for those in no
-        set.
+        """The misfit of sets with these sums, ``(..., 3, J + 1)``: see :func:`split_corpus`.
 
-        ``subset`` is the number of the set, and as many as there are sets for what is in none.
+        ``subset`` is the number of the set, and as many as there are sets for what is in none: that has none.
         """
         mean, variance, varies, frames_a_video = self._whole
         own_mean, own_variance = moments(sums)
