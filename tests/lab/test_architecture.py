@@ -19,89 +19,67 @@ ANSWERS = solution_functions("06")
 BN, RELU, LEAKY, TANH = "batch normalization", "relu", "leaky relu", "tanh"
 
 
-def generator_7(k):
-    """Table VII: (layer, filter, stride, units, our output)."""
-    return [
-        ("fully connected", None, None, "1*6*6*1024", (6, 6, 1024)),
-        BN,
-        RELU,
-        ("conv2d transpose 1", (k, k, 1024, 512), 2, "", (12, 12, 512)),
-        BN,
-        RELU,
-        ("conv2d transpose 2", (k, k, 512, 256), 2, "", (24, 24, 256)),
-        BN,
-        RELU,
-        ("conv2d transpose 3", (k, k, 256, 128), 2, "", (48, 48, 128)),
-        BN,
-        RELU,
-        ("conv2d transpose 4", (k, k, 128, 3), 2, "", (96, 96, 3)),
-        TANH,
-    ]
+def rows(kind, activation, *layers, end):
+    """Convolutions, each (but the last of a generator) with normalization and ``activation``; ``end``."""
+    found = []
+    for number, layer in enumerate(layers, 1):
+        found += [(f"{kind} {number}", *layer), BN, activation]
+    return (found[:-2] if end == [TANH] else found) + end
 
 
-def discriminator_8(k):
-    """Table VIII."""
-    return [
-        ("conv2d 1", (k, k, 3, 64), 2, "", (48, 48, 64)),
-        BN,
+def tables_7_and_8(k):
+    """(layer, filter, stride, units, our output)."""
+    generator = rows(
+        "conv2d transpose",
+        RELU,
+        ((k, k, 1024, 512), 2, "", (12, 12, 512)),
+        ((k, k, 512, 256), 2, "", (24, 24, 256)),
+        ((k, k, 256, 128), 2, "", (48, 48, 128)),
+        ((k, k, 128, 3), 2, "", (96, 96, 3)),
+        end=[TANH],
+    )
+    discriminator = rows(
+        "conv2d",
         LEAKY,
-        ("conv2d 2", (k, k, 64, 128), 2, "", (24, 24, 128)),
-        BN,
-        LEAKY,
-        ("conv2d 3", (k, k, 128, 256), 2, "", (12, 12, 256)),
-        BN,
-        LEAKY,
-        ("conv2d 4", (k, k, 256, 512), 2, "", (6, 6, 512)),
-        BN,
-        LEAKY,
-        ("fully connected", None, None, "2+8+1", None),
-        "sigmoid on AUs",
-        "sigmoid on Fake",
-    ]
+        ((k, k, 3, 64), 2, "", (48, 48, 64)),
+        ((k, k, 64, 128), 2, "", (24, 24, 128)),
+        ((k, k, 128, 256), 2, "", (12, 12, 256)),
+        ((k, k, 256, 512), 2, "", (6, 6, 512)),
+        end=OUTPUTS,
+    )
+    return [("fully connected", None, None, "1*6*6*1024", (6, 6, 1024)), BN, RELU, *generator], discriminator
 
 
+OUTPUTS = [("fully connected", None, None, "2+8+1", None), "sigmoid on AUs", "sigmoid on Fake"]
 TABLES = {
-    ("1", "generator"): [
-        ("conv2d transpose 1", (2, 2, 100, 384), 1, "", (2, 2, 384)),
-        BN,
+    ("1", "generator"): rows(
+        "conv2d transpose",
         RELU,
-        ("conv2d transpose 2", (4, 4, 384, 128), 2, "", (6, 6, 128)),
-        BN,
-        RELU,
-        ("conv2d transpose 3", (4, 4, 128, 64), 2, "", (14, 14, 64)),
-        BN,
-        RELU,
-        ("conv2d transpose 4", (6, 6, 64, 3), 2, "", (32, 32, 3)),
-        TANH,
-    ],
-    ("1", "discriminator"): [
-        ("conv2d 1", (5, 5, 3, 64), 2, "", (16, 16, 64)),
-        BN,
+        ((2, 2, 100, 384), 1, "", (2, 2, 384)),
+        ((4, 4, 384, 128), 2, "", (6, 6, 128)),
+        ((4, 4, 128, 64), 2, "", (14, 14, 64)),
+        ((6, 6, 64, 3), 2, "", (32, 32, 3)),
+        end=[TANH],
+    ),
+    ("1", "discriminator"): rows(
+        "conv2d",
         LEAKY,
-        ("conv2d 2", (5, 5, 64, 128), 2, "", (8, 8, 128)),
-        BN,
-        LEAKY,
-        ("conv2d 3", (5, 5, 128, 256), 2, "", (4, 4, 256)),
-        BN,
-        LEAKY,
-        ("fully connected", None, None, "2+8+1", None),
-        "sigmoid on AUs",
-        "sigmoid on Fake",
-    ],
-    ("2", "generator"): generator_7(5),
-    ("2", "discriminator"): discriminator_8(5),
-    ("2-7x7", "generator"): generator_7(7),
-    ("2-7x7", "discriminator"): discriminator_8(7),
+        ((5, 5, 3, 64), 2, "", (16, 16, 64)),
+        ((5, 5, 64, 128), 2, "", (8, 8, 128)),
+        ((5, 5, 128, 256), 2, "", (4, 4, 256)),
+        end=OUTPUTS,
+    ),
 }
+for name, k in {"2": 5, "2-7x7": 7}.items():
+    TABLES[name, "generator"], TABLES[name, "discriminator"] = tables_7_and_8(k)
 
 
 @pytest.mark.parametrize(("configuration", "part"), TABLES)
 def test_every_row_of_the_paper_and_of_the_live_network(configuration, part):
     table = architecture.compare_with_paper(configuration, part)
-    rows = TABLES[configuration, part]
-    assert len(table) == len(rows)
+    assert len(table) == len(TABLES[configuration, part])
     ours = "'VALID'" if (configuration, part) == ("1", "generator") else "'SAME'"
-    for number, row in enumerate(rows):
+    for number, row in enumerate(TABLES[configuration, part]):
         found = {side: table.loc[number].xs(side, level=1) for side in ("paper", "ours")}
         if isinstance(row, str):
             wanted = [row, "", "", "", ""]

@@ -47,10 +47,8 @@ def test_frames_differ_and_show_what_is_said_of_them(corpus):
     assert corpus.subjects[frames["name"][0]] != corpus.subjects[frames["name"][1]]
     for _, row in frames.iterrows():
         labels = corpus.labels[row["name"]][row["frame"] - 1 : row["frame"]]
-        assert (
-            labels.has_action_units.all()
-            and row[list(ACTION_UNITS)].tolist() == labels.action_units[0].tolist()
-        )
+        assert labels.has_action_units.all()
+        assert row[list(ACTION_UNITS)].tolist() == labels.action_units[0].tolist()
         assert (row["valence"], row["arousal"]) == (labels.valence[0], labels.arousal[0])
         picture = face_picture(corpus, row)  # frame n is of one grey, 10 (n - 1)
         assert picture.mean() == pytest.approx(10 * (row["frame"] - 1), abs=3)
@@ -131,10 +129,8 @@ def test_the_wheel_has_every_emotion_at_its_place():
 def test_words_of_a_figure_do_not_overlap():
     figure = figures.figure_1(SHEET)
     figure.canvas.draw()
-    texts = [
-        text for axis in figure.findobj(plt.Axes) for text in (*axis.texts, axis.title) if text.get_text()
-    ]
-    boxes = [text.get_window_extent() for text in texts]
+    texts = [text for axis in figure.findobj(plt.Axes) for text in (*axis.texts, axis.title)]
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
     for number, box in enumerate(boxes):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
         assert not any(box.overlaps(other) for other in boxes[:number])

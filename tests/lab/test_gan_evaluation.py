@@ -66,10 +66,7 @@ def test_the_floor_is_between_people_and_copies_are_below_it():
     subjects = np.repeat([f"s{i}" for i in range(10)], 60)
     real = np.repeat(RNG.normal(size=(10, 4)), 60, axis=0) + RNG.normal(0, 0.3, (600, 4))
     copies = distribution_distances(real[RNG.permutation(600)], real, subjects)
-    assert (
-        copies["fid"]["generated"] < copies["fid"]["real"]
-        and copies["kid"]["generated"] < copies["kid"]["real"]
-    )
+    assert all(copies[name]["generated"] < copies[name]["real"] for name in ("fid", "kid"))
     noise = distribution_distances(RNG.normal(2, 1, (600, 4)), real, subjects)
     assert noise["fid"]["generated"] > 2 * noise["fid"]["real"]
     assert noise["fid"]["real"] == copies["fid"]["real"]  # it is a fact about the data
@@ -104,9 +101,8 @@ def test_a_face_and_its_mirror_image_have_the_same_features_and_swapped_pixels()
     np.testing.assert_allclose(features_of(net, images), features_of(net, mirrored), atol=1e-5)
     np.testing.assert_allclose(pixels_of(net, images), pixels_of(net, mirrored)[::-1], atol=1e-6)
     blocks = images.reshape(5, 16, 2, 16, 2, 3).mean(axis=(2, 4)) / 127.5 - 1
-    np.testing.assert_allclose(
-        pixels_of(net, images)[0], blocks.transpose(0, 3, 1, 2).reshape(5, -1), atol=0.005
-    )
+    flat = blocks.transpose(0, 3, 1, 2).reshape(5, -1)
+    np.testing.assert_allclose(pixels_of(net, images)[0], flat, atol=0.005)
 
 
 def test_agreement_is_that_of_scikit_learn_and_full_with_itself():
@@ -132,20 +128,17 @@ def gan(tmp_path_factory):
     config = GanNetConfig("1", width=0.05, weight_std=0.2)
     networks = Generator(config), Discriminator(config), nets(1)[0]
     names = ("generator", "discriminator", "features")
-    paths = [
+    for name, net in zip(names, networks, strict=True):
         save_checkpoint(folder / f"{name}.safetensors", net.eval())
-        for name, net in zip(names, networks, strict=True)
-    ]
-    return *paths, people_store(size=32)
+    return *(folder / f"{name}.safetensors" for name in names), people_store(size=32)
 
 
 def test_a_generator_that_shows_its_training_faces_flipped_is_caught(gan, monkeypatch):
     *_, store = gan
     rows = np.arange(12, 60)  # four of the six people
     shown = np.tile(rows, 3)
-    monkeypatch.setattr(
-        gan_evaluation, "pictures", lambda generator, z: store.images[shown][:, :, ::-1].copy()
-    )
+    flipped = store.images[shown][:, :, ::-1].copy()
+    monkeypatch.setattr(gan_evaluation, "pictures", lambda generator, z: flipped)
     found = evaluate_gan(*gan, rows, n=len(shown), progress=False)
     table = found.table
     assert table.at["copies_pixels", "generated"] == 1 and table.at["copies_pixels", "real"] < 0.1

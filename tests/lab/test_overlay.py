@@ -13,11 +13,11 @@ from videos import read_number, write_numbered
 
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import Video
-from affkit_lab.figures import overlay as overlays
 from affkit_lab.figures.overlay import (
     BLUE,
     FAINT_BLUE,
     ORANGE,
+    SMALLEST_FONT,
     Overlay,
     TracePanel,
     annotate_video,
@@ -135,7 +135,7 @@ def row_of(canvas, color):
 
 
 @given(value=st.floats(-1, 1))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_height_of_the_trace_is_the_value(value):
     top, bottom = row_of(trace(1.0), BLUE), row_of(trace(-1.0), BLUE)
     assert bottom - top > 50
@@ -169,41 +169,33 @@ def test_arousal_is_told_from_valence_without_colour():
 def test_the_marker_moves_evenly_and_the_values_are_written():
     black = [trace(0.0, at=frame).min(axis=-1) < 35 for frame in (0, 20, 40)]
     places = [np.flatnonzero(dark.sum(axis=0) > 60).mean() for dark in black]
-    assert (
-        places[1] - places[0] == pytest.approx(places[2] - places[1], abs=1) and places[1] > places[0] + 100
-    )
+    assert np.diff(places) == pytest.approx(np.full(2, places[1] - places[0]), abs=1)
+    assert places[1] > places[0] + 100
     written = trace(np.linspace(-1, 1, 60), at=20)
     for text, color in {"-0.32": (30, 30, 30), "frame 21 of 60": (105, 105, 105)}.items():  # -1 + 20 * 2 / 59
         assert cv2.matchTemplate(written, text_picture(text, 17, color), cv2.TM_SQDIFF).min() < 1
 
 
 def test_a_long_video_has_pages_and_each_is_drawn_once(monkeypatch):
-    drawn = []
-    draw_page = TracePanel._draw_page
-    monkeypatch.setattr(
-        TracePanel, "_draw_page", lambda self, page: drawn.append(page) or draw_page(self, page)
-    )
+    drawn, draw_page = [], TracePanel._draw_page
+    monkeypatch.setattr(TracePanel, "_draw_page", lambda *args: drawn.append(args[1]) or draw_page(*args))
     num_frames = 95 * 30  # 95 seconds: four pages of 23.75
     overlay = Overlay(faces(num_frames, valence=0.1, arousal=0.2), steady(num_frames), WIDTH, HEIGHT)
-    for frame in range(num_frames):
-        if frame % 7 == 0 or frame == num_frames - 1:
-            overlay.draw(frame, PLAIN)
+    for frame in [*range(0, num_frames, 49), num_frames - 1]:
+        overlay.draw(frame, PLAIN)
     assert drawn == [0, 1, 2, 3]
 
 
+BOXES = (400.0, 90.0, 100.0, 100.0), (50.0, 200.0, 90.0, 90.0)
+
+
 def test_boxes_are_of_all_people_bars_and_trace_of_the_first():
-    def draw(first, second):
-        table = pd.concat(
-            [
-                faces(
-                    2, 0, (400.0, 90.0, 100.0, 100.0), valence=first, arousal=0.0, **expressions(Fear=first)
-                ),
-                faces(
-                    2, 1, (50.0, 200.0, 90.0, 90.0), valence=second, arousal=0.0, **expressions(Fear=second)
-                ),
-            ]
-        )
-        return Overlay(table, steady(2), WIDTH, HEIGHT).draw(1, PLAIN)
+    def draw(*sure):
+        people = [
+            faces(2, person, box, valence=p, arousal=0.0, **expressions(Fear=p))
+            for person, (p, box) in enumerate(zip(sure, BOXES, strict=True))
+        ]
+        return Overlay(pd.concat(people), steady(2), WIDTH, HEIGHT).draw(1, PLAIN)
 
     one, other_second, other_first = draw(0.5, 0.2), draw(0.5, 0.9), draw(0.6, 0.2)
     assert np.array_equal(one, other_second)
@@ -213,7 +205,7 @@ def test_boxes_are_of_all_people_bars_and_trace_of_the_first():
     changed = (one[:HEIGHT, :WIDTH] != PLAIN).any(axis=-1)
     assert changed[140, 400] and changed[140, 500] and changed[240, 50] and changed[240, 140]
     for number, (left, top, color) in {0: (400, 90, ORANGE), 1: (50, 200, (240, 240, 240))}.items():
-        tag = text_picture(f" {number} ", overlays.SMALLEST_FONT, background=color)
+        tag = text_picture(f" {number} ", SMALLEST_FONT, background=color)
         assert cv2.matchTemplate(one[top - 27 : top, left : left + 27], tag, cv2.TM_SQDIFF).min() < 1
     alone = Overlay(faces(2), steady(2), WIDTH, HEIGHT).draw(1, PLAIN)
     assert not is_color(alone[70:95, 200:350], ORANGE).any()  # no number where there is one person
@@ -226,7 +218,7 @@ def test_boxes_are_of_all_people_bars_and_trace_of_the_first():
     people=st.integers(1, 3),
     seen=st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_any_size_and_any_network_gives_an_even_size_with_nothing_at_the_edge(
     width, height, kind, people, seen
 ):

@@ -10,7 +10,7 @@ from scipy.special import logit
 from affkit.checkpoints import save_checkpoint
 from affkit.errors import UserError
 from affkit.gan import Discriminator, GanNetConfig, Generator
-from affkit.labels import ACTION_UNITS, EXPRESSIONS
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
@@ -30,7 +30,7 @@ def test_a_discriminator_also_says_what_is_fake(tmp_path):
     table = NetworkPredictor(tmp_path / "d.safetensors")(FACES)
     with torch.no_grad():
         said = discriminator(torch.from_numpy(FACES / 127.5 - 1).float().permute(0, 3, 1, 2))
-    assert list(table.columns) == ["valence", "arousal", *ACTION_UNITS, "fake"]
+    assert list(table.columns) == [*VA, *ACTION_UNITS, "fake"]
     np.testing.assert_allclose(table["fake"], torch.sigmoid(said.fake), atol=1e-5)
     np.testing.assert_allclose(table["AU12"], torch.sigmoid(said.action_units[:, 4]), atol=1e-5)
     np.testing.assert_allclose(table["arousal"], said.va[:, 1].clamp(-1, 1), atol=1e-5)
@@ -39,13 +39,11 @@ def test_a_discriminator_also_says_what_is_fake(tmp_path):
 def test_a_sequence_network_reads_each_face_by_itself():
     net = seeded(AffWildNet, AffWildNetConfig(width=0.02, image_size=32, hidden=4))
     table = NetworkPredictor(net)(FACES)
-    assert list(table.columns) == ["valence", "arousal", *EXPRESSIONS]
+    assert list(table.columns) == [*VA, *EXPRESSIONS]
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
     with torch.no_grad():
         alone = net(to_unit_range(FACES[3])[None, None])[0].va[0, 0]
-    np.testing.assert_allclose(
-        table.loc[3, ["valence", "arousal"]].astype(float), alone.clamp(-1, 1), atol=1e-5
-    )
+    np.testing.assert_allclose(table.loc[3, list(VA)].astype(float), alone.clamp(-1, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_log_odds_leave_valence_and_arousal_and_stay_finite():
     assert table["AU12"].tolist() == [0.01, 0.9]  # the predictor's own table is not touched
 
 
-def test_of_two_readers_the_first_one_that_has_a_reading_counts():
+def test_of_two_predictors_the_first_one_that_has_a_column_counts():
     asked = []
 
     def predictor(name, **values):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import NAMES, PlantedGenerator, orthonormal_axes, planted_directions, read_blocks
+from planted import PlantedGenerator, orthonormal_axes, planted_directions, read_blocks
 
 from affkit.errors import UserError
-from affkit.labels import Labels
+from affkit.labels import VA, Labels
 from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.play_labels import play_labels, va_search
 from affkit_lab.latent.seek_reading import PredictionSearch, damped_solution
@@ -18,18 +18,17 @@ Z = np.random.default_rng(1).uniform(-0.3, 0.3, 100)
 ROUNDING = 0.012  # of a pixel to a byte, for two predictions
 
 
-def search(generator, names=("valence", "arousal"), **options):
-    return PredictionSearch(
-        generator, read_blocks, Z, planted_directions(AXES).some(names).vectors, names, **options
-    )
+def search(generator, z=Z, axes=AXES, **options):
+    basis = planted_directions(axes).some(VA).vectors
+    return PredictionSearch(generator, read_blocks, z, basis, VA, **options)
 
 
-def test_a_linear_system_is_solved_and_the_reading_is_that_of_the_face():
+def test_a_linear_system_is_solved_and_the_prediction_is_that_of_the_face():
     generator = PlantedGenerator(AXES)
     found = search(generator).seek((0.15, -0.1), rounds=8)
     assert found.error < 0.02
     read = read_blocks(faces_at(generator, found.z[None])).iloc[0]
-    np.testing.assert_allclose(found.prediction, read[["valence", "arousal"]], atol=1e-9)
+    np.testing.assert_allclose(found.prediction, read[list(VA)], atol=1e-9)
     np.testing.assert_allclose(read[["AU4", "AU12"]], AXES[2:4] @ Z, atol=0.03)  # nothing else was moved
     np.testing.assert_allclose(found.z, Z + found.place @ (AXES[:2] / 0.2), atol=1e-9)
 
@@ -47,12 +46,7 @@ def test_corrections_find_what_a_straight_line_misses():
 def test_directions_that_drag_each_other_are_untangled():
     mixed = AXES.copy()
     mixed[1] = 0.7 * AXES[0] + 0.7 * AXES[1]
-    generator, directions = PlantedGenerator(mixed), planted_directions(mixed)
-    basis = directions.some(["valence", "arousal"]).vectors
-    found = PredictionSearch(generator, read_blocks, Z, basis, ["valence", "arousal"]).seek(
-        (0.2, -0.2), rounds=8
-    )
-    assert found.error < 0.02
+    assert search(PlantedGenerator(mixed), axes=mixed).seek((0.2, -0.2), rounds=8).error < 0.02
 
 
 def test_what_cannot_be_reached_is_told_and_the_nearest_kept():
@@ -63,14 +57,9 @@ def test_what_cannot_be_reached_is_told_and_the_nearest_kept():
 
 def test_the_same_seed_gives_the_same_face_and_of_two_the_nearer_one_is_taken():
     even = PlantedGenerator(AXES, curve=lambda x: 4 * x.square() - 0.1)  # each prediction is had on two sides
-    start = (
-        Z - (Z @ AXES[:2].T - 0.1) @ AXES[:2] / 0.04
-    )  # 0.1 on both axes, one side is at 0.22, one at -0.22
-    basis = planted_directions(AXES).some(["valence", "arousal"]).vectors
-    found = [
-        PredictionSearch(even, read_blocks, start, basis, ["valence", "arousal"]).seek((0.1, 0.1), rounds=8)
-        for _ in range(2)
-    ]
+    # 0.1 on both axes, one side is at 0.22, one at -0.22
+    start = Z - (Z @ AXES[:2].T - 0.1) @ AXES[:2] / 0.04
+    found = [search(even, start).seek((0.1, 0.1), rounds=8) for _ in range(2)]
     np.testing.assert_array_equal(found[0].z, found[1].z)
     assert found[0].error < 0.05
     assert (found[0].z @ AXES[:2].T > 0).all()
@@ -98,14 +87,9 @@ def wave(frames=90):
 
 
 def test_a_clip_is_played_by_one_face_smoothly():
-    generator = PlantedGenerator(AXES)
-    calls = []
-    played = play_labels(
-        va_search(generator, read_blocks, planted_directions(AXES), Z),
-        wave(),
-        seconds=0.05,
-        progress=lambda *done: calls.append(done),
-    )
+    generator, calls = PlantedGenerator(AXES), []
+    play = va_search(generator, read_blocks, planted_directions(AXES), Z)
+    played = play_labels(play, wave(), seconds=0.05, progress=lambda *done: calls.append(done))
     assert played.frames.tolist() == list(range(0, 90, 3))
     circle = 0.2 * np.stack([np.cos(t := np.linspace(0, 2 * np.pi, 90)[::3]), np.sin(t)], axis=1)
     np.testing.assert_allclose(played.wanted, circle, atol=0.03)  # straight over the gap
@@ -118,16 +102,12 @@ def test_a_clip_is_played_by_one_face_smoothly():
     assert calls[0] == (1, 30) and calls[-1] == (30, 30)
 
 
-def test_a_clip_of_another_rate_is_played_no_faster_than_it_has_frames():
-    generator = PlantedGenerator(AXES)
-    play = va_search(generator, read_blocks, planted_directions(AXES), Z)
-    assert play_labels(play, wave(20), fps=5, played_fps=25).frames.tolist() == list(range(20))
-
-
-def test_without_valence_or_without_its_direction_one_is_told():
+def test_a_clip_of_another_rate_and_what_cannot_be_played():
     generator, truth = PlantedGenerator(AXES), planted_directions(AXES)
     play = va_search(generator, read_blocks, truth, Z)
+    frames = play_labels(play, wave(20), fps=5, played_fps=25).frames
+    assert frames.tolist() == list(range(20))  # no faster than it has frames
     with pytest.raises(UserError, match="a.txt: no frame has valence and arousal"):
         play_labels(play, Labels.empty(30), source="a.txt")
     with pytest.raises(UserError, match="no direction of arousal"):
-        va_search(generator, read_blocks, truth.some([n for n in NAMES if n != "arousal"]), Z)
+        va_search(generator, read_blocks, truth.some(["valence", "AU4", "AU12"]), Z)
