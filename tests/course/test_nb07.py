@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from noise_store import make_store
 from scipy.optimize import minimize_scalar
 from solutions import solution_functions
+from stores import noise_store
 
 from affkit.errors import UserError
 from affkit.gan import generate
@@ -38,7 +38,7 @@ def size_of(picture):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return make_store(tmp_path_factory.mktemp("lesson") / "store")
+    return noise_store(tmp_path_factory.mktemp("lesson") / "store")
 
 
 @pytest.fixture(scope="module")

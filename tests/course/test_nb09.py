@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from noise_store import make_store
 from people import make_corpus
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score
 from small_experiment import memory_store, partition_of, write_files
 from solutions import solution_functions
+from stores import noise_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
@@ -391,7 +391,7 @@ HOW = {"sequence_length": 5, "batch_size": 3, "va_loss": "mse", "expression_loss
 
 @pytest.fixture
 def trained(tmp_path):
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=3))

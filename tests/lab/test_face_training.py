@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from people_store import people_store
 from safetensors.torch import load_file
 from sklearn.metrics import mean_squared_error
+from stores import people_store
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from people_store import people_store
 from scipy.linalg import sqrtm
 from sklearn.metrics import cohen_kappa_score, f1_score
+from stores import people_store
 from torch import nn
 
 from affkit.checkpoints import save_checkpoint

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from people_store import people_store
 from scipy.spatial.distance import cdist
+from stores import people_store
 
 from affkit.errors import UserError
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from noise_store import make_store
 from safetensors.torch import load_file
 from scipy.spatial.distance import pdist
+from stores import noise_store
 from torch import nn
 
 from affkit.errors import UserError
@@ -44,7 +44,7 @@ def test_mean_distance_is_that_of_scipy():
 @pytest.mark.parametrize("recipe", ["kit", "paper"])
 def test_an_absurd_learning_rate_ends_in_no_number(tmp_path, recipe):
     """The discriminator's weights grow by 1e20 in a step, so that a product of them is no number."""
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     config = GanConfig.recipe(recipe, **TINY, lr_discriminator=1e20)
     how = {"device": "cpu", "progress": False, "save_every": 1}
     line = complaint(train_gan, store, tmp_path / "run", config, 200, **how)
@@ -67,7 +67,7 @@ class Shows(nn.Module):
 
 
 def test_diversity_is_measured_beside_that_of_the_real_faces(tmp_path):
-    faces = FrameDataset(make_store(tmp_path / "store", frames=80))
+    faces = FrameDataset(noise_store(tmp_path / "store", frames=80))
     watch = CollapseWatch(faces, 32)
     real = faces[np.unique(np.linspace(0, 79, 64).round().astype(int))][0]
     log = pd.DataFrame({"step": np.arange(1, divergence.START + 1), "x_fake": 0.6})
@@ -88,7 +88,7 @@ def test_diversity_is_measured_beside_that_of_the_real_faces(tmp_path):
 def test_a_generator_that_collapses_stops_the_run(tmp_path, monkeypatch):
     """Its weights are next to nothing and stay so: it draws one grey picture, whatever z is."""
     monkeypatch.setattr(divergence, "START", 250)
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     how = {"lr_generator": 1e-12, "weight_std": 1e-9}
     line = complaint(train, store, tmp_path / "run", 400, save_every=200, **how)
     assert "the generator collapsed: its faces differ 0.0% as much as real ones at step 400;" in line
@@ -102,7 +102,7 @@ def test_a_discriminator_that_is_sure_of_everything_stops_the_run(tmp_path, monk
     """The generator stands still, and the label of its faces is not smoothed."""
     monkeypatch.setattr(divergence, "START", 200)
     how = {"lr_generator": 1e-12, "fake_label": 1.0, "lr_discriminator": 5e-2}
-    line = complaint(train, make_store(tmp_path / "store"), tmp_path / "run", 300, save_every=100, **how)
+    line = complaint(train, noise_store(tmp_path / "store"), tmp_path / "run", 300, save_every=100, **how)
     assert "the discriminator saturated: to it generated faces are fake with probability 0.9" in line
     assert finite(tmp_path / "run" / "discriminator.safetensors")
 
@@ -110,7 +110,7 @@ def test_a_discriminator_that_is_sure_of_everything_stops_the_run(tmp_path, monk
 def test_who_wants_to_go_on_can(tmp_path, monkeypatch):
     monkeypatch.setattr(divergence, "START", 0)
     monkeypatch.setattr(divergence, "LEAST_DIVERSITY", 9.0)
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     assert "collapsed" in complaint(train, store, tmp_path / "run", 1)
     assert not (tmp_path / "run").exists()
     assert len(train(store, tmp_path / "on", 1, stop_at_collapse=False).log) == 1

@@ -6,9 +6,9 @@ import runpy
 import pandas as pd
 import pytest
 import torch
-from noise_store import make_store
 from repository import ROOT
 from safetensors.torch import load_file
+from stores import noise_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint
@@ -26,7 +26,7 @@ QUIET = {"device": "cpu", "progress": False}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return make_store(tmp_path_factory.mktemp("own") / "store")
+    return noise_store(tmp_path_factory.mktemp("own") / "store")
 
 
 def written_out_step(gan, batches, w_r):
@@ -131,7 +131,7 @@ def test_the_ten_lines_of_the_readme_run(store, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert "affkit.train" not in code and "Trainer" not in code
     monkeypatch.chdir(tmp_path)
-    make_store(tmp_path / "store32")
+    noise_store(tmp_path / "store32")
     (tmp_path / "ten_lines.py").write_text(code.replace("width=0.25", "width=0.03"))
     names = runpy.run_path("ten_lines.py")
     assert isinstance(names["G"], Generator) and torch.isfinite(names["loss_G"])

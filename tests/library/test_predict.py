@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from noise_store import make_store
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
+from stores import noise_store
 
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
@@ -150,7 +150,7 @@ def test_a_sheet_shows_each_picture_once_in_order(tmp_path):
 
 
 def test_discriminator_predicts_every_face_in_order(tmp_path):
-    store = make_store(tmp_path / "store", frames=300)
+    store = noise_store(tmp_path / "store", frames=300)
     torch.manual_seed(0)
     net = Discriminator(GanNetConfig("1", width=0.05)).eval()
     path = save_checkpoint(tmp_path / "d.safetensors", net)
@@ -165,7 +165,7 @@ def test_discriminator_predicts_every_face_in_order(tmp_path):
 
 def test_affwildnet_predicts_every_face_in_order(tmp_path):
     """Rows of a store need not be in the order of the frames, and tracks have gaps."""
-    make_store(tmp_path / "store")
+    noise_store(tmp_path / "store")
     index = pd.read_csv(tmp_path / "store" / stores.INDEX)
     index.loc[10:, "frame"] += 7
     index = index.iloc[::-1]
@@ -188,7 +188,7 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
 
 
 def test_the_wrong_network_or_store_is_refused(tmp_path):
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     generator = save_checkpoint(tmp_path / "g.safetensors", Generator(GanNetConfig("1", width=0.02)))
     with pytest.raises(UserError, match="holds weights of generator, which predicts nothing"):
         predict_store(generator, store, device="cpu")
@@ -198,7 +198,7 @@ def test_the_wrong_network_or_store_is_refused(tmp_path):
 
 
 def test_scores_are_of_labelled_frames_only(tmp_path):
-    store = make_store(tmp_path / "store", frames=60)
+    store = noise_store(tmp_path / "store", frames=60)
     labels, random = store.labels, np.random.default_rng(3)
     table = store.index[["video", "frame", "person"]].copy()
     table["valence"], table["arousal"] = labels.valence, np.float32(0.1)

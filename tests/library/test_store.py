@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from people_store import people_store, write_store
+from stores import people_store
 
 from affkit import store
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit.store import FrameDataset, SequenceDataset, Store, batches
+from affkit.store import FrameDataset, SequenceDataset, Store, batches, write_store
 
 
 def make_store(path, tracks, size=16, labels=None):
@@ -71,7 +71,7 @@ DAMAGED_LABELS = {
 @pytest.mark.parametrize("column", DAMAGED_LABELS)
 def test_labels_outside_their_range_are_told_with_their_line(tmp_path, column):
     value, words = DAMAGED_LABELS[column]
-    write_store(people_store(num_people=1), tmp_path / "store")
+    write_store(tmp_path / "store", people_store(num_people=1))
     Store.open(tmp_path / "store")
     file = tmp_path / "store" / store.INDEX
     table = pd.read_csv(file, dtype=str)
@@ -88,7 +88,7 @@ def test_labels_outside_their_range_are_told_with_their_line(tmp_path, column):
 @pytest.mark.parametrize("number", ["0", "-3", str(10**9), str(10**15), str(10**30)])
 def test_a_frame_number_that_no_video_has_is_told(tmp_path, number):
     """One far too large would be as many windows of 80 frames, one after the other."""
-    write_store(people_store(num_people=1), tmp_path / "store")
+    write_store(tmp_path / "store", people_store(num_people=1))
     file = tmp_path / "store" / store.INDEX
     table = pd.read_csv(file, dtype=str)
     table.loc[1, "frame"] = number
@@ -98,7 +98,7 @@ def test_a_frame_number_that_no_video_has_is_told(tmp_path, number):
 
 
 def test_zero_bytes_in_the_index_and_a_missing_size_are_told(tmp_path):
-    write_store(people_store(num_people=1), tmp_path / "store")
+    write_store(tmp_path / "store", people_store(num_people=1))
     file, info = tmp_path / "store" / store.INDEX, tmp_path / "store" / store.INFO
     sound = file.read_bytes()
     file.write_bytes(sound.replace(b"clip_0", b"clip\0_0", 1))

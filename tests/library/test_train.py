@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from noise_store import make_store
 from safetensors.torch import load_file
+from stores import noise_store
 
 from affkit import loop as runs
 from affkit import train_gan as train_gan_module
@@ -55,7 +55,7 @@ def kill_after(step):
     ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
 )
 def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     train(faces, tmp_path / "whole", 7, save_every=3)
     with pytest.raises(Killed):
         train(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after(4))
@@ -82,7 +82,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
 def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, monkeypatch, options):
     """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
-    faces, config = make_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
+    faces, config = noise_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
     whole = gan(faces, tmp_path / "whole", 6, config)
     original, steps = train_gan_module.generator_update, []
 
@@ -119,13 +119,13 @@ def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(tmp_pa
         Discriminator, "forward", lambda self, images: seen.append(images) or original(self, images)
     )
     config = GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1)
-    gan(make_store(tmp_path / "store"), tmp_path / "run", 1, config)
+    gan(noise_store(tmp_path / "store"), tmp_path / "run", 1, config)
     assert flows == [False, False, True]  # a gradient goes through the last one only
     assert len(seen) == 3 and all((images == 0.25).all() for images in seen)
 
 
 def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     gan(faces, tmp_path / "whole", 6)
     original, calls = runs.write_tensors, []
 
@@ -147,7 +147,7 @@ def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("train", [gan, mtl])
 def test_a_run_is_a_function_of_its_seed(tmp_path, train):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     changed = GanConfig.recipe("kit", **TINY, seed=1) if train is gan else MtlConfig(**TINY_MTL, seed=1)
     torch.manual_seed(1)
     first = train(faces, tmp_path / "1", 2).log
@@ -158,7 +158,7 @@ def test_a_run_is_a_function_of_its_seed(tmp_path, train):
 
 
 def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     gan(faces, tmp_path / "run", 1)
     before = (tmp_path / "run" / "training.safetensors").read_bytes()
     with pytest.raises(UserError, match="add --resume"):
@@ -172,7 +172,7 @@ def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(tmp_path):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
 
     def break_weights(number, values, trainer):
         with torch.no_grad():
@@ -213,7 +213,7 @@ def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_a
             lambda gan, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(gan, *a),
         )
     config = GanConfig.recipe("paper", **TINY, w_r_steps=4)
-    log = gan(make_store(tmp_path / "store"), tmp_path / "run", 6, config).log
+    log = gan(noise_store(tmp_path / "store"), tmp_path / "run", 6, config).log
     assert "".join(kind for kind, _ in calls) == "dggggg" * 6
     assert log["w_r"].tolist() == [1, 0.75, 0.5, 0.25, 0, 0]
     assert (log["fake_va"] == 1).all()  # the CCC with a constant
@@ -223,7 +223,7 @@ def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_a
 
 def test_gradients_are_clipped(tmp_path):
     """With a tiny norm Adam's first step is as large as ever; the gradient that it saw is not."""
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
     trainer.step(0)
     for module in trainer.modules["generator"], trainer.modules["discriminator"]:
@@ -232,7 +232,7 @@ def test_gradients_are_clipped(tmp_path):
 
 
 def test_mirrored_faces_and_the_average_of_weights(tmp_path):
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY))
     original = FrameDataset(store)[trainer.stream.batch(0)][0]
     trainer.random = runs.step_generator(0, 0)
@@ -252,7 +252,7 @@ def test_mirrored_faces_and_the_average_of_weights(tmp_path):
 @pytest.mark.parametrize("recipe", ["kit", "paper-d-more"])
 def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
     """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     config = GanConfig.recipe(recipe, **TINY, w_r=0.0, ema=0.9)
     plain, recorded = (
         kind(runs.make_fabric("cpu"), store, None, config) for kind in (GanTrainer, RecordedGanTrainer)
@@ -274,7 +274,7 @@ def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
 
 
 def test_the_recorded_step_averages_large_faces_down(tmp_path):
-    store = make_store(tmp_path / "store", frames=12, size=96)
+    store = noise_store(tmp_path / "store", frames=12, size=96)
     config = GanConfig.recipe("kit", **TINY)
     recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
     recorded._send(0)
@@ -286,21 +286,21 @@ def test_the_recorded_step_averages_large_faces_down(tmp_path):
 
 
 def test_the_gan_draws_at_32_from_faces_of_96(tmp_path):
-    store = make_store(tmp_path / "store", frames=12, size=96)
+    store = noise_store(tmp_path / "store", frames=12, size=96)
     run = gan(store, tmp_path / "run", 1)
     assert generate(run.generator, 3).shape == (3, 32, 32, 3)
     with pytest.raises(UserError, match="make a store with --size 96"):
-        gan(make_store(tmp_path / "small"), tmp_path / "r", 1, GanConfig.recipe("kit", "2", width=0.01))
+        gan(noise_store(tmp_path / "small"), tmp_path / "r", 1, GanConfig.recipe("kit", "2", width=0.01))
 
 
 def test_a_gan_learns_from_faces_without_labels(tmp_path):
-    log = gan(make_store(tmp_path / "store", labelled=False), tmp_path / "run", 2).log
+    log = gan(noise_store(tmp_path / "store", labelled=False), tmp_path / "run", 2).log
     assert (log["real_va"] == 0).all() and (log["real_au"] == 0).all() and (log["real_fake"] > 0).all()
 
 
 def test_mtl_learns_a_store_by_heart(tmp_path):
     """The whole chain can lower its loss: 10 frames, each of one colour that gives its labels away."""
-    store = make_store(tmp_path / "store", frames=10, size=32)
+    store = noise_store(tmp_path / "store", frames=10, size=32)
     store.images = np.linspace(0, 255, 10).astype(np.uint8)[:, None, None, None] * np.ones(
         (1, 32, 32, 3), np.uint8
     )
@@ -311,7 +311,7 @@ def test_mtl_learns_a_store_by_heart(tmp_path):
 
 
 def test_alpha_and_beta_choose_the_task(tmp_path):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     only_va = mtl(faces, tmp_path / "va", 2, MtlConfig(**TINY_MTL, alpha=1, beta=0)).log
     assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
     with pytest.raises(UserError, match="alpha: 1.5 is outside"):
@@ -321,11 +321,11 @@ def test_alpha_and_beta_choose_the_task(tmp_path):
     with pytest.raises(UserError, match="targets: 'all' is not known; choose va.au or va or au"):
         GanConfig(targets="all")
     with pytest.raises(UserError, match="no frame is labelled for va or expression"):
-        mtl(make_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
+        mtl(noise_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
 
 
 def test_epochs_are_counted_in_sequences(tmp_path):
-    faces = make_store(tmp_path / "store")  # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
+    faces = noise_store(tmp_path / "store")  # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
     run = train_mtl(
         faces, tmp_path / "run", MtlConfig(**TINY_MTL), num_epochs=1.5, device="cpu", progress=False
     )
@@ -335,7 +335,7 @@ def test_epochs_are_counted_in_sequences(tmp_path):
 
 
 def test_a_frozen_cnn_stays_as_it_came(tmp_path):
-    faces = make_store(tmp_path / "store")
+    faces = noise_store(tmp_path / "store")
     source = mtl(faces, tmp_path / "source", 1).checkpoint
     config = MtlConfig(**TINY_MTL, frozen=True, seed=5)
     frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
@@ -347,7 +347,7 @@ def test_a_frozen_cnn_stays_as_it_came(tmp_path):
 
 def test_a_device_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="device nonsense: .*; try --device cpu"):
-        train_gan(make_store(tmp_path / "store"), tmp_path / "run", steps=1, device="nonsense")
+        train_gan(noise_store(tmp_path / "store"), tmp_path / "run", steps=1, device="nonsense")
 
 
 def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
@@ -361,7 +361,7 @@ def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
 
 def test_the_path_from_a_store_to_scores(tmp_path):
     """Train both, predict with both, and get every score of Section IV.D."""
-    store = make_store(tmp_path / "store")
+    store = noise_store(tmp_path / "store")
     run, net = gan(store, tmp_path / "gan", 2), mtl(store, tmp_path / "mtl", 2)
     assert sorted(path.name for path in run.out.iterdir()) == [
         "discriminator.safetensors",

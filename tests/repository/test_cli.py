@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from people_store import people_store, write_store
 from skimage import data
+from stores import people_store
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
 from affkit.cli import main
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.gan import Discriminator, GanNetConfig, Generator
+from affkit.store import write_store
 from affkit.video.video import write_video
 
 pytestmark = pytest.mark.slow  # runs whole commands
@@ -223,7 +224,7 @@ def test_a_video_without_a_face_is_one_line_and_no_folder(folder, affkit):
 
 
 def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
-    write_store(people_store(size=32), folder / "people")
+    write_store(folder / "people", people_store(size=32))
     names = {"train": range(4), "test": range(4, 6)}
     sets = {part: {f"clip_{i}": None for i in numbers} for part, numbers in names.items()}
     subjects = {f"clip_{i}": f"subject_{i}" for i in range(6)}
@@ -257,7 +258,7 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
 
 
 def test_a_gan_learns_from_a_pool_too_and_from_the_mse_of_generated_faces(folder, affkit):
-    write_store(people_store(size=32), folder / "crowd")
+    write_store(folder / "crowd", people_store(size=32))
     (folder / "strangers").mkdir()
     faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), np.uint8)
     write_sheet(folder / "strangers" / "faces_01.webp", faces)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from people_store import people_store, write_store
+from stores import people_store
 from test_doctor import ABAW5, VA
 from typer.main import get_command
 from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
@@ -18,6 +18,7 @@ from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_
 from affkit.cli import app, main
 from affkit.labelfiles.layouts import read_annotations
 from affkit.labelfiles.tables import write_table
+from affkit.store import write_store
 from affkit.video.video import Video, write_video
 from affkit_studio.doctor.commands import quoted
 from affkit_studio.doctor.report import examine, page
@@ -118,7 +119,7 @@ def test_the_commands_for_several_annotators_run(affkit, tmp_path, kind):
 
 
 def test_the_commands_for_a_store_run(affkit, tmp_path):
-    write_store(people_store(2, 90, 32), tmp_path / "store")
+    write_store(tmp_path / "store", people_store(2, 90, 32))
     report = examine(tmp_path / "store")
     assert report.title == "a store of faces" and report.findings == []
     assert [line.split()[2] for line in report.commands] == ["gan", "mtl"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from live_generators import save_run
-from people_store import people_store
 from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from stores import people_store
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.cli import main

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from skimage import data
+from stores import in_memory
 
 from affkit.checkpoints import model_key, save_checkpoint
 from affkit.corpus.partition import Partition, write_partition
@@ -16,7 +17,7 @@ from affkit.labelfiles.formats import write_affwild, write_va
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.multitask import AffWildNet, AffWildNetConfig
-from affkit.store import FORMAT, Store, write_store
+from affkit.store import Store, write_store
 from affkit.video.video import write_video
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
@@ -92,15 +93,12 @@ def small_store(frames: int = FRAMES) -> Store:
     """A video of a person for each of :data:`NAMES`, with labels."""
     rng = np.random.default_rng(1)
     who = np.repeat(NAMES, frames)
-    index = pd.DataFrame({"video": who, "frame": np.tile(np.arange(1, frames + 1), len(NAMES)), "person": 0})
-    index[["x", "y", "w", "h", "score"]] = 1.0
-    index["subject"] = [f"subject_{name}" for name in who]
-    index[["valence", "arousal"]] = rng.uniform(-1, 1, (len(who), 2)).round(2)
-    index["expression"] = rng.choice(EXPRESSIONS, len(who))
-    for unit in ACTION_UNITS:
-        index[unit] = pd.array(rng.integers(0, 2, len(who)), "Int8")
+    columns = dict(zip(("valence", "arousal"), rng.uniform(-1, 1, (len(who), 2)).round(2).T, strict=True))
+    columns |= {"subject": [f"subject_{name}" for name in who]}
+    columns |= {"expression": rng.choice(EXPRESSIONS, len(who))}
+    columns |= {unit: rng.integers(0, 2, len(who)) for unit in ACTION_UNITS}
     images = rng.integers(0, 255, (len(who), SIZE, SIZE, 3), np.uint8)
-    return Store(Path("memory"), index, images, {"format": FORMAT, "size": SIZE})
+    return in_memory(images, who, np.tile(np.arange(1, frames + 1), len(NAMES)), **columns)
 
 
 def _networks(folder: Path) -> None:
