@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -19,6 +19,9 @@ from affkit.files import existing_file
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSION_PLACES
 from affkit.video.video import Video
 from affkit_lab.figures.style import PALETTE, file_of, photograph, use_style, write_files
+
+if TYPE_CHECKING:  # what shows a picture in a notebook; writing one to a file needs no notebook
+    from IPython.display import Image
 
 _LABEL_SIDES = {"Anger": "left", "Fear": "right", "Disgust": "right", "Happiness": "right"}  # others: above
 
@@ -147,7 +150,7 @@ def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
 
 def frames_with_labels(
     corpus: Corpus, frames: pd.DataFrame | None = None, count: int = 5, title: str = "Frames and their labels"
-) -> Image:
+) -> "Image":
     """Table II: frames side by side, below each its valence, arousal and action units.
 
     ``frames`` are rows of :func:`different_frames`; without them ``count`` are chosen by it.

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Image
 
 from affkit.store import Store
 from affkit_lab.backbones.train_faces import subjects_of
 from affkit_lab.figures.style import photograph, picture_grid, use_style, write_files
 from affkit_lab.gan_evaluation.scores import GanEvaluation
+
+if TYPE_CHECKING:  # what shows a picture in a notebook; writing one to a file needs no notebook
+    from IPython.display import Image
 
 
 def face_of_each_subject(store: Store, rows: Sequence[int] | None = None) -> tuple[list[str], np.ndarray]:
@@ -22,18 +25,18 @@ def face_of_each_subject(store: Store, rows: Sequence[int] | None = None) -> tup
     return list(best.index), store.batch(best.to_numpy())
 
 
-def figure_6(store: Store, rows: Sequence[int] | None = None, columns: int = 12) -> Image:
+def figure_6(store: Store, rows: Sequence[int] | None = None, columns: int = 12) -> "Image":
     """A face of every subject of the training set; ``rows`` are those of the training set."""
     subjects, faces = face_of_each_subject(store, rows)
     return picture_grid(faces, columns, f"All {len(subjects)} subjects of the training set (Figure 6)")
 
 
-def figure_7(faces: np.ndarray, columns: int = 12, most: int = 96) -> Image:
+def figure_7(faces: np.ndarray, columns: int = 12, most: int = 96) -> "Image":
     """Generated faces, ``(n, S, S, 3)`` uint8: the first ones."""
     return picture_grid(faces[:most], columns, "Generated faces, not chosen by hand (Figure 7)")
 
 
-def nearest_faces(evaluation: GanEvaluation, store: Store, columns: int = 8) -> Image:
+def nearest_faces(evaluation: GanEvaluation, store: Store, columns: int = 8) -> "Image":
     """Generated faces above the training faces nearest to them, by features and by pixels.
 
     From left to right: from the nearest pair by features to the most distant, evenly. A face that counts as a

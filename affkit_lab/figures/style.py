@@ -3,13 +3,13 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
 import seaborn as sns
-from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,6 +17,9 @@ from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import constant_runs, true_runs
 from affkit.labels import VA, Labels
 from affkit.store import image_grid
+
+if TYPE_CHECKING:  # what shows a picture in a notebook; writing one to a file needs no notebook
+    from IPython.display import Image
 
 PALETTE = sns.color_palette("colorblind")
 """Seven or more hues that stay apart in the common forms of colour blindness."""
@@ -30,7 +33,7 @@ def use_style() -> None:
 
 def picture_strip(
     pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, title: str = ""
-) -> Image:
+) -> "Image":
     """Pictures side by side, ``(H, W, 3)`` uint8 each, with a line of text above each one.
 
     >>> strip = picture_strip([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"], "Three black squares")
@@ -47,7 +50,7 @@ def picture_strip(
     return photograph(figure, title)
 
 
-def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Image:
+def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> "Image":
     """Many equal pictures, ``(N, S, S, 3)`` uint8, as one sheet without gaps, row by row."""
     sheet = image_grid(pictures, columns)
     figure, axis = plt.subplots(figsize=(11, 11 * sheet.shape[0] / sheet.shape[1] + 0.4))
@@ -56,7 +59,7 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> Im
     return photograph(figure, title)
 
 
-def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> Image:
+def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> "Image":
     """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
 
     ``title`` is also the text for those who cannot see it; it is drawn where the figure has no title yet.
@@ -75,17 +78,23 @@ def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: b
         few = picture.convert("RGB").quantize(colors, method)
     file = io.BytesIO()
     few.save(file, "png", optimize=True)
-    return Image(file.getvalue(), format="png", alt=title)
+    return _shown(file.getvalue(), "png", title)
 
 
-def photograph(figure: Figure, title: str, quality: int = 80) -> Image:
+def photograph(figure: Figure, title: str, quality: int = 80) -> "Image":
     """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned.
 
     Noise takes many bytes: a lower ``quality``, of 100, is good enough for it.
     """
     figure.suptitle(title)
     data = file_of(figure, "jpeg", pil_kwargs={"quality": quality, "optimize": True})
-    return Image(data, format="jpeg", alt=title)
+    return _shown(data, "jpeg", title)
+
+
+def _shown(data: bytes, kind: str, title: str) -> "Image":
+    from IPython.display import Image
+
+    return Image(data, format=kind, alt=title)
 
 
 def file_of(figure: Figure, kind: str, **options) -> bytes:
