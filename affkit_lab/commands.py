@@ -1,49 +1,29 @@
 """Commands of the lab: networks that look at faces, the paper's experiments, how good a GAN is."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import typer
 
-from affkit.cli import (
-    MOST_SEED,
-    AllFrames,
-    Cache,
-    Config,
-    Device,
-    Force,
-    Part,
-    Recipe,
-    Resume,
-    Runs,
-    SaveEvery,
-    Seed,
-    VggWeights,
-    Weights,
-    Width,
-    option,
-    out_folder,
-    part_rows,
-    room,
-)
+from affkit import cli
+from affkit.cli import option
 from affkit.errors import UserError
 
-app = room()
+app = cli.room()
 
 
 @app.command("train.cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
     data: option(Path, "Store of faces with labels, of other people.", "--data"),
-    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: Part = "",
+    out: option(Path, "Folder of the run.", "--out", callback=cli.out_folder),
+    part: cli.Part = "",
     steps: option(int, "Batches in all.", min=1) = 4000,
-    save_every: SaveEvery = 200,
+    save_every: cli.SaveEvery = 200,
     lr: option(float, "Learning rate of the first step; falls to 0.", min=1e-12, max=1e3) = 2e-3,
-    width: Width = 0.125,
-    seed: Seed = 0,
-    resume: Resume = False,
-    device: Device = "auto",
+    width: cli.Width = 0.125,
+    seed: cli.Seed = 0,
+    resume: cli.Resume = False,
+    device: cli.Device = "auto",
 ):
     """Train the convolutional half that `affkit train mtl --weights` starts from: who it is, action units."""
     from affkit.store import Store
@@ -51,8 +31,9 @@ def train_cnn(
 
     store = Store.open(data)
     config = cnn_config(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
-    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
-    typer.echo(f"{train_faces(store, out, config, steps, **how)} after {steps} steps")
+    rows = cli.part_rows(store, part)
+    file = train_faces(store, out, config, steps, resume, device, rows=rows, save_every=save_every)
+    typer.echo(f"{file} after {steps} steps")
 
 
 @app.command(
@@ -61,21 +42,22 @@ def train_cnn(
 )
 def train_features(
     data: option(Path, "Store of faces with labels.", "--data"),
-    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: Part = "",
+    out: option(Path, "Folder of the run.", "--out", callback=cli.out_folder),
+    part: cli.Part = "",
     steps: option(int, "Batches in all.", min=1) = 1000,
-    save_every: SaveEvery = 200,
-    seed: Seed = 0,
-    resume: Resume = False,
-    device: Device = "auto",
+    save_every: cli.SaveEvery = 200,
+    seed: cli.Seed = 0,
+    resume: cli.Resume = False,
+    device: cli.Device = "auto",
 ):
     """Train the small network that `affkit evaluate gan` looks at generated faces with."""
     from affkit.store import Store
     from affkit_lab.backbones.train_faces import features_config, train_faces
 
-    store = Store.open(data)
-    how = {"resume": resume, "device": device, "rows": part_rows(store, part), "save_every": save_every}
-    typer.echo(f"{train_faces(store, out, features_config(seed=seed), steps, **how)} after {steps} steps")
+    store, config = Store.open(data), features_config(seed=seed)
+    rows = cli.part_rows(store, part)
+    file = train_faces(store, out, config, steps, resume, device, rows=rows, save_every=save_every)
+    typer.echo(f"{file} after {steps} steps")
 
 
 @app.command(
@@ -86,12 +68,12 @@ def evaluate_gan(
     run: option(Path, "Folder of the run: generator and discriminator.", "--run"),
     data: option(Path, "Store of the faces it was trained on, with labels.", "--data"),
     features: option(Path, "features.safetensors of `affkit train features`."),
-    part: Part = "",
+    part: cli.Part = "",
     n: option(int, "How many faces to generate.", "--n", min=16) = 1000,
-    out: option(Path | None, "Folder for pictures and tables.", "--out", "-o", callback=out_folder) = None,
+    out: option(Path | None, "Folder for results.", "--out", "-o", callback=cli.out_folder) = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
-    seed: Seed = 0,
-    force: Force = False,
+    seed: cli.Seed = 0,
+    force: cli.Force = False,
 ):
     """FID, diversity, copies and the discriminator's reading of generated faces, beside real ones."""
     import json
@@ -103,7 +85,7 @@ def evaluate_gan(
     if out is not None:
         refuse_existing(out / "evaluation.csv", force)  # before the work, not after it
     store = Store.open(data)
-    rows = part_rows(store, part)
+    rows = cli.part_rows(store, part)
     networks = run / "generator.safetensors", run / "discriminator.safetensors", features
     evaluation = gan_evaluation.evaluate_gan(*networks, store, rows, n, seed)
     if out is not None:
@@ -113,10 +95,28 @@ def evaluate_gan(
     typer.echo(json.dumps(evaluation.as_dict(), indent=2) if as_json else evaluation.text())
 
 
+def numbers(kind: type) -> Callable:
+    """Makes a list of the text of an option: numbers with commas between them."""
+
+    def read(given: typer.CallbackParam, text: str) -> list:
+        said = f"{given.opts[0]} {text}"
+        try:
+            found = [kind(number) for number in text.split(",")]
+        except ValueError as error:
+            raise UserError(said, "is not numbers with commas between them", "give such as 0,1,2") from error
+        if not all(0 <= number <= cli.MOST_SEED for number in found):  # also what is no number, "nan"
+            raise UserError(said, f"is not from 0 to {cli.MOST_SEED}", "give such as 0,1,2")
+        return found
+
+    return read
+
+
 Data = option(Path, "Store of faces with labels.", "--data")
 PartitionFile = option(Path, "File made by `affkit split`.", "--partition")
-Out = option(Path, "Folder of the experiment; the same command goes on there.", "--out", callback=out_folder)
-Seeds = option(str, "Numbers; each row is trained once with each.", "--seeds")
+Out = option(Path, "Folder of the experiment, to go on with as well.", "--out", callback=cli.out_folder)
+Seeds = option(str, "Numbers; each row is trained once with each.", "--seeds", callback=numbers(int))
+Shares = option(str, "Fractions of the faces that keep labels.", "--shares", callback=numbers(float))
+Amounts = option(str, "Faces to add for each that keeps its labels.", "--amounts", callback=numbers(float))
 Steps = option(int, "Steps of each run.", "--steps", min=1)
 Json = option(bool, "Print JSON, for programs.", "--json")
 
@@ -131,11 +131,11 @@ def table_ix(
     out: Out,
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
-    width: Width = 1.0,
-    config: Config = "1",
-    recipe: Recipe = "kit",
-    jobs: Runs = 1,
-    device: Device = "auto",
+    width: cli.Width = 1.0,
+    config: cli.Config = "1",
+    recipe: cli.Recipe = "kit",
+    jobs: cli.Runs = 1,
+    device: cli.Device = "auto",
     as_json: Json = False,
 ):
     """The discriminator as regressor, classifier or both, beside the paper's numbers (Table IX).
@@ -143,13 +143,11 @@ def table_ix(
     The paper's own: a store of Aff-Wild, --recipe paper --config 2 --width 1.
     """
     from affkit_lab.experiments import table_ix as experiment
-    from affkit_lab.experiments.table_ix import GanPlan
     from affkit_lab.figures.tables import table_ix_bars
 
     how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
-    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
-    results = experiment.table_ix(plan)
-    _finish(results, out, experiment.printed(results), table_ix_bars, as_json)
+    results = experiment.table_ix(experiment.GanPlan(data, partition, out, seeds, steps, **how))
+    _finish(experiment, results, out, table_ix_bars, as_json)
 
 
 @app.command(
@@ -162,15 +160,15 @@ def semi_supervised(
     partition: PartitionFile,
     out: Out,
     pool: option(Path | None, "Folder of faces without labels.", "--pool") = None,
-    shares: option(str, "Shares of the faces that keep labels.") = "0.02,0.1,0.5,1",
+    shares: Shares = "0.02,0.1,0.5,1",
     by: option(str, "What keeps labels: frame or subject.", "--by") = "frame",
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
-    width: Width = 1.0,
-    config: Config = "1",
-    recipe: Recipe = "kit",
-    jobs: Runs = 1,
-    device: Device = "auto",
+    width: cli.Width = 1.0,
+    config: cli.Config = "1",
+    recipe: cli.Recipe = "kit",
+    jobs: cli.Runs = 1,
+    device: cli.Device = "auto",
     as_json: Json = False,
 ):
     """What faces without labels are worth when few have them (Section IV.A)."""
@@ -179,10 +177,9 @@ def semi_supervised(
     from affkit_lab.figures.tables import label_share_curves
 
     how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
-    plan = GanPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
-    results = experiment.semi_supervised(plan, pool, _numbers("--shares", shares, float), by)
-    figure = partial(label_share_curves, title=experiment.TITLE)
-    _finish(results, out, experiment.printed(results), figure, as_json)
+    plan = GanPlan(data, partition, out, seeds, steps, **how)
+    results = experiment.semi_supervised(plan, pool, shares, by)
+    _finish(experiment, results, out, label_share_curves, as_json)
 
 
 @app.command(
@@ -197,15 +194,15 @@ def enrich(
     generator: option(Path, "generator.safetensors of a GAN.", "--generator"),
     discriminator: option(Path, "discriminator.safetensors of it.", "--discriminator"),
     out: Out,
-    shares: option(str, "Shares of the faces that keep labels.") = "0.25,0.5,1",
+    shares: Shares = "0.25,0.5,1",
     by: option(str, "What keeps labels: frame or subject.", "--by") = "subject",
-    amounts: option(str, "Faces to add for each one that keeps its labels.") = "1,4",
+    amounts: Amounts = "1,4",
     most: option(int, "Leave out what would need more added faces.", min=1) = 10_000,
     seeds: Seeds = "0,1,2,3,4",
     steps: Steps = 1200,
-    width: Width = 1.0,
-    jobs: Runs = 1,
-    device: Device = "auto",
+    width: cli.Width = 1.0,
+    jobs: cli.Runs = 1,
+    device: cli.Device = "auto",
     as_json: Json = False,
 ):
     """Does it help to add generated faces to the training set? (Section VI)
@@ -217,91 +214,69 @@ def enrich(
     """
     from affkit_lab.backbones.train_faces import predictor_config
     from affkit_lab.experiments import enrichment as experiment
-    from affkit_lab.experiments.enrichment import EnrichPlan
     from affkit_lab.figures.tables import enrichment_gains
 
-    how = {"generator": generator, "discriminator": discriminator, "config": predictor_config(width)}
-    how |= {
-        "fractions": _numbers("--shares", shares, float),
-        "by": by,
-        "amounts": _numbers("--amounts", amounts, float),
-        "most": most,
-    }
-    plan = EnrichPlan(
-        data, partition, out, _numbers("--seeds", seeds, int), steps, device=device, jobs=jobs, **how
-    )
+    plan = experiment.EnrichPlan(
+        data, partition, out, seeds, steps, generator=generator, discriminator=discriminator,
+        config=predictor_config(width), fractions=shares, by=by, amounts=amounts, most=most,
+        device=device, jobs=jobs,
+    )  # fmt: skip
     results = experiment.enrich(plan)
-    figure = partial(enrichment_gains, title=experiment.TITLE)
-    _finish(results, out, experiment.printed(results), figure, as_json)
+    _finish(experiment, results, out, enrichment_gains, as_json)
 
 
 Frozen = option(bool, "Leave the CNN as it is, or train all of the network.", "--frozen/--end-to-end")
 MTL_EXAMPLE = (
-    "Example: affkit experiment {} --data store --partition partition.json "
-    "--weights data_samples/weights/cnn.safetensors --out runs/{}"
+    "Example: affkit experiment {0} --data store --partition partition.json "
+    "--weights data_samples/weights/cnn.safetensors --out runs/{0}"
 )
-MTL_PAPER = (
-    "\n\nThe paper's own: a store of Aff-Wild of 224 pixels, --width 1 --vgg-weights FILE --listed-frames."
-)
+MTL_PAPER = "\n\nThe paper's: Aff-Wild in 224 pixels, --width 1 --vgg-weights FILE --listed-frames."
 
 
 @app.command(
     "experiment.table-x",
     help="One task or both: alpha and beta of Eq. 6, beside the paper's numbers (Table X)." + MTL_PAPER,
-    epilog=MTL_EXAMPLE.format("table-x", "table-x"),
+    epilog=MTL_EXAMPLE.format("table-x"),
 )
 @app.command(
     "experiment.table-xi",
     help="Losses and learning rates of the multi-task network, beside the paper's (Table XI)." + MTL_PAPER,
-    epilog=MTL_EXAMPLE.format("table-xi", "table-xi"),
+    epilog=MTL_EXAMPLE.format("table-xi"),
 )
 def mtl_table(
     context: typer.Context,
     data: Data,
     partition: PartitionFile,
     out: Out,
-    weights: Weights = None,
-    vgg_weights: VggWeights = None,
+    weights: cli.Weights = None,
+    vgg_weights: cli.VggWeights = None,
     frozen: Frozen = True,
-    all_frames: AllFrames = True,
+    all_frames: cli.AllFrames = True,
     seeds: Seeds = "0,1,2",
     steps: Steps = 400,
-    width: Width = 0.125,
-    cache: Cache = None,
-    jobs: Runs = 1,
-    device: Device = "auto",
+    width: cli.Width = 0.125,
+    cache: cli.Cache = None,
+    jobs: cli.Runs = 1,
+    device: cli.Device = "auto",
     as_json: Json = False,
 ):
     """Train the multi-task network in all rows of Table X or XI."""
     from affkit.train_multitask import MtlConfig
     from affkit_lab.experiments import table_x, table_xi
-    from affkit_lab.experiments.table_x import MtlPlan
     from affkit_lab.figures.tables import table_x_bars, table_xi_bars
 
-    how = {"config": MtlConfig(width=width, frozen=frozen), "all_frames": all_frames}
-    how |= {"weights": weights, "vgg_weights": vgg_weights, "cache": cache, "device": device, "jobs": jobs}
-    plan = MtlPlan(data, partition, out, _numbers("--seeds", seeds, int), steps, **how)
+    plan = table_x.MtlPlan(
+        data, partition, out, seeds, steps, config=MtlConfig(width=width, frozen=frozen), weights=weights,
+        vgg_weights=vgg_weights, all_frames=all_frames, cache=cache, device=device, jobs=jobs,
+    )  # fmt: skip
     if context.info_name == "table-x":
-        results = table_x.table_x(plan)
-        _finish(results, out, table_x.printed(results), table_x_bars, as_json)
+        _finish(table_x, table_x.table_x(plan), out, table_x_bars, as_json)
     else:
-        results = table_xi.table_xi(plan)
-        _finish(results, out, table_xi.printed(results), table_xi_bars, as_json)
+        _finish(table_xi, table_xi.table_xi(plan), out, table_xi_bars, as_json)
 
 
-def _numbers(option: str, text: str, kind: type) -> list:
-    try:
-        numbers = [kind(number) for number in text.split(",")]
-    except ValueError as error:
-        problem = "is not numbers with commas between them"
-        raise UserError(f"{option} {text}", problem, "give such as 0,1,2") from error
-    if not all(0 <= number <= MOST_SEED for number in numbers):  # also what is no number, "nan"
-        raise UserError(f"{option} {text}", f"is not from 0 to {MOST_SEED}", "give such as 0,1,2")
-    return numbers
-
-
-def _finish(results, out: Path, table, draw: Callable, as_json: bool) -> None:
-    """Draw the figure of the results, and print the table and what became of each claim."""
+def _finish(experiment, results, out: Path, draw: Callable, as_json: bool) -> None:
+    """Draw the figure of the results, and print the table and the verdict on each claim."""
     import json
 
     import matplotlib.pyplot as plt
@@ -310,11 +285,12 @@ def _finish(results, out: Path, table, draw: Callable, as_json: bool) -> None:
     from affkit_lab.figures.style import use_style
 
     use_style()
-    figure = draw(results)
+    figure = draw(results, title=experiment.TITLE)
     with write_beside(out / "figure.png") as part:
         figure.savefig(part, dpi=100)
     plt.close(figure)
     if as_json:
         typer.echo(json.dumps(results.as_dict(), ensure_ascii=False))
     else:
-        typer.echo("\n".join([table.to_string(index=False), "", *results.sentences, "", f"All in {out}"]))
+        table = experiment.printed(results).to_string(index=False)
+        typer.echo("\n".join([table, "", *results.sentences, "", f"All in {out}"]))
