@@ -36,33 +36,18 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class FaceConfig:
-    """One training run on single faces.
+    """One training run on single faces. A head whose loss has a weight of 0 is not taught."""
 
-    Attributes
-    ----------
-    net:
-        The network. How many people it tells apart is taken from the faces.
-    va, au, subject:
-        Weights of the heads' losses: valence and arousal, action units, who it is. What has a weight of 0 is
-        not taught.
-    va_loss:
-        ``"ccc"`` (Eq. 4) or ``"mse"``.
-    lr, lr_steps:
-        Of Adam; the rate falls along half a cosine from ``lr`` to 0 at step ``lr_steps``. None: it stays.
-    augment:
-        How faces are changed at random, see :mod:`affkit.augment`.
-    """
-
-    net: FeatureNetConfig | FaceNetConfig | GanNetConfig
-    va: float = 1.0
-    au: float = 1.0
-    subject: float = 0.0
-    va_loss: str = "ccc"
-    lr: float = 1e-3
-    lr_steps: int | None = None
+    net: FeatureNetConfig | FaceNetConfig | GanNetConfig  # how many people it tells apart, the faces say
+    va: float = 1.0  # weight of the loss of valence and arousal,
+    au: float = 1.0  # of that of the action units,
+    subject: float = 0.0  # and of that of who it is
+    va_loss: str = "ccc"  # or "mse"
+    lr: float = 1e-3  # falls along half a cosine
+    lr_steps: int | None = None  # to 0 at this step; None: it stays
     batch_size: int = 64
     seed: int = 0
-    augment: tuple[str, ...] = ()
+    augment: tuple[str, ...] = ()  # see affkit.augment
 
     def __post_init__(self):
         check_choices(self, va_loss=VA_LOSSES)
