@@ -1,0 +1,67 @@
+"""Which module may import which: the contracts between rooms in pyproject.toml, and nothing in a circle."""
+
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+from repository import ROOMS, ROOT
+
+HEAVY = {
+    "torch",
+    "cv2",
+    "av",
+    "pandas",
+    "matplotlib",
+    "jupyterlab",
+    "ipywidgets",
+    "papermill",
+    "voila",
+    "anny",
+}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """All imports between modules of the kit, those inside functions too."""
+    return grimp.build_graph(*ROOMS, cache_dir=None)
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules of which each imports the next, the last the first; empty if there is no such circle.
+
+    >>> circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})
+    ['b', 'c', 'b']
+    """
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return []
+
+
+def test_the_contract_between_the_rooms_is_kept(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
+
+
+def test_a_circle_is_seen():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) in (list("abca"), list("bcab"), list("cabc"))
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_the_graph_is_that_of_the_kit(graph):
+    assert graph.find_modules_directly_imported_by("affkit.losses") <= graph.modules
+    assert "affkit.losses" in graph.find_upstream_modules("affkit.train_gan")
+    assert len(graph.modules) > 100
+
+
+def test_help_lists_the_commands_of_all_rooms_and_loads_nothing_heavy():
+    code = "import sys; from affkit.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += f"print(sorted({HEAVY} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+    for name in ("convert", "experiment", "annotate", "render", "notebooks"):
+        assert f" {name} " in run.stdout
