@@ -197,12 +197,11 @@ def test_sheets_that_are_none_are_refused(tmp_path):
 def test_a_pool_has_another_person_in_each_picture(tmp_path, monkeypatch):
     monkeypatch.setattr("affkit.faces.pool.SHEET_COLUMNS", 2)
     monkeypatch.setattr("affkit_render.pool.SHEET_COLUMNS", 2)
-    draw_pool(tmp_path / "a", 4, seed=1, size=48, progress=False)
+    draw_pool(tmp_path / "a", 2, seed=1, size=48, progress=False)
     faces = read_pool(tmp_path / "a")
-    assert faces.shape == (4, 48, 48, 3)
-    apart = np.abs(faces[:, None].astype(int) - faces[None]).mean((2, 3, 4))
-    assert apart[~np.eye(4, dtype=bool)].min() > 10
-    draw_pool(tmp_path / "b", 4, seed=1, size=48, progress=False)
+    assert faces.shape == (2, 48, 48, 3)
+    assert np.abs(faces[0].astype(int) - faces[1]).mean() > 10
+    draw_pool(tmp_path / "b", 2, seed=1, size=48, progress=False)
     assert np.array_equal(read_pool(tmp_path / "b"), faces)
     with pytest.raises(UserError, match="multiple of 2"):
         draw_pool(tmp_path / "c", 3)

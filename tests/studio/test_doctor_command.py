@@ -55,7 +55,7 @@ def snapshot(root: Path) -> dict[str, tuple]:
 
 def faulty_year(root: Path) -> Path:
     """Two real clips in the layout of the fifth challenge, with faults that keep nothing from running."""
-    clips, frames = SAMPLES / "clips", 45
+    clips, frames = SAMPLES / "clips", 30
     for task, folder in {"VA": "VA_Estimation", "EXPR": "EXPR_Classification", "AU": "AU_Detection"}.items():
         source = next((clips / "annotations").glob(f"{task}_*"))
         for subset, name in (("Train_Set", "interview"), ("Validation_Set", "webcam_avi")):

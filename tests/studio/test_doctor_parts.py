@@ -125,14 +125,8 @@ def test_an_mp4_for_the_web_that_is_cut_off(tmp_path):
 def test_the_same_file_is_found_by_its_content(tmp_path):
     rng = np.random.default_rng(0)
     base = rng.integers(0, 255, 300_000, np.uint8).tobytes()
-    files = {
-        "a": base,
-        "b": base,
-        "end": base[:-1] + b"!",
-        "start": b"!" + base[1:],
-        "short": base[:-1],
-        "none": b"",
-    }
+    files = {"a": base, "b": base, "short": base[:-1], "none": b""}
+    files |= {"end": base[:-1] + b"!", "start": b"!" + base[1:]}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "none too").touch()
