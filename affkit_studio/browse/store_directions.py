@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from affkit.checkpoints import load_checkpoint
+from affkit.checkpoints import load_checkpoint, model_key
 from affkit_lab.latent.direction_quality import direction_table
 from affkit_lab.latent.directions import write_directions
 from affkit_studio.browse.explore import Explorer
@@ -34,7 +34,7 @@ def store_directions(name: str) -> None:
     measured = direction_table(explorer.generator, directions, predictor, features)
     print(name, measured.round(2).to_string(), sep="\n")
     table = directions.table.join(measured[["in_spreads", "rises", "others", "identity"]])
-    write_directions(file, replace(directions, table=table), explorer.key)
+    write_directions(file, replace(directions, table=table), model_key(explorer.generator))
 
 
 if __name__ == "__main__":
