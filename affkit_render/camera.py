@@ -5,14 +5,11 @@ right, y up, z to the camera); the image's (pixels, x right, y down, pixel centr
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-
-if TYPE_CHECKING:
-    from affkit_render.head import Head
 
 DISTANCE = 14.0  # decimetres from the camera to the head: a portrait lens
 FACE_AHEAD = 0.65  # the face is this much nearer to the camera than the middle of the head
@@ -49,7 +46,7 @@ class HeadView:
     """The camera as the head sees it: ``eye`` (3,), ``rotation`` (3, 3) head to camera, ``scale`` decimetres
     a pixel at the head's centre."""
 
-    head: "Head"
+    head: Any  # an affkit_render.head.Head, which rests on this module
     pose: Pose
 
     @property

@@ -12,16 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from affkit.errors import UserError, quote
 from affkit.labelfiles.formats import true_runs
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
-
-if TYPE_CHECKING:
-    from affkit_studio.annotate.project import Project
 
 LANES = {"au": ACTION_UNITS, "expression": EXPRESSIONS}
 """The tags of each task. Action units are marked independently; a frame has one expression (III.C)."""
@@ -152,7 +149,7 @@ class AnnotationSession:
     not be saved; each change is one undoable step, on the disk when the call returns.
     """
 
-    def __init__(self, project: "Project", video: ProjectVideo, annotator: str, task: str, who: str):
+    def __init__(self, project: Any, video: ProjectVideo, annotator: str, task: str, who: str):
         self._project = project
         self.video, self.annotator, self.task, self.who = video, annotator, task, who
         self.lanes = LANES[task]
