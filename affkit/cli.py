@@ -110,7 +110,7 @@ def _warn_in_one_line(message, category, filename, lineno, file=None, line=None)
 
 
 def main():
-    """Run the command line; exit code 2 and one line for anything the user can mend."""
+    """Run the command line; exit code 2 and one line for anything the user can fix."""
     warnings.showwarning = _warn_in_one_line
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)

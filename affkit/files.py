@@ -65,7 +65,7 @@ def refuse_existing(path: str | Path, force: bool = False) -> None:
 
 
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
-_UNUSABLE = {  # what the system says of a path: what is wrong and what would mend it
+_UNUSABLE = {  # what the system says of a path: what is wrong and what would fix it
     errno.ENOTDIR: ("lies below a file", "give a path through folders"),
     errno.EISDIR: ("is a folder", "give a file"),
     errno.EEXIST: ("is a file, or below one", "give a folder"),
@@ -80,7 +80,7 @@ _UNUSABLE = {  # what the system says of a path: what is wrong and what would me
 
 
 def unusable_path(error: OSError) -> UserError | None:
-    """What the system says of a path, for people; None if it is no mistake that they can mend.
+    """What the system says of a path, for people; None if it is no mistake that they can fix.
 
     >>> str(unusable_path(NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/out")))
     'a.txt/out: lies below a file; give a path through folders'
@@ -126,12 +126,12 @@ def existing_file(path: str | Path) -> Path:
     return path
 
 
-def read_json(path: str | Path, mend: str) -> object:
-    """What a JSON file of our own holds; :class:`UserError`, with ``mend``, when it is missing or damaged."""
+def read_json(path: str | Path, fix: str) -> object:
+    """What a JSON file of our own holds; :class:`UserError`, with ``fix``, when it is missing or damaged."""
     try:
         return json.loads(existing_file(path).read_text(encoding="utf-8"))
     except ValueError as error:  # no text, or no JSON
-        raise UserError(path, "is damaged", mend) from error
+        raise UserError(path, "is damaged", fix) from error
 
 
 def offered(group: str, name: str) -> Callable:

@@ -90,8 +90,8 @@ def paired_difference(
     """
     if set(first.subjects) != set(second.subjects):
         some = sorted(set(first.subjects) ^ set(second.subjects))[0]
-        mend = "score both predictors on the same videos"
-        raise UserError("paired difference", f"only one of the two has subject {some}", mend)
+        fix = "score both predictors on the same videos"
+        raise UserError("paired difference", f"only one of the two has subject {some}", fix)
     if len(first.subjects) < 2:
         raise UserError("paired difference", "there is one subject only", "give two or more, best 20")
     counts = resample_counts(len(first.subjects), num_resamples, seed)

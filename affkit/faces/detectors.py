@@ -46,8 +46,8 @@ def make_detector(spec: str) -> Detector:
     if name == "yunet" and file:
         return YuNetDetector(file)
     if spec not in named:
-        mend = "known are haar, mtcnn, ffld2 and yunet:FILE, FILE being its ONNX model"
-        raise UserError(spec, "is not a detector", mend)
+        fix = "known are haar, mtcnn, ffld2 and yunet:FILE, FILE being its ONNX model"
+        raise UserError(spec, "is not a detector", fix)
     return named[spec]()
 
 
@@ -129,8 +129,8 @@ class YuNetDetector:
         try:
             _yunet(str(self.model), self.min_score)
         except cv2.error as error:
-            mend = "download face_detection_yunet_2023mar.onnx again"
-            raise UserError(self.model, "is not a YuNet model OpenCV can read", mend) from error
+            fix = "download face_detection_yunet_2023mar.onnx again"
+            raise UserError(self.model, "is not a YuNet model OpenCV can read", fix) from error
 
     def detect(self, frame: np.ndarray) -> list[Box]:
         reduction = max(1.0, max(frame.shape[:2]) / self.longest)

@@ -139,22 +139,22 @@ def _full_disk(store: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            mend = "free some space and run the same command: it goes on"
-            raise UserError(store, "the disk is full", mend) from error
+            fix = "free some space and run the same command: it goes on"
+            raise UserError(store, "the disk is full", fix) from error
         raise
 
 
 def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
     """Make the folder ``part``, or go on in it when an interrupted run of this job left it."""
-    mend = f"delete {part.name}: the work begins anew"
-    old = read_json(part / INFO, mend) if (part / INFO).exists() else None
+    fix = f"delete {part.name}: the work begins anew"
+    old = read_json(part / INFO, fix) if (part / INFO).exists() else None
     if old is None or (force and old != job):
         shutil.rmtree(part, ignore_errors=True)
     elif old != job:
         same_settings = old | {"videos": job["videos"]} == job
         if not same_settings or (part / CROPS).exists():  # once joining began, no video can be exchanged
-            mend = "finish it with the same command, or discard it with --force"
-            raise UserError(store, "an interrupted run with other videos or settings is unfinished", mend)
+            fix = "finish it with the same command, or discard it with --force"
+            raise UserError(store, "an interrupted run with other videos or settings is unfinished", fix)
         for entry in old["videos"]:
             if entry not in job["videos"]:  # no longer wanted, or the file has changed
                 for file in _part_files(part / PARTS, entry["name"]):

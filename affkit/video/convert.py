@@ -358,8 +358,8 @@ class Journal:
             self.done = [name for name in old["done"] if (out / name).exists()]
             return
         if old is not None and not force:
-            mend = "finish it with the same command, or discard it with --force"
-            raise UserError(out, "an interrupted conversion of other clips is unfinished in it", mend)
+            fix = "finish it with the same command, or discard it with --force"
+            raise UserError(out, "an interrupted conversion of other clips is unfinished in it", fix)
         for clip in clips:
             for target in (clip.target, *(target for _, target in clip.labels)):
                 refuse_existing(target, force)
@@ -391,5 +391,5 @@ class Journal:
             with write_beside(self.path) as part:
                 part.write_text(json.dumps({"job": self.job, "done": self.done}, indent=1), encoding="utf-8")
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
-            mend = "choose another output folder"
-            raise UserError(self.path.parent, "cannot be written to", mend) from error
+            fix = "choose another output folder"
+            raise UserError(self.path.parent, "cannot be written to", fix) from error

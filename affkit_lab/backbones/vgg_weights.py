@@ -123,8 +123,8 @@ def match_vgg_face(
     state, left_out, misfits = _fit(found, cnn)
     problems += misfits
     if problems:
-        mend = "the file must be VGG-Face's and the network's width 1.0"
-        raise UserError(path, f"does not fit: {_listed(problems)}", mend)
+        fix = "the file must be VGG-Face's and the network's width 1.0"
+        raise UserError(path, f"does not fit: {_listed(problems)}", fix)
     mean = torch.tensor(MEAN).view(3, 1, 1)
     state |= {"scale": torch.full((3, 1, 1), 127.5), "shift": 127.5 - mean}  # [-1, 1] to 0..255 - mean
     layers = CONVOLUTIONS if left_out else (*CONVOLUTIONS, "fc6")

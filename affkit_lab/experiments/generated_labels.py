@@ -44,8 +44,8 @@ class Confidence:
 
     def __post_init__(self):
         if not (0 <= self.fake <= 1 and 0.5 < self.action_unit <= 1 and self.va_gap >= 0):
-            mend = "fake in [0, 1], action_unit above 0.5 and up to 1, va_gap not below 0"
-            raise UserError(f"{self}", "is out of range", mend)
+            fix = "fake in [0, 1], action_unit above 0.5 and up to 1, va_gap not below 0"
+            raise UserError(f"{self}", "is out of range", fix)
 
 
 @torch.no_grad()

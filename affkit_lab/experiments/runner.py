@@ -158,8 +158,8 @@ def run_experiment(
     settings = {**identity, **_data(store, sets)}
     path = Path(plan.out) / EXPERIMENT
     if path.exists() and read_json(path, "choose another folder") != settings:
-        mend = "repeat its options, or choose another folder"
-        raise UserError(plan.out, "holds another experiment, or other data", mend)
+        fix = "repeat its options, or choose another folder"
+        raise UserError(plan.out, "holds another experiment, or other data", fix)
     write_json(path, settings)
     missing = [trial for trial in trials if not (trial.folder(plan.out) / SCORES).is_file()]
     if missing and prepare is not None:

@@ -59,10 +59,10 @@ def check_lists_and_stores(folder: Folder) -> Iterator[Finding]:
     errors = {str(error): error for error in (*found.faults, *found.closed, *folder.bad_lists)}.values()
     yield Finding("cannot-read", "error", [_line(folder, error) for error in errors],
         "Files or folders that affkit needs and cannot read: its commands will refuse the folder they are "
-        "in.", next((error.mend for error in errors), ""))
+        "in.", next((error.fix for error in errors), ""))
     for error in folder.bad_stores:
         yield Finding("store-damaged", "error", [_line(folder, error)],
-            "A store of faces that cannot be opened.", error.mend)
+            "A store of faces that cannot be opened.", error.fix)
 
 
 def _line(folder: Folder, error: UserError) -> str:
@@ -144,7 +144,7 @@ def check_files(folder: Folder) -> Iterator[Finding]:
     """Files that cannot be read, by the reason."""
     grouped: dict[str, dict[str, str]] = {}
     for bad in (bad for one in folder.annotations.used for bad in one.unreadable):
-        grouped.setdefault(_reason(bad), {})[_line(folder, bad.error)] = bad.error.mend
+        grouped.setdefault(_reason(bad), {})[_line(folder, bad.error)] = bad.error.fix
     for path in _lonely_arousals(folder):
         grouped.setdefault("no-partner", {})[f"{folder.listing.shown(path)}: no valence"] = ""
     for code, lines in grouped.items():

@@ -273,12 +273,12 @@ def test_an_interrupted_run_with_other_settings_is_not_mixed_in(videos, referenc
 
 
 def test_a_video_that_was_mended_is_done_again(clips, videos, reference, tmp_path):
-    """The parts of the other videos are kept; the mended one's are not."""
-    mended = [tmp_path / "one.mp4", videos[1]]
-    mended[0].write_bytes((clips / "none.mp4").read_bytes())
-    stopped_before_joining(mended, tmp_path / "store")
-    mended[0].write_bytes(videos[0].read_bytes())
-    make(mended, tmp_path / "store")
+    """The parts of the other videos are kept; the fixed one's are not."""
+    corrected = [tmp_path / "one.mp4", videos[1]]
+    corrected[0].write_bytes((clips / "none.mp4").read_bytes())
+    stopped_before_joining(corrected, tmp_path / "store")
+    corrected[0].write_bytes(videos[0].read_bytes())
+    make(corrected, tmp_path / "store")
     assert same_folder(tmp_path / "store", reference)
 
 

@@ -195,7 +195,7 @@ def test_line_ends_marks_and_spaces_do_not_matter(file, content):
     assert labels.has_va.tolist() == [True, False]
 
 
-# Bad input: one line that names the file, the line and the mend
+# Bad input: one line that names the file, the line and the fix
 
 VA, AU, EXPR = "valence,arousal\n", "AU1,AU2\n", ",".join(EXPRESSIONS) + "\n"
 

@@ -79,7 +79,7 @@ PLANTED = {
     "a traceback": (lambda: {}["size"], "traceback: KeyError"),
     "two lines": (lambda: say("a warning", FAITHFUL), "2 lines on stderr"),
     "no line": (lambda: None, "0 lines on stderr"),
-    "another name": (lambda: say("affkit: something is wrong; mend it"), "table.csv is not named"),
+    "another name": (lambda: say("affkit: something is wrong; fix it"), "table.csv is not named"),
     "no word of affkit": (lambda: say("table.csv is wrong"), "does not begin with affkit"),
     "a file left behind": (
         lambda: (say(FAITHFUL), Path(".out.part").write_text("half")),
