@@ -8,8 +8,6 @@ from notebook_run import sandbox
 from playwright.sync_api import expect
 from repository import ROOT
 
-from affkit_course.run import run_course
-
 pytestmark = pytest.mark.browser
 HANDLE, PICTURE = ".affkit-frame-slider .noUi-handle", "img.affkit-frame-image"
 START = ROOT / "notebooks" / "00_start_here.ipynb"
@@ -157,19 +155,3 @@ def test_start_here(lab, tmp_path):
     page.screenshot(path=tmp_path / "moved.png")
     page.keyboard.press("Home")
     assert pixels_after(page, PICTURE, moved) != moved
-
-
-def test_pages_of_the_course_need_no_network(watched, tmp_path):
-    source = TOY + "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"
-    write_notebook(tmp_path / "01_toy.ipynb", source, title="A toy: $x^2$")
-    assert [result.error for result in run_course(tmp_path, tmp_path / "out", progress=False)] == [""]
-    page = watched.page
-    page.goto((tmp_path / "out" / "index.html").as_uri())
-    picture = page.locator("section img")
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-    page.screenshot(path=tmp_path / "index.png")
-    page.get_by_role("link", name="A toy").first.click()
-    page.wait_for_selector("math")
-    assert page.locator(".jp-RenderedImage img").count() == 1
-    assert page.get_by_text("open in JupyterLab").count() == 1
-    page.screenshot(path=tmp_path / "page.png")
