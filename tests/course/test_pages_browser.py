@@ -5,7 +5,15 @@ from browser import browse, write_notebook
 
 from affkit_course.run import run_course
 
-SOURCE = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"
+SOURCE = """\
+import matplotlib.pyplot as plt
+import numpy as np
+from affkit_studio.widgets import frame_player
+
+display(frame_player(lambda i: np.full((24, 32, 3), 20 * i, np.uint8), num_frames=10))
+plt.plot([1, 3, 2])
+plt.show()
+"""
 
 
 @pytest.mark.browser
