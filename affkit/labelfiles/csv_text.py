@@ -1,7 +1,5 @@
-"""Comma-separated text in and out: fast when a file is sound, exact about the line when it is not.
-
-A sound file of two million lines is read by pandas in well under a second. Only when that fails is the
-file read again, line by line and slowly, to say which line is at fault.
+"""Comma-separated text in and out: pandas reads a sound file fast; only a file with a fault is read line by
+line.
 """
 
 import csv
@@ -43,7 +41,7 @@ def read_text(path: str | Path) -> str:
 
 
 def split_header(path: str | Path, text: str) -> tuple[tuple[str, ...], str]:
-    """The column names in the first line of ``text``, and the lines below it; there must be one."""
+    """The column names in the first line, and the lines below it; there must be one."""
     header, _, body = text.partition("\n")
     if not body:
         raise UserError(
@@ -53,7 +51,6 @@ def split_header(path: str | Path, text: str) -> tuple[tuple[str, ...], str]:
 
 
 def wrong_header(path: str | Path, found: Sequence[str], expected: str) -> UserError:
-    """The error for a file whose first line is not the header its reader knows."""
     problem = f"line 1: the header is {quote(','.join(found))}"
     return UserError(path, problem, f"the first line must be {expected}")
 
@@ -66,12 +63,9 @@ def parse_cells(
     text_columns: Sequence[str] = (),
     allow_empty: bool = False,
 ) -> "pd.DataFrame":
-    """Every line of ``body`` as a row with the given ``columns``, in file order: finite float64, or text.
-
-    ``body`` is what stands below the header, and begins in line ``first_line`` of its file; none of its lines
-    may be blank, since a skipped line would shift the frames. ``text_columns`` hold words; in such files
-    cells may be quoted, as spreadsheets do. With ``allow_empty`` a number may be missing; it becomes NaN. The
-    error names the first line with a wrong number of columns or with something that is not a number.
+    """Every line of ``body``, which begins in line ``first_line`` of its file, as a row: finite float64, or
+    text in ``text_columns``. With ``allow_empty`` a number may be missing (NaN). Refused, with its line: a
+    blank line (the frames would shift), a wrong number of columns, something that is not a number.
 
     >>> parse_cells("a.txt", "0.5,-1\\n0,1", ("valence", "arousal"), first_line=2)["arousal"].tolist()
     [-1.0, 1.0]
@@ -85,8 +79,6 @@ def parse_cells(
 
 @dataclass(frozen=True)
 class _Form:
-    """What every line of a file must look like."""
-
     columns: tuple[str, ...]
     text_columns: tuple[str, ...]
     allow_empty: bool
@@ -139,7 +131,6 @@ class _Form:
 
 
 def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: int) -> UserError:
-    """Describe the first line that :meth:`_Form.parse` cannot use."""
     while len(lines) > 1000:  # halve quickly, then look at each line slowly
         half = len(lines) // 2
         if form.parse("\n".join(lines[:half])) is None:
@@ -165,7 +156,7 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
 
 
 def write_columns(path: str | Path, header: Sequence[str] | None, columns: Sequence[Sequence[str]]) -> None:
-    """Write columns of text as comma-separated UTF-8 lines ending in ``\\n``, all of the file or nothing."""
+    """Write columns of text as comma-separated UTF-8 lines, all of the file or nothing."""
     with write_beside(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
         if header:
             file.write(",".join(header) + "\n")

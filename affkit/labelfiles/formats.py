@@ -1,13 +1,9 @@
 """Label files of one video: Aff-Wild (2017) and Aff-Wild2 (the ABAW challenges, all years).
 
-In an Aff-Wild2 file the first line names the columns and line ``i`` below it is frame ``i``, counted from
-1; row 0 of :class:`~affkit.labels.Labels` is that same frame 1. Columns are found by name, never by
-position. The files mark what is not labelled by -5 (valence, arousal) or -1 (expression, action units);
-here both become masks and are never seen again. A valence of -1 is a valence: the most negative one.
-
-All readers raise a :class:`~affkit.errors.UserError` that names the line of the first fault. Files that list
-the frames of many videos are read by :mod:`affkit.labelfiles.tables`, folders of files by
-:mod:`affkit.labelfiles.layouts`.
+The first line of an Aff-Wild2 file names the columns; line ``i`` below it is frame ``i``, from 1, and row
+``i - 1`` of :class:`~affkit.labels.Labels`. The marks of what is not labelled, -5 (valence, arousal) or -1,
+become masks; a valence of -1 is a valence. Readers raise a :class:`~affkit.errors.UserError` that names the
+line of the first fault.
 """
 
 import re
@@ -50,11 +46,8 @@ def read_va(path: str | Path) -> Labels:
 
 
 def read_expressions(path: str | Path) -> Labels:
-    """The expression of each frame of one video.
-
-    The header names the classes and a line is an index into the header, so a header in another order is still
-    read rightly. The seven basic expressions come first in the result, then what else the header names, such
-    as ``Other`` (see :func:`drop_other`).
+    """The expression of each frame: an index into the header, which may be in any order. The seven basic
+    ones come first in the result, then what else the header names (see :func:`drop_other`).
     """
     header, body = split_header(path, read_text(path))
     if not names_expressions(header):
@@ -71,9 +64,8 @@ def read_action_units(path: str | Path) -> Labels:
 
 
 def read_affwild(valence_path: str | Path, arousal_path: str | Path) -> Labels:
-    """Aff-Wild as handed out in 2017: one float a line and no header; one file for each dimension.
-
-    If one file is longer, the shorter length is used, with a warning.
+    """Aff-Wild of 2017: a file for each dimension, one float a line, no header; cut to the shorter, with a
+    warning.
     """
     columns = {}
     for path, name in zip((valence_path, arousal_path), VA, strict=True):
@@ -90,39 +82,32 @@ def write_va(path: str | Path, labels: Labels) -> None:
 
 
 def write_expressions(path: str | Path, labels: Labels) -> None:
-    """Write expressions as :func:`read_expressions` reads them."""
     write_columns(path, labels.expression_names, cells_of(labels, "expr").values())
 
 
 def write_action_units(path: str | Path, labels: Labels) -> None:
-    """Write action units as :func:`read_action_units` reads them."""
     write_columns(path, labels.action_unit_names, cells_of(labels, "au").values())
 
 
 def write_affwild(valence_path: str | Path, arousal_path: str | Path, labels: Labels) -> None:
-    """Write valence and arousal as :func:`read_affwild` reads them."""
     for path, column in zip((valence_path, arousal_path), cells_of(labels, "va").values(), strict=True):
         write_columns(path, None, [column])
 
 
 def names_expressions(header: Sequence[str]) -> bool:
-    """Whether the seven basic expressions are among these names, and none of them comes twice."""
     return set(EXPRESSIONS) <= set(header) and len(set(header)) == len(header)
 
 
 def names_action_units(header: Sequence[str]) -> bool:
-    """Whether these are names of action units and nothing else, none of them twice."""
     return len(set(header)) == len(header) > 0 and all(map(_ACTION_UNIT.fullmatch, header))
 
 
 def labels_of_rows(
     path: str | Path, cells: Mapping[str, Sequence], first_line: int, expressions: Sequence[str] = EXPRESSIONS
 ) -> Labels:
-    """Labels, a row each, from those columns of a file that are labels; :func:`cells_of` is the way back.
-
-    These are ``valence`` with ``arousal``, action units, and ``expression``, an index into ``expressions``.
-    The seven basic ones come first in the result. A mark or NaN masks; a value that cannot be is refused,
-    naming its line.
+    """Labels from the columns ``valence`` with ``arousal``, action units, and ``expression``, an index into
+    ``expressions`` (in the result the seven basic ones come first). A mark or NaN masks; a value that cannot
+    be is refused with its line. :func:`cells_of` is the way back.
     """
     columns = {name: np.asarray(cells[name]) for name in cells}
     units = tuple(name for name in columns if _ACTION_UNIT.fullmatch(name))
@@ -159,7 +144,7 @@ def _check_range(path, values, labelled, name, first_line) -> None:
 
 
 def cells_of(labels: Labels, task: str, empty: bool = False) -> dict[str, list[str]]:
-    """The columns of one of the kinds of labels as text; what is not labelled is a mark, or nothing."""
+    """The columns of one task as text; what is not labelled is a mark, or nothing if ``empty``."""
     if task == "expr":
         indices = np.where(labels.has_expression, labels.expression, NOT_LABELLED)
         return {"expression": indices.astype(str).tolist()}
@@ -174,10 +159,8 @@ def cells_of(labels: Labels, task: str, empty: bool = False) -> dict[str, list[s
 
 
 def merge(*labels: Labels, name: str = "labels") -> Labels:
-    """Put labels of the same frames together, such as the VA, expression and action unit file of a video.
-
-    Where several give a value for the same frame, the first one counts. Frames are never shifted: if the
-    lengths differ, all are cut to the shortest, with one warning that names the video.
+    """Put labels of the same frames together; where several give a value, the first counts. If lengths
+    differ, all are cut to the shortest, with one warning that names the video.
 
     >>> va, units = Labels.empty(3), Labels.empty(3, ("AU7",))
     >>> units.has_action_units[:] = True
@@ -209,16 +192,14 @@ def common_expression_names(labels: Sequence[Labels]) -> tuple[str, ...]:
 
 
 def match_length(labels: Labels, num_frames: int, name: str) -> Labels:
-    """The labels of at most ``num_frames`` frames; a difference to the number of labels is warned about.
-
-    Label files and videos may differ by a few frames. The shorter of the two counts, from the first
-    frame on: use ``len()`` of the result as the number of frames.
+    """The labels of at most ``num_frames`` frames, with a warning where a video and its file differ in
+    length.
     """
     return labels[: _shortest([len(labels), num_frames], name, "labels and frames")]
 
 
 def drop_other(labels: Labels) -> Labels:
-    """The labels with the seven basic expressions only; frames of any further class become not labelled."""
+    """The labels with the seven basic expressions only; frames of any further class are masked."""
     keep = labels.has_expression & (labels.expression < len(EXPRESSIONS))
     expression = np.where(keep, labels.expression, 0)
     return replace(labels, expression=expression, has_expression=keep, expression_names=EXPRESSIONS)
@@ -234,9 +215,8 @@ def _shortest(lengths: Sequence[int], name: str, what: str = "label lines") -> i
 
 
 def checked_video_name(path: str | Path, name: str) -> str:
-    """``name`` if it can be a file name here and on other systems, else :class:`UserError`.
-
-    Names come from files of others and become paths; so nothing in them may lead out of a folder.
+    """``name`` if it can be a file name on all systems, else :class:`UserError`: no name may lead out of a
+    folder.
     """
     if not name or name != name.strip() or name.startswith(".") or re.search(r'[\x00-\x1f/\\,:"*?<>|]', name):
         raise UserError(path, f"{quote(name)} is not a video name", "use letters, digits, - and _")
@@ -244,7 +224,7 @@ def checked_video_name(path: str | Path, name: str) -> str:
 
 
 def constant_runs(values: np.ndarray) -> np.ndarray:
-    """The longest runs of equal values in ``(T,)``: ``(N, 2)`` int64, first place and the one after the last.
+    """The longest runs of equal values in ``(T,)``: ``(N, 2)`` int64, first place and one after the last.
 
     >>> constant_runs(np.array([7, 7, 3, 7])).tolist()
     [[0, 2], [2, 3], [3, 4]]

@@ -1,8 +1,4 @@
-"""Folders of label files: which year's layout a folder has, and reading or writing all of it.
-
-The folders of Aff-Wild2 were renamed from year to year, so a loader written for one finds nothing in the
-next. :func:`find_layout` knows all of them, and says what it looked for when there is nothing it knows.
-"""
+"""Folders of label files, of every year: Aff-Wild2 renamed them from challenge to challenge."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,30 +53,20 @@ _WRITERS = {"va": formats.write_va, "expr": formats.write_expressions, "au": for
 
 @dataclass(frozen=True)
 class Layout:
-    """What :func:`find_layout` found.
-
-    ``sets`` is ``(task, set)``, such as ``("va", "train")``, to the folder with one file a video; for the
-    task ``"mtl"`` to the one file; for Aff-Wild to the folder that holds ``valence`` and ``arousal``. Tasks
-    are ``va``, ``expr``, ``au``, ``mtl``; sets are ``train``, ``validation``, ``test``. ``test_lists`` is the
-    task, as its list is called, to the names of the videos whose labels were not handed out.
-    """
-
     root: Path
+    # (va, expr, au or mtl; train, validation or test) to a folder, or the MTL file
     sets: dict[tuple[str, str], Path]
-    test_lists: dict[str, tuple[str, ...]]
+    test_lists: dict[str, tuple[str, ...]]  # task, as its list is called, to videos without public labels
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The sets that there are labels for, in the order train, validation, test."""
         return tuple(name for name in _SETS if any(found == name for _, found in self.sets))
 
 
 def find_layout(root: str | Path) -> Layout:
-    """Find the annotations of Aff-Wild or Aff-Wild2 in ``root``.
-
-    ``root`` may be the folder of the year, such as ``6th ABAW Annotations``, one of a task inside it, or
-    one above it, as long as the way down is by folders that look like annotations by their name: folders
-    of images, with their millions of files, are not opened.
+    """Find the annotations of Aff-Wild or Aff-Wild2 in ``root``: the folder of a year, one of a task inside
+    it, or one above it. Only folders that are called like annotations are opened on the way down, never
+    those of millions of images.
     """
     root = Path(root)
     if not root.is_dir():
@@ -101,18 +87,14 @@ def find_layout(root: str | Path) -> Layout:
 def read_annotations(
     root: str | Path, split: str | None = None, progress: bool = False, task: str | None = None
 ) -> dict[str, Labels]:
-    """All labels in a folder that :func:`find_layout` knows, by video name.
+    """All labels by video name (with ``_left`` or ``_right``), from a folder for :func:`find_layout` or one
+    file of :mod:`affkit.labelfiles.tables`; ``split`` is ``"train"``, ``"validation"``, ``"test"`` or
+    ``None`` for all.
 
-    The name keeps ``_left`` or ``_right``, as in the file. What several files say about one video is
-    merged; each task has sets of its own in Aff-Wild2, so with ``split`` a video may come with its valence
-    and arousal only, and a video of the training set of one task can be in the validation set of another.
-    All results have the same action unit columns: those of the files, or the paper's eight if there are none.
-    The multi-task file repeats what the other files say, and is read only where they are not there.
-
-    ``root`` is a folder, see :func:`find_layout`, or one file of :mod:`affkit.labelfiles.tables`. ``split``
-    is ``"train"``, ``"validation"``, ``"test"``, or ``None`` for all. With a ``task``, ``"va"``, ``"expr"``
-    or ``"au"``, only what the folder of that task says is read, or the multi-task file where there is no such
-    folder. Then no file of another task can be shorter and cut the video.
+    What several files say about a video is merged. Sets differ between tasks in Aff-Wild2, so with ``split``
+    a video may come with some of its labels only. All results have the same action unit columns, the paper's
+    eight if the files have none. With a ``task`` only its folder is read, so that no file of another task
+    cuts the video. The multi-task file, which repeats the others, is read only where those are not there.
     """
     if split is None and Path(root).is_file():
         return read_listing(root)
@@ -139,11 +121,10 @@ def read_annotations(
 def read_tasks(
     root: str | Path, tasks: Sequence[str], split: str | None = None, progress: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The labels of each of ``tasks`` apart, by video: what is needed to score one task, and nothing else.
+    """The labels of each of ``tasks`` apart, by video, to score one task and nothing else.
 
     ``root`` is as for :func:`read_annotations`, or what one hands in to a challenge: a folder with a label
-    file for each video and no layout around it, or a single one of these files, whose name is that of the
-    video. Only a layout has a ``split``.
+    file for each video, or one such file, named after its video. Only a layout has a ``split``.
     """
     root = Path(root)
     if not root.exists():
@@ -169,7 +150,6 @@ def _lists_frames(path: Path) -> bool:
 
 
 def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
-    """Labels by task and video to labels by video, all with the same columns and classes."""
     with_units = (labels for task in ("au", "mtl") for labels in by_task.get(task, {}).values())
     units = (
         tuple(dict.fromkeys(name for labels in with_units for name in labels.action_unit_names))
@@ -185,7 +165,6 @@ def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Label
 
 
 def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labels]]:
-    """Name and labels of every video of one set of one task."""
     if task == "mtl":
         yield from read_mtl(path).items()
         return
@@ -208,15 +187,12 @@ def write_annotations(
     splits: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> None:
-    """Write labels in a layout of Aff-Wild2, so that loaders made for it can read them.
+    """Write labels in a layout of Aff-Wild2: ``"abaw1"`` (2020), ``"abaw3"`` (2022, 2023) or ``"abaw6"``
+    (2024), which differ in the names of folders only.
 
-    A video gets a file for each task that it has any label for; one without any label gets valence and
-    arousal files of -5, so that it is not lost.
-
-    The layout is ``"abaw1"`` (2020), ``"abaw3"`` (2022 and 2023) or ``"abaw6"`` (2024). Only the names of
-    folders differ; the columns are always those of ``labels``. ``splits`` is video name to ``"train"``,
-    ``"validation"`` or ``"test"``; a video that is not in it is for training. Other files in ``root`` are
-    left alone; without ``force`` nothing is written where one of ours exists already.
+    A video gets a file for each task with any label; one without any gets a VA file of -5, so that it is not
+    lost. ``splits`` is video name to set, by default ``"train"``. Without ``force`` nothing is written where
+    a file exists.
     """
     folders = _WRITTEN[layout]
     sets = {"train": folders["train"], "validation": "Validation_Set", "test": "Test_Set"}
@@ -233,9 +209,8 @@ def write_annotations(
 
 
 def video_of(name: str) -> tuple[str, str]:
-    """The name of the video file, without its suffix, and the side: ``"left"``, ``"right"`` or ``""``.
-
-    Two people in one video have a label file each, ``clip_left`` and ``clip_right``.
+    """The name of the video file, without suffix, and the side of the person: ``"left"``, ``"right"`` or
+    ``""``.
 
     >>> video_of("clip_left"), video_of("left_clip"), video_of("clip_leftover")
     (('clip', 'left'), ('left_clip', ''), ('clip_leftover', ''))
@@ -247,10 +222,8 @@ def video_of(name: str) -> tuple[str, str]:
 
 
 def find_video(folder: str | Path, name: str) -> Path | None:
-    """The video file in ``folder`` that the labels ``name`` belong to, or ``None``.
-
-    A file of exactly that name is preferred, since a video may well be called ``turn_left.mp4``; only then is
-    ``_left`` or ``_right`` taken to be a side. Two files that differ in their suffix only are refused.
+    """The video file in ``folder`` for the labels ``name``, or ``None``: first one of exactly that name
+    (``turn_left.mp4``), only then without its side. Two files that differ in their suffix only are refused.
     """
     checked_video_name(folder, name)
     for stem in dict.fromkeys((name, video_of(name)[0])):
@@ -264,7 +237,6 @@ def find_video(folder: str | Path, name: str) -> Path | None:
 
 
 def layouts_below(folder: Path, depth: int = 3) -> Iterator[Layout]:
-    """The layout in ``folder``, or else those below it, by folders that are called like annotations."""
     layout = _layout_in(folder)
     if layout.sets:
         yield layout
@@ -298,12 +270,12 @@ def _named_sets(task_folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def task_of_folder(name: str) -> str | None:
-    """The task a folder of this name is for, whatever the year: ``task_of_folder("VA_Set")`` is ``"va"``."""
+    """``task_of_folder("VA_Set")`` is ``"va"``, whatever the year."""
     return next((task for task, pattern in _TASK_FOLDERS.items() if pattern.fullmatch(name)), None)
 
 
 def set_of_folder(name: str) -> str | None:
-    """The set a folder of this name holds: ``set_of_folder("Training_Set")`` is ``"train"``."""
+    """``set_of_folder("Training_Set")`` is ``"train"``."""
     return next((subset for subset, pattern in _SETS.items() if pattern.fullmatch(name)), None)
 
 
@@ -315,7 +287,6 @@ def _mtl_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_video_list(path: str | Path) -> tuple[str, ...]:
-    """The video names in a list of a test set, one a line."""
     return tuple(line.strip() for line in read_text(path).split("\n") if line.strip())
 
 
@@ -324,7 +295,7 @@ def _holds_labels(folder: Path) -> bool:
 
 
 def label_files(folder: Path) -> list[Path]:
-    """The files in the folder of a set, one a video, for Aff-Wild those of valence. Raises if none is."""
+    """The files of a set, one a video, for Aff-Wild those of valence; :class:`UserError` if none is."""
     folder = folder / "valence" if (folder / "valence").is_dir() else folder
     files = sorted(folder.glob("[!.]*.txt"))  # archives made on a Mac hold a ._name.txt for each name.txt
     if not files:

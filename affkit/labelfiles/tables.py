@@ -1,11 +1,8 @@
 """Label files that list the frames of many videos: multi-task (MTL), Aff-Wild CSV, submissions, our table.
 
-All of them have one line for each frame that is listed, and name the video and the frame in it:
-``clip_left/00001.jpg`` or two columns. Frames count from 1, and a frame that is not listed is not
-labelled; nothing moves up to fill its place. A video is as long as its last listed frame.
-
-All readers give labels by video, and raise a :class:`~affkit.errors.UserError` that names the line of the
-first fault.
+A line names its video and frame: ``clip_left/00001.jpg`` or two columns. Frames count from 1; one that is
+not listed is not labelled, and nothing moves up. A video is as long as its last listed frame. Readers give
+labels by video, and raise a :class:`~affkit.errors.UserError` that names the line of the first fault.
 """
 
 import re
@@ -35,11 +32,10 @@ _IMAGE = re.compile(r"(?:.*/)?([^/]+)/ *([0-9]{1,9})\.[A-Za-z]+")
 
 
 def read_mtl(path: str | Path, expression_names: Sequence[str] = EXPRESSIONS_WITH_OTHER) -> dict[str, Labels]:
-    """The multi-task file of the third, fourth and seventh ABAW challenge.
-
-    A line is ``video/00001.jpg,valence,arousal,expression,AU1,...``. Columns are found by the header, where
-    ``aus`` stands for the twelve of :data:`~affkit.labelfiles.ABAW_ACTION_UNITS`; without a header
-    they are these 16, in this order. ``expression_names`` says what the expression index counts.
+    """The multi-task file of the third, fourth and seventh ABAW challenge:
+    ``video/00001.jpg,valence,arousal,expression,AU1,...``, with a header or in this order. ``aus`` in a
+    header stands for :data:`~affkit.labelfiles.ABAW_ACTION_UNITS`; ``expression_names`` says what the
+    expression index counts.
     """
     text = read_text(path)
     columns, body, first_line = (*MTL_COLUMNS, *ABAW_ACTION_UNITS), text, 1
@@ -55,7 +51,6 @@ def read_mtl(path: str | Path, expression_names: Sequence[str] = EXPRESSIONS_WIT
 
 
 def write_mtl(path: str | Path, labels: Mapping[str, Labels]) -> None:
-    """Write every frame of every video as :func:`read_mtl` reads them, under a header."""
     videos, frames, rows = _flatten(path, labels)
     cells = {"image": _images(videos, frames)}
     for task in ("va", "expr", "au"):
@@ -74,16 +69,13 @@ def read_affwild_csv(path: str | Path) -> dict[str, Labels]:
 
 
 def write_affwild_csv(path: str | Path, labels: Mapping[str, Labels]) -> None:
-    """Write valence and arousal as :func:`read_affwild_csv` reads them; the image is ``video/00001.jpg``."""
     videos, frames, rows = _flatten(path, labels)
     write_columns(path, AFFWILD_CSV_COLUMNS, [_images(videos, frames), *cells_of(rows, "va").values()])
 
 
 def read_submission(path: str | Path) -> dict[str, Labels]:
-    """What is sent in to an ABAW challenge: ``image_location,`` and the columns of one task.
-
-    The columns are ``valence,arousal``, the names of the expressions (with one index a line) or action
-    units, as in the label files of a single video.
+    """What is sent in to an ABAW challenge: ``image_location,`` and the columns of one task as in its label
+    files.
     """
     header, body = split_header(path, read_text(path))
     image, *names = header
@@ -106,13 +98,12 @@ def write_submission(path: str | Path, labels: Mapping[str, Labels], task: str) 
 
 
 def read_table(path: str | Path, expression_names: Sequence[str] | None = None) -> dict[str, Labels]:
-    """Our own table, made to be read by people and spreadsheets: a cell that is empty is not labelled.
+    """Our own table for people and spreadsheets; an empty cell is not labelled, nor is a -5 or -1.
 
-    The -5 and -1 of the other files are understood too, and never written.
-    Columns, in any order: ``video``, ``frame`` (from 1), and as far as there are labels ``person`` (added
-    to the name of the video, as in ``clip_left``), ``valence`` and ``arousal``, ``expression`` (its name)
-    and action units. ``expression_names`` are the classes to know; by default the seven basic ones, and
-    ``Other`` where the table has it.
+    Columns, in any order: ``video``, ``frame`` (from 1), and as far as known ``person`` (added to the name
+    of the video), ``valence`` with ``arousal``, ``expression`` (its name) and action units.
+    ``expression_names`` are the classes to know, by default the seven basic ones, and ``Other`` where the
+    table has it.
     """
     header, body = split_header(path, read_text(path))
     units = tuple(name for name in header if name.startswith("AU"))
@@ -169,7 +160,7 @@ def read_listing(path: str | Path) -> dict[str, Labels]:
 def _of_images(
     path, cells: pd.DataFrame, image: str, first_line: int = 2, expressions: Sequence[str] = EXPRESSIONS
 ) -> dict[str, Labels]:
-    """Labels by video of rows that name an image; its folder is the video, and its name the frame."""
+    """Labels by video of rows that name an image: the folder is the video, the name the frame."""
     labels = labels_of_rows(path, cells, first_line, expressions)
     images = cells[image]
     matches = [_IMAGE.fullmatch(image.replace("\\", "/").strip()) for image in images]
@@ -182,7 +173,6 @@ def _of_images(
 def _by_video(
     path, videos: np.ndarray, frames: np.ndarray, rows: Labels, first_line: int
 ) -> dict[str, Labels]:
-    """Put each row at its frame of its video; frames without a row are not labelled."""
     wrong = (frames < 1) | (frames > MOST_FRAMES)
     refuse(path, wrong, first_line, "the frame number", frames, "frames count from 1")
     frames = frames.astype(np.int64)
@@ -200,7 +190,7 @@ def _by_video(
 
 
 def _place(rows: Labels, frames: np.ndarray) -> Labels:
-    """Labels in which row ``frame - 1`` is the row of that frame, and all others are not labelled."""
+    """Labels whose row ``frame - 1`` is the row of that frame; all others are not labelled."""
     arrays = {f.name: getattr(rows, f.name) for f in fields(rows) if not f.name.endswith("_names")}
     placed = {name: np.zeros((frames.max(), *array.shape[1:]), array.dtype) for name, array in arrays.items()}
     for name, array in arrays.items():
