@@ -1,9 +1,8 @@
 """Several annotators become one set of labels: what all say is kept (Section III.C-D), ratings are averaged.
 
-Three experts labelled the action units and expressions of the paper, each without seeing what the others
-did; eight raters the valence and arousal. Here an annotator is a folder of labels in any layout that
-:func:`~affkit.labelfiles.layouts.read_annotations` knows. How far annotators agree is measured by
-:mod:`affkit.corpus.reliability`.
+In the paper three experts labelled action units and expressions, none seeing the others' work, and eight
+raters valence and arousal. Here an annotator is a folder or table of labels.
+:mod:`affkit.corpus.reliability` measures how far they agree.
 """
 
 import shutil
@@ -32,15 +31,13 @@ TASKS = tuple(_KINDS)
 
 @dataclass(frozen=True)
 class Ratings:
-    """What ``K`` annotators said about one of :data:`TASKS`, all videos one after the other, ``N`` frames.
-
-    ``annotators`` are those who labelled anything of this task anywhere: an expert who rated no valence is
-    not among the raters. ``columns`` are the action units; ``expression``; or ``valence`` and ``arousal``.
+    """What the ``K`` annotators who did one of :data:`TASKS` said; all videos one after the other, ``N``
+    frames.
     """
 
     task: str
-    annotators: tuple[str, ...]
-    columns: tuple[str, ...]
+    annotators: tuple[str, ...]  # those who labelled anything of this task
+    columns: tuple[str, ...]  # the action units; expression; or valence and arousal
     expressions: tuple[str, ...]  # the classes
     values: np.ndarray  # (K, N, columns): 0 or 1 int8, class number int8, or float32 in [-1, 1]
     present: np.ndarray  # (K, N, columns) bool, false where that annotator said nothing
@@ -50,9 +47,8 @@ class Ratings:
 def read_annotators(
     folders: Sequence[str | Path], common_only: bool = False, progress: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The labels of each annotator, by the name of the folder or table, then by video, as :func:`comparable`.
-
-    ``folders`` are one for each annotator, two at least, in any form that
+    """The labels of each annotator, by the name of the folder or table, then by video, as
+    :func:`comparable`. ``folders`` are two or more, in any form that
     :func:`~affkit.labelfiles.layouts.read_annotations` knows.
     """
     paths = [Path(folder).resolve() for folder in folders]
@@ -75,11 +71,10 @@ def read_annotators(
 def comparable(
     annotators: Mapping[str, Mapping[str, Labels]], common_only: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The same labels with the same videos, action unit columns and expressions for all annotators.
-
-    An action unit that somebody has no column for is masked there. Refused are a video that somebody lacks
-    (with ``common_only`` it is left out, with one warning), or has with another number of frames, expressions
-    chosen from different lists, and annotators of whom no two did the same task.
+    """The same labels with the same videos, action units (masked where missing) and expressions for all
+    annotators. Refused are a video that somebody lacks (left out with ``common_only``, with one warning) or
+    has with another number of frames, different lists of expressions, and annotators of whom no two did the
+    same task.
     """
     annotators = _same_videos(annotators, common_only)
     first = next(iter(annotators))
@@ -113,7 +108,6 @@ def comparable(
 def _same_videos(
     annotators: Mapping[str, Mapping[str, Labels]], common_only: bool
 ) -> dict[str, dict[str, Labels]]:
-    """The same labels with the videos in one order; who lacks one is named, or the video left out."""
     every = sorted({video for labels in annotators.values() for video in labels})
     common = [video for video in every if all(video in labels for labels in annotators.values())]
     if len(common) < len(every):
@@ -135,10 +129,8 @@ def _did(labels: Mapping[str, Labels], task: str) -> bool:
 
 
 def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings:
-    """What the annotators of ``task`` said, as arrays; ``task`` is one of :data:`TASKS`.
-
-    The annotators are as :func:`comparable` gives them. Videos that none of them labelled are left out, so a
-    task that nobody did has no rows.
+    """What the annotators of one of :data:`TASKS`, as from :func:`comparable`, said; videos that none
+    labelled are left out.
     """
     mask, fields = KINDS[_KINDS[task]]
     who = [name for name, labels in annotators.items() if _did(labels, task)]
@@ -163,19 +155,16 @@ def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings
 def agree(
     annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
 ) -> dict[str, Labels]:
-    """One set of labels from those of several annotators (Section III.D).
+    """One set of labels from those of :func:`read_annotators` (Section III.D).
 
-    ``annotators`` are as :func:`read_annotators` gives them. Of action units and expressions stays what all
-    annotators of that task say; with ``keep="majority"``, for comparison, what more than half of them say,
-    whether or not the others labelled the frame. Valence and arousal are the mean of the raters, see
-    :func:`combine_ratings`. What only some of them labelled is not agreed on, and a task that only one
-    annotator did is not labelled at all.
+    Of action units and expressions stays what all annotators of the task say, or with ``keep="majority"``,
+    for comparison, what more than half of them say. Valence and arousal are the mean, see
+    :func:`combine_ratings`. A task that only one annotator did is not labelled at all.
 
-    The paper keeps "only the AU annotations in frames where all three experts agreed on the activation". That
-    can be read in two ways. Where one expert sees an action unit and another does not, either nobody knows,
-    and the frame says nothing about it (``disagreed="unknown"`` masks it); or it is not active, as in every
-    frame in which it was not marked (``"absent"`` makes it 0). The second keeps more frames, but calls weak
-    and beginning actions absent, for these are what experts disagree on. Expressions are masked in either
+    "Only the AU annotations in frames where all three experts agreed on the activation" can be read in two
+    ways. Where experts differ, nobody knows, and the frame is masked (``disagreed="unknown"``); or the unit
+    is not active, as wherever it was not marked (``"absent"`` makes it 0). The second keeps more frames, but
+    calls weak and beginning actions absent, on which experts differ most. Expressions are masked in either
     case.
 
     >>> def says(*units):
@@ -203,7 +192,7 @@ def agree(
 
 
 def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> tuple[np.ndarray, np.ndarray]:
-    """What is agreed on, and the mask of where: ``(N, columns)`` each. See :func:`agree`."""
+    """What is agreed on, see :func:`agree`, and the mask of where: ``(N, columns)`` each."""
     if keep not in KEEP or disagreed not in DISAGREED:
         raise ValueError(f"no rule {keep!r} with {disagreed!r}: choose from {KEEP} and {DISAGREED}")
     values, present = ratings.values, ratings.present
@@ -220,13 +209,12 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
 
 
 def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
-    """The mean of the raters' valence and arousal, in the frames that all of them rated, and nothing else.
+    """The mean of the raters' valence and arousal, in frames that all of them rated, and nothing else.
 
-    The paper names eight raters (Section II.A), but not how their ratings became one label, nor whether all
-    of them counted; that the mean does it here is our choice. Aff-Wild itself is described by Zafeiriou et
-    al. (2017, CVPR workshops) and Kollias et al. (2019, International Journal of Computer Vision 127). Give
-    the raters that are to count; who rated nothing at all, such as an expert for action units, does not. With
-    a ``largest_lag`` they are put in step first, see :func:`~affkit.corpus.rater_lag.align_ratings`.
+    The paper names eight raters (Section II.A), not how their ratings became one label; the mean is our
+    choice. For Aff-Wild see Zafeiriou et al. (2017, CVPR workshops) and Kollias et al. (2019, International
+    Journal of Computer Vision 127). With a ``largest_lag`` they are put in step first, see
+    :func:`~affkit.corpus.rater_lag.align_ratings`.
     """
     raters, _ = align_ratings(raters, largest_lag)
     combined = {
@@ -247,10 +235,8 @@ def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int
 def write_agreement(
     out: str | Path, labels: Mapping[str, Labels], table: pd.DataFrame, force: bool = False
 ) -> None:
-    """Write agreed labels in the layout of ABAW-6, and ``table`` beside them, as a folder, whole or not.
-
-    One that holds anything is refused, unless ``force``; then it is replaced, but only if an earlier call of
-    this function wrote all of it.
+    """Write agreed labels in the layout of ABAW-6, and ``table`` beside them: a folder, whole or not at all.
+    One that holds anything is replaced only with ``force``, and only if this function wrote all of it.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():

@@ -22,25 +22,20 @@ PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal
 
 @dataclass(frozen=True)
 class Corpus:
-    """Our drawn corpus, or any folder with videos and the annotations of Aff-Wild or Aff-Wild2 in it.
-
-    A name such as ``clip`` or ``clip_left`` stands for one person in one video; ``labels`` and ``subjects``
-    go by names, in their order. Subjects are what must not be in two sets at once, so a person who is in two
-    videos has one subject. Where nothing is known, every name is a subject of its own. ``attributes`` are the
-    rows of ``subjects.csv`` by name, all text; without such a file it has no rows.
+    """Our drawn corpus, or any folder with videos and the annotations of Aff-Wild or Aff-Wild2. A name such
+    as ``clip`` or ``clip_left`` stands for one person in one video.
     """
 
     root: Path
-    labels: dict[str, Labels]
-    subjects: dict[str, str]
-    attributes: pd.DataFrame
+    labels: dict[str, Labels]  # by name, sorted, as subjects
+    subjects: dict[str, str]  # who must not be in two sets at once; each name its own where nothing is known
+    attributes: pd.DataFrame  # the rows of subjects.csv by name, all text; none without such a file
 
     @classmethod
     def open(cls, root: str | Path, split: str | None = None, progress: bool = False) -> "Corpus":
-        """Read the labels below ``root``, see :func:`~affkit.labelfiles.layouts.read_annotations`.
-
-        ``root/subjects.csv`` may say who is who; its columns are ``video``, ``subject``, if two people are
-        in a video ``person`` (``left`` or ``right``), and whatever else is known, such as ``gender``.
+        """Read the labels below ``root``, see :func:`~affkit.labelfiles.layouts.read_annotations`, and
+        ``subjects.csv`` if there is one: ``video``, ``subject``, ``person`` (``left`` or ``right``) where a
+        video has two, and what else is known.
         """
         root = Path(root)
         labels = read_annotations(root, split, progress)
@@ -54,7 +49,6 @@ class Corpus:
 
     @property
     def videos(self) -> list[str]:
-        """The names, sorted."""
         return list(self.labels)
 
     def video_path(self, name: str) -> Path:
@@ -74,7 +68,7 @@ def part_names(corpus: Corpus, part: str) -> list[str]:
 
 
 def labelled_frames(labels: Labels, part: str) -> np.ndarray:
-    """``(T,)`` bool: the frames with a label of one of :data:`PARTS`; for action units, with one at least."""
+    """``(T,)`` bool: the frames with a label of one of :data:`PARTS`; one action unit is enough."""
     mask = getattr(labels, KINDS[part][0])
     return mask.any(axis=1) if part == "au" else mask
 
@@ -92,19 +86,17 @@ def read_subjects(path: str | Path) -> pd.DataFrame:
 
 
 def names_of_rows(rows: pd.DataFrame) -> pd.Series:
-    """Each ``video`` without the suffix of its file, and the side where ``person`` gives one."""
+    """Each ``video`` without the suffix of its file, with the side where ``person`` gives one."""
     suffixes = "|".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
     names = rows["video"].str.replace(rf"\.({suffixes})$", "", case=False, regex=True)
     return names.where(rows["person"] == "", names + "_" + rows["person"]) if "person" in rows else names
 
 
 def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
-    """What is true of one face of a drawn corpus, ``truth/<name>.csv``: float64 columns, a row a frame.
-
-    Only a drawn corpus knows it: where the face is, how well it is seen, which valence and arousal were
-    played, and how strongly each action unit moved. The index is the frame number (1-based): the column
-    ``frame``, or without one the number of the row. An empty cell is NaN. Columns that are ``needed`` must be
-    there.
+    """What is true of one face of a drawn corpus, ``truth/<name>.csv``: where it is and how well it is seen,
+    which valence and arousal were played, how strongly each action unit moved. Float64 columns (an empty
+    cell is NaN, those ``needed`` must be there) by frame number from 1: the column ``frame``, or else the
+    row's.
     """
     header, body = split_header(path, read_text(path))
     missing = [name for name in needed if name not in header]

@@ -1,8 +1,4 @@
-"""Checking partitions: is any subject, or any video, in more than one set?
-
-Any partition can be checked, whoever made it: our own files, a table of videos and sets, or a folder in a
-layout of Aff-Wild2, where each task has sets of its own.
-"""
+"""Checking partitions, whoever made them: is any subject, or any video, in more than one set?"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,18 +19,14 @@ from affkit.labelfiles.tables import read_mtl
 class Leak:
     """A subject or a video that is in more than one set.
 
-    ``sets`` is set to the names in it, sorted. ``frames``, for a video, is how many frames of one name are in
-    several sets at once; zero means that the sets have other frames or other people of the video, which is a
-    leak all the same.
-
     >>> print(Leak("subject", "s1", {"train": ("a", "b"), "test": ("c",)}))
     subject s1: train (a, b), test (c)
     """
 
     kind: str  # "subject" or "video"
     who: str
-    sets: Mapping[str, tuple[str, ...]]
-    frames: int = 0
+    sets: Mapping[str, tuple[str, ...]]  # the names in each, sorted
+    frames: int = 0  # of one name in several sets at once; sets with other frames of a video are a leak too
 
     def __str__(self) -> str:
         where = ", ".join(f"{subset} ({', '.join(names)})" for subset, names in self.sets.items())
@@ -42,10 +34,8 @@ class Leak:
 
 
 def leaks(partition: Partition, subjects: Mapping[str, str] | None = None) -> list[Leak]:
-    """All subjects and all videos that are in more than one set; an empty list is a proof that none is.
-
-    ``subjects`` is name to subject for those that are known, what ``partition`` itself says by default;
-    without any only videos are looked at. ``clip_left`` and ``clip_right`` are one video, and so is ``clip``.
+    """All subjects and all videos that are in more than one set. ``subjects`` is name to known subject, by
+    default those of ``partition``; ``clip_left``, ``clip_right`` and ``clip`` are one video.
     """
     subjects = partition.subjects if subjects is None else subjects
     names = {name for own in partition.sets.values() for name in own}
@@ -80,7 +70,7 @@ def people(names: Iterable[str], subjects: Mapping[str, str]) -> dict[str, set[s
 
 
 def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> int:
-    """How many frames of these names are in more than one set, as far as the partition says which are."""
+    """How many frames of these names are listed in more than one set."""
     shared = 0
     for name in {name for own in sets.values() for name in own}:
         own = [subset for subset in sets if partition.sets[subset].get(name) is not None]
@@ -92,10 +82,9 @@ def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> i
 def across_tasks(
     partitions: Mapping[str, Partition], subjects: Mapping[str, str] | None = None
 ) -> list[Leak]:
-    """What is in one set of one task and in another set of another, but in one set within each task.
-
-    In Aff-Wild2 the sets differ between tasks. That does no harm to somebody who learns one task, but it
-    does to somebody who learns several at once. The sets of these leaks are called ``task/set``.
+    """What is in one set of one task and in another of another, but in one set within each task. In
+    Aff-Wild2 the sets differ between tasks: harmful to who learns several tasks at once. These sets are
+    called ``task/set``.
     """
     merged: dict[str, dict[str, None]] = {}
     known = dict(subjects or {})
@@ -118,18 +107,15 @@ def across_tasks(
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What :func:`check` found: leaks inside the sets of each task, and ``across`` those of different tasks.
-
-    A file that is for no task in particular has the task ``""``; ``subjects`` is name to subject where known.
-    """
+    """What :func:`check` found; a file that is for no task in particular has the task ``""``."""
 
     partitions: Mapping[str, Partition]
-    subjects: Mapping[str, str]
-    leaks: Mapping[str, list[Leak]]
-    across: list[Leak]
+    subjects: Mapping[str, str]  # of names, where known
+    leaks: Mapping[str, list[Leak]]  # inside the sets of each task
+    across: list[Leak]  # between sets of different tasks
 
     def culprits(self, across: bool = False) -> list[str]:
-        """A line for each leak; with ``across`` also for those between tasks. No line: the check passed."""
+        """A line for each leak, with ``across`` also between tasks; no line: the check passed."""
         several = len(self.partitions) > 1
         lines = [
             f"{task}: {leak}" if several else str(leak) for task in self.leaks for leak in self.leaks[task]
@@ -164,13 +150,10 @@ class LeakReport:
 
 
 def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
-    """Look for leaks in a partition that is a file or a folder.
-
-    ``path`` is a file of :func:`~affkit.corpus.partition.write_partition`; a CSV file with the columns
-    ``video`` and ``set`` or ``split``, and perhaps ``person`` (``left`` or ``right``) and ``subject``; or a
-    folder with the annotations of a year, see :func:`~affkit.labelfiles.layouts.find_layout`. ``data`` is a
-    corpus with ``subjects.csv``; what it says of a name counts more than what ``path`` says. A folder
-    ``path`` may have that file, too.
+    """Look for leaks in ``path``: a file of :func:`~affkit.corpus.partition.write_partition`; a CSV file
+    with ``video``, ``set`` or ``split``, and perhaps ``person`` and ``subject``; or a folder of annotations,
+    see :func:`~affkit.labelfiles.layouts.find_layout`. Its ``subjects.csv`` says who is who, and that of the
+    corpus ``data`` counts more.
     """
     path = Path(path)
     if path.is_dir():
@@ -189,7 +172,7 @@ def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
 
 
 def read_table(path: str | Path) -> Partition:
-    """A partition from a CSV file: a line for each video, or for each person of it, see :func:`check`."""
+    """A partition from a CSV file with a line for each video, or for each person of it, see :func:`check`."""
     header, body = split_header(path, read_text(path))
     subset = next((name for name in ("set", "split") if name in header), None)
     if subset is None or "video" not in header or len(set(header)) != len(header):
@@ -210,7 +193,7 @@ def read_table(path: str | Path) -> Partition:
 
 
 def read_folder(root: str | Path) -> dict[str, Partition]:
-    """The partitions of each task of a folder of annotations; which frames are labelled is not read."""
+    """The partition of each task of a folder of annotations; which frames are labelled is not read."""
     layout = find_layout(root)
     names = {key: _set_names(path) for key, path in layout.sets.items()}
     partitions = task_partitions(names, layout.test_lists)
@@ -234,9 +217,8 @@ def task_partitions(
 
 
 def task_of_list(listed: str) -> str | None:
-    """The task of a list of test videos, whose name differs from year to year.
-
-    Those of the third and fourth challenge are named in av-savchenko/face-emotion-recognition, ``src/ABAW``.
+    """The task of a list of test videos, whatever the year. The names of the third and fourth challenge are
+    from av-savchenko/face-emotion-recognition, ``src/ABAW``.
 
     >>> [task_of_list(name) for name in ("VA", "Valence_Arousal_Estimation_Challenge", "MTL_Challenge")]
     ['va', 'va', 'mtl']
@@ -246,7 +228,6 @@ def task_of_list(listed: str) -> str | None:
 
 
 def _set_names(path: Path) -> list[str]:
-    """The names in one of the values of :attr:`~affkit.labelfiles.layouts.Layout.sets`."""
     if path.is_file():
         return list(read_mtl(path))
     folder = path / "valence" if (path / "valence").is_dir() else path

@@ -1,8 +1,6 @@
-"""Partitions: which frames of which videos are for training, which for validation and which for the test.
+"""Partitions: which frames of which names (see :class:`~affkit.corpus.corpus.Corpus`) are in which set.
 
-A partition is a file that people can read: a name, and ranges of frames, in each set. Names are those of
-:class:`~affkit.corpus.corpus.Corpus`, so ``clip_left`` and ``clip_right`` are two people in one video. How a
-partition is made is in ``split_by_subject``, how one is checked in :mod:`affkit.corpus.leakage`.
+A partition is a JSON file that people can read. ``split_by_subject`` makes one, ``leakage`` checks it.
 """
 
 import json
@@ -29,23 +27,19 @@ SETS = ("train", "validation", "test")
 class Partition:
     """Names and their frames by set.
 
-    ``sets`` is set to name to ``(R, 2)`` int64, first and last frame of each range, 1-based and inclusive, in
-    order; ``None`` instead stands for all frames of that name. ``subjects`` is name to subject where known,
-    ``task`` what the frames were chosen for: ``"au"``, ``"expr"``, ``"va"``, or ``""`` where that is not
-    known.
-
     >>> partition = Partition({"train": {"clip": np.array([[1, 3], [8, 8]])}})
     >>> partition.frames("train", "clip")
     array([1, 2, 3, 8])
     """
 
+    # set: name: (R, 2) int64, rising, first and last frame of each range, from 1, inclusive; None: all frames
     sets: Mapping[str, Mapping[str, np.ndarray | None]]
-    subjects: Mapping[str, str] = field(default_factory=dict)
-    task: str = ""
+    subjects: Mapping[str, str] = field(default_factory=dict)  # of names, where known
+    task: str = ""  # what the frames were chosen for: au, expr, va, or not known
     seed: int | None = None
 
     def frames(self, subset: str, name: str) -> np.ndarray:
-        """The frames of ``name`` in ``subset``, ``(T,)`` int64, 1-based and rising, where they are listed."""
+        """The listed frames of ``name`` in ``subset``, ``(T,)`` int64, 1-based and rising."""
         ranges = self.sets[subset][name]
         if ranges is None:
             raise ValueError(f"all frames of {name} are in {subset}; how many there are is not known")
@@ -61,10 +55,9 @@ class Partition:
         return Partition(sets, self.subjects, self.task, self.seed)
 
     def rows(self, index: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The rows of a store in each set, ``(N,)`` int64, rising.
-
-        ``index`` is that of a :class:`~affkit.store.Store` made with labels: its column ``subject`` says
-        which of two people in a video is which.
+        """The rows of a store in each set, ``(N,)`` int64, rising. ``index`` is that of a
+        :class:`~affkit.store.Store` made with labels, whose column ``subject`` tells people in one video
+        apart.
         """
         if "subject" not in index:
             problem = "does not say who is in its videos"
@@ -101,10 +94,9 @@ def frame_ranges(frames: np.ndarray) -> np.ndarray:
 
 
 def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
-    """The same frames in sets of the same sizes at random, whoever is in them.
-
-    This is the careless way. Neighbouring frames of one clip are nearly the same picture, so with it a
-    network is tested on what it was trained on, and its results are too good. It is here to show by how much.
+    """The same frames in sets of the same sizes at random, whoever is in them: the careless way.
+    Neighbouring frames of a clip are nearly alike, so a network is tested on what it was trained on; this
+    shows by how much.
     """
     parts = [
         pd.DataFrame({"frame": partition.frames(subset, name), "name": name, "set": subset})
@@ -120,10 +112,7 @@ def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
 
 
 def write_partition(path: str | Path, partition: Partition, force: bool = False) -> None:
-    """Write a partition as JSON that people can read: names sorted, one name and its ranges a line.
-
-    The same partition always gives the same bytes.
-    """
+    """Write a partition as JSON: names sorted, a name and its ranges a line, always the same bytes."""
     refuse_existing(path, force)
     sets = {
         subset: {name: None if own[name] is None else own[name].tolist() for name in sorted(own)}
@@ -145,7 +134,7 @@ def _json(value: object, depth: int = 1) -> str:
 
 
 def read_partition(path: str | Path) -> Partition:
-    """Read what :func:`write_partition` wrote, or a file written by hand in the same form."""
+    """Read what :func:`write_partition` wrote, or a file written by hand in that form."""
     try:
         content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:

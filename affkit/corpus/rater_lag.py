@@ -1,8 +1,7 @@
 """Raters are late, each by another amount: find these lags and take them out.
 
-A rater of valence and arousal watches, decides and then moves a joystick. The delay is one to six seconds
-and differs from person to person (Mariooryad & Busso 2015, IEEE Transactions on Affective Computing 6(2)).
-A mean of ratings that are not in step is flatter than each of them.
+The delay of a joystick is one to six seconds and differs from person to person (Mariooryad & Busso 2015,
+IEEE Transactions on Affective Computing 6(2)); a mean of ratings that are not in step is too flat.
 """
 
 from collections.abc import Mapping
@@ -24,18 +23,14 @@ LEAST_OVERLAP = 0.5
 def align_ratings(
     raters: Mapping[str, Mapping[str, Labels]], largest_lag: int, progress: bool = False
 ) -> tuple[dict[str, dict[str, Labels]], dict[str, int]]:
-    """Shift the valence and arousal of each rater so that all are in step with the fastest of them.
+    """Shift the valence and arousal of each rater towards the start, in step with the fastest of them: the
+    raters, and rater to lag in frames, 0 or more (none for who rated nothing). The last ``lag`` frames
+    become masked.
 
-    Returned are the raters with their ratings moved, and rater to lag in frames, 0 or more; who rated nothing
-    has none. A rater has one lag for all videos and for both dimensions. It is the shift, at most
-    ``largest_lag`` frames, at which the rating correlates best (Pearson, all videos together, mean of valence
-    and arousal) with the mean of the other raters; since the others move too, this is repeated until nothing
-    changes. Mariooryad & Busso maximise mutual information with what the face does instead, which also finds
-    the delay that all raters have in common. Ratings alone cannot tell it: here the fastest rater keeps lag
-    0.
-
-    A rating moves ``lag`` frames towards the start of the video. The last ``lag`` frames of the rater then
-    have none: they are masked, not filled with the last value. Expressions and action units stay.
+    A rater has one lag: the shift, at most ``largest_lag`` frames, at which the rating correlates best
+    (Pearson, all videos together, mean of valence and arousal) with the mean of the others, repeated until
+    nothing changes. Mariooryad & Busso maximise mutual information with the face instead, which also finds
+    the delay that all raters share; ratings alone cannot tell it.
 
     >>> wave = np.sin(np.arange(200) / 9).astype(np.float32)
     >>> def rated(values):
@@ -63,10 +58,8 @@ def align_ratings(
 
 
 def _one_long_video(raters: list[Mapping[str, Labels]], gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Valence and arousal ``(K, 2, N)``, 0 where there is none, and the mask ``(K, N)``.
-
-    All videos one after the other, with ``gap`` frames that nobody rated after each: a shift by less than
-    that never brings two videos together.
+    """Valence and arousal ``(K, 2, N)``, 0 where there is none, and the mask ``(K, N)``; the ``gap`` of
+    unrated frames after each video keeps shifted videos apart.
     """
     values, present = [], []
     for videos in raters:
@@ -79,7 +72,7 @@ def _one_long_video(raters: list[Mapping[str, Labels]], gap: int) -> tuple[np.nd
 def _lag_to_the_others(
     values: np.ndarray, present: np.ndarray, lags: np.ndarray, rater: int, largest: int
 ) -> int:
-    """The lag of one rater, -largest to largest, against the mean of the others at their present lags."""
+    """The lag of one rater, -largest to largest, against the mean of the others at their lags."""
     others = [other for other in range(len(lags)) if other != rater]
     rated = np.all([np.roll(present[other], -lags[other]) for other in others], axis=0)  # (N,)
     mean = sum(np.roll(values[other], -lags[other], axis=1) for other in others) / len(others) * rated
@@ -94,10 +87,9 @@ def _lag_to_the_others(
 def correlation_at_lags(
     late: np.ndarray, has_late: np.ndarray, early: np.ndarray, has_early: np.ndarray, largest: int
 ) -> np.ndarray:
-    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, ``(2 * largest + 1,)`` from -largest on.
-
-    ``late`` and ``early`` are ``(N,)``, 0 where their mask is false. At each lag only frames count in which
-    both masks are true; NaN where one of the two does not move, or too few frames meet.
+    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, ``(N,)`` each, 0 where their mask is
+    false: ``(2 * largest + 1,)`` from -largest on, over frames in which both masks are true; NaN where one
+    does not move, or too few frames meet.
 
     >>> ramp = np.array([0.0, 1, 4, 9, 16, 25])
     >>> full = np.ones(6, bool)
@@ -125,7 +117,6 @@ def correlation_at_lags(
 
 
 def _earlier(labels: Labels, lag: int) -> Labels:
-    """Valence and arousal ``lag`` frames earlier; the last ``lag`` frames are masked."""
     moved = {}
     for name in ("valence", "arousal", "has_va"):
         values = getattr(labels, name)

@@ -1,8 +1,7 @@
 """How far annotators agree: percent agreement, kappa, alpha, and concordance of ratings.
 
-Percent agreement says little where a tag is rare: two coders who never mark AU20 agree in all frames. The
-other measures ask how far agreement goes beyond chance, or beyond how much ratings vary anyway. Where there
-is nothing to go beyond, because all ratings are the same, they are 0/0: here NaN, never 1.
+Percent agreement says little where a tag is rare; the others ask how far agreement goes beyond chance, or
+beyond how much ratings vary anyway. Where all ratings are the same they are 0/0: here NaN, never 1.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -39,9 +38,9 @@ _Measures = Iterator[tuple[str, float]]  # name and value
 def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
     """Agreement of two annotators beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
 
-    p_o is the fraction of frames in which both say the same, p_e the fraction to expect if each of them gave
-    as many of each class at random. ``first`` and ``second`` are class numbers ``(N,)``, 0 or more. 1 is full
-    agreement, 0 that of chance; NaN without frames, or if both say one and the same class everywhere.
+    p_o is the fraction of frames in which both say the same, p_e that to expect if each gave as many of each
+    class at random. ``first`` and ``second`` are class numbers ``(N,)``, 0 or more. 1 is full agreement, 0
+    that of chance.
 
     >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
     0.5
@@ -62,9 +61,8 @@ def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     """How often each two classes meet in a frame, ``(C, C)``, symmetric (Krippendorff 2011).
 
     ``values`` are class numbers ``(K, N)``, ``present`` is false where an annotator gave none. In a frame
-    with m ratings every ordered pair of ratings of different annotators counts 1 / (m - 1), so the frame
-    counts m in all; one with fewer than two ratings tells nothing about agreement and counts nothing. The sum
-    of a row is how often the class was given.
+    with m ratings every ordered pair of them counts 1 / (m - 1), so the frame counts m in all; one with
+    fewer than two ratings counts nothing. The sum of a row is how often the class was given.
 
     >>> coincidences(np.array([[0, 1, 1], [0, 1, 0]]), np.ones((2, 3), bool))
     array([[2., 1.],
@@ -82,11 +80,8 @@ def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
-    """Agreement of several annotators beyond chance (Fleiss 1971), in the frames that all labelled.
-
-    Two ratings of a frame are the same with probability p_o; two ratings of any frames with p_e. These are
-    the diagonal of :func:`coincidences` and its sums of rows. NaN without such frames, or if all ratings are
-    the same.
+    """Agreement of several annotators beyond chance (Fleiss 1971), in the frames that all labelled: two
+    ratings of a frame are the same with probability p_o, of any frames with p_e, see :func:`coincidences`.
     """
     by_all = present.all(axis=0)
     return _kappa(coincidences(values[:, by_all], present[:, by_all]))
@@ -95,12 +90,11 @@ def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
 def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "nominal") -> float:
     """1 minus the disagreement within frames over that to expect by chance: alpha = 1 - D_o / D_e.
 
-    ``values`` and ``present`` are ``(K, N)`` as in :func:`coincidences`. For classes (``nominal``) two
-    ratings disagree by 1 or not at all, and both sums come from there. For numbers (``interval``) they
-    disagree by the square of their difference. Over all pairs of m numbers such squares add up to 2 m times
-    the squared deviations from their mean, so alpha compares the variance within frames with the variance of
-    all ratings. (Krippendorff 2011, Computing Krippendorff's alpha-reliability; 2018, Content Analysis,
-    chapter 12.) NaN if no frame has two ratings, or all are the same.
+    ``values`` and ``present`` are ``(K, N)`` as in :func:`coincidences`. Classes (``nominal``) disagree by 1
+    or not at all, numbers (``interval``) by the square of their difference. Over all pairs of m numbers such
+    squares add up to 2 m times the squared deviations from their mean, so alpha compares the variance within
+    frames with that of all ratings. (Krippendorff 2011, Computing Krippendorff's alpha-reliability; 2018,
+    Content Analysis, chapter 12.)
 
     >>> yes = np.ones((2, 4), bool)
     >>> round(krippendorff_alpha(np.array([[0, 0, 1, 1], [0, 0, 0, 1]]), yes), 3)
@@ -129,9 +123,8 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
 
 
 def concordance(first: np.ndarray, second: np.ndarray, measure: str = "CCC") -> float:
-    """``CCC`` (Eq. 5) or ``Pearson`` of two raters.
-
-    NaN is 0/0: where both say one and the same number, or, of Pearson's correlation, one of them never moves.
+    """``CCC`` (Eq. 5) or ``Pearson`` of two raters; NaN where it is 0/0, so too where one of a ``Pearson``
+    pair never moves.
     """
     metric = StreamingCCC()
     metric.update(first, second)
@@ -142,21 +135,18 @@ def concordance(first: np.ndarray, second: np.ndarray, measure: str = "CCC") -> 
 
 
 def _ratio(part: float, whole: float) -> float:
-    """A quotient, NaN where it is 0/0."""
     return float(part / whole) if whole > 0 else float("nan")
 
 
 def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool = False) -> pd.DataFrame:
-    """All measures of agreement, for each tag and for all tags of a task together.
+    """All measures for each tag and for all tags of a task together: ``task``, ``tag``, ``statistic`` and
+    ``value``; the statistic of a pair names both: ``Cohen's kappa, A1 and A2``. :func:`summary` is for
+    people.
 
-    An expression is compared with the rest, "this or another", and all of them as one choice out of several.
-    Percent agreement (0 to 100) and Fleiss' kappa are about the frames that all annotators of the task
-    labelled; Cohen's kappa, CCC and Pearson about those that a pair labelled, and their means are over the
-    pairs; alpha about those that at least two labelled.
-
-    ``annotators`` are as :func:`~affkit.corpus.agreement.read_annotators` gives them. A row of the result is
-    a number: ``task``, ``tag``, ``statistic`` and ``value``; that of a pair has both in ``statistic``:
-    ``Cohen's kappa, A1 and A2``. :func:`summary` is for people.
+    An expression is compared with the rest, and all of them as one choice out of several. Percent agreement
+    (0 to 100) and Fleiss' kappa are about the frames that all annotators of the task labelled; Cohen's
+    kappa, CCC and Pearson about those of a pair, their means over the pairs; alpha about those that two or
+    more labelled.
     """
     rows = []
     for ratings in _tasks(annotators):
@@ -169,7 +159,6 @@ def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool =
 
 
 def _tasks(annotators: Mapping[str, Mapping[str, Labels]]) -> Iterator[Ratings]:
-    """The tasks that two annotators or more did."""
     found = (gather(annotators, task) for task in TASKS)
     return (ratings for ratings in found if len(ratings.annotators) > 1)
 
@@ -217,13 +206,13 @@ def _pairs(
 def kept_frames(
     annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
 ) -> pd.DataFrame:
-    """How many frames :func:`~affkit.corpus.agreement.agree` keeps by its rule, and why it drops the others.
+    """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why not the others; columns as in
+    :func:`reliability`.
 
-    The columns are those of :func:`reliability`. ``frames`` are those of the videos that the annotators of
-    the task worked on. Each is in one of ``all present`` (all say that the tag is there), ``all absent``,
-    ``disagreed`` and ``not labelled by all``. Of all expressions together some expression is always there;
-    with all action units together a frame counts once for each unit. Rows such as ``Anger / Sadness`` say in
-    how many frames one annotator chose this and another that, most frequent first.
+    Each of the ``frames`` of the task's videos is one of ``all present``, ``all absent``, ``disagreed`` and
+    ``not labelled by all``. Of all expressions together some expression is always there; with all action
+    units together a frame counts once for each unit. Rows such as ``Anger / Sadness`` say in how many frames
+    one annotator chose this and another that, most frequent first.
     """
     rows = []
     for ratings in _tasks(annotators):
@@ -275,17 +264,14 @@ def agreement_table(
     lags: Mapping[str, int] | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """:func:`kept_frames`, :func:`reliability` and a row for the ``lag`` of each rater, in one table."""
     rows = [("valence-arousal", name, "lag", float(lag)) for name, lag in (lags or {}).items()]
     parts = [kept_frames(annotators, keep, disagreed), reliability(annotators, progress)]
     return pd.concat([*parts, pd.DataFrame(rows, columns=_COLUMNS)] if rows else parts, ignore_index=True)
 
 
 def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables to read, by a heading such as ``action units: frames``: a row for each tag, counts as integers.
-
-    ``table`` is what :func:`kept_frames`, :func:`reliability` or :func:`agreement_table` give; the columns
-    are those of :data:`SUMMARY`.
+    """Tables to read, from those of this module, by a heading such as ``action units: frames``: a row for
+    each tag, the columns of :data:`SUMMARY`, counts as integers.
     """
     tables = {}
     for task in table["task"].unique():
@@ -301,7 +287,6 @@ def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The tables of :func:`summary` as plain text; a dash where a measure is not defined."""
     blocks = []
     for heading, wide in summary(table).items():
         wide = wide.rename_axis(index=None, columns=None)

@@ -1,9 +1,8 @@
 """Dividing a corpus into training, validation and test sets by subject (the paper, Section II.D).
 
-People in the same video, and videos of the same person, hang together: what hangs together is a group and
-goes into one set. Among the many ways to do that, one is looked for in which the labels of each set are
-distributed as in the whole, because a score on a test set with another fraction of a label says little about
-the model.
+Names that hang together by a video or a subject go into one set. Of the many ways one is searched for in
+which the labels of each set are distributed as in the whole: a score on a set with other fractions says
+little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,35 +53,25 @@ def split_corpus(
 ) -> Partition:
     """Divide the videos with labels of one task into training, validation and test set.
 
-    No subject is in two sets, nor are two people of one video. Of all assignments that keep to that and to
-    the sizes, one with a small misfit is searched for: from several random ones, pairs of groups are
-    exchanged between sets as long as that makes the sum over the sets smaller of
+    No subject, and no video with two people, is in two sets. Of all such assignments of the right sizes, one
+    with a small misfit is searched for: from several random ones, pairs of groups are exchanged between sets
+    as long as that lowers the sum over the sets of
 
     .. math:: \\sum_j \\Big(\\frac{\\mu_{sj} - \\mu_j}{\\sigma_j}\\Big)^2
               + \\sum_{j \\in \\{v, a\\}} \\Big(\\frac{\\sigma_{sj}^2}{\\sigma_j^2} - 1\\Big)^2
               + \\Big(\\frac{f_s / n_s}{f / n} - 1\\Big)^2
 
-    where mean and standard deviation of label j are over the frames of set s, or of the whole; j is each
-    action unit or each expression, whose means are their fractions, and valence v and arousal a; f is the
-    number of frames and n of videos. Labels that are the same in all frames do not count.
+    with mean and standard deviation of label j over the frames of set s, or of the whole; j is each action
+    unit or expression, valence v and arousal a; f is the number of frames and n of videos. Labels that are
+    the same in all frames do not count.
 
-    The frames are, for expressions and for valence and arousal, all that are labelled; for action units all
-    with at least one active unit, and ``inactive`` of the labelled ones without, drawn at random, from each
-    set in proportion to what it has of them.
+    Frames are all that are labelled; for action units all with an active unit, and ``inactive`` of those
+    without (by default :data:`INACTIVE_RATIO` of the active ones, or all), drawn at random, from each set in
+    proportion.
 
-    Parameters
-    ----------
-    corpus:
-        Labels and subjects. A name without a known subject is taken to be a subject of its own.
-    sizes:
-        Numbers of videos in the three sets; two people in one video are one video. What is left over is in
-        no set. Or three fractions that sum to at most 1: then the nearest possible numbers are taken. Refused
-        are sizes that no division by subject has; the message says which are nearest.
-    task:
-        ``"au"``, ``"expr"`` or ``"va"``; :func:`default_task` if not given.
-    inactive:
-        How many frames without an active unit; by default :data:`INACTIVE_RATIO` of the active ones, or all
-        if there are fewer.
+    ``sizes`` are numbers of videos (the rest is in no set) that a division by subject can have, the error
+    says the nearest; or three fractions that sum to at most 1, met as nearly as possible. ``task`` is
+    ``"au"``, ``"expr"`` or ``"va"``, by default :func:`default_task`.
     """
     task = task or default_task(corpus)
     names = _names(corpus, task)
@@ -107,7 +96,6 @@ def split_corpus(
 
 
 def _names(corpus: Corpus, task: str) -> list[str]:
-    """The names with a label of the task."""
     if task not in PARTS:
         raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(PARTS)}")
     names = part_names(corpus, task)
@@ -160,7 +148,6 @@ def _draw_inactive(
 
 
 def _groups(names: Sequence[str], subjects: Mapping[str, str]) -> list[list[str]]:
-    """The names in groups that hang together by a video or a subject."""
     videos, _ = pd.factorize(np.array([video_of(name)[0] for name in names], dtype=object))
     people, _ = pd.factorize(np.array([subjects[name] for name in names], dtype=object))
     people = people + videos.max() + 1
@@ -174,7 +161,7 @@ def _groups(names: Sequence[str], subjects: Mapping[str, str]) -> list[list[str]
 
 
 def parse_sizes(text: str) -> list[float]:
-    """``"38,8,18"`` or ``"0.6,0.15,0.25"`` as numbers; :class:`~affkit.errors.UserError` if they are none."""
+    """``"38,8,18"`` or ``"0.6,0.15,0.25"`` as finite numbers."""
     try:
         sizes = [float(number) for number in text.split(",")]
     except ValueError as error:
@@ -222,9 +209,8 @@ def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
 
 
 def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
-    """``(3, J + 1)``: weights, weighted values and their squares summed over the frames.
-
-    The columns are the labels of the task, valence, arousal, and frames.
+    """``(3, J + 1)``: weights, weighted values and their squares summed over the frames, for each label of
+    the task, valence, arousal, and frames.
     """
     if task == "au":
         values, known = labels.action_units, labels.has_action_units
@@ -255,9 +241,8 @@ class SplitSearch:
     counts: np.ndarray  # (S,): how many videos each set gets
 
     def run(self, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
-        """Number of the set of each group, ``(G,)``; the number of sets stands for none of them.
-
-        The best of several local optima. For 300 groups that takes a few seconds.
+        """The set of each group, ``(G,)``, as many as there are sets for none: the best of several local
+        optima.
         """
         best, lowest = None, np.inf
         everything = np.arange(len(self.counts) + 1)
@@ -269,9 +254,8 @@ class SplitSearch:
         return best
 
     def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
-        """The misfit of sets with these sums, ``(..., 3, J + 1)``: see :func:`split_corpus`.
-
-        ``subset`` is the number of the set, and as many as there are sets for what is in none: that has none.
+        """The misfit, see :func:`split_corpus`, of sets numbered ``subset`` with sums ``(..., 3, J + 1)``;
+        what is in no set has none.
         """
         mean, variance, varies, frames_a_video = self._whole
         own_mean, own_variance = moments(sums)
@@ -293,7 +277,6 @@ class SplitSearch:
         return np.stack([self.sums[assigned == s].sum(axis=0) for s in range(len(self.counts) + 1)])
 
     def _random_assignment(self, rng: np.random.Generator) -> np.ndarray:
-        """A random assignment with exactly the numbers of videos asked for."""
         kinds, numbers = np.unique(self.videos, return_counts=True)
         shares = np.append(self.counts, self.videos.sum() - self.counts.sum()) / self.videos.sum()
         wish = rng.multinomial(numbers, shares)[:, :-1]
@@ -333,9 +316,9 @@ def deal_counts(
 ) -> np.ndarray:
     """How many groups of each kind each set gets, ``(K, S)`` int64; there must be as many groups as sets.
 
-    Groups with the same number of videos are alike here: of ``numbers`` ``(K,)`` groups each has ``kinds``
-    ``(K,)`` videos. That leaves a small integer programme: come as near as possible to ``counts`` ``(S,)``
-    videos in each set, among these ways to ``wish`` ``(K, S)`` groups, and give every set at least one group.
+    Of ``numbers`` ``(K,)`` groups each has ``kinds`` ``(K,)`` videos. A small integer programme: as near as
+    possible to ``counts`` ``(S,)`` videos in each set, then to ``wish`` ``(K, S)`` groups, at least one
+    group a set.
     """
     num_kinds, num_sets = wish.shape
     cells = num_kinds * num_sets
@@ -362,11 +345,9 @@ def deal_counts(
 
 
 def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
-    """What is in each set, and in all together, and how many videos and frames the paper had in each.
-
-    The rows are ``videos``, ``subjects``, ``frames`` (of two people in a video each counts), the fraction of
-    the labelled frames with each label, and mean and variance of valence and arousal; NaN where there is
-    nothing.
+    """What is in each set, in all together, and in the paper's: ``videos``, ``subjects``, ``frames`` (of two
+    people in a video each counts), the fraction of the labelled frames with each label, mean and variance of
+    valence and arousal.
     """
     task, sums, columns = partition.task or default_task(corpus), {}, {}
     for subset, names in partition.sets.items():
@@ -392,7 +373,6 @@ def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table of :func:`partition_table` for a terminal: whole numbers, then fractions and moments."""
     counts = ["videos", "subjects", "frames"]
     text = table.map(lambda value: "" if np.isnan(value) else f"{value:.3f}")
     text.loc[counts] = table.loc[counts].map(lambda value: "" if np.isnan(value) else f"{value:,.0f}")

@@ -1,8 +1,7 @@
-"""What is in a corpus: the numbers of the paper's Section II, for any corpus, beside the paper's own.
+"""The numbers of the paper's Section II for any corpus, beside the paper's own.
 
-Two things are counted, and they differ where two people share a video. *Frames of a video* are pictures:
-they are what Tables I and IV speak of. *Labelled frames* are counted once for each person in them: they are
-what Table III and the figures speak of, as labels belong to a person.
+Where two people share a video, two counts differ: *frames of a video* are pictures (Tables I and IV);
+*labelled frames* count once for each person in them (Table III and the figures).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,22 +27,17 @@ VA_BINS = 40  # a side; even, so that an edge lies at 0
 
 @dataclass(frozen=True)
 class Attributes:
-    """The rows of Tables I and IV; ``None`` or nothing stands for what is not known.
+    """The rows of Tables I and IV; ``None`` or nothing stands for what is not known."""
 
-    A video with two people is one video, and its frames count once. ``seconds`` are the shortest and the
-    longest video, ``resolution`` the mean width and height in pixels. ``missing`` is why the file of a video
-    was not found, a line for each such video; its length is then that of its labels at 30 frames a second.
-    """
-
-    frames: int
+    frames: int  # of videos: those with two people count once
     videos: int
     subjects: int
     genders: Mapping[str, int] = field(default_factory=dict)  # number of subjects, most frequent first
     annotators: int | None = None
-    seconds: tuple[float, float] | None = None
+    seconds: tuple[float, float] | None = None  # shortest, longest video
     formats: tuple[str, ...] = ()  # suffixes of the video files in capitals
-    resolution: tuple[float, float] | None = None
-    missing: tuple[str, ...] = ()
+    resolution: tuple[float, float] | None = None  # mean width, height in pixels
+    missing: tuple[str, ...] = ()  # why the file of a video is not found; its length is that of the labels
 
     def rows(self) -> dict[str, str]:
         """The attributes in words, under the paper's headings."""
@@ -101,10 +95,8 @@ PAPER_NOTES = (
 
 
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
-    """Count what Tables I and IV count, in one of ``PARTS``.
-
-    Annotators are the folders and tables in ``coders``, or in ``raters`` for valence and arousal. Genders are
-    those of ``subjects.csv``. Video files are opened for their length and size where they are there.
+    """Count what Tables I and IV count, in one of ``PARTS``. Annotators are the folders and tables in
+    ``coders``, or for valence and arousal in ``raters``; video files are opened where they are there.
     """
     names = part_names(corpus, part)
     rows: dict[Path | str, int] = {}  # file, or name of a video that is not there: frames
@@ -141,9 +133,8 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
 
 
 def attributes(corpus: Corpus, part: str, progress: bool = False) -> pd.DataFrame:
-    """What :func:`measure` counts in words, in the column ``corpus``, with the paper's in ``paper``.
-
-    Table I (``part="au"``) or Table IV (``"expr"``), or the same of Section II.A (``"va"``).
+    """What :func:`measure` counts, and the paper's: Table I (``"au"``), Table IV (``"expr"``) or Section
+    II.A (``"va"``).
     """
     return _beside_paper(measure(corpus, part, progress), part)
 
@@ -153,11 +144,9 @@ def _beside_paper(found: Attributes, part: str) -> pd.DataFrame:
 
 
 def action_unit_table(corpus: Corpus) -> pd.DataFrame:
-    """Table III: in how many frames each unit is active.
-
-    The rows are the paper's eight units, any others of the corpus, frames with at least one of the eight, and
-    all frames of the part. The columns: ``description``, ``frames``, ``share`` of all frames, 0 to 1,
-    ``labelled`` (frames in which the unit is said to be there or not), ``paper`` and ``paper_share``.
+    """Table III: in how many frames each unit is active. Rows: the paper's eight units, any others of the
+    corpus, at least one of the eight, all frames; ``share`` is of all frames, 0 to 1, ``labelled`` counts
+    where the unit is known.
     """
     known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
     units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
@@ -175,11 +164,7 @@ def action_unit_table(corpus: Corpus) -> pd.DataFrame:
 
 
 def expression_table(corpus: Corpus) -> pd.DataFrame:
-    """Figure 3 in numbers: how many frames carry each expression.
-
-    The rows are the classes of the corpus, frames with one of the paper's seven, and all frames of the
-    part; the columns are those of :func:`action_unit_table` without ``description``.
-    """
+    """Figure 3 in numbers: rows are the classes of the corpus, one of the paper's seven, and all frames."""
     classes = next((labels.expression_names for labels in corpus.labels.values()), EXPRESSIONS)
     counts, frames = np.zeros(len(classes), np.int64), 0
     for name in part_names(corpus, "expr"):
@@ -193,9 +178,8 @@ def expression_table(corpus: Corpus) -> pd.DataFrame:
 
 
 def order_agreement(table: pd.DataFrame) -> float:
-    """Spearman's rank correlation of a column of counts with the paper's, over the paper's eight units.
-
-    1 where the units come in the paper's order, NaN where all counts are equal.
+    """Spearman's rank correlation of counts with the paper's over its eight units; NaN where all counts are
+    equal.
 
     >>> table = pd.DataFrame({"frames": range(8), "paper": range(10, 18)}, index=ACTION_UNITS)
     >>> order_agreement(table)
@@ -231,9 +215,8 @@ class VAHistogram:
 
 
 def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
-    """Count the frames with valence and arousal in one of ``PARTS``, in ``bins`` x ``bins`` places.
-
-    ``"au"`` gives Figure 2, ``"expr"`` Figure 4. ``bins`` must be even: an edge has to lie at 0.
+    """Count the frames with valence and arousal in one of ``PARTS``: ``"au"`` gives Figure 2, ``"expr"``
+    Figure 4. ``bins`` must be even: an edge has to lie at 0.
     """
     if bins < 2 or bins % 2:
         raise ValueError(f"bins is {bins}, expected an even number above 0")
@@ -249,7 +232,6 @@ def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHis
 def _count_table(
     rows: Sequence[str], counts: np.ndarray, labelled: np.ndarray, paper: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Frames of each row, the last of them :data:`ALL_FRAMES`, beside the paper's."""
     table = pd.DataFrame({"frames": counts, "share": counts / max(counts[-1], 1)}, index=list(rows))
     table["labelled"] = labelled
     table["paper"] = pd.array([paper.get(row) for row in rows], dtype="Int64")
@@ -258,7 +240,6 @@ def _count_table(
 
 
 def _genders(corpus: Corpus, names: Sequence[str]) -> dict[str, int]:
-    """Of the subjects whose gender ``subjects.csv`` knows."""
     if "gender" not in corpus.attributes:
         return {}
     known = corpus.attributes.loc[[name for name in names if name in corpus.attributes.index]]
@@ -293,7 +274,6 @@ class Statistics:
         )
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables by a name that can be a file's."""
         names = {"table_1": "au", "table_4": "expr", "section_2a": "va"}
         tables = {
             name: _beside_paper(self.parts[part], part) for name, part in names.items() if part in self.parts
@@ -302,7 +282,6 @@ class Statistics:
         return tables | {name: table for name, table in counted.items() if table is not None}
 
     def text(self) -> str:
-        """All of it to be read in a terminal."""
         headings = {
             "table_1": "Part with action units (Table I)",
             "table_4": "Part with expressions (Table IV)",
