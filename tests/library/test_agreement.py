@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 from strategies import any_labels
 
 from affkit.cli import main
-from affkit.corpus.agreement import (
-    agree,
-    combine_ratings,
-    comparable,
-    gather,
-    read_annotators,
-    write_agreement,
-)
+from affkit.corpus import agreement
 from affkit.corpus.reliability import agreement_table, reliability
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import read_annotations, write_annotations
@@ -39,19 +32,19 @@ RNG = np.random.default_rng(5)
 ])  # fmt: skip
 def test_three_experts(keep, disagreed, first_unit, second_unit, expressions):
     units = [list(pair) for pair in zip(first_unit, second_unit, strict=True)]
-    assert agree(EXPERTS, keep, disagreed) == {"clip": annotator(units, expressions)}
+    assert agreement.agree(EXPERTS, keep, disagreed) == {"clip": annotator(units, expressions)}
 
 
 def test_a_draw_is_no_majority():
     two = {name: EXPERTS[name] for name in ("A1", "A2")}
-    assert agree(two, "majority") == agree(two, "all")
-    assert agree(two, "majority", "absent") == agree(two, "all", "absent")
+    assert agreement.agree(two, "majority") == agreement.agree(two, "all")
+    assert agreement.agree(two, "majority", "absent") == agreement.agree(two, "all", "absent")
 
 
 @pytest.mark.parametrize("rule", [("most", "unknown"), ("all", "present")])
 def test_an_unknown_rule_is_refused(rule):
     with pytest.raises(ValueError, match="choose from"):
-        agree(EXPERTS, *rule)
+        agreement.agree(EXPERTS, *rule)
 
 
 def test_raters_are_averaged_where_all_rated():
@@ -59,7 +52,7 @@ def test_raters_are_averaged_where_all_rated():
     raters = {f"R{k}": {"clip": annotator(va=[*map(tuple, traces[k])])} for k in range(3)}
     raters["R1"]["clip"].has_va[2] = False
     mean = traces.astype(np.float64).mean(axis=0)
-    for labels in (agree(raters)["clip"], combine_ratings(raters)["clip"]):
+    for labels in (agreement.agree(raters)["clip"], agreement.combine_ratings(raters)["clip"]):
         assert labels.has_va.tolist() == [True, True, False, True]
         assert np.allclose(labels.valence[labels.has_va], mean[[0, 1, 3], 0], atol=1e-7)
         assert np.allclose(labels.arousal[labels.has_va], mean[[0, 1, 3], 1], atol=1e-7)
@@ -69,18 +62,18 @@ def test_experts_and_raters_do_not_wait_for_each_other():
     """A rater who labels no action units is no vote against them; nobody agrees alone."""
     raters = {f"R{k}": {"clip": annotator(va=[(0.5, k / 10)] * 5)} for k in range(2)}
     alone = {"A4": {"clip": annotator(va=[(0.5, 0.0)] * 5)}}
-    both = agree(EXPERTS | raters)["clip"]
+    both = agreement.agree(EXPERTS | raters)["clip"]
     assert both.has_va.all() and both.arousal == pytest.approx([0.05] * 5)
-    assert replace(both, has_va=np.zeros(5, bool)) == agree(EXPERTS)["clip"]
-    assert not agree(EXPERTS | alone)["clip"].has_va.any()
+    assert replace(both, has_va=np.zeros(5, bool)) == agreement.agree(EXPERTS)["clip"]
+    assert not agreement.agree(EXPERTS | alone)["clip"].has_va.any()
 
 
 def test_every_video_is_agreed_on_by_itself():
     swapped = {name: {"a": one["clip"], "b": one["clip"][::-1]} for name, one in EXPERTS.items()}
     swapped = {name: one | {"c": Labels.empty(2, ("AU1", "AU12"))} for name, one in swapped.items()}
-    alone = agree(EXPERTS)["clip"]
-    assert agree(swapped) == {"a": alone, "b": alone[::-1], "c": Labels.empty(2, ("AU1", "AU12"))}
-    assert list(gather(swapped, "expressions").rows) == ["a", "b"]
+    alone = agreement.agree(EXPERTS)["clip"]
+    assert agreement.agree(swapped) == {"a": alone, "b": alone[::-1], "c": Labels.empty(2, ("AU1", "AU12"))}
+    assert list(agreement.gather(swapped, "expressions").rows) == ["a", "b"]
 
 
 @settings(max_examples=25)
@@ -89,7 +82,7 @@ def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
     names = random.sample(list(annotators), len(annotators))
     other = {name: annotators[name] for name in names}
     for keep in ("all", "majority"):
-        mine, theirs = agree(annotators, keep, disagreed), agree(other, keep, disagreed)
+        mine, theirs = agreement.agree(annotators, keep, disagreed), agreement.agree(other, keep, disagreed)
         for video, one in mine.items():
             # the last digit of a sum depends on the order; nothing else may
             assert np.allclose(one.valence, theirs[video].valence, rtol=1e-6, atol=1e-12)
@@ -107,7 +100,7 @@ def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
 @settings(max_examples=25)
 @given(annotators())
 def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
-    for video, agreed in agree(annotators).items():
+    for video, agreed in agreement.agree(annotators).items():
         for labels in annotators.values():
             own = labels[video]
             if any(one.has_action_units.any() for one in labels.values()):
@@ -126,7 +119,7 @@ def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
 @given(any_labels(("AU1", "AU12")))
 def test_who_is_asked_twice_agrees(labels):
     twice = {"A1": {"clip": labels}, "A2": {"clip": labels}}
-    assert agree(twice) == {"clip": labels}
+    assert agreement.agree(twice) == {"clip": labels}
     table = reliability(twice)
     beyond = table[~table["statistic"].isin(["annotators", "percent agreement"])]["value"]
     assert np.allclose(beyond.dropna(), 1, atol=1e-6)
@@ -144,14 +137,14 @@ def folders(tmp_path, annotators, **options):
 
 @pytest.mark.parametrize("layout", ["abaw1", "abaw6"])
 def test_annotators_come_from_folders(tmp_path, layout):
-    assert read_annotators(folders(tmp_path, EXPERTS, layout=layout)) == EXPERTS
+    assert agreement.read_annotators(folders(tmp_path, EXPERTS, layout=layout)) == EXPERTS
 
 
 def test_units_that_somebody_has_no_column_for_are_masked(tmp_path):
     some = {"A1": {"clip": annotator([[1, 1]])}, "A2": {"clip": annotator([[1, 1]], names=("AU1", "AU7"))}}
-    read = read_annotators(folders(tmp_path, some))
+    read = agreement.read_annotators(folders(tmp_path, some))
     assert {one["clip"].action_unit_names for one in read.values()} == {("AU1", "AU12", "AU7")}
-    assert agree(read)["clip"].has_action_units.tolist() == [[True, False, False]]
+    assert agreement.agree(read)["clip"].has_action_units.tolist() == [[True, False, False]]
 
 
 OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, "Other"))
@@ -165,23 +158,23 @@ OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, 
 ])  # fmt: skip
 def test_annotators_that_cannot_be_compared(tmp_path, changes, words):
     with pytest.raises(UserError) as error:
-        read_annotators(folders(tmp_path, EXPERTS | changes))
+        agreement.read_annotators(folders(tmp_path, EXPERTS | changes))
     assert all(word in str(error.value) for word in words)
 
 
 def test_tasks_of_different_people_have_nothing_in_common():
     lone = {"A1": {"clip": annotator(units=[[1, 1]])}, "R1": {"clip": annotator(va=[(0.0, 0.0)])}}
     with pytest.raises(UserError, match="A1, R1: no task was done by two"):
-        comparable(lone)
+        agreement.comparable(lone)
 
 
 def test_common_videos_are_kept_on_demand():
     more = EXPERTS | {"A3": EXPERTS["A3"] | {"b": EXPERTS["A3"]["clip"], "c": EXPERTS["A3"]["clip"]}}
     with pytest.warns(UserWarning, match="2 of 3 videos are left out"):
-        assert comparable(more, common_only=True) == EXPERTS
+        assert agreement.comparable(more, common_only=True) == EXPERTS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert comparable(EXPERTS, common_only=True) == EXPERTS
+        assert agreement.comparable(EXPERTS, common_only=True) == EXPERTS
 
 
 def test_each_annotator_is_given_once(tmp_path):
@@ -194,7 +187,7 @@ def test_each_annotator_is_given_once(tmp_path):
         ([one, tmp_path / "none"], "no such folder"),
     ]:
         with pytest.raises(UserError, match=words):
-            read_annotators(paths)
+            agreement.read_annotators(paths)
 
 
 # Writing and the command
@@ -212,7 +205,7 @@ def test_the_command_writes_what_the_library_says(tmp_path, monkeypatch, capsys)
     given, out = folders(tmp_path, EXPERTS | {}), tmp_path / "agreed"
     code, said = run(monkeypatch, capsys, *given, "-o", out, "--disagreed", "absent")
     assert code == 0 and "action units: frames" in said.out
-    assert read_annotations(out) == agree(EXPERTS, disagreed="absent")
+    assert read_annotations(out) == agreement.agree(EXPERTS, disagreed="absent")
     lines = (out / "agreement.csv").read_text().splitlines()
     assert lines[0] == "task,tag,statistic,value" and "action units,AU1,kept,3" in lines
     assert "expressions,Disgust,Fleiss' kappa," in lines  # not defined: an empty cell
@@ -223,7 +216,7 @@ def test_the_command_writes_what_the_library_says(tmp_path, monkeypatch, capsys)
     code, said = run(monkeypatch, capsys, *given, "-o", out, "--force", "--keep", "majority", "--json")
     rows = json.loads(said.out)
     assert {"task": "action units", "tag": "AU1", "statistic": "kept", "value": 4.0} in rows
-    assert read_annotations(out) == agree(EXPERTS, "majority")
+    assert read_annotations(out) == agreement.agree(EXPERTS, "majority")
 
 
 def test_the_command_aligns_raters(tmp_path, monkeypatch, capsys):
@@ -239,7 +232,7 @@ def test_the_command_aligns_raters(tmp_path, monkeypatch, capsys):
 def test_what_is_not_ours_is_never_replaced(tmp_path):
     table = agreement_table(EXPERTS)
     write_annotations(tmp_path / "mine", EXPERTS["A1"])
-    write_agreement(tmp_path / "notes", EXPERTS["A1"], table)
+    agreement.write_agreement(tmp_path / "notes", EXPERTS["A1"], table)
     (tmp_path / "notes" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
@@ -250,7 +243,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
         ("file", "not a folder"),
     ]:
         with pytest.raises(UserError, match=words):
-            write_agreement(tmp_path / name, EXPERTS["A1"], table, force=True)
+            agreement.write_agreement(tmp_path / name, EXPERTS["A1"], table, force=True)
     assert sorted(tmp_path.rglob("*")) == before
-    write_agreement(tmp_path / "empty", EXPERTS["A1"], table)
+    agreement.write_agreement(tmp_path / "empty", EXPERTS["A1"], table)
     assert read_annotations(tmp_path / "empty") == EXPERTS["A1"]

@@ -6,18 +6,8 @@ import torch
 from meta_networks import meta
 from torch import nn
 
+from affkit import gan
 from affkit.errors import UserError
-from affkit.gan import (
-    CONFIGURATIONS,
-    Convolution,
-    Deconvolution,
-    Discriminator,
-    GanNetConfig,
-    Generator,
-    Layer,
-    same_padding,
-    sample_z,
-)
 from affkit.store import fit_size
 from affkit.train_gan import frozen_statistics
 
@@ -27,7 +17,7 @@ RNG = np.random.default_rng(0)
 def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():
     def sides(padding):
         x, found = torch.zeros(2, 100, 1, 1, device="meta"), [1]
-        for module in meta(Generator, "1", padding=padding).layers:
+        for module in meta(gan.Generator, "1", padding=padding).layers:
             x = module(x)
             if isinstance(module, nn.ConvTranspose2d):
                 found.append(x.shape[-1])
@@ -35,13 +25,15 @@ def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():
 
     assert sides("valid") == sides(None) == [1, 2, 6, 14, 32]
     assert sides("same") == [1, 1, 2, 4, 8]
-    assert [GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
-    assert all(GanNetConfig(name).image_size == tables.size for name, tables in CONFIGURATIONS.items())
+    assert [gan.GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
+    assert all(
+        gan.GanNetConfig(name).image_size == tables.size for name, tables in gan.CONFIGURATIONS.items()
+    )
 
 
 @pytest.mark.parametrize(("targets", "outputs"), [("va+au", 11), ("va", 3), ("au", 9)])
 def test_variants_of_the_discriminator(targets, outputs):
-    discriminator = Discriminator(GanNetConfig("1", width=0.05, targets=targets)).eval()
+    discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05, targets=targets)).eval()
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     output = discriminator(images)
     assert discriminator.head.out_features == outputs
@@ -87,7 +79,7 @@ def test_convolution_is_tensorflows_same(k, side):
     total = max(
         (size - 1) * 2 + k - side, 0
     )  # the rule in TensorFlow's documentation; the odd one goes after
-    layer = Convolution(3, 4, Layer(k, 4, 2), bias=False)
+    layer = gan.Convolution(3, 4, gan.Layer(k, 4, 2), bias=False)
     x = RNG.normal(size=(3, side, side)).astype(np.float32)
     expected = numpy_conv(x, layer.weight.detach().numpy(), 2, total // 2, size)
     np.testing.assert_allclose(layer(torch.from_numpy(x)[None])[0].detach(), expected, atol=1e-5)
@@ -98,7 +90,7 @@ def test_convolution_is_tensorflows_same(k, side):
 def test_deconvolution_is_the_plain_loop(k, stride):
     x = RNG.normal(size=(3, 5, 5)).astype(np.float32)
     for padding in ("same", "valid"):
-        layer = Deconvolution(3, 4, Layer(k, 4, stride), padding, bias=False)
+        layer = gan.Deconvolution(3, 4, gan.Layer(k, 4, stride), padding, bias=False)
         weight = layer.weight.detach().numpy()
         before, size = ((k - stride) // 2, 5 * stride) if padding == "same" else (0, 4 * stride + k)
         expected = numpy_deconv(x, weight, stride, before, size)
@@ -111,8 +103,8 @@ def test_deconvolution_is_the_plain_loop(k, stride):
 def test_same_deconvolution_is_the_gradient_of_same_convolution(k):
     """That is TensorFlow's definition of it: <conv(x), y> = <x, deconv(y)> for all x and y."""
     down, up = (
-        Convolution(3, 4, Layer(k, 4, 2), bias=False),
-        Deconvolution(4, 3, Layer(k, 3, 2), "same", bias=False),
+        gan.Convolution(3, 4, gan.Layer(k, 4, 2), bias=False),
+        gan.Deconvolution(4, 3, gan.Layer(k, 3, 2), "same", bias=False),
     )
     up.weight = down.weight
     x, y = torch.randn(1, 3, 12, 12), torch.randn(1, 4, 6, 6)
@@ -120,10 +112,10 @@ def test_same_deconvolution_is_the_gradient_of_same_convolution(k):
 
 
 def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
-    assert same_padding(32, 5, 2) == same_padding(96, 5, 2) == (1, 2)
-    assert same_padding(96, 7, 2) == (2, 3)
-    assert same_padding(7, 5, 2) == (2, 2)
-    assert same_padding(4, 1, 2) == (0, 0)
+    assert gan.same_padding(32, 5, 2) == gan.same_padding(96, 5, 2) == (1, 2)
+    assert gan.same_padding(96, 7, 2) == (2, 3)
+    assert gan.same_padding(7, 5, 2) == (2, 2)
+    assert gan.same_padding(4, 1, 2) == (0, 0)
 
 
 # Spectral norm
@@ -131,7 +123,7 @@ def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
 
 def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one():
     torch.manual_seed(0)
-    discriminator = Discriminator(GanNetConfig("1", width=0.05, weight_std=0.02, spectral_norm=True))
+    discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05, weight_std=0.02, spectral_norm=True))
     kinds = [type(module).__name__ for module in discriminator.modules()]
     assert "BatchNorm2d" not in kinds and sum("Parametrized" in kind for kind in kinds) == 4
     assert discriminator.layers[0].weight.shape[2:] == (5, 5)
@@ -146,7 +138,7 @@ def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one
 
 
 def test_evaluation_leaves_the_power_iteration_alone():
-    discriminator = Discriminator(GanNetConfig("1", width=0.05, spectral_norm=True)).eval()
+    discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05, spectral_norm=True)).eval()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     discriminator(torch.zeros(1, 3, 32, 32))
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
@@ -157,9 +149,9 @@ def test_evaluation_leaves_the_power_iteration_alone():
 
 @pytest.mark.parametrize("configuration", ["1", "2", "2-7x7"])
 def test_a_narrow_pair_trains_through_both(configuration):
-    config = GanNetConfig(configuration, width=0.02)
-    generator, discriminator = Generator(config), Discriminator(config)
-    images = generator(sample_z(4, seed=0))
+    config = gan.GanNetConfig(configuration, width=0.02)
+    generator, discriminator = gan.Generator(config), gan.Discriminator(config)
+    images = generator(gan.sample_z(4, seed=0))
     assert images.shape == (4, 3, config.image_size, config.image_size) and images.abs().max() <= 1
     output = discriminator(images)
     (output.va.sum() + output.action_units.sum() + output.fake.sum()).backward()
@@ -168,8 +160,8 @@ def test_a_narrow_pair_trains_through_both(configuration):
 
 
 def test_z_is_uniform_and_repeatable():
-    z = sample_z(2000, seed=3)
-    assert torch.equal(z, sample_z(2000, seed=3)) and not torch.equal(z, sample_z(2000, seed=4))
+    z = gan.sample_z(2000, seed=3)
+    assert torch.equal(z, gan.sample_z(2000, seed=3)) and not torch.equal(z, gan.sample_z(2000, seed=4))
     assert z.shape == (2000, 100) and z.min() >= -1 and z.max() <= 1
     assert abs(z.mean()) < 0.01 and abs(z.var() - 1 / 3) < 0.01
 
@@ -177,8 +169,8 @@ def test_z_is_uniform_and_repeatable():
 def test_dcgan_weights():
     torch.manual_seed(0)
     for net in (
-        Generator(GanNetConfig("1", weight_std=0.02)),
-        Discriminator(GanNetConfig("1", weight_std=0.02)),
+        gan.Generator(gan.GanNetConfig("1", weight_std=0.02)),
+        gan.Discriminator(gan.GanNetConfig("1", weight_std=0.02)),
     ):
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -186,7 +178,7 @@ def test_dcgan_weights():
 
 
 def test_frozen_statistics_leave_no_trace_and_change_no_output():
-    discriminator = Discriminator(GanNetConfig("1", width=0.05))
+    discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05))
     before = {name: value.clone() for name, value in discriminator.named_buffers() if "running" in name}
     images = torch.randn(4, 3, 32, 32)
     with frozen_statistics(discriminator):
@@ -209,4 +201,4 @@ def test_larger_faces_are_averaged_down():
 def test_unknown_choices_are_refused():
     for wrong in ({"configuration": "3"}, {"targets": "all"}, {"padding": "full"}, {"width": 0}):
         with pytest.raises(UserError, match=next(iter(wrong))):
-            GanNetConfig(**wrong)
+            gan.GanNetConfig(**wrong)

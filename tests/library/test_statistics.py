@@ -15,20 +15,8 @@ from strategies import corpora
 from typer.testing import CliRunner
 
 from affkit.cli import app
+from affkit.corpus import statistics
 from affkit.corpus.corpus import Corpus, part_names
-from affkit.corpus.statistics import (
-    ALL_FRAMES,
-    ANY_EXPRESSION,
-    ANY_UNIT,
-    PAPER_ACTION_UNITS,
-    Statistics,
-    action_unit_table,
-    attributes,
-    expression_table,
-    measure,
-    order_agreement,
-    va_histogram,
-)
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
@@ -58,7 +46,7 @@ def files(root, task, header) -> pd.DataFrame:
 
 
 def test_attributes_of_the_action_unit_part(corpus):
-    found = measure(corpus, "au")
+    found = statistics.measure(corpus, "au")
     assert part_names(corpus, "au") == ["one", "two_left", "two_right"]
     assert (found.frames, found.videos, found.subjects, found.missing) == (20 + 15, 2, 2, ())
     assert found.genders == {"male": 1, "female": 1} and found.annotators == 2
@@ -67,11 +55,11 @@ def test_attributes_of_the_action_unit_part(corpus):
 
 
 def test_a_video_that_is_not_there_has_the_length_of_its_labels(corpus):
-    found = measure(corpus, "expr")
+    found = statistics.measure(corpus, "expr")
     assert (found.frames, found.videos) == (20 + 12 + 9 + 3, 4)
     assert len(found.missing) == 1 and "no video of four" in found.missing[0]
     assert found.subjects == 4 and found.seconds == pytest.approx((0.1, 2.0))
-    table = attributes(corpus, "expr")
+    table = statistics.attributes(corpus, "expr")
     assert table.at["Video format", "corpus"] == "MP4 (3 of 4 are here)"
     assert table["paper"].tolist()[:3] == ["288,000", "55", "56 (25 male; 31 female)"]
     assert table.at["Length of videos", "paper"] == "4 secs - 26 mins 22 secs"
@@ -80,33 +68,33 @@ def test_a_video_that_is_not_there_has_the_length_of_its_labels(corpus):
 def test_action_units_are_counted_as_in_the_files(root, corpus):
     rows = files(root, "AU", list(ACTION_UNITS))
     on, known = rows[list(ACTION_UNITS)] == 1, rows[list(ACTION_UNITS)] >= 0
-    table = action_unit_table(corpus)
+    table = statistics.action_unit_table(corpus)
     assert table.loc[list(ACTION_UNITS), "frames"].tolist() == on.sum().tolist()
     assert table.loc[list(ACTION_UNITS), "labelled"].tolist() == known.sum().tolist()
     assert table.at["AU4", "labelled"] == len(rows) - 3
-    assert table.at[ANY_UNIT, "frames"] == on.any(axis=1).sum()
-    assert table.at[ALL_FRAMES, "frames"] == len(rows) == 47
+    assert table.at[statistics.ANY_UNIT, "frames"] == on.any(axis=1).sum()
+    assert table.at[statistics.ALL_FRAMES, "frames"] == len(rows) == 47
     assert table["share"].tolist() == pytest.approx((table["frames"] / 47).tolist())
     assert table.at["AU6", "paper_share"] == pytest.approx(0.2059, abs=1e-4)
     eight = table.loc[list(ACTION_UNITS)]
     expected = eight["frames"].rank().corr(eight["paper"].astype(float).rank())
-    assert order_agreement(table) == pytest.approx(expected, abs=1e-4)
+    assert statistics.order_agreement(table) == pytest.approx(expected, abs=1e-4)
 
 
 def test_expressions_are_counted_as_in_the_files(root, corpus):
     rows = files(root, "EXPR", ["expression"])
-    table = expression_table(corpus)
+    table = statistics.expression_table(corpus)
     expected = [(rows["expression"] == number).sum() for number in range(7)]
     assert table.loc[list(EXPRESSIONS), "frames"].tolist() == expected
-    assert table.at[ANY_EXPRESSION, "frames"] == sum(expected) == (rows["expression"] >= 0).sum()
-    assert table.at[ALL_FRAMES, "frames"] == len(rows)
-    assert table.at[ANY_EXPRESSION, "paper_share"] == pytest.approx(115_640 / 288_000)
+    assert table.at[statistics.ANY_EXPRESSION, "frames"] == sum(expected) == (rows["expression"] >= 0).sum()
+    assert table.at[statistics.ALL_FRAMES, "frames"] == len(rows)
+    assert table.at[statistics.ANY_EXPRESSION, "paper_share"] == pytest.approx(115_640 / 288_000)
 
 
 def test_the_plane_is_that_of_the_part(root, corpus):
     rows = files(root, "VA", ["valence", "arousal"])
     rows = rows[rows["name"].isin(["one", "two_left", "two_right"])]
-    found = va_histogram(corpus, "au", bins=8)
+    found = statistics.va_histogram(corpus, "au", bins=8)
     expected = pd.crosstab(
         pd.cut(rows["valence"], found.edges, labels=range(8), right=False),
         pd.cut(rows["arousal"], found.edges, labels=range(8), right=False),
@@ -121,10 +109,10 @@ def test_borders_of_the_plane_are_inside(tmp_path):
     corpus = Corpus(
         tmp_path, {"a": labels_of(va=[(-1, -1), (1, 1), (0, 0), (1, -1)])}, {"a": "a"}, pd.DataFrame()
     )
-    found = va_histogram(corpus, bins=2)
+    found = statistics.va_histogram(corpus, bins=2)
     assert found.counts.tolist() == [[1, 0], [1, 2]]
     with pytest.raises(ValueError, match="even"):
-        va_histogram(corpus, bins=3)
+        statistics.va_histogram(corpus, bins=3)
 
 
 def test_other_classes_and_units_have_rows_of_their_own(tmp_path):
@@ -133,38 +121,41 @@ def test_other_classes_and_units_have_rows_of_their_own(tmp_path):
     labels.action_units[:, 2], labels.has_action_units[:] = 1, True
     labels.expression[:], labels.has_expression[:] = [7, 7, 0, 1], True
     corpus = Corpus(tmp_path, {"a": labels}, {"a": "a"}, pd.DataFrame())
-    table = action_unit_table(corpus)
-    assert list(table.index) == [*ACTION_UNITS, "AU7", ANY_UNIT, ALL_FRAMES]
-    assert table.at["AU7", "frames"] == 4 and table.at[ANY_UNIT, "frames"] == 0
+    table = statistics.action_unit_table(corpus)
+    assert list(table.index) == [*ACTION_UNITS, "AU7", statistics.ANY_UNIT, statistics.ALL_FRAMES]
+    assert table.at["AU7", "frames"] == 4 and table.at[statistics.ANY_UNIT, "frames"] == 0
     assert table.at["AU20", "labelled"] == 0 and pd.isna(table.at["AU7", "paper"])
-    assert np.isnan(order_agreement(table))
-    table = expression_table(corpus)
-    assert table.at["Other", "frames"] == 2 and table.at[ANY_EXPRESSION, "frames"] == 2
-    json.dumps(Statistics.of(corpus).as_dict(), allow_nan=False)
+    assert np.isnan(statistics.order_agreement(table))
+    table = statistics.expression_table(corpus)
+    assert table.at["Other", "frames"] == 2 and table.at[statistics.ANY_EXPRESSION, "frames"] == 2
+    json.dumps(statistics.Statistics.of(corpus).as_dict(), allow_nan=False)
 
 
 @settings(max_examples=30)
 @given(corpora())
 def test_totals_hold_for_any_labels(labels):
     corpus = Corpus(Path("nowhere"), labels, {name: name for name in labels}, pd.DataFrame())
-    units, expressions = action_unit_table(corpus), expression_table(corpus)
+    units, expressions = statistics.action_unit_table(corpus), statistics.expression_table(corpus)
     in_part = sum(len(one) for one in labels.values() if one.has_action_units.any())
-    assert units.at[ALL_FRAMES, "frames"] == in_part
+    assert units.at[statistics.ALL_FRAMES, "frames"] == in_part
     assert units["frames"].max() == in_part and (units["frames"] <= units["labelled"]).iloc[:-1].all()
     eight = units.loc[list(ACTION_UNITS), "frames"]
-    assert eight.max() <= units.at[ANY_UNIT, "frames"] <= eight.sum()
-    assert expressions.loc[list(EXPRESSIONS), "frames"].sum() == expressions.at[ANY_EXPRESSION, "frames"]
-    assert expressions.at[ANY_EXPRESSION, "frames"] == sum(
+    assert eight.max() <= units.at[statistics.ANY_UNIT, "frames"] <= eight.sum()
+    assert (
+        expressions.loc[list(EXPRESSIONS), "frames"].sum()
+        == expressions.at[statistics.ANY_EXPRESSION, "frames"]
+    )
+    assert expressions.at[statistics.ANY_EXPRESSION, "frames"] == sum(
         int(one.has_expression.sum()) for one in labels.values()
     )
-    plane = va_histogram(corpus)
+    plane = statistics.va_histogram(corpus)
     assert plane.frames == sum(int(one.has_va.sum()) for one in labels.values())
     assert sum(plane.quadrants.values()) == pytest.approx(1 if plane.frames else 0)
 
 
 def test_the_papers_numbers_fit_what_its_notes_say():
-    total = sum(PAPER_ACTION_UNITS[unit] for unit in ACTION_UNITS)
-    assert total == 235_649 and round(total / PAPER_ACTION_UNITS[ANY_UNIT], 1) == 1.7
+    total = sum(statistics.PAPER_ACTION_UNITS[unit] for unit in ACTION_UNITS)
+    assert total == 235_649 and round(total / statistics.PAPER_ACTION_UNITS[statistics.ANY_UNIT], 1) == 1.7
     assert round(1_180_000 / 30 / 3600) == 11
     assert 234_000 / 30 == (2 * 60 + 10) * 60 and 288_000 / 30 == (2 * 60 + 40) * 60
 
@@ -177,7 +168,7 @@ def test_half_a_million_frames_take_seconds(tmp_path):
     names = [f"v{number}" for number in range(50)]
     corpus = Corpus(tmp_path, dict.fromkeys(names, labels), {name: name for name in names}, pd.DataFrame())
     start = time.process_time()
-    assert Statistics.of(corpus).action_units.at[ALL_FRAMES, "frames"] == 500_000
+    assert statistics.Statistics.of(corpus).action_units.at[statistics.ALL_FRAMES, "frames"] == 500_000
     assert time.process_time() - start < 5
 
 
@@ -210,7 +201,7 @@ def test_command_prints_and_writes(root, tmp_path):
     assert {path.stem for path in out.glob("*.csv")} == tables
     assert {path.name for path in out.iterdir() if path.suffix not in (".png", ".csv")} == {"table_2.jpg"}
     table = pd.read_csv(out / "table_3.csv", index_col=0)
-    assert table.at[ALL_FRAMES, "frames"] == 47 and table.at["AU1", "paper"] == 43_948
+    assert table.at[statistics.ALL_FRAMES, "frames"] == 47 and table.at["AU1", "paper"] == 43_948
     again = run("--data", root, "-o", out)
     assert isinstance(again.exception, UserError) and "already exists" in str(again.exception)
     # the example of --help, with other folders
@@ -250,7 +241,7 @@ def test_words_from_files_are_shown_as_they_are(tmp_path):
     classes = ("$x_1^", "<b>Joy", "χαρά $b$")
     labels = Labels.empty(3, expression_names=classes)
     labels.expression[:], labels.has_expression[:] = [0, 1, 2], True
-    table = expression_table(Corpus(tmp_path, {"a": labels}, {"a": "a"}, pd.DataFrame()))
+    table = statistics.expression_table(Corpus(tmp_path, {"a": labels}, {"a": "a"}, pd.DataFrame()))
     figure = figures.label_bars(table)
     figure.canvas.draw()
     shown = [tick.get_text().replace(r"\$", "$") for tick in figure.axes[0].get_xticklabels()]
