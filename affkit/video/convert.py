@@ -1,7 +1,6 @@
 """``affkit convert``: clips to MP4, H.264, 30 frames a second (III.A), their labels re-timed with them.
 
-What is finished is noted in a small file in the output folder. Killed at any moment, the same command goes
-on from there and ends with the same bytes (on one machine: another version of x264 may write others).
+Killed at any moment, the same command goes on and ends with the same bytes (of one version of x264).
 """
 
 import json
@@ -37,17 +36,14 @@ Frame = TypeVar("Frame")
 _LONGEST_STILL = 600  # seconds; a longer one is a broken clock in the file, and would fill the disk
 
 
-# One clip
-
-
 def convert_video(
     source: str | Path, target: str | Path, force: bool = False, tick: Callable[[int], object] | None = None
 ) -> np.ndarray:
     """Convert one clip to MP4, H.264, yuv420p, 30 frames a second, upright, even size, without sound.
 
-    A size that is odd loses one line or column at the end: nothing is scaled, unless the source has pixels
-    that are not square. ``tick`` is called with 1 after every source frame. Returns ``(T,)`` int64, not
-    decreasing: the number, from 0, of the source frame that each new frame shows, see :func:`retime`.
+    An odd size loses a line or column; only pixels that are not square are scaled. ``tick(1)`` follows each
+    source frame. Returns ``(T,)`` int64: the number, from 0, of the source frame that each new one shows, see
+    :func:`retime`.
     """
     source, target = existing_file(source), Path(target)
     refuse_existing(target, force)
@@ -60,13 +56,10 @@ def retime(
 ) -> Iterator[tuple[Frame, int]]:
     """Each source frame with the number of new frames that show it: 0 if it is dropped, 2 if repeated.
 
-    New frame i is what a player shows at i/fps seconds, where a source frame appears at the multiple of
-    1/fps next to its time and stays until another one does. So a clip of 30 frames a second keeps each of
-    its frames even if its times are rounded to milliseconds, as in WebM; a still picture of a variable rate
-    stays as long as it was; and no frame is shown more than half a step early or late.
-
-    ``frames`` are times in seconds, not decreasing, the first of which counts as 0, and frames; ``step`` is
-    how many seconds the last frame is shown. There is at least one new frame in all.
+    ``frames`` are times in seconds, not decreasing, and frames; the last is shown for ``step`` seconds. A
+    frame appears at the multiple of 1/fps next to its time, counted from the first, so one of 30 frames a
+    second keeps all of them even if its times are rounded, as in WebM, and none is more than half a step
+    early or late.
 
     >>> list(retime([(Fraction(i, 25), i) for i in range(5)], Fraction(1, 25)))  # 5 frames become 6
     [(0, 1), (1, 1), (2, 2), (3, 1), (4, 1)]
@@ -110,8 +103,7 @@ def transcode(source: Path, target: Path, tick: Callable[[int], object] | None =
 
 
 def _even_size(view: View) -> tuple[int, int]:
-    width, height = view.shown_size
-    return width // 2 * 2, height // 2 * 2
+    return tuple(length // 2 * 2 for length in view.shown_size)
 
 
 def _add_encoder(video: Video, output: OutputContainer, frame: VideoFrame) -> VideoStream:
@@ -121,8 +113,7 @@ def _add_encoder(video: Video, output: OutputContainer, frame: VideoFrame) -> Vi
     encoder = output.add_stream("libx264", rate=FPS, options=H264 | {"crf": str(CRF)})
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     context = encoder.codec_context
-    context.time_base = Fraction(1, FPS)
-    context.color_range = ColorRange.MPEG
+    context.time_base, context.color_range = Fraction(1, FPS), ColorRange.MPEG
     if not frame.format.is_rgb:  # else players guess, and guess the colours of a large clip wrong
         context.colorspace = frame.colorspace
         context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
@@ -151,13 +142,8 @@ def _turn(frame: VideoFrame, view: View) -> VideoFrame:
     return VideoFrame.from_ndarray(np.concatenate(planes).reshape(-1, width), "yuv420p")
 
 
-# Its labels
-
-
 def retime_lines(text: str, frames: np.ndarray) -> str:
-    """Label lines in the order of new frames; frames that the text has no line for are left out.
-
-    ``frames`` is what :func:`convert_video` gives.
+    """Label lines in the order of ``frames``, see :func:`convert_video`; frames without a line are left out.
 
     >>> retime_lines("valence,arousal\\n0.1,0\\n0.2,0", np.array([0, 0, 1, 2]))
     'valence,arousal\\n0.1,0\\n0.1,0\\n0.2,0\\n'
@@ -179,9 +165,6 @@ def _split_lines(text: str) -> tuple[list[str], list[str]]:
 def nearly_as_long(num_lines: int, num_frames: int) -> bool:
     """Whether labels can be of a clip of ``num_frames``: they may differ by 5 frames or by 1%."""
     return abs(num_lines - num_frames) <= max(5, 0.01 * num_frames)
-
-
-# Many clips
 
 
 @dataclass(frozen=True)
@@ -209,33 +192,18 @@ class Clip:
 
 
 def convert_videos(
-    inputs: Sequence[str | Path],
-    out: str | Path,
-    labels: str | Path | None = None,
-    force: bool = False,
-    jobs: int = 1,
+    inputs: Sequence[str | Path],  # video files, or folders, which stand for the video files directly in them
+    out: str | Path,  # becomes a corpus again if ``labels`` holds the clips as well
+    labels: str | Path | None = None,  # folder of CLIP.txt, CLIP_left.txt, ...: line i is frame i
+    force: bool = False,  # replace what is there, and discard what an interrupted run with other inputs left
+    jobs: int = 1,  # clips at a time
     progress: bool = True,
 ) -> list[Path]:
     """Convert clips, and re-time their labels; returns the new files in the order of the inputs.
 
-    All inputs are looked at before anything is written: a :class:`UserError` says which cannot be read, has
-    the same name as another, has labels that do not fit, or an output that exists. Labels a few lines longer
-    or shorter than their clip are a warning.
-
-    Parameters
-    ----------
-    inputs:
-        Video files, or folders, which stand for all video files directly in them.
-    labels:
-        A folder with text files, at any depth, named like the clip or like it with ``_left`` or ``_right``:
-        line i, after a header if there is one, belongs to frame i. ``out`` gets a folder of the same name
-        with the same files, in which line i belongs to frame i of the new clip, and with its
-        ``subjects.csv`` if there is one. If the folder holds the clips as well, what is in it goes straight
-        into ``out``, which is then a corpus again.
-    force:
-        Replace what is there, and discard what an interrupted run with other inputs left.
-    jobs:
-        Clips at a time.
+    All is looked at before anything is written: a :class:`UserError` names what cannot be read, two clips of
+    one name, labels that do not fit, or an output that exists. Labels a few lines longer or shorter are a
+    warning.
     """
     out = Path(out)
     clips = _plan(_find_videos(inputs), out)
@@ -263,9 +231,8 @@ def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
             found = sorted(file for file in files if not file.name.startswith("."))
             if not found:
                 problem = f"has no video in it, no file ending in {' '.join(VIDEO_SUFFIXES)}"
-                raise UserError(
-                    path, problem, "give the folder that holds the videos, or the files themselves"
-                )
+                fix = "give the folder that holds the videos, or the files themselves"
+                raise UserError(path, problem, fix)
             videos += found
         else:
             videos.append(path)
@@ -300,12 +267,11 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
     for file in sorted(folder.rglob("[!.]*.txt")):
         files.setdefault(file.stem, []).append(file)
     names = {clip.source.stem for clip in clips}
-    labelled = []
+    labelled, base = [], _base(clips, folder)
     for clip in clips:
         own = [name for name in files if (name if name in names else video_of(name)[0]) == clip.source.stem]
         found = [file for name in own for file in files[name]]
         _check_lengths(clip, found)
-        base = _base(clips, folder)
         labelled.append(replace(clip, labels=tuple((file, out / file.relative_to(base)) for file in found)))
     missing = [clip.source.name for clip in labelled if not clip.labels]
     if len(missing) == len(clips):
@@ -345,9 +311,8 @@ def _check_lengths(clip: Clip, files: list[Path]) -> None:
 
 
 class Journal:
-    """The note in the output folder that says what is being done there and what is finished.
-
-    As a context manager it removes itself when all is done; after an error only if nothing is finished.
+    """What is being done in a folder, and what is finished; removed when all is done, or on an error
+    nothing.
     """
 
     def __init__(self, out: Path, clips: list[Clip], force: bool):
@@ -366,7 +331,6 @@ class Journal:
         self._write()
 
     def add(self, clip: Clip) -> None:
-        """Note that ``clip`` is finished."""
         self.done.append(clip.target.name)
         self._write()
 

@@ -1,7 +1,7 @@
-"""Frames in, frames out: a clip that is opened once and handed on, and arrays as a clip.
+"""A clip that is opened once and handed on, and arrays as a clip; all decoding is FFmpeg's, through PyAV.
 
-Frames come as a player shows them: turned upright where the file carries a rotation flag, as phones write
-it, and with square pixels. All decoding goes through FFmpeg in the form of PyAV.
+Frames come as a player shows them: turned upright where the file carries a rotation flag, as phones write it,
+and with square pixels.
 """
 
 import warnings
@@ -82,7 +82,6 @@ class View:
 
     @property
     def shown_size(self) -> tuple[int, int]:
-        """Width and height after the rotation."""
         return (self.height, self.width) if self.transpose else (self.width, self.height)
 
     def turn(self, picture: np.ndarray) -> np.ndarray:
@@ -95,17 +94,9 @@ class View:
 class Video:
     """A clip, opened once: what it is, its frames in order, when each is shown, and any frame at once.
 
-    Opening decodes the first frame. A :class:`UserError` says so if there is no such file, it is a folder,
-    empty, not a video, has sound only, or no frame of it can be decoded. Frames are numbered from 0.
-
-    In H.264 in MP4, which is what ``affkit convert`` writes, numbers are looked up in the index of the file,
-    and reading starts at the last keyframe before a frame. Other files are opened anew and counted from their
-    start for each reading: nothing else is sure to count right.
-
-    ``width`` and ``height`` are in pixels as shown, after the ``rotation`` of the stored pictures: 0, 90, 180
-    or 270 degrees, counter-clockwise. ``num_frames`` is how many frames the file says it holds; where it does
-    not say (WebM), its packets are counted. ``fps`` is the mean, 30 where the file does not say; ``duration``
-    is in seconds. ``container`` and ``stream`` are PyAV's.
+    Frames are numbered from 0. In H.264 in MP4 (``affkit convert``) reading starts at the last keyframe
+    before a frame, by the file's index; other files are counted from their start each time: nothing else is
+    sure to count right. A :class:`UserError` says so if no frame can be decoded.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -134,10 +125,12 @@ class Video:
         self._next: int | None = None  # number of the frame that comes next there
         self.fps: Fraction = self.stream.average_rate or self.stream.guessed_rate or Fraction(FPS)
         _, _, first = next(self._decode_on({}))
+        # degrees, counter-clockwise, by which the stored pictures are turned; and pixels as shown
         self.view, self.rotation = View.of(first, self.stream), first.rotation % 360
         self.width, self.height = self.view.shown_size
+        # as the file says; WebM does not, so its packets are counted
         self.num_frames: int = self.stream.frames or sum(1 for _ in self.packets())
-        self.duration = float(_duration(self.container, self.stream) or self.num_frames / self.fps)
+        self.duration = float(_duration(self.container, self.stream) or self.num_frames / self.fps)  # seconds
 
     @classmethod
     @contextmanager
@@ -156,7 +149,6 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        """Close the file and forget the frames; may be called twice."""
         self.container.close()
         self._cache.clear()
         self._ahead = iter(())
@@ -167,10 +159,7 @@ class Video:
 
     @property
     def seconds(self) -> np.ndarray:
-        """When each frame that can be decoded is shown: ``(T,)`` float64 seconds from the first.
-
-        Known once all frames were read from the start; else this decodes them.
-        """
+        """When each frame that can be decoded is shown: ``(T,)`` float64 seconds from the first."""
         if self._seconds is None:
             for _ in self.decode():
                 pass
@@ -179,9 +168,10 @@ class Video:
     def frames(
         self, start: int = 0, stop: int | None = None, format: Literal["rgb24", "gray"] = "rgb24"
     ) -> Iterator[np.ndarray]:
-        """Frames ``start`` to ``stop - 1``, one by one: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` for "gray".
+        """Frames ``start`` to ``stop - 1``: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` for "gray", yours to
+        change.
 
-        The arrays are the caller's to change. A clip that breaks gives its sound frames and a warning.
+        A clip that breaks gives its sound frames and a warning.
         """
         if start < 0:
             raise ValueError(f"start is {start}; the first frame is 0")
@@ -192,11 +182,9 @@ class Video:
                 yield self._shown(frame, format)
 
     def frame(self, i: int) -> np.ndarray:
-        """Frame ``i`` as ``(H, W, 3)`` uint8 RGB: for tools in which a person moves about in time.
-
-        One step forward decodes one frame, a jump decodes from the last keyframe. Frames passed on the way
-        are kept for a while, so that stepping back is quick too. :class:`IndexError` if there is no frame
-        ``i``, :class:`UserError` if the file is gone or damaged at that place.
+        """Frame ``i`` as ``(H, W, 3)`` uint8 RGB, for moving about in time: a step forward decodes one frame,
+        a jump from the last keyframe, and frames passed on the way are kept for a while. :class:`IndexError`
+        if there is none, :class:`UserError` if the file is gone or damaged there.
         """
         if not 0 <= i < len(self):
             raise IndexError(f"frame {i} of {len(self)}")
@@ -210,10 +198,11 @@ class Video:
         return self._shown(self._cache[i])
 
     def decode(self, start: int = 0) -> Iterator[tuple[int, Fraction, VideoFrame]]:
-        """Stored frames in the order they are shown: number, time in seconds as the file has it, the frame.
+        """Stored frames as shown, from ``start`` or one before it: number, time in seconds in the file,
+        frame.
 
-        The first one is frame ``start`` or one before it. A clip that breaks ends at the last frame before
-        the break, with a warning: what follows could not be counted, and labels would shift.
+        A clip that breaks ends with a warning before the break: what follows could not be counted, and labels
+        would shift.
         """
         self._reader = reader = object()
         frames = self._decode_on(self._go_to(start))
@@ -250,7 +239,7 @@ class Video:
         self.container, self.stream = _open_video(existing_file(self.path))
 
     def _go_to(self, start: int) -> dict[int, int]:
-        """Go to a place from which frame ``start`` can be decoded; the numbers of frames by their time."""
+        """Go to where frame ``start`` can be decoded; the numbers of frames by their time."""
         if self._index():
             times = list(self._index())
             self.container.seek(times[min(start, len(times) - 1)], stream=self.stream)
@@ -310,9 +299,8 @@ class Video:
 
 
 class _Clock:
-    """Gives frames their numbers and times, also where the file has no time or one that goes back.
-
-    Nothing else numbers frames. Where ``numbers``, by time, is empty, the first frame is number 0.
+    """Numbers, counted where ``numbers`` by time is empty, and times of frames, also where the file has
+    none.
     """
 
     def __init__(self, stream: VideoStream, fps: Fraction, numbers: dict[int, int]):
@@ -340,8 +328,8 @@ def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
             head = file.read(8)
         if head[4:8] in _STARTS_OF_VIDEOS or head[:4] in _STARTS_OF_VIDEOS:
             raise _broken(path, "is a video that is damaged or cut short") from error
-        problem = "is not a video"
-        raise UserError(path, problem, "give a video file, such as MP4, MOV, AVI, WebM or MKV") from error
+        fix = "give a video file, such as MP4, MOV, AVI, WebM or MKV"
+        raise UserError(path, "is not a video", fix) from error
     if not container.streams:
         raise _broken(path, "is a video that is damaged or cut short")
     # the cover picture of a sound file is a video stream too
@@ -367,20 +355,16 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
 
 
 def write_video(
-    path: str | Path,
+    path: str | Path,  # its suffix chooses the container
     frames: Iterable[np.ndarray],
     fps: float | Fraction = FPS,
-    crf: int = CRF,
-    codec: str = "libx264",
-    rotation: int = 0,
-    times: Sequence[float] | None = None,
+    crf: int = CRF,  # quality of H.264 and VP9, lower is better
+    codec: str = "libx264",  # any encoder of FFmpeg: mjpeg, libvpx-vp9, mpeg4
+    rotation: int = 0,  # degrees, counter-clockwise, by which a player turns the frames, as phones write it
+    times: Sequence[float] | None = None,  # when each frame is shown, in rising seconds (MP4, MOV, WebM)
 ) -> None:
-    """Write frames ``(H, W, 3)`` uint8 RGB of one size as a clip, all of it or nothing, over an older file.
-
-    The suffix of ``path`` chooses the container; H.264 wants even sizes. ``crf`` is the quality of H.264 and
-    VP9, lower is better; ``codec`` any encoder of FFmpeg: ``libx264``, ``mjpeg``, ``libvpx-vp9``, ``mpeg4``;
-    ``rotation`` the degrees, counter-clockwise, by which a player is told to turn the frames, as phones write
-    it; ``times`` when each frame is shown, in increasing seconds, for a variable rate (MP4, MOV, WebM).
+    """Write frames ``(H, W, 3)`` uint8 RGB of one size as a clip, whole or not at all; H.264 wants even
+    sizes.
     """
     rate = Fraction(fps).limit_denominator(1001)
     options = {"libx264": H264 | {"crf": str(crf)}, "libvpx-vp9": {"crf": str(crf), "b": "0"}}.get(codec, {})
