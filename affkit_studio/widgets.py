@@ -1,8 +1,9 @@
 """Widgets of the notebooks: frames of a video to step through, and a prediction to change by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
@@ -10,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from affkit.video.video import Video
-from affkit_lab.figures.smoothing_and_lag import change_trace, three_scores
-from affkit_lab.figures.style import PALETTE, draw_box
+from affkit_lab.figures.style import PALETTE
 from affkit_studio.page_widget import encode_picture
+from affkit_studio.smoothing_and_lag import change_trace, three_scores
 
 BOX_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 200))
 """Yellow, light blue, pink: person 0, 1, 2."""
@@ -77,6 +78,13 @@ def clip_player(video: str | Path, boxes: pd.DataFrame, every: int = 3) -> widge
     return frame_player(picture, len(frames), caption)
 
 
+def draw_box(picture: np.ndarray, box: Sequence[float], color: Sequence[int] = (255, 200, 0)) -> np.ndarray:
+    """A copy of ``picture`` with the outline of ``box``: x, y, width, height in pixels."""
+    x, y, width, height = box
+    corners = (round(x), round(y)), (round(x + width), round(y + height))
+    return cv2.rectangle(picture.copy(), *corners, tuple(color), max(2, len(picture) // 160))
+
+
 class ScorePicture:
     """Two traces over time, ``(T,)`` in [-1, 1], NaN where there is none; and one against the other.
 
@@ -115,7 +123,7 @@ def score_explorer(
     """Shift, scale, lag and smooth a prediction with sliders; the curves and three scores follow at once.
 
     Label and prediction are ``(T,)`` in [-1, 1], frame by frame, NaN where there is none. What a slider does
-    is said in :func:`~affkit_lab.figures.smoothing_and_lag.change_trace`; a button puts all of them back.
+    is said in :func:`~affkit_studio.smoothing_and_lag.change_trace`; a button puts all of them back.
     """
     picture = ScorePicture(label, predicted, fps, name)
     before = three_scores(predicted, label)

@@ -23,8 +23,8 @@ from affkit.files import existing_file
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 from affkit_course.lessons.nb02 import true_labels
-from affkit_lab.figures.smoothing_and_lag import three_scores
 from affkit_lab.figures.style import PALETTE, line_styles
+from affkit_studio.smoothing_and_lag import three_scores
 
 COLUMNS = ("name", "video", "frame", "subject", "set", *VA, *EXPRESSIONS, *ACTION_UNITS)
 """Of a file of predictions."""

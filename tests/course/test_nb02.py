@@ -21,6 +21,7 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.video.video import write_video
 from affkit_course.lessons import nb02 as lesson
 from affkit_lab.figures import style as plots
+from affkit_studio import clip_figures
 from affkit_studio.annotate.project import Project
 from affkit_studio.annotate.session import Segment
 
@@ -218,7 +219,7 @@ def test_the_hurried_annotator_marks_in_steps_and_saves(tmp_path):
 
 
 def test_a_lane_without_frames_stays_in_the_figure():
-    figure = plots.presence({"A1": np.array([], int), "A2": np.array([3, 4, 9])})
+    figure = clip_figures.presence({"A1": np.array([], int), "A2": np.array([3, 4, 9])})
     axis = figure.axes[0]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["A1", "A2"]
     assert {round(bar.get_y() + 0.3) for bar in axis.patches if bar.get_width() > 0} == {1}

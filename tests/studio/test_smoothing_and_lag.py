@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import mean_squared_error
 
 from affkit.labels import VA
-from affkit_lab.figures.smoothing_and_lag import (
+from affkit_studio.smoothing_and_lag import (
     change_trace,
     change_traces,
     filter_scores,
