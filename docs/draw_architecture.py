@@ -38,7 +38,7 @@ def arrows() -> list[tuple[str, str]]:
     paths = [(room, path) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     found = {(room, other) for room, path in paths for other in imported(path) if other != room}
     # the longest way, in the outermost lane, last
-    return sorted(found, key=lambda pair: ROOMS[pair[1]][1] - ROOMS[pair[0]][1])
+    return sorted(found, key=lambda pair: (ROOMS[pair[1]][1] - ROOMS[pair[0]][1], pair))
 
 
 def contents(room: str) -> list[str]:
