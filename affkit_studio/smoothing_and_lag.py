@@ -15,28 +15,16 @@ from affkit.metrics import StreamingCCC
 
 def change_trace(
     values: np.ndarray,
-    shift: float = 0.0,
-    scale: float = 1.0,
-    lag: int = 0,
-    width: int = 1,
-    causal: bool = False,
+    shift: float = 0.0,  # what is added
+    scale: float = 1.0,  # how much wider it becomes about its own mean
+    lag: int = 0,  # by how many frames it comes later
+    width: int = 1,  # frames of the moving mean
+    causal: bool = False,  # the mean is of the frame and those before it; else centred, and width must be odd
 ) -> np.ndarray:
     """One trace ``(T,)``, NaN where nothing was said: first smoothed, then late, then wider, then higher.
 
-    Every frame that had a value has one afterwards.
-
-    Parameters
-    ----------
-    shift, scale:
-        What is added, and how much wider the trace becomes about its own mean.
-    lag:
-        By how many frames it comes later; a negative one comes earlier. Where that would need a frame beyond
-        an end, or one without a value, the last value before it stands in (at the start the first).
-    width:
-        Frames of the moving mean; those without a value, or beyond an end, do not count in it.
-    causal:
-        Whether the mean is of the frame and those before it, as it must be while a video runs. Otherwise it
-        is centred, and ``width`` must be odd.
+    Every frame that had a value has one afterwards. Frames beyond an end, or without a value, do not count in
+    the mean; where a lag would need one, the last value before it stands in (at the start the first).
 
     >>> change_trace(np.array([0.0, 0, 3, 0, 0]), width=3).tolist()
     [0.0, 1.0, 1.0, 1.0, 0.0]

@@ -95,7 +95,6 @@ class EnrichPlan(Plan):
         return super().identity(kind) | own | sums
 
     def networks(self) -> tuple[Generator, Discriminator]:
-        """Both networks of the GAN."""
         files = {"generator": self.generator, "discriminator": self.discriminator}
         return tuple(load_checkpoint(path, name)[0] for name, path in files.items())
 
@@ -113,7 +112,7 @@ class EnrichPlan(Plan):
         return sets
 
     def generated(self, seed: int) -> Path:
-        """Where the generated faces of a seed are, to be looked at: a store without labels."""
+        """The store of the generated faces of a seed, without labels."""
         return Path(self.out) / "generated" / f"seed_{seed}"
 
     def draw(self, number: int) -> None:
@@ -129,9 +128,8 @@ class EnrichPlan(Plan):
 def enrich(plan: EnrichPlan, progress: bool = True) -> Results:
     """Train every arm for each fraction and seed, test, write the results.
 
-    A seed draws which faces keep their labels, the generated faces and the weights at the start; all arms get
-    the same. The teacher is the run on real faces alone with the same fraction and seed, so those come first.
-    What ``table_ix`` refuses, and networks that do not fit, are a :class:`UserError`.
+    A seed draws which faces keep their labels, the generated faces and the weights at the start, the same for
+    all arms. The teacher is the run on real faces alone with the same fraction and seed, so those come first.
     """
     store = Store.open(plan.data)
     sets = plan.enrich_sets(store)
@@ -153,7 +151,6 @@ def enrich(plan: EnrichPlan, progress: bool = True) -> Results:
 
 
 def _teachers(plan: EnrichPlan, store: Store, train: np.ndarray) -> list[Trial]:
-    """The runs on real faces alone."""
     subjects, trials = store.index["subject"].to_numpy(), []
     for fraction, seed in product(plan.fractions, plan.seeds):
         kept, _ = divided(train, label_order(subjects[train], seed, plan.by), fraction)
@@ -165,7 +162,6 @@ def _teachers(plan: EnrichPlan, store: Store, train: np.ndarray) -> list[Trial]:
 
 
 def _pupils(plan: EnrichPlan, teacher: Trial) -> Iterator[Trial]:
-    """The runs on the same real faces, and others."""
     for amount in plan.amounts:
         number = max(1, round(amount * len(teacher.train)))
         for kind in list(ARMS)[1:] if number <= plan.most else ():
@@ -176,7 +172,6 @@ def _pupils(plan: EnrichPlan, teacher: Trial) -> Iterator[Trial]:
 def train_arm(
     plan: EnrichPlan, trial: Trial, store: Store, folder: Path, count: Callable[..., None]
 ) -> Score:
-    """Train one arm; what scores it, and says what was added or what its labels are worth."""
     faces, added = small_store(store, trial.train, trial.config.net.image_size), {}
     if trial.notes["added_faces"]:
         more, effort = _added_faces(plan, trial, faces)
@@ -224,12 +219,8 @@ def training_effort(config: FaceConfig, steps: int) -> float:
 def worth_of_labels(
     labeller: FacePredictor, store: Store, rows: np.ndarray, confidence: Confidence
 ) -> dict[str, float]:
-    """The confident labels of a network on real faces, held against the truth.
-
-    ``label_va`` and ``label_au``: fractions it is confident about; ``label_active``: fraction of these action
-    units that it calls active; and, with ``label_`` before their names, the scores on what it is confident
-    about.
-    """
+    """The confident labels of a network on real faces, held against the truth: scores, with ``label_`` before
+    their names, and ``label_va``, ``label_au``, ``label_active`` as in :func:`label_counts`."""
     faces = small_store(store, rows, labeller.config.image_size)
     said = confident_labels(labeller, faces.images, confidence)
     labels = with_labels(faces, said, faces).labels.with_action_units(ACTION_UNITS)
@@ -320,7 +311,6 @@ def printed(results: Results) -> pd.DataFrame:
 
 
 def _worth(own: pd.DataFrame) -> dict[str, str]:
-    """The cells of what a labeller is confident about."""
     scores = own.filter(like="label_").rename(columns=lambda name: name.removeprefix("label_"))
     return _labelled(own, "label_") | means(scores, SCORES)
 

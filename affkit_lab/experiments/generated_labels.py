@@ -100,8 +100,7 @@ def confident_labels(labeller: FacePredictor, images: np.ndarray, confidence: Co
 
 
 def with_labels(faces: Store, labels: pd.DataFrame, like: Store) -> Store:
-    """Faces with ``labels``, so that they can be joined to the store ``like``; all else that can be labelled
-    there, such as expressions, is empty."""
+    """Faces with ``labels``, to be joined to the store ``like``; what else is labelled there is empty."""
     index = faces.index.assign(**labels)
     for name in like.index.columns.difference(index.columns):
         index[name] = pd.array([None] * len(index), like.index[name].dtype)

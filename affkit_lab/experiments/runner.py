@@ -112,7 +112,6 @@ class Trial:
     stage: int = 0
 
     def folder(self, out: str | Path) -> Path:
-        """Where it is in the folder of its experiment."""
         return Path(out) / "runs" / self.row / f"seed_{self.seed}"
 
 
@@ -183,7 +182,6 @@ def run_experiment(
 
 
 def _data(store: Store, sets: Mapping[str, np.ndarray]) -> dict[str, object]:
-    """What tells the data of an experiment from others."""
     labels = store.index.drop(columns=["x", "y", "w", "h", "score"], errors="ignore")
     found = {"faces": len(store), "size": store.size}
     found |= {"labels": zlib.crc32(labels.to_csv(index=False).encode())}

@@ -79,7 +79,6 @@ class GanPlan(Plan):
     width: float = 1.0
 
     def config(self, **changes) -> GanConfig:
-        """The configuration of one run."""
         return GanConfig.recipe(self.recipe, configuration=self.configuration, width=self.width, **changes)
 
     def identity(self, kind: str) -> dict:
@@ -97,7 +96,6 @@ class GanPlan(Plan):
 def train_discriminator(
     plan: GanPlan, trial: Trial, store: Store, folder: Path, count: Callable[..., None]
 ) -> Score:
-    """Train the GAN of one run; what scores its discriminator."""
     run = train_gan(store, folder, trial.config, rows=trial.train, callback=count, **plan.training)
     return partial(score_faces, run.discriminator, plan.device)
 

@@ -109,7 +109,6 @@ class MtlPlan(Plan):
         return super().identity(kind) | {"config": config, "all_frames": self.all_frames} | sums
 
     def mtl_sets(self, store: Store) -> dict[str, np.ndarray]:
-        """The rows of each set."""
         return self.sets(store, "has_va", "has_expression", all_frames=self.all_frames)
 
     def features(self, cnn: VGGFace, store: Store) -> np.ndarray:
@@ -126,7 +125,6 @@ class MtlPlan(Plan):
 def train_network(
     plan: MtlPlan, trial: Trial, store: Store, folder: Path, count: Callable[..., None]
 ) -> Score:
-    """Train the network of one run; what scores it."""
     files = {**plan.start, "cache": plan.cache}
     run = train_mtl(store, folder, trial.config, rows=trial.train, callback=count, **files, **plan.training)
     net, config = load_checkpoint(run.checkpoint, "affwildnet")[0], trial.config
@@ -150,10 +148,7 @@ def train_table(
     progress: bool = True,
     only: Collection[str] | None = None,
 ) -> Results:
-    """Train every row with every seed, test it, and judge the claims; ``only`` some rows, if named.
-
-    ``rows`` gives the fields of :class:`MtlConfig` that a row changes.
-    """
+    """Train every row, changes of :class:`MtlConfig`, or ``only`` some; test them and judge the claims."""
     only = set(rows) if only is None else set(only)
     if not only or only - set(rows):
         wrong = ", ".join(sorted(only - set(rows))) or "nothing"

@@ -254,10 +254,7 @@ def parity_std(config: GanNetConfig, seeds: Iterable[int], n: int = 4) -> pd.Dat
 
 
 def footprint(discriminator: Discriminator, seed: int = 0) -> np.ndarray:
-    """Which pixels the middle of the last convolution sees, ``(S, S)``: the size of its gradient, 0 for none.
-
-    The picture it is measured on is noise, drawn with ``seed``.
-    """
+    """Which pixels the middle of the last convolution sees: size of its gradient ``(S, S)``, on noise."""
     size = discriminator.config.image_size
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     noise.requires_grad_()

@@ -117,10 +117,7 @@ def label_bars(table: pd.DataFrame) -> Figure:
 
 
 def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
-    """Figures 2 and 4: frames in each place of the plane, with the fractions of its quarters and its margins.
-
-    Colour is logarithmic; places without a frame stay white.
-    """
+    """Figures 2 and 4: frames in each place of the plane (log scale), fractions of its quarters, margins."""
     figure, plane = plt.subplots(figsize=(7.4, 6.4))
     counts = np.ma.masked_equal(histogram.counts.T, 0)  # rows are arousal
     norm = LogNorm(1, max(histogram.counts.max(), 10))

@@ -117,10 +117,9 @@ class Overlay:
 def annotate_video(
     target: str | Path, video: str | Path | Video, predictions: pd.DataFrame, progress: bool = True
 ) -> None:
-    """Write a video with an :class:`Overlay`: H.264, as many frames as ``video``, without sound.
+    """Write a video with an :class:`Overlay`: H.264, with the frames of ``video`` at their times, no sound.
 
-    ``video`` is what was predicted. Its frame rate is kept; where that is variable, each frame is shown when
-    it was. One frame at a time is in memory. A ``target`` that exists is replaced.
+    One frame at a time is in memory. A ``target`` that exists is replaced.
     """
     with Video.of(video) as clip:
         seconds = clip.seconds
@@ -133,9 +132,8 @@ def annotate_video(
 
 
 class BarPanel:
-    """A bar with a name for each of N probabilities.
+    """A bar with a name for each of N probabilities; those from ``threshold`` on, or the longest, stand out.
 
-    Bars from ``threshold`` on are emphasised, and a line shows where it is; with None the longest bar is.
     ``height`` may become larger than was asked for, so that all bars have room.
     """
 
@@ -275,10 +273,7 @@ def _font(size: int) -> PIL.ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def text_picture(text: str, size: int, color: Color = INK, background: Color = WHITE) -> np.ndarray:
-    """A line of text, ``(H, W, 3)`` uint8, ``size`` pixels from one line to the next; do not change it.
-
-    The same few hundred numbers come again and again in a video, so each is drawn once.
-    """
+    """A line of text, ``(H, W, 3)`` uint8, in a font of ``size`` pixels; it is cached, do not change it."""
     font = _font(size)
     ascent, descent = font.getmetrics()
     picture = PIL.Image.new("RGB", (math.ceil(font.getlength(text)) + 1, ascent + descent), background)

@@ -59,9 +59,8 @@ def picture_grid(pictures: np.ndarray, columns: int = 12, title: str = "") -> "I
 def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: bool = False) -> "Image":
     """A figure of many thin lines as a PNG of 64 colours: a quarter of the bytes, and looks the same.
 
-    ``title`` is also the text for those who cannot see it; it is drawn where the figure has no title yet.
-    Beside a heat map a thin line would lose its colour to the shades of the map: ``keep_rare`` keeps it, and
-    has fewer shades.
+    ``title`` is also the text for those who cannot see it, and is drawn where the figure has none yet.
+    ``keep_rare`` keeps the colour of a thin line beside a heat map, at the cost of shades of the map.
 
     >>> figure, axis = plt.subplots(figsize=(2, 1))
     >>> picture = line_picture(figure, "Nothing yet")
@@ -79,10 +78,7 @@ def line_picture(figure: Figure, title: str = "", colors: int = 64, keep_rare: b
 
 
 def photograph(figure: Figure, title: str, quality: int = 80) -> "Image":
-    """A figure of photographs as JPEG, far smaller than PNG; a notebook shows it where it is returned.
-
-    Noise takes many bytes: a lower ``quality``, of 100, is good enough for it.
-    """
+    """A figure of photographs as JPEG, far smaller than PNG; a lower ``quality`` is good enough for noise."""
     figure.suptitle(title)
     data = file_of(figure, "jpeg", pil_kwargs={"quality": quality, "optimize": True})
     return _shown(data, "jpeg", title)
@@ -114,7 +110,7 @@ def write_files(folder: str | Path, files: Mapping[str, bytes], force: bool = Fa
 
 
 def hatch_bars(axis: Axes) -> None:
-    """Give each group of bars lines of its own, so that groups stay apart in grey."""
+    """Lines of its own for each group of bars, so that groups stay apart in grey."""
     for bars, hatch in zip(axis.containers, ("", "//", "...", "xx"), strict=False):
         for bar in bars:
             bar.set(hatch=hatch, edgecolor="white", linewidth=0.5)

@@ -78,10 +78,7 @@ def _bars_beside_paper(
 def label_share_curves(
     results: Results, metrics: tuple[str, ...] = (*VA_SCORES, *AU_SCORES[:2]), title: str = ""
 ) -> Figure:
-    """Results of ``semi_supervised``: a panel a score, against the fraction of faces with labels.
-
-    A dot a seed, lines the means.
-    """
+    """Scores of ``semi_supervised`` against the fraction of labels: a dot a seed, lines the means."""
     scores, baseline = results.test, best_baseline(results.baselines)
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.8), squeeze=False)
     shares = sorted(scores["share"].unique())
@@ -104,7 +101,7 @@ def label_share_curves(
 
 
 def enrichment_gains(results: Results, title: str = "") -> Figure:
-    """Results of ``enrich``, what added faces change: a column a fraction of labels, a row a score.
+    """What added faces change in ``enrich``: a column a fraction of labels, a row a score.
 
     0 is real faces alone. A small dot a seed, a diamond their mean, a line its 95% interval.
     """

@@ -27,13 +27,10 @@ MOST_ASKING = 2000  # real faces whose next one is looked for
 
 @dataclass(frozen=True)
 class CopyThreshold:
-    """A face whose nearest training face is not further away than ``distance`` is a copy.
-
-    ``error``: fraction of real faces nearer to another person, and, about, of those further from themselves.
-    """
+    """A face whose nearest training face is not further away than ``distance`` is a copy."""
 
     distance: float
-    error: float
+    error: float  # fraction of real faces nearer to somebody else; about as many are further from themselves
 
 
 def nearest(

@@ -62,7 +62,6 @@ class GanEvaluation:
     nearest: pd.DataFrame
 
     def text(self) -> str:
-        """The table to be read in a terminal."""
         return self.table.rename(index=MEASURES).to_string(float_format="{:.3f}".format, na_rep="-")
 
     def as_dict(self) -> dict:
@@ -73,26 +72,17 @@ class GanEvaluation:
 
 def evaluate_gan(
     generator: str | Path,
-    discriminator: str | Path,
+    discriminator: str | Path,  # of the same run
     feature_net: str | Path,
-    store: Store,
-    rows: Sequence[int] | None = None,
-    n: int = 1000,
-    seed: int = 0,
+    store: Store,  # of the faces, with labels
+    rows: Sequence[int] | None = None,  # those that the GAN was trained on; all by default
+    n: int = 1000,  # faces to generate
+    seed: int = 0,  # of z and of the halves
     progress: bool = True,
 ) -> GanEvaluation:
-    """Answer the four questions for a trained GAN.
+    """Answer the four questions for the checkpoints of a trained GAN.
 
-    Parameters
-    ----------
-    generator, discriminator, feature_net:
-        Checkpoints, the first two of one run.
-    store, rows:
-        The faces, with labels, and the rows of them that the GAN was trained on; all by default.
-    n:
-        How many faces to generate. FID is larger for fewer faces: compare only where n and the store agree.
-    seed:
-        Of z and of the halves.
+    FID is larger for fewer faces: compare only where ``n`` and the store agree.
     """
     (g, _), (d, _) = load_checkpoint(generator, "generator"), load_checkpoint(discriminator, "discriminator")
     net, _ = load_checkpoint(feature_net, "featurenet")
@@ -178,7 +168,6 @@ class _Features(nn.Identity):
 
 
 def _metric(metric_class, first: np.ndarray, second: np.ndarray, **options):
-    """A metric of torchmetrics, filled with the features of both sets."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance`")  # it keeps them; they are few
         metric = metric_class(feature=_Features(first.shape[1]), **options)

@@ -38,13 +38,10 @@ KIND = "directions"  # of file
 
 @dataclass(frozen=True)
 class Directions:
-    """Named directions in z: ``vectors`` ``(K, 100)`` float64 of length 1, and a row of ``table`` for each.
+    """Named directions in z."""
 
-    The index of ``table`` are their names; its columns are what was measured when they were found.
-    """
-
-    vectors: np.ndarray
-    table: pd.DataFrame
+    vectors: np.ndarray  # (K, 100) float64, of length 1
+    table: pd.DataFrame  # a row each, by its name: what was measured when it was found
 
     def __post_init__(self):
         if self.vectors.shape[0] != len(self.table) or not self.table.index.is_unique:

@@ -55,10 +55,7 @@ class Inversion:
 
 
 def face_in(picture: np.ndarray, size: int, detector: Detector | None = None, source="picture") -> np.ndarray:
-    """The surest face in a picture ``(H, W, 3)`` uint8, cut out as for training: ``(size, size, 3)``.
-
-    UserError if the detector, Haar by default, finds none.
-    """
+    """The surest face in a picture ``(H, W, 3)`` uint8, cut out as for training; UserError if none."""
     boxes = (detector or HaarDetector()).detect(picture)
     if not boxes:
         raise UserError(source, "no face was found in it", "give a picture with a larger, frontal face")

@@ -23,15 +23,12 @@ FIRST_ROUNDS, NEXT_ROUNDS = 8, 2  # faces looked at for the first frame, and for
 
 @dataclass(frozen=True)
 class PlayedPath:
-    """``frames`` ``(T,)`` int64 of the clip, the first one being 0, and ``z`` ``(T, 100)`` in [-1, 1].
+    """Frames of a clip, and a z for each."""
 
-    ``wanted`` and ``predicted`` ``(T, 2)``: valence and arousal as labelled, smoothed, and of the faces of z.
-    """
-
-    frames: np.ndarray
-    z: np.ndarray
-    wanted: np.ndarray
-    predicted: np.ndarray
+    frames: np.ndarray  # (T,) int64, from 0
+    z: np.ndarray  # (T, 100) in [-1, 1]
+    wanted: np.ndarray  # (T, 2): valence and arousal as labelled, smoothed
+    predicted: np.ndarray  # (T, 2): those of the faces of z
 
     @property
     def error(self) -> np.ndarray:
@@ -57,26 +54,15 @@ def play_labels(
     search: PredictionSearch,
     labels: Labels,
     fps: float = 30.0,
-    played_fps: float = 10.0,
-    seconds: float = 0.3,
-    progress: Callable[[int, int], None] | None = None,
+    played_fps: float = 10.0,  # how many frames a second of the clip to play, at most all
+    seconds: float = 0.3,  # standard deviation of the Gaussian that smooths labels and z; 0: none
+    progress: Callable[[int, int], None] | None = None,  # is told how many frames are done, and of how many
     source: str = "labels",
 ) -> PlayedPath:
-    """z for the frames of a clip, so that the face follows its valence and arousal.
+    """z for the frames of a clip, so that the face of ``search`` follows its valence and arousal.
 
-    Parameters
-    ----------
-    search:
-        See :func:`va_search`; its z is the face that plays.
-    labels:
-        Of the clip. Where it has no valence and arousal, they are drawn straight from the frame before to
-        the frame after; UserError if no frame has them.
-    fps, played_fps:
-        Frames a second of the clip, and how many of them to play, at most all.
-    seconds:
-        Standard deviation of the Gaussian that both the labels and z are smoothed with; 0: not at all.
-    progress:
-        Called with how many frames are done, and of how many.
+    Where the clip has none, they are drawn straight from the frame before to the frame after; UserError if no
+    frame has them.
     """
     known = np.flatnonzero(labels.has_va)
     if not len(known):

@@ -27,15 +27,12 @@ SHORTEST = 0.05  # of a step that was made shorter after it had led astray
 
 @dataclass(frozen=True)
 class SearchResult:
-    """``z`` ``(100,)`` in [-1, 1], what is predicted of its face ``(C,)``, and what was ``wanted`` ``(C,)``.
+    """A z, and what is predicted of its face."""
 
-    ``place`` ``(M,)``: how far it is from the start along each direction of the basis, before clipping.
-    """
-
-    z: np.ndarray
-    place: np.ndarray
-    prediction: np.ndarray
-    wanted: np.ndarray
+    z: np.ndarray  # (100,) in [-1, 1]
+    place: np.ndarray  # (M,): how far from the start along each direction of the basis, before clipping
+    prediction: np.ndarray  # (C,)
+    wanted: np.ndarray  # (C,)
 
     @property
     def error(self) -> float:
@@ -44,26 +41,16 @@ class SearchResult:
 
 
 class PredictionSearch:
-    """Finds faces near one z that are read as wanted; asked again, it uses all that it has seen.
-
-    Parameters
-    ----------
-    z, basis:
-        ``(100,)``, where to start, and ``(M, 100)``: only along these is z moved.
-    columns:
-        Which C predictions will be wanted.
-    survey, seed:
-        How many random faces to look at first, besides the first steps along each direction.
-    """
+    """Finds faces near one z that are read as wanted; asked again, it uses all that it has seen."""
 
     def __init__(
         self,
         generator: Generator,
         predictor: Predictor,
-        z: np.ndarray,
-        basis: np.ndarray,
-        columns: Sequence[str],
-        survey: int = 30,
+        z: np.ndarray,  # (100,), where to start
+        basis: np.ndarray,  # (M, 100): only along these is z moved
+        columns: Sequence[str],  # the C predictions that will be wanted
+        survey: int = 30,  # random faces to look at first, besides the first steps along each direction
         seed: int = 0,
     ):
         self.generator, self.predictor, self.columns = generator, predictor, list(columns)

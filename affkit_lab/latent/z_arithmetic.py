@@ -87,10 +87,7 @@ def along(z: np.ndarray, direction: np.ndarray, amounts: Sequence[float]) -> np.
 def neighbours(
     z: np.ndarray, across: np.ndarray, down: np.ndarray, step: float = 1.0, reach: int = 1
 ) -> np.ndarray:
-    """A grid of z, ``((2 * reach + 1) ** 2, 100)`` row by row, clipped, with ``z`` itself in the middle.
-
-    ``across`` grows from left to right, ``down`` from top to bottom.
-    """
+    """A grid around ``z``, ``((2 * reach + 1) ** 2, 100)``: rows by ``down``, columns by ``across``."""
     amounts = step * np.arange(-reach, reach + 1)
     return np.concatenate([along(z + amount * np.asarray(down), across, amounts) for amount in amounts])
 
