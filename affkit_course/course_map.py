@@ -68,7 +68,6 @@ def titles() -> dict[str, str]:
 
 
 def middle(notebook: str) -> int:
-    """Height of a notebook's row in the picture."""
     return TOP + ROW * int(notebook) + ROW // 2
 
 
@@ -140,7 +139,6 @@ def words(number: str, items: list[str]) -> list[str]:
 
 
 def picture() -> str:
-    """The whole picture as SVG."""
     names = titles()
     height = TOP + ROW * len(names) + BOTTOM
     heads = {BOX_X: "the notebooks", WORDS_X: "what of them is needed", IDEA_X: "ideas of earlier notebooks"}

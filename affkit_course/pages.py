@@ -61,10 +61,7 @@ class Body:
 
 
 def notebook_body(path: Path, run: bool = False) -> Body:
-    """An executed notebook; pictures become files, widgets a line of text.
-
-    A page of a ``run`` numbers its cells, as the error of a notebook names one, and links to no solutions.
-    """
+    """An executed notebook; cells of a ``run`` have numbers, which errors name, and no links to solutions."""
     return _body(path.stem, nbformat.read(path, as_version=4), run)
 
 
@@ -77,15 +74,11 @@ def markdown_body(path: Path, name: str) -> Body:
 def write_pages(
     out: Path,
     bodies: Sequence[Body],
-    solutions: Mapping[str, Body] | None = None,
-    live: str = "",
-    results: Sequence[Result] = (),
+    solutions: Mapping[str, Body] | None = None,  # by the name of their notebook
+    live: str = "",  # address of a page that the index shows
+    results: Sequence[Result] = (),  # said in the index
 ) -> Path:
-    """Write a page a notebook, their style and pictures, and ``index.html``, which is returned.
-
-    ``solutions`` are pages by the name of their notebook; ``live`` is the address of a page that the index
-    shows; ``results`` are said there if they are given.
-    """
+    """Write a page a notebook, their style and pictures, and ``index.html``, which is returned."""
     environment = Environment(autoescape=True, loader=FunctionLoader(_read), trim_blocks=True)
     # A page with solutions is reached from its notebook and from the first page; the bar leaves it out.
     solutions = solutions or {}
@@ -109,7 +102,7 @@ def write_pages(
 
 
 def solutions_page(number: str) -> str:
-    """Name of the page with the solutions to a notebook, given how the notebook's name starts."""
+    """Name of the page with the solutions to a notebook, given its number."""
     return f"{number}_solutions"
 
 

@@ -86,8 +86,7 @@ def run_notebook(
 ) -> Result:
     """Execute one notebook on a fresh kernel in its own folder and write it, executed so far, to ``out``.
 
-    ``on_cell`` is called after each cell. Nothing is raised for a notebook that fails: a course of thirteen
-    should tell about all of them; the reason is in the result, and the traceback in the notebook written.
+    ``on_cell`` is called after each cell. Nothing is raised for a notebook that fails: the result says why.
     """
     start = time.perf_counter()
     error = ""
@@ -164,8 +163,7 @@ def table(results: Sequence[Result]) -> str:
 def kernel_config() -> Iterator[Config]:
     """Talk to a kernel over files where the system can, not over open ports, which it would warn about.
 
-    One port remains, on this machine only: ipykernel takes there what forks of the kernel print. The files
-    are in a folder of their own; Jupyter would put them into the current one.
+    One local port remains, for what forks print. Jupyter would put its files into the current folder.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = {"transport": "ipc", "ip": f"{folder}/kernel"}

@@ -19,10 +19,7 @@ MARK = '<meta name="generator" content="affkit notebooks site">'
 
 
 def find_executed(notebooks: Sequence[Path], run: str | Path | None) -> list[Path]:
-    """For each notebook the one executed in the folder ``run``, else the notebook itself.
-
-    An executed one whose cells are not those of the notebook is of an older course and is left aside.
-    """
+    """Each notebook as executed in the folder ``run``, if it has the same cells there; else the notebook."""
     executed = [Path(run) / path.name if run else path for path in notebooks]
     return [
         ran if ran.is_file() and _sources(ran) == _sources(path) else path
@@ -37,11 +34,7 @@ def failures(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def failure(path: Path) -> str:
-    """Why an executed notebook is not whole, in one line; empty when every cell ran to its end.
-
-    An exception is in the outputs. A kernel that died, and a notebook whose outputs were cleared, leave cells
-    that were never executed; a notebook that did not even start says so in its metadata.
-    """
+    """Why an executed notebook is not whole, in one line; empty when every cell ran to its end."""
     notebook = nbformat.read(path, as_version=4)
     if error := notebook.metadata.get("affkit", {}).get("error"):
         return error
@@ -58,16 +51,14 @@ def failure(path: Path) -> str:
 def write_site(
     paths: Sequence[Path],
     out: str | Path,
-    solutions: str | Path,
-    generator: str | Path | None = None,
+    solutions: str | Path,  # folder with NUMBER.md for the notebook whose name starts with that number
+    generator: str | Path | None = None,  # generator.safetensors of a GAN that draws on the first page
     force: bool = False,
     progress: bool = True,
 ) -> Path:
     """Write the site of executed notebooks, whole or not at all, and return its first page.
 
-    ``solutions`` is a folder with ``NUMBER.md`` for the notebook whose name starts with that number;
-    ``generator`` is the ``generator.safetensors`` of a GAN that draws faces on the first page. With ``force``
-    an older site is replaced; a folder that is no site never is.
+    With ``force`` an older site is replaced; a folder that is no site never is.
     """
     check_site_folder(out, force)
     out, solutions = Path(out).resolve(), Path(solutions)

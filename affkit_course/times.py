@@ -33,10 +33,9 @@ def record_times(out: Path, results: Sequence[Result], profile: str) -> Path:
 
 
 def write_times(run: str | Path, folder: str | Path) -> dict[str, str]:
-    """Say in the first cells of ``folder`` what a run measured; the sentence of each notebook by its name.
+    """Say in the first cells of ``folder`` what a run of the small profile measured; the sentences by name.
 
-    Only times of the small profile count. What is known of the other kind of machine, and of notebooks that
-    were not run, stays.
+    What is known of the other kind of machine, and of notebooks that were not run, stays.
     """
     run, folder = Path(run), Path(folder)
     if not (run / FILE).is_file():

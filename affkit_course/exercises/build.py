@@ -24,10 +24,7 @@ WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def build(notebooks: Path, solutions: Path) -> list[Path]:
-    """Bring all notebooks and pages of solutions up to date; returns the files that were written.
-
-    Only the section of the exercises and the code below it change; a file that is right is left alone.
-    """
+    """Bring the exercises of all notebooks and the pages of solutions up to date; the files written."""
     written = []
     for number in numbers():
         checks, path = load(number), notebook_path(notebooks, number)
@@ -46,7 +43,6 @@ def build(notebooks: Path, solutions: Path) -> list[Path]:
 
 
 def notebook_path(folder: Path, number: str) -> Path:
-    """The notebook with a number."""
     found = sorted(folder.glob(f"{number}_*.ipynb"))
     if len(found) != 1:
         raise UserError(folder, f"has {len(found)} notebooks {number}_*.ipynb", "there must be one")
@@ -92,7 +88,6 @@ def with_exercises(notebook, checks: Checks):
 
 
 def statements(checks: Checks) -> str:
-    """The section of a notebook that lists the exercises."""
     lines = []
     for i, exercise in enumerate(checks, start=1):
         text = f"{i}. **{exercise.title}** ({exercise.grade}). {exercise.statement}"

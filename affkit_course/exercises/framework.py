@@ -38,8 +38,7 @@ class Verdict:
 class OpenExercise:
     """Something to try and to explain; no function could check it.
 
-    ``text`` is Markdown: ``**Title** (grade). Statement``, a list of three hints, each telling more than the
-    one before, and the explanation.
+    ``text`` is Markdown: ``**Title** (grade). Statement``, a list of three hints, and the explanation.
     """
 
     def __init__(self, text: str):
@@ -62,12 +61,7 @@ class OpenExercise:
 
 
 class Exercise(OpenExercise):
-    """An exercise whose answer is a function of plain arguments.
-
-    The name of the ``solution`` is that of the exercise, its first line begins the reader's cell, and its
-    source is printed. ``examples`` are the arguments, the right result written down by hand, and a hint.
-    ``wrong`` has what to say, and then a function that does what the reader may have done, and so on.
-    ``right`` are other right answers; only the tests run them.
+    """An exercise whose answer is a function of plain arguments, named as the ``solution`` is.
 
     >>> def double(x):
     ...     return 2 * x
@@ -92,9 +86,9 @@ class Exercise(OpenExercise):
         self,
         solution: Callable,
         text: str,
-        examples: Sequence[Example],
-        wrong: Sequence[str | Callable],
-        right: Sequence[Callable],
+        examples: Sequence[Example],  # arguments, the right result written down by hand, and a hint
+        wrong: Sequence[str | Callable],  # what to say, then a function that does that mistake, and so on
+        right: Sequence[Callable],  # other right answers; only the tests run them
     ):
         super().__init__(text)
         self.solution, self.examples, self.right = solution, examples, right
@@ -106,7 +100,6 @@ class Exercise(OpenExercise):
 
     @property
     def source(self) -> str:
-        """The solution as text."""
         return textwrap.dedent(inspect.getsource(self.solution)).rstrip()
 
     @property
@@ -117,7 +110,6 @@ class Exercise(OpenExercise):
         return "\n".join([*self.source.splitlines()[:first], STUB])
 
     def __call__(self, answer: Callable) -> None:
-        """Print what :meth:`verdict` says."""
         print(self.verdict(answer).said)
 
     def verdict(self, answer: Callable) -> Verdict:
@@ -156,10 +148,7 @@ class Exercise(OpenExercise):
 
 
 class Checks:
-    """The exercises of a notebook, such as ``"05"``, each an attribute by the name of its function.
-
-    They stand in the order of the list in the notebook, which counts from 1.
-    """
+    """The exercises of a notebook, such as ``"05"``, in their order; each is an attribute by its name."""
 
     def __init__(self, notebook: str, *exercises: OpenExercise):
         self.notebook, self.exercises = notebook, exercises
@@ -167,7 +156,6 @@ class Checks:
 
     @property
     def checked(self) -> list[Exercise]:
-        """Those whose answer is a function."""
         return [exercise for exercise in self.exercises if isinstance(exercise, Exercise)]
 
     def __iter__(self) -> Iterator[OpenExercise]:

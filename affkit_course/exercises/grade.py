@@ -62,9 +62,8 @@ def grade_folder(
 ) -> list[Row]:
     """Run the checks over all notebooks in a folder, and in its folders, one for each student.
 
-    Only the functions that are checked are run, with what they need; nothing is trained. A function that
-    hangs, takes too much memory or ends its process gets its line, like a file that is no notebook, and the
-    rest goes on. This keeps accidents apart; it is no prison for code that means harm.
+    Only functions that are checked are run, with what they need. One that hangs, takes too much memory or
+    ends its process gets its line, and the rest goes on; this is no prison for code that means harm.
     """
     folder, limits = Path(folder), limits or Limits()
     if not folder.is_dir():
@@ -78,7 +77,6 @@ def grade_folder(
 
 
 def write_grades(path: str | Path, rows: Sequence[Row]) -> None:
-    """The rows as a CSV file with a header."""
     with write_beside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Row)])
         table.writeheader()
@@ -111,7 +109,6 @@ def _submissions(folder: Path) -> list[Path]:
 
 
 def _expected(folder: Path, path: Path) -> list[Row]:
-    """The rows of one submission, not yet judged."""
     inside = path.relative_to(folder)
     student = inside.parts[0] if len(inside.parts) > 1 or path.is_dir() else path.stem
     try:
@@ -152,7 +149,6 @@ def _judged(folder: Path, row: Row, limits: Limits) -> Row:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End a process and those it started."""
     if os.name == "posix":
         with suppress(ProcessLookupError):  # they have all ended
             os.killpg(process.pid, signal.SIGKILL)
@@ -180,10 +176,7 @@ def notebook_number(path: Path, cells: list[str]) -> str:
 
 
 def definitions(cells: list[str], name: str) -> tuple[str, str]:
-    """The code that defines a function, and a complaint about a cell that cannot be read.
-
-    A statement is kept when it defines the function, or something that a kept one uses: the helpers,
-    imports and numbers of whoever wrote it. So nothing is trained for a check.
+    """The code that defines a function, with all that this uses, and a complaint about an unreadable cell.
 
     >>> cells = ["import math, time", "time.sleep(9)\\ntwo = 2"]
     >>> cells += ["def area(r):\\n    return math.pi * r**two"]
@@ -225,7 +218,6 @@ def _names(statement: ast.stmt) -> tuple[set[str], set[str]]:
 
 
 def judge(notebook: Path, exercise: Exercise) -> Verdict:
-    """Run the definitions of a submission and try them."""
     code, complaint = definitions(read_code(notebook), exercise.name)
     if not code:
         return Verdict(False, complaint or f"{exercise.name} is not in the notebook")

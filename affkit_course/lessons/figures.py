@@ -26,16 +26,12 @@ def share_heatmap(shares: pd.DataFrame, title: str = "") -> Figure:
 def scores_by_group(
     scores: pd.DataFrame,
     group: str,
-    metrics: Mapping[str, str],
-    names: Mapping[object, str] | None = None,
-    baseline: Mapping[str, float] | None = None,
+    metrics: Mapping[str, str],  # column to title
+    names: Mapping[object, str] | None = None,  # what is written below a group
+    baseline: Mapping[str, float] | None = None,  # a dashed line
     title: str = "",
 ) -> Figure:
-    """One panel for each of ``metrics`` (column to title): a dot for each run, a column for each ``group``.
-
-    A short line is the mean of a group. ``names`` says what is written below a group; ``baseline`` is a score
-    by column that needs no model, drawn as a dashed line.
-    """
+    """A panel for each of ``metrics``: a dot a run, a column a ``group``, a short line for its mean."""
     values, white = list(scores[group].unique()), {"facecolor": "white", "edgecolor": "none", "pad": 1}
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.6), sharey=True, squeeze=False)
     for axis, (column, words) in zip(axes[0], metrics.items(), strict=True):
@@ -61,13 +57,10 @@ def curve_panels(
     x: np.ndarray,
     panels: Mapping[str, Mapping[str, np.ndarray]],
     xlabel: str = "",
-    best: Mapping[str, str] | None = None,
+    best: Mapping[str, str] | None = None,  # title of the panel to "min" or "max": there each line has a dot
     title: str = "",
 ) -> Figure:
-    """Panels side by side over the same ``x``: title of the panel to name of the line to its values.
-
-    ``best``: title of the panel to ``"min"`` or ``"max"``; a dot marks that point of each line, with its x.
-    """
+    """Panels side by side over the same ``x``: title of the panel to name of the line to its values."""
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.8), sharex=True, squeeze=False)
     for axis, (words, lines) in zip(axes[0], panels.items(), strict=True):
         for (name, values), style in zip(lines.items(), line_styles(), strict=False):

@@ -43,10 +43,9 @@ def true_labels(truth: pd.DataFrame) -> Labels:
 
 
 def mark_roughly(session: AnnotationSession, labels: Labels, step: int = 10) -> int:
-    """Mark the action units of ``labels`` as somebody in a hurry would; returns the number of marks.
+    """Mark the action units of ``labels`` to the nearest ``step`` frames, as in a hurry: short ones vanish.
 
-    Beginnings and ends go to the nearest multiple of ``step`` frames, so marks that are short may vanish.
-    What the session held before is cleared.
+    What the session held before is cleared. Returns the number of marks.
     """
     session.clear(None, 0, session.video.num_frames)
     marks = [
@@ -111,7 +110,6 @@ def boundary_errors(said: Mapping[str, Labels], truth: Mapping[str, Labels]) -> 
 
 
 def _meeting(one: Segment, segments: list[Segment]) -> list[Segment]:
-    """The segments of the same unit that share a frame with one."""
     return [s for s in segments if s.lane == one.lane and s.start < one.stop and one.start < s.stop]
 
 
@@ -120,9 +118,8 @@ def disputed_frames(
 ) -> pd.DataFrame:
     """Every frame and action unit that all coders labelled, with what is true there.
 
-    Columns: ``video``, ``frame`` (1-based), ``unit``; ``votes``, how many coders saw it; ``disputed``,
-    whether some saw it and some did not; ``intensity``, 0 to 1, and ``present``, what is true; ``distance``,
-    frames to the nearest true onset or offset (see :func:`distance_to_change`).
+    Columns: ``video``, ``frame`` (1-based), ``unit``; ``votes``, how many coders saw it, and ``disputed`` if
+    not all agree; true ``intensity``, 0 to 1, ``present``, and ``distance``, see :func:`distance_to_change`.
     """
     ratings = gather(coders, "action units")
     parts = []
@@ -155,9 +152,8 @@ def concordance(
 ) -> pd.DataFrame:
     """CCC with the truth of several ratings, each moved by several shifts in frames, all videos pooled.
 
-    A shift of ``s`` frames compares what was said in frame ``t + s`` with the truth of frame ``t``, so a
-    rating that is late is best at a positive shift. Only frames count for which every rating says something
-    at every shift. Columns: ``rating``, ``shift``, ``frames`` (how many count), ``valence``, ``arousal``.
+    A shift of ``s`` compares frame ``t + s`` with the truth of frame ``t``: a late rating is best at a
+    positive one. Only ``frames`` count for which every rating says something at every shift.
     """
     scores = {(name, shift): [StreamingCCC(), StreamingCCC()] for name in ratings for shift in shifts}
     for video in next(iter(ratings.values())):

@@ -42,10 +42,9 @@ def outlines(images: np.ndarray) -> np.ndarray:
 
 
 class SmallModel:
-    """Valence, arousal and action units of single faces.
+    """Valence, arousal and action units of single faces, from ``components`` principal components.
 
-    ``components`` of the principal components are kept, fewer where there are fewer faces. ``strength`` is
-    the penalty on large weights in the ridge regression; the logistic regressions have its inverse.
+    ``strength`` is the penalty on large weights in the regressions.
 
     >>> from affkit.labels import Labels
     >>> labels = Labels.empty(6)
@@ -103,10 +102,8 @@ def split_scores(
 ) -> pd.DataFrame:
     """Train on as many frames in two ways: frames drawn at random, and people drawn at random.
 
-    ``groups`` says for each row who it is; the split by people keeps a group on one side, and needs two of
-    them. ``test_share`` is the fraction of frames or groups to test on. Columns: ``split`` (``"frames"`` or
-    ``"people"``), ``seed``, ``train_frames``, ``test_frames`` and the scores of
-    :func:`~affkit.evaluation.evaluate.score`.
+    ``groups`` says for each row who it is; the split by people keeps each on one side, and needs two of them.
+    Columns: ``split`` (``"frames"`` or ``"people"``), ``seed``, ``train_frames``, ``test_frames``, scores.
     """
     groups = _checked(store, groups)
     features, labels = outlines(store.images), store.labels
@@ -165,7 +162,6 @@ def _checked(store: Store, groups: Sequence[str]) -> np.ndarray:
 
 
 def _split(groups: np.ndarray, test_share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers to train on and to test on; no group is in both."""
     splitter = GroupShuffleSplit(1, test_size=test_share, random_state=seed)
     return next(splitter.split(groups, groups=groups))
 

@@ -10,12 +10,11 @@ from affkit.losses import ccc, reconstruction_loss
 
 
 def typical_face(faces: Tensor, delta: float = 1.0, steps: int = 100) -> Tensor:
-    """The one image with the smallest reconstruction loss (Eq. 2) against all faces, by gradient descent.
+    """The one image with the smallest reconstruction loss (Eq. 2) against ``(N, 3, S, S)`` faces in [-1, 1].
 
     A generated image is compared with whatever real one stands at its place in the batch, so on average with
-    all of them: this is where the second term of Eq. 2 pulls every generated image, whatever its z. ``faces``
-    are ``(N, 3, S, S)`` in [-1, 1]. With a ``delta`` of the Huber loss (1 in the paper) below the distance of
-    most pixels the answer is the median.
+    all: the second term of Eq. 2 pulls every generated image here, whatever its z. With a Huber ``delta`` (1
+    in the paper) below the distance of most pixels it is the median.
 
     >>> face = typical_face(torch.tensor([0.0, 0.1, 0.5]).reshape(3, 1, 1, 1))
     >>> round(face.item(), 3)  # no difference above 1: the mean
@@ -38,8 +37,7 @@ def stretched_predictions(
 
     A label is a signal plus something that no picture shows; its variance is 1 and the signal is the fraction
     ``known`` of it. The prediction is a factor times the signal; at factor 1 it is the expected label.
-    Columns: ``seed``, ``factor``, ``mse``, ``ccc``; a row for each seed and factor, each seed with ``n``
-    labels.
+    Columns: ``seed`` (of ``n`` labels), ``factor``, ``mse``, ``ccc``.
     """
     rows = []
     for seed in seeds:

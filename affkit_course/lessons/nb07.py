@@ -82,8 +82,7 @@ def run_beside(
 ) -> dict[str, LessonRun]:
     """Train one GAN for each configuration on the same faces, ``jobs`` at a time, each on one thread.
 
-    A run is written to the folder ``out/name``, which must not hold one yet. A run that is stopped because it
-    cannot be saved does not stop the others.
+    A run is written to the folder ``out/name``, which must not hold one yet. If one stops, the others go on.
     """
     for name in configs:
         if (Path(out) / name / LOG).exists():
@@ -113,10 +112,7 @@ def broken_configs(**changes) -> dict[str, GanConfig]:
 
 
 def diversity_of(runs: Mapping[str, LessonRun], store: Store, rows: Sequence[int] | None = None) -> pd.Series:
-    """Mean distance of two generated faces of each run, pixel by pixel; 1 is that of two real ones.
-
-    NaN for a run that left no faces. :class:`~affkit.evaluation.collapse.CollapseWatch` asks the same.
-    """
+    """Mean distance of two generated faces of each run; 1 is that of two real ones, NaN if there are none."""
     rows = np.arange(len(store)) if rows is None else np.asarray(rows)
     real = store.batch(rows[np.linspace(0, len(rows) - 1, 64).round().astype(int)])
     found = {}
@@ -129,7 +125,6 @@ def diversity_of(runs: Mapping[str, LessonRun], store: Store, rows: Sequence[int
 
 
 def _one(store: Store, out: Path, config: GanConfig, how: Mapping) -> LessonRun:
-    """One run of :func:`run_beside`."""
     stopped = ""
     with one_thread():
         try:
@@ -160,7 +155,6 @@ class LivePicture:
         self._handle = None
 
     def __call__(self, steps: int, losses: Mapping[str, float], trainer) -> None:
-        """Draw the state after ``steps`` steps."""
         words = f"{self.title}, {steps} steps".removeprefix(", ")
         log = pd.read_csv(self.out / LOG)
         self.picture = run_picture(log, trainer.pictures(64), trainer.config, words)
@@ -234,8 +228,7 @@ def draw_curves(
 ) -> None:
     """Columns of a log over its steps: every step thin, and the mean of the last ten thick.
 
-    Losses and x have styles of their own, as one legend names both. ``ceiling`` is drawn as a thin straight
-    line, and the axis then goes from 0 to 1.
+    Losses and x have styles of their own, as one legend names both; ``ceiling`` is a thin straight line.
     """
     styles = line_styles()[len(LOSSES) :] if set(columns) <= set(X) else line_styles()
     for (column, words), style in zip(columns.items(), styles, strict=False):

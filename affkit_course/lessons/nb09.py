@@ -41,10 +41,9 @@ BYTES = 4  # of a float32
 
 
 def layer_table(config: AffWildNetConfig, frames: int = 80) -> pd.DataFrame:
-    """The layers of a live network in the order in which they work.
+    """The layers of a live network in the order in which they work, a row each; ReLUs have none.
 
-    A row a layer: ``layer``; ``output`` for one sequence of ``frames`` faces, as frames x height x width x
-    channels, or frames x values; ``weights``, biases included. ReLUs have no weights and no row.
+    ``output`` of ``frames`` faces, as frames x height x width x channels; ``weights``, biases included.
 
     >>> layer_table(AffWildNetConfig(width=1.0))["weights"].tail(3).tolist()
     [33024, 32896, 1161]
@@ -86,10 +85,7 @@ def _shape(output: Tensor) -> str:
 
 
 def few_clips(corpus: Corpus, partition: Partition, numbers: Mapping[str, int], longest: int) -> Partition:
-    """A small part of a partition: of each set the ``numbers[set]`` clips that show the most expressions.
-
-    A clip of more than ``longest`` frames is left out.
-    """
+    """Of each set the ``numbers[set]`` clips of at most ``longest`` frames that show the most expressions."""
     sets = {}
     for subset, number in numbers.items():
         kinds = {}
@@ -115,10 +111,9 @@ def window_states(sequences: SequenceDataset, items: Sequence[int] | np.ndarray)
 
 
 def batch_against_sequences(labels: Mapping[str, Tensor]) -> pd.DataFrame:
-    """Two half-truths about valence, and their CCC: of a batch, and the mean of that of its sequences.
+    """Two half-truths about valence, and their CCC: of a batch, ``(B, T)``, and the mean of its sequences'.
 
-    ``labels`` are those of a batch, ``(B, T)`` each. One half-truth says for every frame the mean of its
-    sequence: it knows people and nothing of time. The other is the label without that mean.
+    One says the mean of each sequence: it knows people and nothing of time. The other is all but that mean.
     """
     valence, mask = labels["valence"], labels["has_va"]  # (B, T)
     known = mask.any(dim=1)  # (B,)
@@ -137,9 +132,7 @@ def gradients_by_state(
 ) -> pd.DataFrame:
     """How hard Eq. 6 pulls at the outputs of a frame, by what is known of it, ``states`` ``(B, T)``.
 
-    ``output``, ``labels`` and ``losses`` are arguments of :func:`~affkit.losses.multitask_loss`. For each of
-    :data:`STATES`: the number of ``frames``, and the largest gradient of an output of ``valence, arousal``
-    and of ``expression``.
+    For each of :data:`STATES` the number of ``frames``, and the largest gradient of an output of each task.
     """
     leaves = AffWildOutput(*(part.detach().requires_grad_() for part in output))  # (B, T, 2), (B, T, 7)
     sum(multitask_loss(leaves, labels, **losses).values()).backward()
@@ -164,10 +157,7 @@ def step_times(
     cache: str | Path | None = None,
     steps: int = 3,
 ) -> pd.Series:
-    """Seconds of a step of a frozen network on the CPU, median of ``steps``: features read, or computed anew.
-
-    The other arguments are as in :func:`~affkit.train_multitask.train_mtl`.
-    """
+    """Median seconds of a step of a frozen network on the CPU: features read, or computed in every step."""
     config, times = replace(config, frozen=True, image_size=store.size), {}
     for name in ("features read", "CNN in every step"):
         net, _ = starting_net(config, store.size, weights)
@@ -184,10 +174,7 @@ def step_times(
 
 
 def kept_for_backward(net: VGGFace, faces: Tensor) -> int:
-    """Bytes that autograd keeps for the way back while ``net`` reads ``faces``, ``(N, 3, S, S)``.
-
-    The weights and the faces do not count: they are there anyway.
-    """
+    """Bytes that autograd keeps for the way back of ``faces``, ``(N, 3, S, S)``, beside weights and faces."""
     kept: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -262,10 +249,9 @@ def scores_by_subject(predictions: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def log_gaps(runs: Mapping[object, tuple[str | Path, str | Path]]) -> pd.DataFrame:
-    """By how much the losses of two runs differ, step by step: a row a step, a column a name.
+    """By how much the losses of two runs of ``train_mtl`` differ: a row a step, a column a name.
 
-    ``runs`` maps a name to the folders of two runs of ``train_mtl``. Compared is the loss of valence and
-    arousal before its weight alpha, without a sign.
+    ``runs`` maps a name to two folders. Compared is the loss of valence and arousal before its weight alpha.
     """
     gaps = {}
     for name, folders in runs.items():
@@ -287,10 +273,9 @@ def over_frames(clip: Store, values: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def clip_attention(checkpoint: str | Path, clip: Store, length: int = 80) -> np.ndarray:
-    """The attention weights of every frame of one track, ``(T, L)``, the present frame last.
+    """The attention weights of every frame of one track, ``(T, L)``, the present one last; NaN: no face.
 
-    Read in sequences of ``length`` frames, as ``predict_store`` does: attention
-    does not look back over the start of a sequence, there the weights are 0. NaN where there is no face.
+    Read in sequences of ``length`` frames, as by ``predict_store``: before the start of one they are 0.
     """
     net, _ = load_checkpoint(checkpoint, "affwildnet")
     sequences = SequenceDataset(clip, length=length)
@@ -328,11 +313,10 @@ def task_gradients(
     batches: int = 10,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The gradients of the two losses of Eq. 6 on the GRU and the attention of a trained network.
+    """The gradients of the two losses of Eq. 6 on the GRU and the attention of a network, as it was trained.
 
-    ``features`` ``(len(store), F)`` are those of :mod:`affkit.faces.feature_cache`; losses, length of
-    sequences and batch size are those the checkpoint was trained with. A row a batch: ``cosine`` of the angle
-    between the two gradients, and their lengths ``va`` and ``expression`` at alpha = beta = 1.
+    A row a batch: ``cosine`` of the angle between the two, and their lengths ``va`` and ``expression`` at
+    alpha = beta = 1. ``features`` ``(len(store), F)`` are those of :mod:`affkit.faces.feature_cache`.
     """
     net, how = load_checkpoint(checkpoint, "affwildnet")
     config = how["config"]
@@ -362,10 +346,7 @@ DASHES = {"train": "-", "validation": "--"}
 
 
 def window_picture(states: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
-    """A row a sequence, a column a frame, the darker the more is known of it.
-
-    ``states`` ``(B, T)`` are numbers of ``names``, as ``window_states`` gives.
-    """
+    """``states`` ``(B, T)`` of :func:`window_states`: the darker, the more is known of a frame."""
     shades = ["white", *sns.color_palette("Blues", len(names) - 1)]
     figure, axis = plt.subplots(figsize=(11, 1.3 + 0.28 * len(states)))
     edges = np.arange(states.shape[1] + 1) + 0.5, np.arange(len(states) + 1) + 0.5
@@ -465,10 +446,7 @@ def attention_picture(weights: np.ndarray, labels: Labels, fps: float = 30.0, ti
 
 
 def gap_curves(gaps: pd.DataFrame, title: str = "") -> Figure:
-    """Differences between two runs over their steps, a line a column, on a logarithmic axis.
-
-    ``gaps`` are those of :func:`~affkit_course.lessons.nb09.log_gaps`; a gap of 0 has no place on that axis.
-    """
+    """The table of :func:`log_gaps`, a line a column, on a logarithmic axis, where 0 has no place."""
     figure, axis = plt.subplots(figsize=(8, 3.6))
     for (name, values), style in zip(gaps.items(), line_styles(), strict=False):
         values = values[values > 0]

@@ -63,13 +63,12 @@ def evaluate_frames(
     frames: pd.DataFrame,
     corpus: Corpus,
     task: str,
-    active: float | pd.Series = ACTIVE,
+    active: float | pd.Series = ACTIVE,  # the threshold of the action units: one for all, or by unit
     options: Options = DEFAULTS,
 ) -> Evaluation:
     """Score a table of predictions as ``affkit evaluate`` scores files, with the names in it alone.
 
-    ``active`` is the probability from which an action unit counts as there; one for all, or by unit. Set
-    ``options.partial``, since frames without a face have no prediction.
+    Set ``options.partial``, since frames without a face have no prediction.
     """
     own = {name: rows for name, rows in frames.groupby("name", sort=False)}
     truth = {name: corpus.labels[name] for name in own}
@@ -125,10 +124,7 @@ def scores_at_share(confusion: np.ndarray, place: int, shares: Iterable[float]) 
 
 
 def unit_f1(frames: pd.DataFrame, active: float | pd.Series = ACTIVE) -> pd.Series:
-    """F1 of each action unit, of which ``active`` is the threshold: one for all, or by unit.
-
-    A unit without a labelled frame is NaN; one that is neither there nor predicted has an F1 of 0.
-    """
+    """F1 of each action unit; NaN without a labelled frame, 0 if it is neither there nor predicted."""
     labels = frames[[f"label_{unit}" for unit in ACTION_UNITS]]
     metric = StreamingActionUnitScores(len(ACTION_UNITS))
     predicted = frames[list(ACTION_UNITS)] >= active
@@ -166,11 +162,7 @@ def resampling_units(frames: pd.DataFrame, fps: int = 30) -> dict[str, pd.Series
 
 
 def intervals(frames: pd.DataFrame, column: str, num_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """The 95% interval of the CCC with the label, by each of :func:`resampling_units`.
-
-    Rows ``frames``, ``seconds``, ``people``: ``drawn``, how many of them there are, ``ccc``, ``low``,
-    ``high``.
-    """
+    """The 95% interval of the CCC with the label, by each of :func:`resampling_units`, ``drawn`` of them."""
     rows = {}
     for kind, units in resampling_units(frames).items():
         sample = ccc_sums(frames[column], frames[f"label_{column}"], units)
@@ -204,10 +196,9 @@ def other_half(
 def paired_people(
     first: pd.DataFrame, second: pd.DataFrame, against: str = "label", num_resamples: int = 1000
 ) -> pd.DataFrame:
-    """Has the first of two predictors the higher CCC on new people? Rows valence and arousal.
+    """Has the first of two predictors the higher CCC with ``label`` or ``true`` on new people?
 
-    ``against`` is ``label`` or ``true``; the columns are those of
-    :func:`~affkit.evaluation.bootstrap.paired_difference`.
+    Rows valence and arousal, columns of :func:`~affkit.evaluation.bootstrap.paired_difference`.
     """
     rows = {}
     for name in VA:
@@ -289,10 +280,7 @@ def confusion_picture(confusion: pd.DataFrame, title: str = "") -> Figure:
 
 
 def threshold_panels(curves: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
-    """A panel for each unit: F1 against the threshold, a line for each set of frames, a dot at its top.
-
-    ``curves`` maps the name of a set to a table of :func:`unit_f1_curves`; a column of NaN is not drawn.
-    """
+    """A panel a unit: F1 against the threshold, for each set a line of its :func:`unit_f1_curves`."""
     units = next(iter(curves.values())).columns
     figure, axes = _panels(len(units), 4, 2.1, "threshold", "F1")
     for axis, unit in zip(axes.flat, units, strict=False):
@@ -331,10 +319,7 @@ def clip_dots(scores: pd.DataFrame, lines: Mapping[str, float], title: str = "")
 
 
 def smoothing_curves(scores: pd.DataFrame, part: str, fps: float = 30.0, title: str = "") -> Figure:
-    """The score against the width of a moving mean, centred and causal, with the labels and with the truth.
-
-    ``scores`` are those of ``filter_scores``, of the set ``part``; those with a lag are left out.
-    """
+    """``filter_scores`` without lag of one ``part``, by the width of the mean, centred and causal."""
     still = scores[scores["lag"] == 0]
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharex=True)
     for axis, against, words in zip(axes, ("label", "true"), ("the labels", "the truth"), strict=True):

@@ -133,11 +133,10 @@ CROP_SIZE = 32
 
 
 def damaged_folder(corpus: str | Path, out: str | Path, names: Sequence[str]) -> dict[str, str]:
-    """Four clips of our drawn corpus with one fault each, of the kinds that annotations come with.
+    """Four clips of ``corpus``, laid out as ABAW is, with one fault each, of kinds that annotations have.
 
-    ``corpus`` has ``videos`` and annotations in the layout of ABAW, ``names`` are four clips with valence and
-    arousal. ``out`` is made anew, with numbered pictures as Aff-Wild2 has them: whole frames made small,
-    since only their numbers matter. Returns what was done to each clip.
+    ``out`` is made anew, with numbered pictures as Aff-Wild2 has them: whole frames made small, since only
+    their numbers matter. Returns what was done to each clip.
     """
     corpus, out = Path(corpus), Path(out)
     done = dict(zip(names, DONE, strict=True))
