@@ -51,7 +51,7 @@ def region(head, low, high, reach):
 
 def test_another_process_draws_the_same_pixels(head):
     code = (
-        "import hashlib, sys; sys.path.insert(0, 'tests'); import test_synth_render as t;"
+        "import hashlib, sys; sys.path.insert(0, 'tests/render'); import test_render as t;"
         "h = t.Head(t.sample_identity(2));"
         "print(hashlib.sha256(t.draw(h, {'jawOpen': 0.5}).image.tobytes()).hexdigest())"
     )

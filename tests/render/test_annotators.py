@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from guesses import plain_ccc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -24,6 +25,7 @@ from affkit_render.raters import Rater, rate, sample_raters
 pytestmark = pytest.mark.slow  # draws faces
 
 SEEDS = st.integers(0, 2**31 - 1)
+STARTS = np.arange(100, 60_000, 120)
 
 
 def acted(seed: int, seconds: int = 30) -> pd.DataFrame:
@@ -33,12 +35,8 @@ def acted(seed: int, seconds: int = 30) -> pd.DataFrame:
     shown = {f"shown_{name}": strength for name, strength in act.strengths.items()}
     columns = {name: getattr(act, name) for name in ("valence", "arousal", "expression")}
     talking = act.talking.astype(int)
-    return pd.DataFrame(
-        {"time": act.times, "visible": 1, "covered": 0.0, "talking": talking}
-        | columns
-        | shown
-        | act.intensities
-    )
+    columns |= {"time": act.times, "visible": 1, "covered": 0.0, "talking": talking}
+    return pd.DataFrame(columns | shown | act.intensities)
 
 
 def pulses(unit: str, starts: np.ndarray, length: int, num_frames: int) -> pd.DataFrame:
@@ -79,15 +77,14 @@ def test_a_coder_who_never_errs_says_the_truth(seed):
 
 
 def test_marks_are_late_and_inexact_by_as_much_as_the_coder_is():
-    starts = np.arange(100, 60_000, 120)
-    truth = pulses("AU4", starts, 60, 60_100)
+    truth = pulses("AU4", STARTS, 60, 60_100)
     coder = Coder("A1", lag=(5, 1), jitter=3)
     begin, last = ends_of(unit_of(code_action_units(truth, coder, seed=0), "AU4"))
-    assert len(begin) == len(starts)
-    for errors, lag in ((begin - starts, 5), (last - (starts + 59), 1)):
-        assert abs(errors.mean() - lag) < 4 * 3 / np.sqrt(len(starts))
+    assert len(begin) == len(STARTS)
+    for errors, lag in ((begin - STARTS, 5), (last - (STARTS + 59), 1)):
+        assert abs(errors.mean() - lag) < 4 * 3 / np.sqrt(len(STARTS))
         assert abs(errors.std() - 3) < 0.4
-    assert abs(np.corrcoef(begin - starts, last - starts)[0, 1]) < 0.2  # the two ends err apart
+    assert abs(np.corrcoef(begin - STARTS, last - STARTS)[0, 1]) < 0.2  # the two ends err apart
 
 
 @pytest.mark.parametrize(("passes", "share"), [(1, 0.3), (2, 0.15)])
@@ -115,25 +112,21 @@ def test_strong_and_long_marks_are_not_missed_and_covered_ones_are():
 
 
 def test_a_smile_is_taken_for_a_raised_cheek_only_by_a_coder_who_does_so():
-    starts = np.arange(100, 60_000, 120)
-    truth = pulses("AU12", starts, 60, 60_100)
+    truth = pulses("AU12", STARTS, 60, 60_100)
     careful = code_action_units(truth, Coder("A1", miss=0.2, jitter=4), seed=3)
     assert not np.delete(careful.action_units, ACTION_UNITS.index("AU12"), axis=1).any()
     labels = code_action_units(truth, Coder("A1", false_mark=0.2), seed=3)
     cheek = unit_of(labels, "AU6")
-    assert 0.2 < len(ends_of(cheek)[0]) / len(starts) < 0.4
+    assert 0.2 < len(ends_of(cheek)[0]) / len(STARTS) < 0.4
     assert not cheek[truth["AU12"] == 0].any()
     assert not unit_of(labels, "AU4").any()
 
 
 def test_an_expression_is_confused_as_a_whole_and_with_its_neighbours_only():
-    starts = np.arange(100, 60_000, 120)
-    truth = pulses("shown_Fear", starts, 60, 60_100)
+    truth = pulses("shown_Fear", STARTS, 60, 60_100)
     tags = code_expressions(truth, Coder("A1", confusion=0.25), seed=4).expression
-    for start in starts:
-        assert len(set(tags[start : start + 60])) == 1
-    names, counts = np.unique([EXPRESSIONS[tags[start]] for start in starts], return_counts=True)
-    share = dict(zip(names, counts / len(starts), strict=True))
+    assert all(len(set(tags[start : start + 60])) == 1 for start in STARTS)
+    share = pd.Series([EXPRESSIONS[tags[start]] for start in STARTS]).value_counts(normalize=True).to_dict()
     assert set(share) == {"Fear", "Surprise", "Anger"}
     assert abs(share["Fear"] - 0.75) < 0.08 and share["Surprise"] > share["Anger"]
     assert (tags[truth["shown_Fear"] == 0] == EXPRESSIONS.index("Neutral")).all()
@@ -217,20 +210,16 @@ def test_the_same_seed_gives_the_same_and_another_coder_another(clips):
 def kappas(clips, passes: int) -> dict[str, float]:
     """Mean kappa of the pairs of coders by scikit-learn, for each unit and for the tags both gave."""
     coders = sample_coders(0)
-    units = [
-        np.concatenate(
-            [code_action_units(truth, coder, i, passes).action_units for i, truth in enumerate(clips)]
-        )
-        for coder in coders
+    coded = [
+        [code_action_units(truth, coder, i, passes) for i, truth in enumerate(clips)] for coder in coders
     ]
+    units = [np.concatenate([one.action_units for one in own]) for own in coded]
     result = {
         unit: np.mean([cohen_kappa_score(a[:, i], b[:, i]) for a, b in combinations(units, 2)])
         for i, unit in enumerate(ACTION_UNITS)
     }
     every = [[code_expressions(truth, coder, i, passes) for i, truth in enumerate(clips)] for coder in coders]
-    tags = [
-        np.concatenate([np.where(one.has_expression, one.expression, -1) for one in own]) for own in every
-    ]
+    tags = [np.concatenate([np.where(a.has_expression, a.expression, -1) for a in own]) for own in every]
     both = [(a[(a >= 0) & (b >= 0)], b[(a >= 0) & (b >= 0)]) for a, b in combinations(tags, 2)]
     return result | {"expression": np.mean([cohen_kappa_score(a, b) for a, b in both])}
 
@@ -300,10 +289,8 @@ def test_raters_put_in_step_are_near_the_truth_and_as_they_come_they_are_not():
     def concordance(largest_lag: int, dimension: str) -> float:
         mean = combine_ratings(rated, largest_lag)
         known = np.concatenate([mean[name].has_va for name in truths])
-        said = np.concatenate([getattr(mean[name], dimension) for name in truths])[known]
-        felt = np.concatenate([truths[name][dimension] for name in truths])[known]
-        apart = said.var() + felt.var() + (said.mean() - felt.mean()) ** 2
-        return 2 * np.cov(said, felt, bias=True)[0, 1] / apart
+        said = np.concatenate([getattr(mean[name], dimension) for name in truths])
+        return plain_ccc(said[known], np.concatenate([truths[name][dimension] for name in truths])[known])
 
     for dimension in ("valence", "arousal"):
         assert 0.85 < concordance(60, dimension) < 0.99
@@ -328,9 +315,9 @@ def test_a_corpus_gets_three_coders_and_eight_raters(tmp_path):
         annotate_corpus(root, 3, action_unit_names=["a", "b"], expression_names=["b"], progress=False)
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
     root = tmp_path / "one"
-    assert sorted(path.name for path in root.iterdir()) == ["coders", "raters", "truth"]
-    assert sorted(path.name for path in (root / "coders").iterdir()) == ["A1.csv", "A2.csv", "A3.csv"]
-    assert sorted(path.name for path in (root / "raters").iterdir()) == [f"R{i}.csv" for i in range(1, 9)]
+    files = {"coders": ["A1.csv", "A2.csv", "A3.csv"], "raters": [f"R{i}.csv" for i in range(1, 9)]}
+    assert sorted(path.name for path in root.iterdir()) == [*files, "truth"]
+    assert {name: sorted(path.name for path in (root / name).iterdir()) for name in files} == files
     coded = read_annotations(root / "coders" / "A2.csv")
     assert set(coded) == {"a", "b"} and len(coded["a"]) == 120
     assert coded["a"].has_action_units.all() and not coded["a"].has_expression.any()
