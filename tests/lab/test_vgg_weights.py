@@ -21,26 +21,34 @@ TORCHVISION = dict(
 )  # fmt: skip
 
 
-def matlab_file(width=WIDTH, size=SIZE):
-    """A network as MatConvNet has it: filters ``(H, W, in, out)``, biases ``(1, out)``."""
-    rng = np.random.default_rng(0)
+def matlab_shapes(width=WIDTH, size=SIZE, people=26):
+    """The filters ``(H, W, in, out)`` of a network as MatConvNet has it; Parkhi et al. 2015, Table 3."""
     shapes, channels, side = {}, 3, size // 32
     for block, printed in enumerate(BLOCKS, 1):
         for number, wide in enumerate(printed, 1):
-            out = round(wide * width)
-            shapes[f"conv{block}_{number}"] = (3, 3, channels, out)
-            channels = out
+            shapes[f"conv{block}_{number}"] = (3, 3, channels, channels := round(wide * width))
     hidden = round(4096 * width)
-    shapes |= {
-        "fc6": (side, side, channels, hidden),
-        "fc7": (1, 1, hidden, hidden),
-        "fc8": (1, 1, hidden, 26),
-    }
-    arrays = {}
-    for name, shape in shapes.items():
+    shapes["fc6"] = (side, side, channels, hidden)
+    return shapes | {"fc7": (1, 1, hidden, hidden), "fc8": (1, 1, hidden, people)}
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Weights of MatConvNet, with biases ``(1, out)``."""
+    rng, arrays = np.random.default_rng(0), {}
+    for name, shape in matlab_shapes().items():
         arrays[f"{name}f"] = rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape).astype(np.float32)
         arrays[f"{name}b"] = rng.normal(0, 5, (1, shape[3])).astype(np.float32)
     return arrays
+
+
+def torch_name(style, layer):
+    if style == "features":
+        return f"{'features' if layer[0] == 'c' else 'classifier'}.{TORCHVISION[layer]}"
+    if style == "PyVGGFace":
+        inner = f"features.{layer.replace('conv', 'conv_')}{'-conv' * (layer == 'conv2_2')}"
+        return inner if layer[0] == "c" else f"fc.{layer}"
+    return layer.replace("conv", "conv_") if style == "conv_1_1" else layer
 
 
 def torch_file(style, arrays):
@@ -54,11 +62,7 @@ def torch_file(style, arrays):
             array = np.einsum("yxio->oiyx", array)
             array = array[:, ::-1] if style == "conv_1_1" and layer == "conv1_1" else array  # BGR
             array = array.reshape(len(array), -1) if layer.startswith("fc") else array
-        if style == "conv_1_1":
-            layer = layer.replace("conv", "conv_")
-        elif style == "features":
-            layer = f"{'features' if layer[0] == 'c' else 'classifier'}.{TORCHVISION[layer]}"
-        tensors[f"{layer}.{part}"] = torch.from_numpy(np.ascontiguousarray(array))
+        tensors[f"{torch_name(style, layer)}.{part}"] = torch.from_numpy(np.ascontiguousarray(array))
     return tensors
 
 
@@ -79,14 +83,6 @@ def published_features(arrays, pixels):
 def small_cnn(size=SIZE, width=WIDTH):
     torch.manual_seed(1)
     return VGGFace(AffWildNetConfig(width=width, image_size=size)).eval()
-
-
-def kept(cnn):
-    return {name: tensor.clone() for name, tensor in cnn.state_dict().items()}
-
-
-def same(state, cnn):
-    return all(torch.equal(tensor, state[name]) for name, tensor in cnn.state_dict().items())
 
 
 def in_dict(key, prefix=""):
@@ -111,11 +107,6 @@ WRITERS = {
 
 
 @pytest.fixture(scope="module")
-def arrays():
-    return matlab_file()
-
-
-@pytest.fixture(scope="module")
 def face(arrays):
     """Pixels ``(S, S, 3)`` and their published features."""
     pixels = np.random.default_rng(2).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
@@ -124,16 +115,16 @@ def face(arrays):
     return pixels, features
 
 
-def features_of(cnn, pixels):
-    images = torch.from_numpy(pixels).movedim(-1, 0).float()[None] / 127.5 - 1
+def assert_features(cnn, face):
+    """The network computes the published features of the face."""
+    images = torch.from_numpy(face[0]).movedim(-1, 0).float()[None] / 127.5 - 1
     with torch.inference_mode():
-        return cnn(images)[0].numpy()
+        np.testing.assert_allclose(cnn(images)[0], face[1], rtol=1e-4, atol=1e-4 * face[1].max())
 
 
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("style", ["conv1_1", "conv_1_1", "features", "matlab"])
 def test_features_are_the_published_ones(tmp_path, arrays, face, style, writer):
-    pixels, expected = face
     name, write = WRITERS[writer]
     matlab = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if writer == "model" and style == "matlab":
@@ -141,30 +132,26 @@ def test_features_are_the_published_ones(tmp_path, arrays, face, style, writer):
     write(matlab if style == "matlab" else torch_file(style, arrays), tmp_path / name)
     cnn = small_cnn()
     loaded = load_vgg_face(cnn, tmp_path / name)
-    np.testing.assert_allclose(features_of(cnn, pixels), expected, rtol=1e-4, atol=1e-4 * expected.max())
+    assert_features(cnn, face)
     assert len(loaded.layers) == 14 and loaded.layers[::13] == ("conv1_1", "fc6") and loaded.left_out == ()
     assert loaded.channels == ("BGR" if style == "conv_1_1" else "RGB")
     assert len(loaded.unused) == 4 and "14 layers of VGG-Face (conv1_1 to fc6)" in str(loaded)
 
 
-def test_biases_of_any_shape_and_convolution_like_fc6(tmp_path, arrays, face):
+def test_biases_of_any_shape_convolution_like_fc6_and_half_precision(tmp_path, arrays, face):
     """Older MATLAB files have (out, 1); some ports keep fc6 as a convolution."""
     flat = {k: (v.reshape(-1, 1) if k.endswith("b") else v) for k, v in arrays.items()}
     np.savez(tmp_path / "a.npz", **flat)
     tensors = torch_file("conv1_1", arrays)
     tensors["fc6.weight"] = tensors["fc6.weight"].unflatten(1, (-1, SIZE // 32, SIZE // 32))
     torch.save(tensors, tmp_path / "b.pth")
-    for name in ("a.npz", "b.pth"):
+    torch.save({k: v.half() for k, v in torch_file("conv1_1", arrays).items()}, tmp_path / "half.pth")
+    for name in ("half.pth", "a.npz", "b.pth"):
         cnn = small_cnn()
         load_vgg_face(cnn, tmp_path / name)
-        np.testing.assert_allclose(features_of(cnn, face[0]), face[1], rtol=1e-4, atol=1e-4 * face[1].max())
-
-
-def test_half_precision_becomes_single(tmp_path, arrays):
-    torch.save({k: v.half() for k, v in torch_file("conv1_1", arrays).items()}, tmp_path / "a.pth")
-    cnn = small_cnn()
-    load_vgg_face(cnn, tmp_path / "a.pth")
-    assert {tensor.dtype for tensor in cnn.state_dict().values()} == {torch.float32}
+        assert {tensor.dtype for tensor in cnn.state_dict().values()} == {torch.float32}
+        if name != "half.pth":
+            assert_features(cnn, face)
 
 
 def test_without_published_weights_the_input_is_left_alone():
@@ -178,7 +165,7 @@ def test_a_checkpoint_keeps_the_input(tmp_path, arrays, face):
     net = AffWildNet(AffWildNetConfig(width=WIDTH, image_size=SIZE, hidden=4, attention_length=2))
     load_vgg_face(net.cnn, tmp_path / "vgg.pth")
     again, _ = load_checkpoint(save_checkpoint(tmp_path / "net.safetensors", net))
-    np.testing.assert_allclose(features_of(again.cnn, face[0]), face[1], rtol=1e-4, atol=1e-4 * face[1].max())
+    assert_features(again.cnn, face)
     black = torch.full((3, 1, 1), -1.0)
     for pixel, value in ((black, 0), (-black, 255)):
         taken = (pixel * again.cnn.scale + again.cnn.shift).flatten()
@@ -188,7 +175,7 @@ def test_a_checkpoint_keeps_the_input(tmp_path, arrays, face):
 def test_another_size_of_faces_leaves_fc_as_it_was(tmp_path, arrays):
     torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
     cnn = small_cnn(size=96)
-    before = kept(cnn)
+    before = copy.deepcopy(cnn.state_dict())
     loaded = load_vgg_face(cnn, tmp_path / "vgg.pth")
     assert loaded.layers[-1] == "conv5_3" and len(loaded.layers) == 13
     assert loaded.left_out == ("fc6, which is for faces of 64 pixels, not 96",)
@@ -197,15 +184,12 @@ def test_another_size_of_faces_leaves_fc_as_it_was(tmp_path, arrays):
     assert changed == set(before) - {"fc.weight", "fc.bias"}
 
 
-def test_convolutions_alone_are_enough(tmp_path, arrays):
+def test_convolutions_alone_are_enough_and_what_is_not_used_is_named(tmp_path, arrays):
     tensors = torch_file("features", arrays)
     torch.save({k: v for k, v in tensors.items() if k.startswith("features")}, tmp_path / "vgg.pth")
     loaded = load_vgg_face(small_cnn(), tmp_path / "vgg.pth")
     assert len(loaded.layers) == 13 and loaded.left_out == ("fc6, which the file does not hold",)
     assert loaded.unused == ()
-
-
-def test_what_is_not_used_is_named(tmp_path, arrays):
     torch.save(torch_file("conv1_1", arrays) | {"age.weight": torch.ones(2)}, tmp_path / "vgg.pth")
     loaded = load_vgg_face(small_cnn(), tmp_path / "vgg.pth")
     assert loaded.unused == ("fc7.weight", "fc7.bias", "fc8.weight", "fc8.bias", "age.weight")
@@ -215,32 +199,15 @@ def test_what_is_not_used_is_named(tmp_path, arrays):
 @pytest.mark.parametrize("names", ["conv1_1", "conv_1_1", "features", "matlab", "PyVGGFace"])
 @pytest.mark.parametrize("size", [224, 96])
 def test_published_shapes_fit_at_width_1(names, size):
-    """Parkhi et al. 2015, Table 3: no memory is taken for them."""
-    wide = {3: 64, 5: 512}
-    tensors, channels = {}, 3
-    for layer, place in TORCHVISION.items():
-        block, number = int(layer[4]) if layer[0] == "c" else 0, layer[-1]
-        if block:
-            out = wide.get(block, 2 ** (5 + block)) if block != 3 else 256
-            shape, channels = (out, channels, 3, 3), out
-        else:
-            shape = {"fc6": (4096, 25088), "fc7": (4096, 4096), "fc8": (2622, 4096)}[layer]
-        name = {
-            "conv1_1": f"{layer}.",
-            "conv_1_1": f"{layer.replace('conv', 'conv_')}.",
-            "features": f"{'features' if block else 'classifier'}.{place}.",
-            "matlab": layer,
-            "PyVGGFace": f"features.conv_{block}_{number}{'-conv' * (layer == 'conv2_2')}."
-            if block
-            else f"fc.{layer}.",
-        }[names]
-        weight, bias = ("f", "b") if names == "matlab" else ("weight", "bias")
-        bias_shape = (1, shape[0]) if names == "matlab" else (shape[0],)
+    """No memory is taken for them."""
+    tensors = {}
+    for layer, (*sides, before, after) in matlab_shapes(1, 224, 2622).items():
+        shape = (after, before, *sides) if layer[0] == "c" else (after, before * sides[0] ** 2)
+        name, bias, weight = f"{torch_name(names, layer)}.", "bias", "weight"
         if names == "matlab":
-            rows, inputs = (7, 512) if layer == "fc6" else (shape[2] if block else 1, shape[1])
-            shape = (rows, rows, inputs, shape[0])
+            name, bias, weight, shape = layer, "b", "f", (*sides, before, after)
         tensors[name + weight] = torch.empty(shape, device="meta")
-        tensors[name + bias] = torch.empty(bias_shape, device="meta")
+        tensors[name + bias] = torch.empty((1, after) if names == "matlab" else after, device="meta")
     with torch.device("meta"):
         cnn = VGGFace(AffWildNetConfig(width=1.0, image_size=size))
     state, loaded = match_vgg_face(tensors, cnn, "vgg")
@@ -262,19 +229,12 @@ def test_names_of_others_are_none_of_ours(name):
 def complaint(path, cnn=None):
     """The line that a file is refused with; the network stays as it was."""
     cnn = cnn or small_cnn()
-    before = kept(cnn)
+    before = copy.deepcopy(cnn.state_dict())
     with pytest.raises(UserError) as error:
         load_vgg_face(cnn, path)
-    assert same(before, cnn)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in cnn.state_dict().items())
     assert "\n" not in str(error.value) and str(error.value).startswith(str(path))
     return str(error.value)
-
-
-def test_a_network_of_another_width_is_refused_with_shapes(tmp_path, arrays):
-    torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
-    text = complaint(tmp_path / "vgg.pth", small_cnn(width=0.1))
-    assert "conv1_1.weight is (3, 3, 3, 3), here (6, 3, 3, 3)" in text and "width 1.0" in text
-    assert text.count("here (") == 5 and "and 23 more" in text  # 14 layers, two tensors each
 
 
 def test_what_is_missing_foreign_or_double_is_named(tmp_path, arrays):
@@ -298,7 +258,7 @@ def test_what_is_missing_foreign_or_double_is_named(tmp_path, arrays):
     assert "1000 classes of ImageNet" in refused(lambda t: t.update(imagenet), "features")
 
 
-def test_another_network_is_named_by_its_first_names(tmp_path):
+def test_another_network_is_named_by_its_first_names_and_one_of_another_width_by_its_shapes(tmp_path, arrays):
     resnet = {f"layer{i}.0.conv1.weight": torch.zeros(2, 2, 3, 3) for i in range(8)}
     torch.save({"conv1.weight": torch.zeros(2, 3, 7, 7)} | resnet, tmp_path / "resnet.pth")
     text = complaint(tmp_path / "resnet.pth")
@@ -306,6 +266,10 @@ def test_another_network_is_named_by_its_first_names(tmp_path):
     assert "layer3" in text and "layer4" not in text
     torch.save({}, tmp_path / "nothing.pth")
     assert "its first names: none" in complaint(tmp_path / "nothing.pth")
+    torch.save(torch_file("conv1_1", arrays), tmp_path / "vgg.pth")
+    text = complaint(tmp_path / "vgg.pth", small_cnn(width=0.1))
+    assert "conv1_1.weight is (3, 3, 3, 3), here (6, 3, 3, 3)" in text and "width 1.0" in text
+    assert text.count("here (") == 5 and "and 23 more" in text  # 14 layers, two tensors each
 
 
 class Hidden:
@@ -369,7 +333,7 @@ def test_another_kind_of_file_under_the_name_is_refused(tmp_path, name, data):
     assert "damaged" in complaint(tmp_path / name)
 
 
-def test_kinds_that_are_not_read(tmp_path):
+def test_kinds_that_are_not_read_and_entries_that_are_passed_over(tmp_path):
     assert "no such file" in complaint(tmp_path / "vgg.pth")
     for name in ("vgg-face.mat", "VGG_FACE.t7"):
         (tmp_path / name).write_bytes(b"a")
@@ -377,8 +341,5 @@ def test_kinds_that_are_not_read(tmp_path):
     for content in ([torch.ones(1)], torch.ones(1)):
         torch.save(content, tmp_path / "vgg.pth")
         assert f"holds a {type(content).__name__} and no state dict" in complaint(tmp_path / "vgg.pth")
-
-
-def test_other_entries_of_a_state_dict_are_passed_over(tmp_path):
     torch.save({"a": torch.ones(2), "epoch": 3, 7: torch.ones(1)}, tmp_path / "a.pth")
     assert set(read_weights(tmp_path / "a.pth")) == {"a", "7"}
