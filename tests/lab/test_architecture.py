@@ -19,59 +19,33 @@ ANSWERS = solution_functions("06")
 BN, RELU, LEAKY, TANH = "batch normalization", "relu", "leaky relu", "tanh"
 
 
-def rows(kind, activation, *layers, end):
-    """Convolutions, each (but the last of a generator) with normalization and ``activation``; ``end``."""
-    found = []
-    for number, layer in enumerate(layers, 1):
-        found += [(f"{kind} {number}", *layer), BN, activation]
-    return (found[:-2] if end == [TANH] else found) + end
-
-
-def tables_7_and_8(k):
-    """(layer, filter, stride, units, our output)."""
-    generator = rows(
-        "conv2d transpose",
-        RELU,
-        ((k, k, 1024, 512), 2, "", (12, 12, 512)),
-        ((k, k, 512, 256), 2, "", (24, 24, 256)),
-        ((k, k, 256, 128), 2, "", (48, 48, 128)),
-        ((k, k, 128, 3), 2, "", (96, 96, 3)),
-        end=[TANH],
-    )
-    discriminator = rows(
-        "conv2d",
-        LEAKY,
-        ((k, k, 3, 64), 2, "", (48, 48, 64)),
-        ((k, k, 64, 128), 2, "", (24, 24, 128)),
-        ((k, k, 128, 256), 2, "", (12, 12, 256)),
-        ((k, k, 256, 512), 2, "", (6, 6, 512)),
-        end=OUTPUTS,
-    )
-    return [("fully connected", None, None, "1*6*6*1024", (6, 6, 1024)), BN, RELU, *generator], discriminator
-
-
 OUTPUTS = [("fully connected", None, None, "2+8+1", None), "sigmoid on AUs", "sigmoid on Fake"]
+
+
+def rows(kind, activation, filters, channels, sides, end, strides=(2, 2, 2, 2)):
+    """(layer, filter, stride, units, our output); between them normalization and ``activation``; ``end``."""
+    found = []
+    for number, (k, stride, side) in enumerate(zip(filters, strides, sides, strict=False)):
+        before, after = channels[number : number + 2]
+        layer = f"{kind} {number + 1}", (k, k, before, after), stride, "", (side, side, after)
+        found += [layer, BN, activation]
+    return (found[:-2] if end == [TANH] else found) + end  # the last layer of a generator has neither
+
+
+def generator(filters, channels, sides, **how):
+    return rows("conv2d transpose", RELU, filters, channels, sides, [TANH], **how)
+
+
 TABLES = {
-    ("1", "generator"): rows(
-        "conv2d transpose",
-        RELU,
-        ((2, 2, 100, 384), 1, "", (2, 2, 384)),
-        ((4, 4, 384, 128), 2, "", (6, 6, 128)),
-        ((4, 4, 128, 64), 2, "", (14, 14, 64)),
-        ((6, 6, 64, 3), 2, "", (32, 32, 3)),
-        end=[TANH],
-    ),
-    ("1", "discriminator"): rows(
-        "conv2d",
-        LEAKY,
-        ((5, 5, 3, 64), 2, "", (16, 16, 64)),
-        ((5, 5, 64, 128), 2, "", (8, 8, 128)),
-        ((5, 5, 128, 256), 2, "", (4, 4, 256)),
-        end=OUTPUTS,
-    ),
+    ("1", "generator"): generator((2, 4, 4, 6), (100, 384, 128, 64, 3), (2, 6, 14, 32), strides=(1, 2, 2, 2)),
+    ("1", "discriminator"): rows("conv2d", LEAKY, (5, 5, 5), (3, 64, 128, 256), (16, 8, 4), OUTPUTS),
 }
 for name, k in {"2": 5, "2-7x7": 7}.items():
-    TABLES[name, "generator"], TABLES[name, "discriminator"] = tables_7_and_8(k)
+    first = [("fully connected", None, None, "1*6*6*1024", (6, 6, 1024)), BN, RELU]
+    layers = generator([k] * 4, (1024, 512, 256, 128, 3), (12, 24, 48, 96))
+    TABLES[name, "generator"] = first + layers
+    convolutions = [k] * 4, (3, 64, 128, 256, 512), (48, 24, 12, 6)
+    TABLES[name, "discriminator"] = rows("conv2d", LEAKY, *convolutions, OUTPUTS)
 
 
 @pytest.mark.parametrize(("configuration", "part"), TABLES)
@@ -82,19 +56,15 @@ def test_every_row_of_the_paper_and_of_the_live_network(configuration, part):
     for number, row in enumerate(TABLES[configuration, part]):
         found = {side: table.loc[number].xs(side, level=1) for side in ("paper", "ours")}
         if isinstance(row, str):
-            wanted = [row, "", "", "", ""]
+            in_the_loss, wanted = row.startswith("sigmoid"), [row, "", "", "", ""]
             assert found["paper"].tolist() == wanted
-            in_the_loss = row.startswith("sigmoid")
             assert found["ours"].tolist() == ([""] * 5 if in_the_loss else wanted)
             assert table.loc[number, "verdict"] == ("in the loss" if in_the_loss else "same")
             continue
         layer, filter, stride, units, output = row
-        wanted = [layer, "", "", "", units]
-        if filter:
-            wanted = [layer, str(list(filter)), f"[1, {stride}, {stride}, 1]", "'SAME'", units]
-        assert found["paper"].tolist() == wanted
-        wanted[3] = ours if filter else ""
-        assert found["ours"].tolist() == wanted
+        for side, padding in (("paper", "'SAME'"), ("ours", ours)):
+            printed = [str(list(filter)), f"[1, {stride}, {stride}, 1]", padding] if filter else [""] * 3
+            assert found[side].tolist() == [layer, *printed, units]
         if output:
             assert table.loc[number, "output"] == "{} x {} x {}".format(*output)
         differs = filter and ours == "'VALID'"
