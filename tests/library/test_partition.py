@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -10,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import kept, make_corpus, shared_subjects, thirty_videos
+from refusals import refused, run_affkit
 
-from affkit.cli import main
 from affkit.corpus.corpus import Corpus
 from affkit.corpus.leakage import check, leaks
 from affkit.corpus.partition import (
@@ -37,11 +36,11 @@ def corpus() -> Corpus:
 
 
 def same(one: Partition, two: Partition) -> bool:
-    cells = [
-        {s: {n: np.asarray(r).tolist() for n, r in own.items()} for s, own in p.sets.items()}
-        for p in (one, two)
-    ]
-    return cells[0] == cells[1] and (one.subjects, one.task, one.seed) == (two.subjects, two.task, two.seed)
+    def plain(p):
+        sets = {s: {n: np.asarray(r).tolist() for n, r in own.items()} for s, own in p.sets.items()}
+        return sets, p.subjects, p.task, p.seed
+
+    return plain(one) == plain(two)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.text(min_size=1, max_size=8))
@@ -87,9 +86,8 @@ def test_same_seed_same_bytes(corpus, tmp_path):
 def test_bad_files(tmp_path, text, expected):
     path = tmp_path / "p.json"
     path.write_text(text)
-    with pytest.raises(UserError) as error:
+    with refused(expected, "p.json"):
         read_partition(path)
-    assert expected in str(error.value) and "p.json" in str(error.value)
 
 
 def test_rows_of_a_store():
@@ -100,13 +98,8 @@ def test_rows_of_a_store():
     )  # fmt: skip
     subjects = {"one": "s1", "two_left": "s2", "two_right": "s3", "turn_left": "s1", "three": "s4"}
     ranges = np.array([[1, 1]])
-    partition = Partition(
-        {
-            "train": {"one": ranges, "turn_left": None, "two_right": ranges},
-            "test": {"three": None, "two_left": None},
-        },
-        subjects,
-    )
+    train = {"one": ranges, "turn_left": None, "two_right": ranges}
+    partition = Partition({"train": train, "test": {"three": None, "two_left": None}}, subjects)
     rows = partition.rows(index)
     assert {subset: own.tolist() for subset, own in rows.items()} == {"train": [0, 4, 5], "test": [3, 6, 7]}
     with pytest.raises(UserError, match="holds no frame"):
@@ -121,10 +114,8 @@ def test_the_careless_split_has_the_same_frames_and_leaks(corpus):
     masks, others = kept(careful, corpus), kept(careless, corpus)
     assert all((masks[name] == others[name]).all() for name in masks)
     for subset in SETS:
-        sizes = [
-            sum(len(one.frames(subset, name)) for name in one.sets[subset]) for one in (careful, careless)
-        ]
-        assert sizes[0] == sizes[1] > 0
+        one, two = (sum(len(p.frames(subset, v)) for v in p.sets[subset]) for p in (careful, careless))
+        assert one == two > 0
     found = leaks(careless)
     assert {leak.who for leak in found if leak.kind == "video"} == {name[:3] for name in corpus.labels}
     assert not any(leak.frames for leak in found)
@@ -175,11 +166,8 @@ def affkit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(line: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["affkit", "split", *line.split()])
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return end.value.code or 0, (output.out + output.err).strip()
+        code, output, complaints = run_affkit(monkeypatch, capsys, "split", *line.split())
+        return code, (output + complaints).strip()
 
     return run
 
@@ -188,23 +176,18 @@ def affkit(tmp_path, monkeypatch, capsys):
 def test_split_then_check(affkit, tmp_path):
     code, output = affkit("--data corpus --sizes 3,1,1 -o p.json")
     assert code == 0 and "AU25" in output and "107,661" in output and "variance of arousal" in output
-    assert affkit("--check p.json") == (
-        0, "no subject is in two sets: 5 subjects, 5 videos in train, validation, test",
-    )  # fmt: skip
+    said = "no subject is in two sets: 5 subjects, 5 videos in train, validation, test"
+    assert affkit("--check p.json") == (0, said)
     content = json.loads((tmp_path / "p.json").read_text())
     (tmp_path / "names.json").write_text(json.dumps(content | {"subjects": {}}))
-    assert affkit("--check names.json") == (
-        0,
+    said = (
         "no video is in two sets: 5 videos in train, validation, test; who is in them is not known, so only "
-        "videos were checked",
     )
+    assert affkit("--check names.json") == (0, said + "videos were checked")
     sets = {"train": {"v01": [[1, 20]], "v03": [[1, 9]]}, "test": {"v02": [[1, 20]], "v03": [[9, 20]]}}
     (tmp_path / "bad.json").write_text(json.dumps(content | {"sets": sets}))
-    assert affkit("--check bad.json") == (
-        1,
-        "subject s3: train (v01), test (v02)\nsubject s4: train (v03), test (v03)\n"
-        "video v03: train (v03), test (v03); 1 frames in both",
-    )
+    said = "subject s3: train (v01), test (v02)\nsubject s4: train (v03), test (v03)\n"
+    assert affkit("--check bad.json") == (1, said + "video v03: train (v03), test (v03); 1 frames in both")
 
 
 @pytest.mark.slow
@@ -239,9 +222,8 @@ def test_tables_are_checked(affkit, tmp_path):
     assert affkit("--check own.csv") == (1, "subject x: train (a), test (b)")
     (tmp_path / "own.csv").write_text("video,set,subject\na,train,x\nb,train,x\nc,test,\n")
     code, output = affkit("--check own.csv")
-    assert (
-        code == 0 and "no subject is in two sets: 1 subjects, 3 videos" in output and "for 1 names" in output
-    )
+    assert code == 0 and "for 1 names" in output
+    assert "no subject is in two sets: 1 subjects, 3 videos" in output
 
 
 @pytest.mark.parametrize("rows, expected", [
@@ -252,9 +234,8 @@ def test_tables_are_checked(affkit, tmp_path):
 ])  # fmt: skip
 def test_bad_tables(tmp_path, rows, expected):
     (tmp_path / "sets.csv").write_text(rows)
-    with pytest.raises(UserError) as error:
+    with refused(expected):
         check(tmp_path / "sets.csv")
-    assert expected in str(error.value)
 
 
 @pytest.mark.slow
@@ -268,9 +249,8 @@ def test_folders_are_checked_task_by_task(affkit, tmp_path):
     write_annotations("year", {"a": au, "c": au, "d": au}, splits={"a": "validation", "d": "validation"})
     code, output = affkit("--check year")
     assert code == 0 and "\nnote: 2 subjects or videos are in one set of one task" in output
-    assert output.startswith(
-        "no video is in two sets: 4 videos in train, validation, within each of au, va; who"
-    )
+    said = "no video is in two sets: 4 videos in train, validation, within each of au, va; who"
+    assert output.startswith(said)
     code, output = affkit("--check year --across-tasks")
     assert code == 1 and output.split("\n") == [
         "across tasks: video a: au/validation (a), va/train (a)",

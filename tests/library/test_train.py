@@ -36,6 +36,20 @@ def mtl(store, out, steps, config=None, **options):
     return train_mtl(store, out, config, steps=steps, device="cpu", progress=False, **options)
 
 
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """40 faces of two videos; nothing changes them."""
+    return noise_store(tmp_path_factory.mktemp("faces") / "store")
+
+
+def assert_same_networks(one, two, names=("generator", "discriminator")):
+    """The networks of these names in two folders, to the last bit."""
+    for name in names:
+        first, second = (load_file(folder / f"{name}.safetensors") for folder in (one, two))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
 class Killed(Exception):
     pass
 
@@ -54,18 +68,13 @@ def kill_after(step):
 @pytest.mark.parametrize(
     ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
 )
-def test_killed_and_resumed_ends_with_the_same_bytes(tmp_path, train, networks):
-    faces = noise_store(tmp_path / "store")
+def test_killed_and_resumed_ends_with_the_same_bytes(faces, tmp_path, train, networks):
     train(faces, tmp_path / "whole", 7, save_every=3)
     with pytest.raises(Killed):
         train(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after(4))
     torch.manual_seed(99)  # whatever the new process has drawn before
     train(faces, tmp_path / "killed", 7, save_every=2, resume=True)
-    for name in networks:
-        file = f"{name}.safetensors"
-        whole, killed = load_file(tmp_path / "whole" / file), load_file(tmp_path / "killed" / file)
-        assert whole.keys() == killed.keys()
-        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+    assert_same_networks(tmp_path / "whole", tmp_path / "killed", networks)
     log = pd.read_csv(tmp_path / "killed" / "log.csv")
     assert log["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     pd.testing.assert_frame_equal(log, pd.read_csv(tmp_path / "whole" / "log.csv"))
@@ -80,9 +89,9 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
-def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, monkeypatch, options):
+def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(faces, tmp_path, monkeypatch, options):
     """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
-    faces, config = noise_store(tmp_path / "store"), GanConfig.recipe("kit", **TINY, **options)
+    config = GanConfig.recipe("kit", **TINY, **options)
     whole = gan(faces, tmp_path / "whole", 6, config)
     original, steps = train_gan_module.generator_update, []
 
@@ -100,12 +109,10 @@ def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(tmp_path, m
     assert pd.read_csv(tmp_path / "killed" / "log.csv")["step"].tolist() == [1, 2]
     resumed = gan(faces, tmp_path / "killed", 6, config, save_every=2, resume=True)
     pd.testing.assert_frame_equal(whole.log, resumed.log, check_exact=False, rtol=1e-8)
-    for name in ("generator", "discriminator"):
-        one, two = load_file(getattr(whole, name)), load_file(getattr(resumed, name))
-        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+    assert_same_networks(whole.out, resumed.out)
 
 
-def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(tmp_path, monkeypatch):
+def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(faces, tmp_path, monkeypatch):
     """Generated and real ones in the discriminator's update, generated ones in the generator's."""
     flows, seen = [], []
 
@@ -119,13 +126,12 @@ def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(tmp_pa
         Discriminator, "forward", lambda self, images: seen.append(images) or original(self, images)
     )
     config = GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1)
-    gan(noise_store(tmp_path / "store"), tmp_path / "run", 1, config)
+    gan(faces, tmp_path / "run", 1, config)
     assert flows == [False, False, True]  # a gradient goes through the last one only
     assert len(seen) == 3 and all((images == 0.25).all() for images in seen)
 
 
-def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch):
-    faces = noise_store(tmp_path / "store")
+def test_killed_inside_a_save_goes_on_from_the_one_before(faces, tmp_path, monkeypatch):
     gan(faces, tmp_path / "whole", 6)
     original, calls = runs.write_tensors, []
 
@@ -140,14 +146,11 @@ def test_killed_inside_a_save_goes_on_from_the_one_before(tmp_path, monkeypatch)
         gan(faces, tmp_path / "killed", 6, save_every=2)
     run = gan(faces, tmp_path / "killed", 6, save_every=2, resume=True)
     assert run.log["step"].tolist() == [1, 2, 3, 4, 5, 6]
-    for name in ("generator.safetensors", "discriminator.safetensors"):
-        whole, killed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
-        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+    assert_same_networks(tmp_path / "whole", tmp_path / "killed")
 
 
 @pytest.mark.parametrize("train", [gan, mtl])
-def test_a_run_is_a_function_of_its_seed(tmp_path, train):
-    faces = noise_store(tmp_path / "store")
+def test_a_run_is_a_function_of_its_seed(faces, tmp_path, train):
     changed = GanConfig.recipe("kit", **TINY, seed=1) if train is gan else MtlConfig(**TINY_MTL, seed=1)
     torch.manual_seed(1)
     first = train(faces, tmp_path / "1", 2).log
@@ -157,8 +160,7 @@ def test_a_run_is_a_function_of_its_seed(tmp_path, train):
     assert not np.allclose(first.iloc[:, 1:3], other.iloc[:, 1:3])
 
 
-def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
-    faces = noise_store(tmp_path / "store")
+def test_only_the_same_run_is_resumed_and_none_is_overwritten(faces, tmp_path):
     gan(faces, tmp_path / "run", 1)
     before = (tmp_path / "run" / "training.safetensors").read_bytes()
     with pytest.raises(UserError, match="add --resume"):
@@ -171,8 +173,7 @@ def test_only_the_same_run_is_resumed_and_none_is_overwritten(tmp_path):
     assert len(gan(faces, tmp_path / "run", 1, resume=True).log) == 1  # nothing left to do
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(tmp_path):
-    faces = noise_store(tmp_path / "store")
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(faces, tmp_path):
 
     def break_weights(number, values, trainer):
         with torch.no_grad():
@@ -203,7 +204,9 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
         GanConfig.recipe("best")
 
 
-def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(tmp_path, monkeypatch):
+def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(
+    faces, tmp_path, monkeypatch
+):
     calls = []
     for name in ("discriminator_update", "generator_update"):
         original = getattr(train_gan_module, name)
@@ -213,7 +216,7 @@ def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_a
             lambda gan, *a, n=name, o=original: calls.append((n[0], a[0].mean().item())) or o(gan, *a),
         )
     config = GanConfig.recipe("paper", **TINY, w_r_steps=4)
-    log = gan(noise_store(tmp_path / "store"), tmp_path / "run", 6, config).log
+    log = gan(faces, tmp_path / "run", 6, config).log
     assert "".join(kind for kind, _ in calls) == "dggggg" * 6
     assert log["w_r"].tolist() == [1, 0.75, 0.5, 0.25, 0, 0]
     assert (log["fake_va"] == 1).all()  # the CCC with a constant
@@ -221,20 +224,18 @@ def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_a
     assert calls[0][1] == calls[1][1] and len({mean for _, mean in calls[:6]}) == 5
 
 
-def test_gradients_are_clipped(tmp_path):
+def test_gradients_are_clipped(faces, tmp_path):
     """With a tiny norm Adam's first step is as large as ever; the gradient that it saw is not."""
-    store = noise_store(tmp_path / "store")
-    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
+    trainer = GanTrainer(runs.make_fabric("cpu"), faces, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
     trainer.step(0)
     for module in trainer.modules["generator"], trainer.modules["discriminator"]:
         norm = torch.stack([w.grad.norm() for w in module.parameters() if w.grad is not None]).norm()
         assert norm.item() == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_mirrored_faces_and_the_average_of_weights(tmp_path):
-    store = noise_store(tmp_path / "store")
-    trainer = GanTrainer(runs.make_fabric("cpu"), store, None, GanConfig.recipe("kit", **TINY))
-    original = FrameDataset(store)[trainer.stream.batch(0)][0]
+def test_mirrored_faces_and_the_average_of_weights(faces, tmp_path):
+    trainer = GanTrainer(runs.make_fabric("cpu"), faces, None, GanConfig.recipe("kit", **TINY))
+    original = FrameDataset(faces)[trainer.stream.batch(0)][0]
     trainer.random = runs.step_generator(0, 0)
     images, _, _ = trainer.batch(0)
     flipped = [torch.equal(image, face.flip(-1)) for image, face in zip(images, original, strict=True)]
@@ -250,12 +251,11 @@ def test_mirrored_faces_and_the_average_of_weights(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["kit", "paper-d-more"])
-def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
+def test_the_recorded_step_trains_as_the_plain_one(faces, tmp_path, recipe):
     """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
-    store = noise_store(tmp_path / "store")
     config = GanConfig.recipe(recipe, **TINY, w_r=0.0, ema=0.9)
     plain, recorded = (
-        kind(runs.make_fabric("cpu"), store, None, config) for kind in (GanTrainer, RecordedGanTrainer)
+        kind(runs.make_fabric("cpu"), faces, None, config) for kind in (GanTrainer, RecordedGanTrainer)
     )
     batches = config.discriminator_steps + config.generator_steps - 1
     for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
@@ -273,7 +273,7 @@ def test_the_recorded_step_trains_as_the_plain_one(tmp_path, recipe):
         torch.testing.assert_close(tensor, recorded.best_generator.state_dict()[name], atol=1e-4, rtol=1e-3)
 
 
-def test_the_recorded_step_averages_large_faces_down(tmp_path):
+def test_large_faces_are_averaged_down_also_by_the_recorded_step(tmp_path):
     store = noise_store(tmp_path / "store", frames=12, size=96)
     config = GanConfig.recipe("kit", **TINY)
     recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
@@ -283,10 +283,6 @@ def test_the_recorded_step_averages_large_faces_down(tmp_path):
     plain.random = runs.step_generator(0, 0)
     expected, _, _ = plain.batch(0)
     torch.testing.assert_close(images, expected, atol=1 / 127, rtol=0)  # a byte again after averaging
-
-
-def test_the_gan_draws_at_32_from_faces_of_96(tmp_path):
-    store = noise_store(tmp_path / "store", frames=12, size=96)
     run = gan(store, tmp_path / "run", 1)
     assert generate(run.generator, 3).shape == (3, 32, 32, 3)
     with pytest.raises(UserError, match="make a store with --size 96"):
@@ -310,8 +306,7 @@ def test_mtl_learns_a_store_by_heart(tmp_path):
     assert log["expression"].iloc[-1] < 0.1
 
 
-def test_alpha_and_beta_choose_the_task(tmp_path):
-    faces = noise_store(tmp_path / "store")
+def test_alpha_and_beta_choose_the_task(faces, tmp_path):
     only_va = mtl(faces, tmp_path / "va", 2, MtlConfig(**TINY_MTL, alpha=1, beta=0)).log
     assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
     with pytest.raises(UserError, match="alpha: 1.5 is outside"):
@@ -324,8 +319,8 @@ def test_alpha_and_beta_choose_the_task(tmp_path):
         mtl(noise_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
 
 
-def test_epochs_are_counted_in_sequences(tmp_path):
-    faces = noise_store(tmp_path / "store")  # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
+def test_epochs_are_counted_in_sequences(faces, tmp_path):
+    # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
     run = train_mtl(
         faces, tmp_path / "run", MtlConfig(**TINY_MTL), num_epochs=1.5, device="cpu", progress=False
     )
@@ -334,8 +329,7 @@ def test_epochs_are_counted_in_sequences(tmp_path):
         train_mtl(faces, tmp_path / "other", MtlConfig(**TINY_MTL), device="cpu")
 
 
-def test_a_frozen_cnn_stays_as_it_came(tmp_path):
-    faces = noise_store(tmp_path / "store")
+def test_a_frozen_cnn_stays_as_it_came(faces, tmp_path):
     source = mtl(faces, tmp_path / "source", 1).checkpoint
     config = MtlConfig(**TINY_MTL, frozen=True, seed=5)
     frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
@@ -345,9 +339,9 @@ def test_a_frozen_cnn_stays_as_it_came(tmp_path):
         mtl(faces, tmp_path / "wide", 1, MtlConfig(**TINY_MTL | {"width": 0.05}), weights=source)
 
 
-def test_a_device_that_is_not_there(tmp_path):
+def test_a_device_that_is_not_there(faces, tmp_path):
     with pytest.raises(UserError, match="device nonsense: .*; try --device cpu"):
-        train_gan(noise_store(tmp_path / "store"), tmp_path / "run", steps=1, device="nonsense")
+        train_gan(faces, tmp_path / "run", steps=1, device="nonsense")
 
 
 def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
@@ -359,19 +353,13 @@ def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
     assert len(runs.RowStream(n=2, batch_size=64, seed=0).batch(5)) == 2
 
 
-def test_the_path_from_a_store_to_scores(tmp_path):
+def test_the_path_from_a_store_to_scores(faces, tmp_path):
     """Train both, predict with both, and get every score of Section IV.D."""
-    store = noise_store(tmp_path / "store")
-    run, net = gan(store, tmp_path / "gan", 2), mtl(store, tmp_path / "mtl", 2)
-    assert sorted(path.name for path in run.out.iterdir()) == [
-        "discriminator.safetensors",
-        "generator.safetensors",
-        "grid_000002.png",
-        "log.csv",
-        "training.safetensors",
-    ]
+    run, net = gan(faces, tmp_path / "gan", 2), mtl(faces, tmp_path / "mtl", 2)
+    weights = {f"{name}.safetensors" for name in ("discriminator", "generator", "training")}
+    assert {path.name for path in run.out.iterdir()} == weights | {"grid_000002.png", "log.csv"}
     scores = {}
     for checkpoint in (run.discriminator, net.checkpoint):
-        scores |= score(predict_store(checkpoint, store, device="cpu", progress=False), store.labels)
+        scores |= score(predict_store(checkpoint, faces, device="cpu", progress=False), faces.labels)
     assert {name.split("_", 1)[0] for name in scores} == {"ccc", "mse", "expression", "au"}
     assert all(-1 <= value <= 1 for value in scores.values())
