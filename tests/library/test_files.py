@@ -8,7 +8,7 @@ from affkit.errors import UserError
 from affkit.files import check_output, existing_file, refuse_existing, unusable_path, write_beside
 
 
-def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_good_write_replaces_and_a_failing_one_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "table.csv"
     target.write_text("old")
     with pytest.raises(RuntimeError), write_beside(target) as part:
@@ -16,9 +16,6 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError("stopped")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_good_write_replaces_and_keeps_the_suffix(tmp_path):
     target = tmp_path / "new folder" / "clip.mp4"
     with write_beside(target) as part:
         assert part.suffix == ".mp4" and part.parent == target.parent
@@ -27,35 +24,30 @@ def test_a_good_write_replaces_and_keeps_the_suffix(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path):
+def test_a_full_disk_is_told_in_one_line_and_other_system_errors_are_not_hidden(tmp_path):
     with pytest.raises(UserError, match="disk is full; free some space"), write_beside(tmp_path / "a.csv"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
-
-
-def test_other_system_errors_are_not_hidden(tmp_path):
     with pytest.raises(PermissionError), write_beside(tmp_path / "a.csv"):
         raise PermissionError("read-only")
 
 
-@pytest.mark.parametrize(
-    "make, problem", [(None, "no such file"), ("folder", "not a file"), ("empty", "empty")]
-)
-def test_existing_file_says_what_is_wrong(tmp_path, make, problem):
-    path = tmp_path / "clip.mp4"
-    if make == "folder":
-        path.mkdir()
-    elif make == "empty":
-        path.touch()
-    with pytest.raises(UserError, match=problem):
-        existing_file(path)
+def test_existing_file_says_what_is_wrong(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    for name, problem in {"none": "no such file", "folder": "not a file", "empty": "empty"}.items():
+        with pytest.raises(UserError, match=problem):
+            existing_file(tmp_path / name)
 
 
-def test_refuse_existing(tmp_path):
+def test_what_is_there_is_refused_also_a_link_that_leads_nowhere(tmp_path):
     refuse_existing(tmp_path / "free")
     refuse_existing(tmp_path, force=True)
     with pytest.raises(UserError, match="--force"):
         refuse_existing(tmp_path)
+    (tmp_path / "link").symlink_to("nothing")
+    with pytest.raises(UserError, match="already exists"):
+        refuse_existing(tmp_path / "link")
 
 
 def test_an_error_comes_back_whole_from_another_process():
@@ -67,9 +59,6 @@ def test_an_error_comes_back_whole_from_another_process():
     with pytest.raises(UserError) as caught:
         Parallel(n_jobs=2)(delayed(fail)() for _ in range(2))
     assert str(caught.value) == "a.mp4: the file is empty; copy it again"
-
-
-# Outputs, before the work
 
 
 def test_an_output_that_can_be_written_is_given_back_and_nothing_is_made(tmp_path):
@@ -113,9 +102,3 @@ def test_only_what_people_can_mend_is_told_of_a_path():
     assert str(unusable_path(PermissionError(errno.EACCES, "no", "a"))).startswith("a: may not be")
     assert unusable_path(FileNotFoundError(errno.ENOENT, "not there", "a")) is None
     assert unusable_path(OSError(errno.EACCES, "no path in it")) is None
-
-
-def test_a_link_that_leads_nowhere_is_there_already(tmp_path):
-    (tmp_path / "link").symlink_to("nothing")
-    with pytest.raises(UserError, match="already exists"):
-        refuse_existing(tmp_path / "link")

@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 from strategies import any_labels, assert_same
 
 from affkit.errors import UserError
 from affkit.labelfiles import formats
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Write a label file and give its path."""
-
-    def write(content, name="clip.txt"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def lines(path):
@@ -73,30 +62,21 @@ def test_affwild_comes_back(tmp_path_factory, labels):
     assert len(lines(paths[0])) == len(labels)  # no header
 
 
-# Not labelled, and the off-by-one
-
-
-def test_minus_one_is_kept_and_minus_five_in_either_masks_both(file):
+def test_minus_one_is_kept_minus_five_in_either_masks_both_and_line_i_is_frame_i(file):
     labels = formats.read_va(file("valence,arousal\n-1,-1\n-5,0.5\n0.5,-5.0\n-5,-5\n-1.0,1\n"))
     assert labels.has_va.tolist() == [True, False, False, False, True]
     assert labels.valence.tolist() == [-1, 0, 0, 0, -1]
     assert labels.arousal.tolist() == [-1, 0, 0, 0, 1]
-
-
-def test_line_i_below_the_header_is_frame_i(file):
     labels = formats.read_va(file("valence,arousal\n0.125,0\n0.25,0\n0.375,0\n"))
     for frame in (1, 2, 3):
         assert labels.valence[frame - 1] == frame / 8
 
 
-def test_columns_are_found_by_name(file):
+def test_columns_and_expressions_are_found_by_name(file):
     assert formats.read_va(file("arousal,valence\n0.5,-1\n")).valence.tolist() == [-1]
     units = formats.read_action_units(file("AU12,AU1\n1,0\n-1,1\n")).with_action_units(("AU1", "AU12"))
     assert units.action_units.tolist() == [[0, 1], [1, 0]]
     assert units.has_action_units.tolist() == [[True, True], [True, False]]
-
-
-def test_expressions_in_another_order_are_found_by_name(file):
     labels = formats.read_expressions(
         file("Other,Surprise,Sadness,Happiness,Fear,Disgust,Anger,Neutral\n3\n0\n-1\n")
     )
@@ -130,24 +110,15 @@ def test_dropping_other_masks_it(labels):
     np.testing.assert_array_equal(dropped.has_va, labels.has_va)
 
 
-# Different lengths
-
-
 def test_different_lengths_warn_once_and_do_not_shift(file):
     va = formats.read_va(file("valence,arousal\n0.25,0\n0.5,0\n0.75,0\n"))
     units = formats.read_action_units(file("AU1\n0\n1\n"))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        merged = formats.merge(
-            va, units, formats.read_expressions(file(f"{','.join(EXPRESSIONS)}\n4\n5\n6\n")), name="clip"
-        )
+    expressions = formats.read_expressions(file(f"{','.join(EXPRESSIONS)}\n4\n5\n6\n"))
+    with pytest.warns(UserWarning, match="clip.*3, 2, 3") as caught:
+        merged = formats.merge(va, units, expressions, name="clip")
     assert len(caught) == 1
-    assert "clip" in str(caught[0].message) and "3, 2, 3" in str(caught[0].message)
     assert merged.valence.tolist() == [0.25, 0.5] and merged.expression.tolist() == [4, 5]
     assert merged.action_units[:, 0].tolist() == [0, 1]
-
-
-def test_affwild_files_of_different_lengths(file):
     with pytest.warns(UserWarning, match="first 2"):
         labels = formats.read_affwild(file("0.5\n0.25\n0.125\n", "v.txt"), file("1\n-1\n", "a.txt"))
     assert labels.valence.tolist() == [0.5, 0.25]
@@ -162,21 +133,15 @@ def test_labels_and_frames_of_different_number(num_frames):
     assert len(caught) == (num_frames != 3)
 
 
-def test_the_first_of_two_labels_counts():
+def test_the_first_of_two_labels_counts_and_classes_must_fit_together():
     first = formats.drop_other(Labels.empty(2))
     second = Labels.empty(2)
     for labels, value in ((first, 0.5), (second, -0.5)):
         labels.valence[:] = value
     first.has_va[0] = second.has_va[0] = second.has_va[1] = True
     assert formats.merge(first, second).valence.tolist() == [0.5, -0.5]
-
-
-def test_classes_that_do_not_fit_together():
     with pytest.raises(ValueError, match="do not fit"):
         formats.merge(Labels.empty(1, expression_names=("Joy",)), Labels.empty(1))
-
-
-# Text as people have it
 
 
 @pytest.mark.parametrize("content", [
@@ -240,11 +205,9 @@ VA, AU, EXPR = "valence,arousal\n", "AU1,AU2\n", ",".join(EXPRESSIONS) + "\n"
 ])  # fmt: skip
 def test_bad_input_is_one_clear_line(file, reader, content, expected):
     path = file(content)
-    with pytest.raises(UserError) as error:
+    with refused(expected) as error:
         READ[reader](path)
-    message = str(error.value)
-    assert expected in message
-    assert message.startswith(f"{path}: ") and "\n" not in message and len(message) < len(str(path)) + 200
+    assert str(error.value).startswith(f"{path}: ") and len(str(error.value)) < len(str(path)) + 200
 
 
 def test_no_file_and_no_affwild_number(tmp_path, file):
@@ -277,9 +240,6 @@ def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         formats.write_va(path, Labels.empty(9))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
-
-
-# Run lengths
 
 
 @given(st.lists(st.integers(0, 2), max_size=20))

@@ -10,13 +10,10 @@ from strategies import any_labels
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, Labels
 
 
-def test_the_papers_lists():
+def test_the_papers_lists_and_empty_labels_of_nothing():
     assert [int(name[2:]) for name in ACTION_UNITS] == [1, 2, 4, 6, 12, 15, 20, 25]
     assert tuple(ACTION_UNIT_NAMES) == ACTION_UNITS
     assert len(EXPRESSIONS) == 7 and EXPRESSIONS[0] == "Neutral"
-
-
-def test_empty_labels_nothing():
     labels = Labels.empty(3)
     assert len(labels) == 3
     for mask in (labels.has_va, labels.has_expression, labels.has_action_units):
@@ -24,20 +21,12 @@ def test_empty_labels_nothing():
 
 
 @given(any_labels())
-def test_a_labels_is_equal_to_itself_and_to_all_its_rows(labels):
+def test_rows_are_frames_and_labels_equal_themselves_and_no_others(labels):
     assert labels == labels[:] == labels[np.arange(len(labels))]
     assert labels == labels.with_action_units(labels.action_unit_names)
-
-
-@given(any_labels())
-def test_rows_are_frames(labels):
     kept = labels[labels.has_va]
     assert len(kept) == labels.has_va.sum() and kept.has_va.all()
     assert kept.valence.tolist() == [v for v, has in zip(labels.valence, labels.has_va, strict=True) if has]
-
-
-@given(any_labels())
-def test_another_mask_is_another_labels(labels):
     assert labels != replace(labels, has_action_units=~labels.has_action_units)
     assert labels != "labels"
 
@@ -52,29 +41,23 @@ def test_action_units_are_found_by_name(labels):
 
 @pytest.mark.parametrize("value", [1.5, -1.01, np.nan, np.inf, -5])
 @pytest.mark.parametrize("name", ["valence", "arousal"])
-def test_valence_and_arousal_out_of_range(name, value):
+def test_valence_and_arousal_lie_from_minus_one_to_one(name, value):
     labels = replace(Labels.empty(2), has_va=np.array([True, False]))
     with pytest.raises(ValueError, match=name):
         replace(labels, **{name: np.array([value, 0], np.float32)})
     replace(labels, **{name: np.array([0, value], np.float32)})  # not labelled: it means nothing
-
-
-def test_minus_one_is_a_valence():
     labels = replace(Labels.empty(1), has_va=np.array([True]), valence=np.array([-1], np.float32))
     assert labels.valence[0] == -1
 
 
-@pytest.mark.parametrize("value", [-1, 7])
-def test_expression_out_of_the_list(value):
-    with pytest.raises(ValueError, match="expression"):
-        replace(Labels.empty(1), has_expression=np.array([True]), expression=np.array([value]))
-
-
-@pytest.mark.parametrize("value", [-1, 0.5, 2, np.nan])
-def test_an_action_unit_is_zero_or_one(value):
-    units = np.full((1, 8), value, np.float32)
-    with pytest.raises(ValueError, match="action unit"):
-        replace(Labels.empty(1), has_action_units=np.ones((1, 8), bool), action_units=units)
+def test_an_expression_is_one_of_the_list_and_an_action_unit_zero_or_one():
+    for value in (-1, 7):
+        with pytest.raises(ValueError, match="expression"):
+            replace(Labels.empty(1), has_expression=np.array([True]), expression=np.array([value]))
+    for value in (-1, 0.5, 2, np.nan):
+        units = np.full((1, 8), value, np.float32)
+        with pytest.raises(ValueError, match="action unit"):
+            replace(Labels.empty(1), has_action_units=np.ones((1, 8), bool), action_units=units)
 
 
 def test_lengths_and_names_must_agree():
