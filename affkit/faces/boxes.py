@@ -10,17 +10,13 @@ CROP_RISE = 0.02  # how far the crop sits above the box, in sides of the box
 
 
 class Box(NamedTuple):
-    """A face in a picture: left, top, width, height in pixels, and how sure the detector is of it.
-
-    Scores are comparable within one detector only. A box that no detector saw, filled in between two that
-    were seen, has the score ``nan``.
-    """
+    """A face in a picture, in pixels, and how sure the detector is of it: comparable within one detector."""
 
     x: float
     y: float
     w: float
     h: float
-    score: float = float("nan")
+    score: float = float("nan")  # of a box that was filled in between two that were seen
 
     @property
     def center(self) -> tuple[float, float]:
@@ -38,8 +34,7 @@ class Box(NamedTuple):
     def calibrated(self, shift: tuple[float, float], scale: tuple[float, float]) -> "Box":
         """The box that another detector means: shifted by ``shift`` widths and heights, then resized.
 
-        Every detector frames a face in its own way. With two fixed pairs of numbers its boxes mean what ours
-        do, from the brows to the chin and from ear to ear, and crops of different detectors agree.
+        So boxes of all detectors go from the brows to the chin and from ear to ear, and their crops agree.
 
         >>> Box(0, 0, 10, 20).calibrated((0.1, 0.0), (1.0, 0.5))
         Box(x=1.0, y=5.0, w=10.0, h=10.0, score=nan)
@@ -48,7 +43,6 @@ class Box(NamedTuple):
         return Box(x + shift[0] * self.w - w / 2, y + shift[1] * self.h - h / 2, w, h, self.score)
 
     def intersection(self, other: "Box") -> float:
-        """Area, in square pixels, that two boxes share."""
         width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
         height = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
         return max(width, 0.0) * max(height, 0.0)
@@ -65,12 +59,10 @@ class Box(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Anything that finds faces in a picture.
+    """Finds faces in a picture; its settings, best the fields of a dataclass, are noted in the store.
 
-    Its parameters should be the fields of a dataclass: they are written into the store, and they decide
-    whether an interrupted run may go on. One of them may be ``clear``, a score that every person reaches at
-    least once in a clip. A method ``eager()`` may return a less strict detector: it is used
-    where a face is followed, on small pictures in which there should be one.
+    A field ``clear`` is a score that every person reaches at least once in a clip. A method ``eager()`` gives
+    a less strict detector, for the small pictures in which a face is followed.
     """
 
     name: str
@@ -82,16 +74,14 @@ class Detector(Protocol):
 
 def resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """A picture ``(H, W, 3)`` averaged down, or enlarged along straight lines, to another size."""
-    smaller = width < picture.shape[1] or height < picture.shape[0]
-    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    way = cv2.INTER_AREA if width < picture.shape[1] or height < picture.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=way)
 
 
 def crop_face(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
     """The square around a face, ``(size, size, 3)`` uint8, from above the brows to below the chin.
 
-    It is :data:`CROP_MARGIN` boxes wide and, where it reaches over the border of the picture, continued
-    with the pixels of the border.
+    Over the border of the picture it is continued with the pixels of the border.
     """
     (x, y), side = box.center, box.side * CROP_MARGIN
     left, top = round(x - side / 2), round(y - side / 2 - CROP_RISE * box.side)

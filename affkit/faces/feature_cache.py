@@ -1,8 +1,4 @@
-"""The features of a frozen network, computed once: one row a face, kept beside the faces.
-
-While the convolutional half does not learn, a face has the same features in every epoch. The file's name says
-which weights and which faces they are of, so nothing old is ever taken for them.
-"""
+"""Features of a frozen network, computed once and kept beside the faces; the file's name tells which."""
 
 import hashlib
 from pathlib import Path
@@ -27,11 +23,10 @@ def cached_features(
     device: str | torch.device = "cpu",
     progress: bool = True,
 ) -> np.ndarray:
-    """Features of every face of ``store``, computed now or read from ``folder``: ``(len(store), F)`` float32,
-    memory-mapped.
+    """``(len(store), F)`` float32, memory-mapped: features of every face, from ``folder`` or computed now.
 
-    ``cnn`` makes features ``(N, F)`` from faces ``(N, 3, S, S)`` in [-1, 1], each face by itself. Features
-    that are not numbers, a damaged file and a folder that cannot be written to are a :class:`UserError`.
+    ``cnn`` makes ``(N, F)`` from faces ``(N, 3, S, S)`` in [-1, 1], each by itself. A :class:`UserError` if
+    they are not numbers, the file is damaged, or the folder cannot be written to.
     """
     path = Path(folder) / f"features_{feature_key(cnn, store)}.npy"
     if not path.is_file():
@@ -71,14 +66,12 @@ def compute_features(
 
 
 def feature_key(cnn: nn.Module, store: Store) -> str:
-    """16 hexadecimal digits of these weights and these faces: where each face was found, and the pixels of
-    :data:`SAMPLE` of them."""
+    """16 hexadecimal digits of the weights, where each face was found, and the pixels of some of them."""
     digest = hashlib.sha256()
     for name, tensor in sorted(cnn.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    places = store.index[["video", "frame", "person", "x", "y", "w", "h"]]
-    digest.update(places.to_csv(index=False).encode())
+    digest.update(store.index[["video", "frame", "person", "x", "y", "w", "h"]].to_csv(index=False).encode())
     rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
     digest.update(np.ascontiguousarray(store.images[rows]).tobytes())
     return digest.hexdigest()[:16]

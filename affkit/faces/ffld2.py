@@ -1,10 +1,9 @@
 """FFLD2, the face detector of the paper (Section III.E), in a process of its own.
 
-FFLD2 (Dubout & Fleuret 2012; 2013) finds objects made of parts by their gradients; the model of a face is
-that of Mathias et al. (2014). It is under the AGPL-3 licence and has to be compiled, so it is no part of this
-package: ``tools/build_ffld2.sh`` builds it into a folder, and :class:`FFLD2Detector` starts ``worker.py``
-there and talks to it. The folder is ``runs/ffld2``, or the one that the environment variable
-``AFFKIT_FFLD2`` names.
+FFLD2 (Dubout & Fleuret 2012; 2013) finds objects made of parts by their gradients; its face is that of
+Mathias et al. (2014). It is AGPL-3 and has to be compiled, so it is no part of this package:
+``tools/build_ffld2.sh`` builds it into ``runs/ffld2``, or the folder that ``AFFKIT_FFLD2`` names, and
+``worker.py`` runs there.
 """
 
 import atexit
@@ -37,8 +36,7 @@ class Worker:
     """A running ``worker.py``, which says ``FFLD2`` when it is ready.
 
     A question is height, width (uint32), least score (float32) and the pixels; the answer is a number
-    (uint32) and as many times score, x, y, width, height (float32). All is little-endian. A
-    :class:`UserError` says so if the folder is not there, or the program ends, with the last line it printed.
+    (uint32) and as many times score, x, y, width, height (float32). All is little-endian.
     """
 
     def __init__(self, folder: Path):
@@ -51,14 +49,11 @@ class Worker:
         # -I: what is set for this Python is not meant for that one
         self.process = subprocess.Popen(
             [python.absolute(), "-I", script.absolute()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
+            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors},
         )
         atexit.register(self.close)
         try:
-            hello = self._read(len(HELLO))
-            if hello != HELLO:
+            if (hello := self._read(len(HELLO))) != HELLO:
                 raise UserError(script, f"says {hello!r}", f"{BUILD} again")
         except BaseException:
             self.close()
@@ -90,8 +85,7 @@ class Worker:
         except OSError as error:  # it no longer listens
             raise self._broken() from error
         (number,) = struct.unpack("<I", self._read(4))
-        rows = struct.iter_unpack("<5f", self._read(number * 20))
-        return [Box(*place, score) for score, *place in rows]
+        return [Box(*place, score) for score, *place in struct.iter_unpack("<5f", self._read(number * 20))]
 
     def _read(self, length: int) -> bytes:
         data = self.process.stdout.read(length)
@@ -100,7 +94,6 @@ class Worker:
         return data
 
     def _broken(self) -> UserError:
-        """What to say about a program that has ended."""
         self.process.wait()  # until then it may still print
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").split("\n")
@@ -120,22 +113,19 @@ def running_worker() -> Worker:
 
 @dataclass(frozen=True)
 class FFLD2Detector:
-    """The paper's detector: frontal and half turned faces; 0.5 to 1 s for a picture.
-
-    ``min_score`` is the least score: FFLD2's own default of 4 loses most faces of a video, and none of the
-    non-faces of ``docs/detectors.md`` reaches 1. Pictures are first enlarged by ``zoom``; without it the
-    smallest face found is 70 pixels wide. A :class:`UserError` says so if FFLD2 is not built, or stops.
-    """
+    """The paper's detector: frontal and half turned faces; 0.5 to 1 s for a picture."""
 
     name: ClassVar[str] = "ffld2"
-    min_score: float = 2.0
-    zoom: float = 1.0
+    min_score: float = (
+        2.0  # FFLD2's own 4 loses most faces of a video; no non-face in docs/detectors.md reaches 1
+    )
+    zoom: float = 1.0  # of the picture, first; at 1 the smallest face found is 70 pixels wide
 
     def __post_init__(self):
         running_worker()
 
     def eager(self) -> "FFLD2Detector":
-        """The same for small pictures in which a face is expected: smaller and less sure ones count too."""
+        """The same where a face is expected: smaller and less sure ones count too."""
         return replace(self, min_score=min(self.min_score, 1.0), zoom=max(self.zoom, 2.0))
 
     def detect(self, frame: np.ndarray) -> list[Box]:

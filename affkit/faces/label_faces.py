@@ -14,13 +14,11 @@ from affkit.labels import Labels
 def names_of_people(
     known: Collection[str], video: str, centers: Mapping[int, float], width: int
 ) -> dict[int, str]:
-    """The name of the labels of each person of one video, as far as there are any.
+    """The name of the labels of each person of one video, as far as there are any in ``known``.
 
-    Labels named like the video are those of person 0, the one seen longest. Aff-Wild2 names the labels of
-    two people ``<video>_left`` and ``<video>_right``, or those of one of them by the plain name: then the
-    two seen longest are told apart by where they are on average in the picture, as the viewer sees it. If
-    only one face was found, it is the left one when it is in the left half. ``known`` are the names there are
-    labels for, ``centers`` the mean x of each person's face in a ``video`` ``width`` pixels wide.
+    Labels named like the video are those of person 0, the one seen longest. Aff-Wild2 names those of two
+    people ``<video>_left`` and ``<video>_right``, or one of them plainly: then the two seen longest are told
+    apart by ``centers``, the mean x of each face; a single face by the half of the picture it is in.
 
     >>> names_of_people({"a_left", "a"}, "a", {0: 90.0, 1: 10.0}, width=100)
     {1: 'a_left', 0: 'a'}
@@ -33,10 +31,8 @@ def names_of_people(
             left, right = sorted((0, 1), key=lambda person: centers[person])
         else:
             left, right = (0, 1) if centers[0] < width / 2 else (1, 0)
-        names = {
-            left: left_name if left_name in known else video,
-            right: right_name if right_name in known else video,
-        }
+        sides = {left: left_name, right: right_name}
+        names = {person: name if name in known else video for person, name in sides.items()}
     return {person: name for person, name in names.items() if name in known and person in centers}
 
 
@@ -59,16 +55,15 @@ def label_table(labels: Labels) -> pd.DataFrame:
 
 def add_labels(
     index: pd.DataFrame,
-    annotations: Mapping[str, Labels],
-    subjects: Mapping[str, str],
-    frames: Mapping[str, int],
-    width: Mapping[str, int],
+    annotations: Mapping[str, Labels],  # by name, all with the same action units
+    subjects: Mapping[str, str],  # by the same names
+    frames: Mapping[str, int],  # by video
+    width: Mapping[str, int],  # in pixels, by video
 ) -> pd.DataFrame:
     """The index of a store with columns for the subject and the labels, empty where nothing is known.
 
-    ``annotations``, all with the same action units, and ``subjects`` are by name; ``frames`` and ``width``,
-    in pixels, by video. A video is warned about once if it has no labels at all, or more or fewer lines than
-    frames: the shorter counts; nothing is ever shifted. Labels for none of them are a :class:`UserError`.
+    A video without labels, or with more or fewer lines than frames, is a warning: the shorter counts, nothing
+    is shifted. Labels for none of them are a :class:`UserError`.
     """
     nothing = next(iter(annotations.values()))[:0]
     parts, used = [], set()
@@ -87,7 +82,7 @@ def add_labels(
 
 
 def refuse_other_names(annotations: Collection[str], videos: Collection[str]) -> None:
-    """Raise :class:`UserError` when no name of labels is that of a video; asked before any face is found."""
+    """:class:`UserError` when no name of labels is that of a video; asked before any face is found."""
     if not {stem for name in annotations for stem in (name, video_of(name)[0])} & set(videos):
         raise _no_labels(videos, annotations)
 

@@ -1,11 +1,9 @@
 """MTCNN: three small networks in a row find faces (Zhang et al. 2016, IEEE Signal Processing Letters 23(10)).
 
-P-Net looks at every place of a picture in many sizes, 12 pixels wide, and is easily satisfied. R-Net looks at
-what it found, 24 pixels wide, and O-Net at what is left, 48 pixels wide. Each says how likely a window is a
-face and by how much its four sides should move. The weights are in the wheel of facenet-pytorch 2.6.0 (MIT);
-its code is not used, since it needs an old torch::
-
-    pip install --no-deps facenet-pytorch==2.6.0
+P-Net looks at every place of a picture in many sizes, 12 pixels wide, and is easily satisfied; R-Net at what
+it found, 24 wide, and O-Net at what is left, 48 wide. Each says how likely a window is a face and by how much
+its four sides should move. Only the weights of facenet-pytorch 2.6.0 (MIT) are used: its code needs an old
+torch.
 """
 
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ SHIFT, SCALE = (0.0, 0.1), (1.063, 0.954)
 
 
 class PNet(nn.Module):
-    """``(1, 3, H, W)`` to probabilities of a face ``(1, 1, h, w)`` and shifts of the sides ``(1, 4, h, w)``.
+    """``(1, 3, H, W)`` to probabilities ``(1, 1, h, w)`` and shifts of the sides ``(1, 4, h, w)``.
 
     Place (i, j) of the answer is the window of 12 pixels whose corner is at (2i, 2j).
     """
@@ -100,7 +98,6 @@ def _flat(x: torch.Tensor) -> torch.Tensor:
 
 @lru_cache
 def _networks() -> tuple[PNet, RNet, ONet]:
-    """The three networks with their weights."""
     spec = find_spec("facenet_pytorch")  # finds the folder, runs nothing in it
     if spec is None:
         raise UserError("mtcnn", "its weights are not installed", f"run {INSTALL}")
@@ -117,17 +114,12 @@ def _networks() -> tuple[PNet, RNet, ONet]:
 
 @dataclass(frozen=True)
 class MTCNNDetector:
-    """The three networks in a row; frontal and turned faces, also partly hidden ones.
-
-    ``smallest`` is the width of the smallest face as a fraction of the picture's shorter side, never below 20
-    pixels; ``min_score`` the least probability that O-Net gives, 0 to 1; ``clear`` the score that a person
-    has at least once in a clip. A :class:`UserError` says so if the weights are not installed.
-    """
+    """The three networks in a row; frontal and turned faces, also partly hidden ones."""
 
     name: ClassVar[str] = "mtcnn"
-    smallest: float = 1 / 12
-    min_score: float = 0.7
-    clear: float = 0.95
+    smallest: float = 1 / 12  # width of a face, of the picture's shorter side; never below 20 pixels
+    min_score: float = 0.7  # probability that O-Net gives
+    clear: float = 0.95  # every person has it at least once in a clip
 
     def __post_init__(self):
         _networks()
@@ -149,10 +141,10 @@ class MTCNNDetector:
 
 
 def propose(network: nn.Module, picture: torch.Tensor, smallest: float) -> torch.Tensor:
-    """What P-Net takes for faces in ``picture`` ``(1, 3, H, W)``, 0..255, as windows ``(N, 4)``.
+    """Windows ``(N, 4)``, left, top, right, bottom, that P-Net takes for faces in ``(1, 3, H, W)``, 0..255.
 
-    A window is left, top, right, bottom in pixels. The picture is reduced until a face of
-    ``smallest`` pixels fills P-Net's window of 12, then by :data:`STEP` while a window fits in.
+    The picture is reduced until a face of ``smallest`` pixels is 12 wide, then by :data:`STEP` while one fits
+    in.
     """
     height, width = picture.shape[2:]
     scale, windows, scores = 12 / smallest, [torch.zeros(0, 4)], [torch.zeros(0)]
@@ -164,9 +156,7 @@ def propose(network: nn.Module, picture: torch.Tensor, smallest: float) -> torch
         window = torch.cat([left_top, left_top + 12 / scale], 1)
         score, moved = probability[0, 0, row, column], _moved(window, shift[0, :, row, column].T)
         kept = nms(window, score, 0.5)
-        windows.append(moved[kept])
-        scores.append(score[kept])
-        scale *= STEP
+        windows, scores, scale = [*windows, moved[kept]], [*scores, score[kept]], scale * STEP
     windows, scores = torch.cat(windows), torch.cat(scores)
     return windows[nms(windows, scores, 0.7)]
 
@@ -182,8 +172,7 @@ def _judge(
 
 def _moved(windows: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """``(N, 4)`` windows, each side moved by so many widths or heights."""
-    size = (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
-    return windows + shift * size
+    return windows + shift * (windows[:, 2:] - windows[:, :2]).repeat(1, 2)
 
 
 def _squared(windows: torch.Tensor) -> torch.Tensor:
@@ -196,9 +185,9 @@ def _squared(windows: torch.Tensor) -> torch.Tensor:
 def nms(windows: torch.Tensor, scores: torch.Tensor, most: float, of_smaller: bool = False) -> torch.Tensor:
     """Non-maximum suppression: which windows no better kept one overlaps by more than ``most``; best first.
 
-    The overlap is the intersection over the union, or over the smaller of the two areas. Usually one goes
-    through the windows one by one. Here all are kept at first, and those are dropped that clash with a kept
-    better one, until nothing changes: after n rounds the n best are right, mostly all after a few.
+    The overlap is over the union, or over the smaller area. All are kept at first, and those dropped that
+    clash with a kept better one, until nothing changes: after n rounds the n best are right, mostly all after
+    a few.
 
     >>> windows = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])
     >>> nms(windows, torch.tensor([0.7, 0.9, 0.8]), 0.5).tolist()
@@ -231,8 +220,8 @@ def integral(frame: np.ndarray) -> torch.Tensor:
 def crops(sums: torch.Tensor, windows: torch.Tensor, size: int) -> torch.Tensor:
     """Mean colours in ``size`` x ``size`` cells of each window ``(N, 4)``: ``(N, 3, size, size)`` float32.
 
-    ``sums`` is the :func:`integral` of the picture: between its values it grows linearly, so four of them
-    give the sum over any rectangle, all windows at once. What lies outside the picture counts as black.
+    Four values of ``sums``, the :func:`integral`, give the sum over any rectangle, all windows at once;
+    outside the picture is black.
 
     >>> frame = np.arange(16, dtype=np.uint8).reshape(4, 4, 1).repeat(3, 2)
     >>> crops(integral(frame), torch.tensor([[0.0, 0, 4, 4]]), 2)[0, 0].tolist()

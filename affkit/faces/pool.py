@@ -1,10 +1,7 @@
 """A pool of single faces without labels, for semi-supervised learning: crops in compressed sheets.
 
-A sheet is one picture of ``rows`` x ``columns`` crops without a gap between them, named ``faces_01.webp`` and
-so on. A thousand faces of 96 x 96 pixels take two megabytes, a tenth of what single files would.
-
-The faces that have labels, those that have lost them and a pool that never had any are one store: the losses
-leave out what is not labelled, whoever it came from.
+A sheet is one picture of ``rows`` x ``columns`` crops, named ``faces_01.webp`` and so on: a tenth of the
+bytes of single files. With labelled faces a pool makes one store; the losses leave out what is not labelled.
 """
 
 from collections.abc import Sequence
@@ -90,10 +87,10 @@ def join_stores(stores: Sequence[Store]) -> Store:
 
 
 def with_pool(store: Store, rows, pool: Store, fraction: float = 0.5) -> tuple[Store, np.ndarray]:
-    """A store and a pool as one store, and the rows of it to train on.
+    """A store and a pool as one store, and the rows of it to train on, of which ``fraction`` are from the
+    pool.
 
-    A corpus has many frames of few people, a pool one of each of many. To be a ``fraction`` of the rows the
-    faces of the pool come several times, so a batch of training has about that fraction of them.
+    A corpus has many frames of few people, a pool one of each of many: its faces come several times.
 
     >>> def faces(n):
     ...     images = np.zeros((n, 1, 1, 3), np.uint8)
@@ -111,15 +108,13 @@ def without_labels(store: Store, rows: Sequence[int] | np.ndarray) -> Store:
     """The same faces, with all labels of ``rows`` taken away; the store that was given keeps its own."""
     gone = np.zeros(len(store), bool)
     gone[np.asarray(rows, np.int64)] = True
-    _, units = _label_names(store)
     index = store.index.copy()
-    for column in ("valence", "arousal", "expression", *units):
+    for column in ("valence", "arousal", "expression", *_label_names(store)[1]):
         if column in index:
             index[column] = index[column].mask(gone)
     return Store(store.path, index, store.images, store.info)
 
 
 def _label_names(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of expressions and of action units."""
-    names, units = store.info.get("expressions", EXPRESSIONS), store.info.get("action_units", ACTION_UNITS)
-    return tuple(names), tuple(units)
+    info = store.info
+    return tuple(info.get("expressions", EXPRESSIONS)), tuple(info.get("action_units", ACTION_UNITS))

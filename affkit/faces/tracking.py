@@ -1,10 +1,9 @@
 """Following faces through a clip, so that each person is one row of boxes and every frame has one.
 
-A detector looks at single pictures: it misses a face for a frame or two, takes a lamp for a face now and
-then, does not know who is who, and searching a whole picture is slow. Video makes up for all of it. A face
-is searched for in the whole picture only a few times a second; in between it is looked for around its last
-place, on a small picture, which is fast *and* finds more. Afterwards, when the whole clip has been seen,
-what was too short to be a person is dropped, short gaps are filled, and the boxes are smoothed.
+A detector misses a face now and then, takes a lamp for one, does not know who is who, and is slow on whole
+pictures. So a whole picture is searched only a few times a second; in between a face is looked for around its
+last place, on a small picture, which is fast *and* finds more. In the end what was too short to be a person
+is dropped, short gaps are filled, and boxes smoothed.
 """
 
 from collections import deque
@@ -30,8 +29,6 @@ SAME_COLOURS = 0.9  # histogram correlation from which two tracks may be one per
 
 @dataclass
 class Track:
-    """One face through consecutive frames."""
-
     boxes: dict[int, Box] = field(default_factory=dict)  # by frame (0-based) in which the face was seen
     colours: list[np.ndarray] = field(default_factory=list)  # histograms of :func:`colours`, a few a second
     first: int = -1
@@ -54,11 +51,10 @@ class Track:
 
 
 def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = LOOK_MARGIN) -> Box | None:
-    """The face of about the size of ``box`` that is nearest to it, or ``None``.
+    """The face of about the size of ``box`` nearest to it in ``frame``, ``(H, W, 3)`` uint8 RGB, or ``None``.
 
-    Only a square of ``margin`` boxes around ``box`` is looked at, reduced or enlarged until the face is
-    :data:`LOOK_SIDE` pixels wide; if there is no face, once more with the head tilted either way
-    (:data:`TILTS`). ``frame`` is ``(H, W, 3)`` uint8 RGB.
+    Only a square of ``margin`` boxes is looked at, in which the face is made :data:`LOOK_SIDE` pixels wide;
+    if there is none, once more with the head tilted either way (:data:`TILTS`).
     """
     (x, y), half = box.center, box.side * margin / 2
     left, top = max(round(x - half), 0), max(round(y - half), 0)
@@ -68,12 +64,11 @@ def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = L
     if min(width, height) < LOOK_SIDE // 2:  # the face has left the picture
         return None
     small = resized(part, width, height)
-    middle = width / 2, height / 2
     for tilt in TILTS:
-        turn = cv2.getRotationMatrix2D(middle, tilt, 1)
-        view = (
-            cv2.warpAffine(small, turn, (width, height), borderMode=cv2.BORDER_REPLICATE) if tilt else small
-        )
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1)
+        view = small
+        if tilt:
+            view = cv2.warpAffine(small, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
         found = [_turned(seen, cv2.invertAffineTransform(turn)) for seen in detector.detect(view)]
         found = [seen.moved(left, top, 1 / scale) for seen in found]
         best = min(found, key=lambda seen: distance(box, seen), default=None)
@@ -89,10 +84,7 @@ def _turned(box: Box, turn: np.ndarray) -> Box:
 
 
 def distance(a: Box, b: Box) -> float:
-    """How unlike two boxes are: 0 for the same; 1 is too far to be the same face a few frames later.
-
-    Centres 0.75 of a side apart count as 1, and so do sides of which one is twice the other.
-    """
+    """How unlike two boxes are: 0 the same; 1 for 0.75 of a side apart, or one twice as large."""
     (ax, ay), (bx, by) = a.center, b.center
     place = np.hypot(ax - bx, ay - by) / (0.75 * (a.side * b.side) ** 0.5)
     return float(place + abs(np.log2(a.side / b.side)))
@@ -122,23 +114,20 @@ def assign(
     costs = np.array([[distance(track.predict(frame), box) for box in boxes] for track in tracks])
     costs = costs.reshape(len(tracks), len(boxes))
     pairs = zip(*linear_sum_assignment(np.minimum(costs, 2)), strict=True)
-    pairs = [(t, b) for t, b in pairs if costs[t, b] < 1]
-    taken = {b for _, b in pairs}
-    rest = [box for b, box in enumerate(boxes) if b not in taken]
-    return [(tracks[t], boxes[b]) for t, b in pairs], rest
+    pairs = {b: t for t, b in pairs if costs[t, b] < 1}
+    rest = [box for b, box in enumerate(boxes) if b not in pairs]
+    return [(tracks[t], boxes[b]) for b, t in pairs.items()], rest
 
 
 def follow_faces(frames: Iterable[np.ndarray], detector: Detector, fps: float) -> list[Track]:
     """Follow every face through ``frames``, each ``(H, W, 3)`` uint8 RGB, and return the raw tracks.
 
-    The whole picture is searched every :data:`SEARCH_SECONDS`; a face that appears in between is followed
-    back to where it came from, through the few frames that are kept. A track ends when its face is not
-    seen for :data:`GAP_SECONDS`. Only a few frames are in memory at a time.
+    A face that appears between two searches is followed back through the few frames that are kept in memory.
+    A track ends when its face is not seen for :data:`GAP_SECONDS`.
     """
     near = detector.eager() if hasattr(detector, "eager") else detector
     every, gap = max(round(SEARCH_SECONDS * fps), 1), round(GAP_SECONDS * fps)
-    live: list[Track] = []
-    done: list[Track] = []
+    live, done = [], []  # tracks
     recent: deque[tuple[int, np.ndarray]] = deque(maxlen=every)
     for index, frame in enumerate(frames):
         seen = [look_near(frame, track.predict(index), near) for track in live]
@@ -176,18 +165,11 @@ def _follow_back(
 
 
 def join_tracks(tracks: Iterable[Track]) -> list[Track]:
-    """Join tracks that never meet and have the same colours: a person who left and came back.
-
-    Colours are compared by the correlation of their mean hue and saturation histograms; see
-    :data:`SAME_COLOURS`. Two people dressed alike who never share a frame are one to this function.
-    """
+    """Join tracks that never share a frame and have the same colours: a person who left and came back."""
     people: list[Track] = []
     for track in sorted(tracks, key=lambda track: -len(track.boxes)):
-        alike = [
-            (_likeness(person, track), person)
-            for person in people
-            if not person.boxes.keys() & track.boxes.keys()
-        ]
+        apart = (person for person in people if not person.boxes.keys() & track.boxes.keys())
+        alike = [(_likeness(person, track), person) for person in apart]
         likeness, person = max(alike, key=lambda pair: pair[0], default=(0.0, None))
         if person is not None and likeness >= SAME_COLOURS:
             for frame, box in track.boxes.items():
@@ -199,8 +181,7 @@ def join_tracks(tracks: Iterable[Track]) -> list[Track]:
 
 
 def _likeness(a: Track, b: Track) -> float:
-    means = [np.mean(track.colours, axis=0) for track in (a, b)]
-    return cv2.compareHist(*means, cv2.HISTCMP_CORREL)
+    return cv2.compareHist(*(np.mean(track.colours, axis=0) for track in (a, b)), cv2.HISTCMP_CORREL)
 
 
 def fill_gaps(boxes: dict[int, Box], longest: int) -> dict[int, Box]:
@@ -222,10 +203,8 @@ def fill_gaps(boxes: dict[int, Box], longest: int) -> dict[int, Box]:
 
 
 def smooth(boxes: dict[int, Box], window: int) -> dict[int, Box]:
-    """The boxes with centre and size freed of jitter; steady motion stays as it is, gaps stay gaps.
-
-    A straight line is fitted to every ``window`` (odd) consecutive frames (Savitzky & Golay 1964), after a
-    median of five has removed single wild boxes from the sizes.
+    """The boxes without jitter, gaps left: a straight line is fitted to every ``window`` (odd) frames
+    (Savitzky & Golay 1964), after a median of five has removed single wild sizes.
     """
     frames = np.array(sorted(boxes))
     smoothed = {}
@@ -243,12 +222,11 @@ def smooth(boxes: dict[int, Box], window: int) -> dict[int, Box]:
 
 
 def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) -> list[dict[int, Box]]:
-    """Everybody in a clip: for each person ``{frame (0-based): box}``, the one seen longest first.
+    """Everybody in a clip: for each person ``{frame (0-based): box}``, smoothed, the one seen longest first.
 
-    Tracks whose face was not really seen in half of their frames are dropped; so is, after joining, who was
-    seen for less than :data:`PERSON_SECONDS` in all, or than half of a shorter clip, and who was never seen
-    with the score ``detector.clear``: a shelf can look a little like a face for a second, but not clearly.
-    Boxes are smoothed; those that were filled in have the score ``nan``.
+    Dropped are tracks seen in less than half of their frames; and, after joining, who was seen for less than
+    :data:`PERSON_SECONDS` in all, or than half of a shorter clip, or never with the score ``detector.clear``.
+    Boxes that were filled in have the score ``nan``.
     """
     num_frames = 0
 
