@@ -1,14 +1,12 @@
 """How sure is a score? Intervals by subject, and whether one predictor is better than another on new people.
 
-Frames of one person are alike, so a thousand of them are far fewer than a thousand independent answers:
-intervals that resample frames are much too narrow. Here the *subjects* are drawn again, with replacement,
-each with all frames (the cluster bootstrap; Davison & Hinkley 1997, Bootstrap Methods and their Application,
-section 3.8), and an interval is that of the percentiles (Efron & Tibshirani 1993, An Introduction to the
-Bootstrap, chapter 13). It speaks about new people like these; with fewer than about 20 subjects it is too
-narrow, and with one there is none.
+Frames of one person are alike, so intervals that resample frames are much too narrow. Here the *subjects* are
+drawn again, with replacement, each with all frames (the cluster bootstrap; Davison & Hinkley 1997, Bootstrap
+Methods and their Application, section 3.8), and an interval is that of the percentiles (Efron & Tibshirani
+1993, An Introduction to the Bootstrap, chapter 13). It speaks about new people like these; with fewer than
+about 20 subjects it is too narrow, and with one there is none.
 
-No frame is touched again: all scores follow from sums for each subject, and a resample is a weighted sum of
-those, so a thousand resamples are one product of matrices.
+No frame is touched again: a resample is a weighted sum of sums for each subject.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,14 +28,12 @@ class SubjectSums:
     score: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # of sums (..., K) scores (...)
 
     def of_all(self) -> dict[str, float]:
-        """The scores of all subjects together."""
         scores = self.score({name: rows.sum(axis=0) for name, rows in self.sums.items()})
         return {name: float(value) for name, value in scores.items()}
 
     def of_resamples(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """The scores, ``(R,)`` each, if subject s were there ``counts[r, s]`` times (``(R, S)``)."""
-        # in floating point, as only such products of matrices are fast; whole numbers stay exact
-        weights = np.asarray(counts, np.float64)
+        weights = np.asarray(counts, np.float64)  # only their products are fast; whole numbers stay exact
         return dict(self.score({name: weights @ rows for name, rows in self.sums.items()}))
 
 
@@ -80,13 +76,10 @@ def paired_difference(
 ) -> pd.DataFrame:
     """Is the first of two predictors better on new people? Both are scored on the same drawn subjects.
 
-    Who is hard for one is mostly hard for the other, so the difference is much surer than two intervals that
-    overlap make believe. ``first`` and ``second`` are ``sample`` of two
-    :class:`~affkit.evaluation.evaluate.Evaluation` of the same subjects, two or more.
-
-    A row of the result is a score that both have: ``first``, ``second``, their ``difference`` (first minus
-    second), its 95% interval ``low`` to ``high``, and ``above_zero``, the fraction of resamples in which the
-    first is higher. If the interval holds 0, these subjects do not tell.
+    Who is hard for one is mostly hard for the other, so this is surer than two intervals that overlap.
+    ``first`` and ``second`` are ``sample`` of an :class:`~affkit.evaluation.evaluate.Evaluation`, of the same
+    two or more subjects. A row is a score that both have; if the interval of the difference holds 0, these
+    subjects do not tell. ``above_zero`` is the fraction of resamples in which the first is higher.
     """
     if set(first.subjects) != set(second.subjects):
         some = sorted(set(first.subjects) ^ set(second.subjects))[0]
@@ -99,16 +92,11 @@ def paired_difference(
     drawn = first.of_resamples(counts), second.of_resamples(counts[:, own])
     found = first.of_all(), second.of_all()
     rows = {}
-    for name in [name for name in found[0] if name in found[1]]:
+    for name in (name for name in found[0] if name in found[1]):
         difference = drawn[0][name] - drawn[1][name]
         known = difference[~np.isnan(difference)]
-        low, high = percentile_interval(difference)
-        rows[name] = {
-            "first": found[0][name],
-            "second": found[1][name],
-            "difference": found[0][name] - found[1][name],
-            "low": low,
-            "high": high,
-            "above_zero": float((known > 0).mean()) if len(known) else float("nan"),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        above = float((known > 0).mean()) if len(known) else float("nan")
+        one, other = found[0][name], found[1][name]
+        rows[name] = (one, other, one - other, *percentile_interval(difference), above)
+    columns = ["first", "second", "difference", "low", "high", "above_zero"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

@@ -1,11 +1,9 @@
 """Does a claim hold? Two rows of a table, the same seeds, and a rule that is fixed before the runs.
 
-With the same seed two runs see the same faces in the same order, so their scores are compared seed by seed.
-The rule: take, for each seed, the mean difference over the scores that the claim is about; the claim *holds*
-if the 95% interval of the mean difference (Student's t over the seeds) lies above 0, it *does not hold* if
-the interval lies below 0, and otherwise it is *not decided*. One seed never decides anything. The interval
-speaks of new seeds on the same faces, not of new people; and of twenty claims about nothing, one is decided
-by chance.
+With the same seed two runs see the same faces in the same order. Take, for each seed, the mean difference
+over the scores of the claim: it *holds* if the 95% interval of the mean (Student's t over the seeds) lies
+above 0, *does not hold* if below, else is *not decided*. One seed never decides anything. The interval speaks
+of new seeds on the same faces, not of new people; of twenty claims about nothing one is decided by chance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +18,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Claim:
-    """``better`` and ``worse`` are rows of a table; ``scores`` its columns, where more is better.
-
-    ``paper`` is the mean difference in the paper's own table, if it has one.
-    """
-
     words: str
-    better: str
+    better: str  # a row of a table, as is the next
     worse: str
-    scores: tuple[str, ...]
-    paper: float | None = None
+    scores: tuple[str, ...]  # columns, where more is better
+    paper: float | None = None  # the mean difference in the paper's own table, if it has one
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,6 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict and its numbers in one plain sentence."""
         number = len(self.differences)
         line = f"{self.verdict[0].upper()}{self.verdict[1:]} here: {self.claim.words}"
         if number < 2:
@@ -64,9 +56,7 @@ class Verdict:
 
 
 def judge(scores: pd.DataFrame, claim: Claim) -> Verdict:
-    """Hold a claim against the scores of runs: a row a run, with ``row``, ``seed``, and the scores.
-
-    Seeds that only one of the two rows has are left out.
+    """Hold a claim against runs, a row each, with ``row``, ``seed``, scores; only seeds of both rows count.
 
     >>> runs = pd.DataFrame({"row": list("aaabbb"), "seed": [0, 1, 2] * 2, "f1": [5, 6, 7, 4, 5, 6.1]})
     >>> judge(runs, Claim("a beats b", "a", "b", ("f1",))).verdict
@@ -83,7 +73,7 @@ def judge(scores: pd.DataFrame, claim: Claim) -> Verdict:
 
 
 def interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean of ``values`` and the ends of its 95% interval (Student's t); without ends for fewer than two.
+    """Mean of ``values`` and the ends of its 95% interval (Student's t); infinite ends for fewer than two.
 
     >>> [round(number, 2) for number in interval(np.array([1.0, 2.0, 3.0]))]
     [2.0, -0.48, 4.48]

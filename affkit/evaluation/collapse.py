@@ -1,9 +1,8 @@
 """When a GAN has gone wrong for good: its faces all look alike, or its discriminator has nothing to say.
 
-A loss that is not a number stops any run (:mod:`affkit.loop`). A GAN can fail with losses that are
-numbers all the time: the generator *collapses*, whatever z is, to one or a few pictures; or the discriminator
-is certain about every generated face, and the logarithms of Eq. 2 pass on next to no gradient. Both are
-measured before each save, so the save before it stays.
+All losses can be numbers while the generator *collapses* to a few pictures, or the discriminator is certain
+about every generated face and the logarithms of Eq. 2 pass on next to no gradient. Both are measured before
+each save, so the save before it stays.
 """
 
 import numpy as np
@@ -15,9 +14,7 @@ from affkit.gan import sample_z
 from affkit.store import FrameDataset, fit_size
 
 START = 1000  # steps; before them a generator draws much the same everywhere
-# of generated faces, where that of the real ones is 1; the kit recipe at a quarter of the width was at 0.07
-# after 800 steps, and had not yet begun to vary its faces
-LEAST_DIVERSITY = 0.03
+LEAST_DIVERSITY = 0.03  # that of real faces is 1; the kit recipe at width 0.25 was at 0.07 after 800 steps
 WINDOW = 50  # steps over which the discriminator's probability is averaged
 SURE = 1e-3  # a mean probability this near to 0 or 1 has saturated
 NUM_FACES = 64
@@ -33,20 +30,11 @@ def mean_distance(points: Tensor) -> float:
 
 
 class CollapseWatch:
-    """Looks at the same z and the same real faces every time.
-
-    Parameters
-    ----------
-    faces:
-        The faces that are trained on; up to 64 of them, evenly spread, are the yardstick.
-    size:
-        Side of the generated faces in pixels.
-    """
+    """Compares always the same z with up to 64 of the ``faces`` that are trained on, evenly spread."""
 
     def __init__(self, faces: FrameDataset, size: int):
         rows = np.unique(np.linspace(0, len(faces) - 1, NUM_FACES).round().astype(int))
-        real = fit_size(faces[rows][0], size)  # (N, 3, S, S)
-        self.real_distance = mean_distance(real)
+        self.real_distance = mean_distance(fit_size(faces[rows][0], size))  # of (N, 3, S, S)
 
     @torch.no_grad()
     def diversity(self, generator: nn.Module) -> float:
@@ -62,8 +50,8 @@ class CollapseWatch:
     def trouble(self, generator: nn.Module, log: pd.DataFrame) -> str | None:
         """What is wrong after the steps of ``log``, as a clause; None before step 1000 or if all is well.
 
-        ``log`` has the columns ``step`` and ``x_fake``, the probability of "fake" that the discriminator gave
-        to generated faces in training.
+        Its column ``x_fake`` is the probability of "fake" that the discriminator gave to generated faces in
+        training.
         """
         if len(log) < START:
             return None

@@ -4,9 +4,9 @@
 - Of expressions and of action units: F1 macro (the challenges' score), F1 weighted, accuracy, and F1 of each.
 - Of all three: ``multi_task``, the sum of ``ccc_mean`` and the two F1 macro, up to 3 (multi-task challenge).
 
-The frames of all videos are pooled, as in the challenges. The other custom, to score each video and take the
-mean, gives other numbers, so the result says which one it is. Intervals are by subject, see
-``bootstrap``; which frame is compared with which, see :mod:`affkit.evaluation.match_frames`.
+The frames of all videos are pooled, as in the challenges, or each video is scored and the mean taken, which
+gives other numbers: the result says which. Which frame is compared with which:
+:mod:`affkit.evaluation.match_frames`; intervals: ``bootstrap``.
 """
 
 import os
@@ -28,17 +28,13 @@ from affkit.labelfiles.layouts import read_tasks
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
+# task to the kinds of labels it is made of
 TASKS = {"va": ("va",), "expr": ("expr",), "au": ("au",), "mtl": ("va", "expr", "au")}
-"""Task to the kinds of labels it is made of."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to score."""
-
-    per_video: bool = (
-        False  # the mean over videos in which a score is defined; a constant label has a CCC of 0
-    )
+    per_video: bool = False  # mean over videos with the score; a constant label has a CCC of 0
     partial: bool = False  # leave out labelled frames without a prediction, which are an error otherwise
     num_resamples: int = 1000  # of the bootstrap; 0 for no intervals
     seed: int = 0  # of the bootstrap
@@ -47,13 +43,12 @@ class Options:
 
 DEFAULTS = Options()
 
-SCORES = (
+SCORES = (  # what score() gives
     *("ccc_valence", "ccc_arousal"),
     *("expression_f1_macro", "expression_f1_weighted", "expression_accuracy"),
     *("au_f1_macro", "au_f1_weighted", "au_accuracy"),
     *("mse_valence", "mse_arousal", "au_average_precision"),
 )
-"""What :func:`score` gives."""
 
 _F1_METRICS = (("expr", "expression", StreamingExpressionScores), ("au", "au", StreamingActionUnitScores))
 
@@ -71,7 +66,6 @@ class Evaluation:
     notes: tuple[str, ...]  # who the subjects are, and what was left out, in words
 
     def text(self) -> str:
-        """All of it to be read in a terminal."""
         known = self.table["low"].notna()
         intervals = [f"{low:.3f} to {high:.3f}" for low, high in self.table[["low", "high"]].to_numpy()]
         shown = pd.DataFrame({"value": self.table["value"].map("{:.3f}".format)})
@@ -83,7 +77,7 @@ class Evaluation:
         return "\n\n".join([*blocks, "\n".join(self.notes)])
 
     def as_dict(self) -> dict:
-        """All of it in plain lists, numbers and text, to be written as JSON; ``None`` is not known."""
+        """All of it as JSON can hold it; ``None`` is not known."""
         plain = self.table.astype(object).where(self.table.notna(), None)
         counts = {
             part: {
@@ -109,11 +103,10 @@ class Evaluation:
 def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
     """Those of :data:`SCORES` that are both predicted and labelled, pooled over all labelled frames.
 
-    ``predictions`` are a table of :mod:`affkit.evaluation.predict`, and ``labels`` those of the same rows,
-    such as ``store.labels``. An action unit counts as predicted from a probability of
-    :data:`~affkit.labels.ACTIVE`. ``au_average_precision`` needs no threshold: it is the mean over the units
-    of the area under precision against recall, so a network that ranks faces well but is never sure is not
-    taken for one that has learned nothing. Units without an active frame in ``labels`` do not count in it.
+    ``predictions`` are a table of :mod:`affkit.evaluation.predict`, ``labels`` of the same rows, such as
+    ``store.labels``. ``au_average_precision`` needs no threshold, so a network that ranks faces well but is
+    never sure does well: the mean, over units with an active frame, of the area under precision against
+    recall.
     """
     if len(predictions) != len(labels):
         problem = f"{len(predictions)} predictions for {len(labels)} labelled rows"
@@ -154,17 +147,14 @@ def _average_precision(likely: np.ndarray, labels: Labels) -> dict[str, float]:
 def evaluate_files(
     predictions: str | Path,
     truth: str | Path,
-    task: str,
-    split: str | None = None,
-    subjects: str | Path | None = None,
+    task: str,  # one of TASKS; "mtl" is all that both have
+    split: str | None = None,  # the only set of the truth to score: "train", "validation" or "test"
+    subjects: str | Path | None = None,  # a subjects.csv; by default the one in the folder of the truth
     options: Options = DEFAULTS,
 ) -> Evaluation:
     """Score one file or folder of labels against another, see :func:`~affkit.labelfiles.layouts.read_tasks`.
 
-    Predictions are written like labels; -5 and -1 stand for one that is missing. ``task`` is one of
-    :data:`TASKS`; ``"mtl"`` is all that both have. ``split`` is the only set of the truth to score:
-    ``"train"``, ``"validation"`` or ``"test"``. ``subjects`` is a ``subjects.csv``, by default the one in the
-    folder of the truth.
+    Predictions are written like labels; -5 and -1 stand for one that is missing.
     """
     found = read_tasks(predictions, _kinds(task), progress=options.progress)
     known = read_tasks(truth, TASKS[task], split, options.progress)
@@ -184,9 +174,9 @@ def evaluate_labels(
 ) -> Evaluation:
     """Score predictions, as :class:`~affkit.labels.Labels` by video, against labels by video.
 
-    Row i of a video is frame i + 1 in both; they may differ in length. A video that is not in ``subjects`` is
-    a subject of its own. Refused are a labelled frame without a prediction (unless ``partial``), labels of
-    which none is predicted, and lists of expressions that do not fit together.
+    Row i is frame i + 1 in both, of any length; a video not in ``subjects`` is a subject of its own. Refused
+    are a labelled frame without a prediction (unless ``partial``), labels of which none is predicted, and
+    lists of expressions that do not fit together.
 
     >>> labels = Labels.empty(3)
     >>> labels.has_expression[:] = True
@@ -217,11 +207,8 @@ def _evaluate(
     drawn = {}
     if options.num_resamples and len(sample.subjects) > 1:
         drawn = bootstrap(sample, options.num_resamples, options.seed)
-    nothing = np.full(1, np.nan)
-    rows = {
-        name: (value, *percentile_interval(drawn.get(name, nothing)))
-        for name, value in sample.of_all().items()
-    }
+    values, nothing = sample.of_all(), np.full(1, np.nan)
+    rows = {name: (value, *percentile_interval(drawn.get(name, nothing))) for name, value in values.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
     confusion = None
     if expr := parts.get("expr"):
@@ -294,7 +281,7 @@ def _means(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Mean scores, ``(...)``, from the sum over videos and their number, ``(..., 2)``; NaN for no video."""
     scores = {}
     for name, rows in sums.items():
-        total, videos = rows[..., 0], rows[..., 1]
+        total, videos = np.moveaxis(rows, -1, 0)
         scores[name] = np.where(videos > 0, total / np.maximum(videos, 1), np.nan)
     return _of_challenges(scores)
 
@@ -312,17 +299,16 @@ def _of_challenges(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
-    """In words: what was scored, and what was left out."""
-    pooled = "Pooled over the frames of all videos."
-    yield "Mean over videos of the score of each." if options.per_video else pooled
+    each = options.per_video
+    yield "Mean over videos of the score of each." if each else "Pooled over the frames of all videos."
     for part, one in parts.items():
         words = PARTS[part].capitalize()
         yield f"{words}: {one.frames:,} frames of {len(one.sums):,} videos."
         if one.missing_frames:
             yield f"{words}: left out {one.missing_frames:,} labelled frames, not or only partly predicted."
         if one.missing_videos:
-            some = ", ".join(one.missing_videos[:3]) + (", ..." if len(one.missing_videos) > 3 else "")
-            count = len(one.missing_videos)
+            count, some = len(one.missing_videos), ", ".join(one.missing_videos[:3])
+            some += ", ..." if count > 3 else ""
             yield f"{words}: left out {count:,} of {one.videos:,} videos, not predicted: {some}."
         if one.missing_units:
             yield f"{words}: left out {', '.join(one.missing_units)}, which nobody predicted."
@@ -333,10 +319,8 @@ def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
 def _about_subjects(
     sample: SubjectSums, parts, subjects: Mapping[str, str], options: Options
 ) -> Iterator[str]:
-    """In words: who the subjects are, and what the intervals are."""
     videos = {name for one in parts.values() for name in one.sums}
-    unknown = len(videos - subjects.keys())
-    count = len(sample.subjects)
+    unknown, count = len(videos - subjects.keys()), len(sample.subjects)
     if unknown == len(videos):
         yield f"Subjects: {count:,}; nothing says who they are, so each video is a subject of its own."
     elif unknown:
@@ -346,7 +330,5 @@ def _about_subjects(
     if count < 2:
         yield "Intervals: none, since they need two subjects."
     elif options.num_resamples:
-        yield (
-            f"Intervals: 95%, bootstrap by subject, percentiles of {options.num_resamples:,} resamples, "
-            f"seed {options.seed}."
-        )
+        drawn = f"{options.num_resamples:,} resamples, seed {options.seed}"
+        yield f"Intervals: 95%, bootstrap by subject, percentiles of {drawn}."

@@ -1,8 +1,7 @@
 """Predictions beside labels, matched by video and frame: one video after the other through streaming metrics.
 
-A frame counts where it is labelled. One that is labelled and not predicted is an error, since to leave out
-what is hard would raise any score; one that is predicted and not labelled is ignored, as in the ABAW
-challenges.
+A frame that is labelled and not predicted is an error, since to leave out what is hard would raise any score;
+one that is predicted and not labelled is ignored, as in the ABAW challenges.
 """
 
 from collections.abc import Mapping
@@ -54,8 +53,7 @@ def match_frames(
 ) -> Comparison:
     """Compare one kind of label in all videos; row i of labels is frame i + 1 in both, of any length.
 
-    A labelled frame without a prediction is an error that names it, and calls the predictions ``where``; with
-    ``partial`` such frames are left out.
+    A labelled frame without a prediction is an error that names ``where``, or with ``partial`` left out.
     """
     result = Comparison(*_classes(part, predictions, truth, where))
     result.not_labelled = sum(int(labelled_frames(one, part).sum()) for one in predictions.values())
@@ -69,7 +67,7 @@ def match_frames(
         given = _of_length(predictions[name], len(labels))
         result.not_labelled -= int((labelled_frames(given, part) & labelled_frames(labels, part)).sum())
         given, labels = (_in_classes(part, one, result.classes) for one in (given, labels))
-        metrics, scored, missing = _compare_video(part, given, labels)
+        metrics, scored, missing = _compare_video(part, result.classes, given, labels)
         if missing.any():
             result.gaps[name] = int(np.argmax(missing)) + 1, int(missing.sum())
         if scored.any():
@@ -91,21 +89,15 @@ def new_metrics(part: str, classes: tuple[str, ...]) -> Metrics:
     return {part: kind(len(classes))}
 
 
-def _compare_video(part: str, given: Labels, wanted: Labels) -> tuple[Metrics, np.ndarray, np.ndarray]:
+def _compare_video(part: str, classes: tuple[str, ...], given: Labels, wanted: Labels):
     """The metrics of a video; and ``(T,)``, which frames were scored, and which lack (some) prediction."""
-    mask, _ = KINDS[part]
+    mask, columns = KINDS[part]
     labelled, predicted = getattr(wanted, mask), getattr(given, mask)  # (T,), or (T, A) for action units
     both, missing = labelled & predicted, labelled & ~predicted
-    if part == "va":
-        metrics = new_metrics(part, ())
-        for name, metric in metrics.items():
-            metric.update(getattr(given, name), getattr(wanted, name), both)
-    elif part == "expr":
-        metrics = new_metrics(part, wanted.expression_names)
-        metrics[part].update(given.expression, wanted.expression, both)
-    else:
-        metrics = new_metrics(part, wanted.action_unit_names)
-        metrics[part].update(given.action_units, wanted.action_units, both)
+    metrics = new_metrics(part, classes)
+    for column, metric in zip(columns, metrics.values(), strict=True):
+        metric.update(getattr(given, column), getattr(wanted, column), both)
+    if part == "au":
         both, missing = both.any(axis=1), missing.any(axis=1)
     return metrics, both, missing
 
@@ -151,7 +143,6 @@ def _of_length(labels: Labels, num_frames: int) -> Labels:
 
 
 def _refuse_gaps(part: str, result: Comparison, where: str) -> None:
-    """The error that names the units, or the first video, or the first frame without a prediction."""
     if result.missing_units:
         problem = f"has no {', '.join(result.missing_units)}, which the truth has"
         raise UserError(where, problem, "predict every labelled unit, or leave such units out with --partial")

@@ -1,9 +1,8 @@
 """What a trained network says about faces: those of a store, or those of a video file.
 
-Predictions are a table with a row for each face: ``video``, ``frame`` (1-based) and ``person``; ``valence``
-and ``arousal``, cut to [-1, 1]; and, by what the network tells, a probability for each of the seven
-expressions, which sum to 1, or for each of the eight action units. How good they are:
-:mod:`affkit.evaluation.evaluate`.
+Predictions are a table, a row a face: ``video``, ``frame`` (1-based) and ``person``; ``valence`` and
+``arousal``, cut to [-1, 1]; and, by what the network tells, a probability for each of the seven expressions,
+which sum to 1, or of each of the eight action units.
 """
 
 import shutil
@@ -33,18 +32,17 @@ from affkit.video.video import Video
 
 TABLE, OPENFACE = "table.csv", "openface.csv"
 
+# the expressions as py-feat names and orders them: its FEAT_EMOTION_COLUMNS
 PY_FEAT_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""The expressions as py-feat names and orders them: its ``FEAT_EMOTION_COLUMNS``."""
-
 _BOX = {"x": "FaceRectX", "y": "FaceRectY", "w": "FaceRectWidth", "h": "FaceRectHeight", "score": "FaceScore"}
 
 
 @runtime_checkable
 class FacePredictor(Protocol):
-    """A network that predicts each face by itself, such as a :class:`~affkit.gan.Discriminator`.
+    """A network that predicts each face by itself, and says so by its attribute, such as a discriminator.
 
-    It says so by this attribute. Its ``config`` has an ``image_size``, and of faces ``(B, 3, S, S)`` it gives
-    ``va`` ``(B, 2)`` and logits ``action_units`` ``(B, 8)``; None is what it does not tell.
+    Its ``config`` has an ``image_size``, and of faces ``(B, 3, S, S)`` it gives ``va`` ``(B, 2)`` and logits
+    ``action_units`` ``(B, 8)``; None is what it does not tell.
     """
 
     predicts_faces: bool
@@ -66,11 +64,7 @@ def predict_video(
     device: str = "auto",
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Find the faces of one video and predict each of them.
-
-    The table has also the face's box ``x, y, w, h`` in pixels of the video and the detector's ``score``,
-    empty where the box was filled in between two frames.
-    """
+    """Find and predict all faces; also boxes ``x, y, w, h`` in pixels and ``score``, empty if filled in."""
     with Video.of(video) as clip, tempfile.TemporaryDirectory() as folder:
         model = load_predictor(checkpoint)
         make_fabric(device)  # a device that is not there is told before the work
@@ -87,15 +81,10 @@ def predict_store(
     store: Store,
     device: str = "auto",
     progress: bool = True,
-    length: int = 80,
-    features: np.ndarray | None = None,
+    length: int = 80,  # frames in a sequence of an AffWildNet, as many as in training
+    features: np.ndarray | None = None,  # (len(store), F) of its CNN, if known; then no picture is looked at
 ) -> pd.DataFrame:
-    """Predict every face of a store, in its order, by a network or by the one in a checkpoint.
-
-    The other two parameters are for an ``affwildnet``. ``length``: frames in a sequence, as many as in
-    training (80 in the paper). ``features``: what its convolutional half says about each face, ``(len(store),
-    F)``, if that is known; then no picture is looked at. Refuses a store whose faces have another size.
-    """
+    """Predict every face of a store, in its order; refuses one of another size than the network's."""
     model = load_predictor(network) if isinstance(network, str | Path) else network
     model.to(make_fabric(device).device)
     if isinstance(model, AffWildNet):
@@ -117,8 +106,8 @@ def predict_faces(
 ) -> dict[str, np.ndarray]:
     """Predict single faces, ``(N, S, S, 3)`` uint8: valence, arousal and action units, ``(N,)`` each.
 
-    ``source`` is where the faces came from, for the :class:`UserError` when they are too small. With
-    ``with_fake``, of a discriminator, there is also ``fake``, its probability that a face is generated.
+    ``source`` is named in the :class:`UserError` when they are too small. ``with_fake``: also the probability
+    ``fake``, of a discriminator, that a face is generated.
     """
     size = model.config.image_size
     if images.shape[1] < size:
@@ -126,8 +115,7 @@ def predict_faces(
     device = next(model.parameters()).device
     va, units, fake = [], [], []
     for start in tqdm(range(0, len(images), batch_size), unit="batch", disable=not progress):
-        batch = to_unit_range(images[start : start + batch_size])
-        output = model(fit_size(batch.to(device), size))
+        output = model(fit_size(to_unit_range(images[start : start + batch_size]).to(device), size))
         va += [] if output.va is None else [output.va.cpu()]  # (B, 2)
         units += [] if output.action_units is None else [output.action_units.sigmoid().cpu()]  # (B, 8)
         fake += [output.fake.sigmoid().cpu()] if with_fake else []  # (B,)
@@ -149,8 +137,7 @@ def _predict_sequences(
         raise too_small(store.path, store.size, "this network reads", model.config.image_size)
     device = next(model.parameters()).device
     sequences = SequenceDataset(store, length=length)
-    va = torch.zeros(len(store), 2)
-    expression = torch.zeros(len(store), len(EXPRESSIONS))
+    va, expression = torch.zeros(len(store), 2), torch.zeros(len(store), len(EXPRESSIONS))
     for start in tqdm(range(0, len(sequences), batch_size), unit="batch", disable=not progress):
         items = np.arange(start, min(start + batch_size, len(sequences)))
         if features is None:
@@ -172,8 +159,8 @@ def _va_columns(va: Tensor) -> dict[str, np.ndarray]:
 def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series = ACTIVE) -> Labels:
     """Predictions of one face as labels of ``num_frames`` frames; a frame that is not there is masked.
 
-    Valence and arousal are rounded to four decimals, the expression is the likeliest, and an action unit is 1
-    from the probability ``active``: one for all, or by unit.
+    Valence and arousal get four decimals; an action unit is 1 from the probability ``active``, one for all or
+    by unit.
     """
     labels, rows = Labels.empty(num_frames), faces["frame"].to_numpy() - 1
     if VA[0] in faces:
@@ -189,35 +176,25 @@ def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series 
 
 
 def abaw_labels(predictions: pd.DataFrame, num_frames: int, width: int) -> dict[str, Labels]:
-    """Predictions of one video, ``width`` pixels wide, as labels by the names of Aff-Wild2's label files.
-
-    One face has the name of the video. Of several, the two seen longest are ``<video>_left`` and
-    ``<video>_right``, see :func:`~affkit.faces.label_faces.names_of_people`; there is no name for a third.
+    """Predictions of one video, ``width`` pixels wide, as labels by the names of Aff-Wild2's label files. Of
+    several people the two seen longest are ``_left`` and ``_right``; there is no name for a third.
     """
-    video = predictions["video"].iloc[0]
-    centers = (predictions["x"] + predictions["w"] / 2).groupby(predictions["person"]).mean().to_dict()
+    video, people = predictions["video"].iloc[0], predictions["person"]
+    centers = (predictions["x"] + predictions["w"] / 2).groupby(people).mean().to_dict()
     known = {f"{video}_left", f"{video}_right"} if 1 in centers else {video}
-    names = names_of_people(known, video, centers, width)
-    return {
-        name: face_labels(predictions[predictions["person"] == person], num_frames)
-        for person, name in sorted(names.items())
-    }
+    names = sorted(names_of_people(known, video, centers, width).items())
+    return {name: face_labels(predictions[people == person], num_frames) for person, name in names}
 
 
 def openface_table(predictions: pd.DataFrame, seconds: np.ndarray) -> pd.DataFrame:
     """Predictions of :func:`predict_video` in the columns that readers of OpenFace and py-feat look for.
 
-    The first five are those of OpenFace 2 (its wiki, "Output Format"; Baltrusaitis et al., FG 2018):
-    ``frame``, from 1; ``face_id``; ``timestamp`` from ``seconds`` ``(T,)``, when each frame is shown;
-    ``confidence``; ``success``. The box, its score and the emotions have the names of py-feat
-    (``feat/utils``: ``FEAT_FACEBOX_COLUMNS``, ``FEAT_EMOTION_COLUMNS``; Cheong et al., Affective Science
-    2023). Action units have two digits in both; OpenFace adds ``_r`` (intensity, 0 to 5) or ``_c`` (0 or 1),
-    which a probability is neither of. Detectors score on scales of their own, so ``FaceScore`` is that score,
-    and ``confidence``, from 0 to 1 in OpenFace, is 1 where the detector saw the face and 0 where its box was
-    filled in.
-
-    A frame without a face is one row with ``success`` and ``confidence`` 0 and the rest empty, as in py-feat:
-    the zeros that OpenFace writes look like values.
+    ``frame`` to ``success`` are those of OpenFace 2 (its wiki, "Output Format"; Baltrusaitis et al., FG
+    2018), ``timestamp`` from ``seconds`` ``(T,)``; the box, ``FaceScore`` (the detector's own scale) and the
+    emotions those of py-feat (``feat/utils``; Cheong et al., Affective Science 2023). Action units have two
+    digits in both, without OpenFace's ``_r`` or ``_c``: a probability is neither. ``confidence`` is 1 where
+    the detector saw the face, else 0. A frame without a face is one row with ``success`` 0 and the rest
+    empty, as in py-feat: the zeros that OpenFace writes look like values.
 
     >>> face = {"video": ["a"], "frame": [2], "person": [0], "x": [5.0], "y": [5.0], "w": [9.0], "h": [9.0]}
     >>> table = openface_table(pd.DataFrame(face | {"score": [7.0], "AU1": [0.9]}), np.array([0.0, 0.04]))
@@ -226,19 +203,13 @@ def openface_table(predictions: pd.DataFrame, seconds: np.ndarray) -> pd.DataFra
     """
     frames = pd.DataFrame({"frame": np.arange(1, len(seconds) + 1), "timestamp": seconds})
     rows = frames.merge(predictions.sort_values("person", kind="stable"), on="frame", how="left")
-    table = pd.DataFrame(
-        {
-            "frame": rows["frame"],
-            "face_id": rows["person"].fillna(0).astype(int),
-            "timestamp": rows["timestamp"],
-            "confidence": rows["score"].notna().astype(int),
-            "success": rows["person"].notna().astype(int),
-        }
-    )
+    columns = {"frame": rows["frame"], "face_id": rows["person"].fillna(0).astype(int)}
+    columns |= {"timestamp": rows["timestamp"], "confidence": rows["score"].notna().astype(int)}
+    columns |= {"success": rows["person"].notna().astype(int)}
     names = _BOX | {name: name for name in VA}
     names |= {name.capitalize(): name for name in PY_FEAT_EMOTIONS}
     names |= {name: f"AU{int(name[2:]):02}" for name in ACTION_UNITS}
-    return table.assign(**{new: rows[ours] for ours, new in names.items() if ours in rows})
+    return pd.DataFrame(columns | {new: rows[ours] for ours, new in names.items() if ours in rows})
 
 
 def write_predictions(path: str | Path, predictions: pd.DataFrame, force: bool = False) -> None:
@@ -258,11 +229,9 @@ def write_prediction_folder(
 ) -> None:
     """Write what :func:`predict_video` said of a video as a folder, whole or not at all.
 
-    It holds ``table.csv`` (:func:`write_predictions`), ``openface.csv`` (:func:`openface_table`), the label
-    files of :func:`abaw_labels` as the test set of the ABAW layout, which ``read_annotations`` reads from
-    this folder, and what ``draw(file, video, predictions, progress)`` makes of ``<name of the
-    video>.mp4``, such as ``affkit_lab.figures.overlay.annotate_video``. What it refuses:
-    :func:`check_prediction_folder`.
+    It holds ``table.csv``, ``openface.csv``, the label files of :func:`abaw_labels` as the test set of the
+    ABAW layout, and what ``draw(file, video, predictions, progress)`` makes of ``<name of the video>.mp4``.
+    What it refuses: :func:`check_prediction_folder`.
     """
     out = Path(out).resolve()
     with Video.of(video) as clip:
@@ -281,10 +250,8 @@ def write_prediction_folder(
 
 
 def check_prediction_folder(out: str | Path, video: str | Path, force: bool = False) -> None:
-    """Refuse, before the work and not after it, an output that cannot be written.
-
-    That is one that exists, unless ``force``; then still one that is no folder of predictions but something
-    of the user's, or holds the video itself. And a video whose name cannot be the name of label files.
+    """Refuse, before the work, an output that exists, unless ``force``; then still one that is no folder of
+    predictions or holds the video itself. And a video whose name cannot be the name of label files.
     """
     refuse_existing(out, force)
     checked_video_name(video, Path(video).stem)
