@@ -1,10 +1,8 @@
 """Trained networks as one file each: the weights in safetensors, the configuration as JSON in its header.
 
-The usual ``.pt`` file is a pickle, and opening a pickle can run any program that its author put inside. A
-safetensors file is a list of names, shapes and numbers: there is nothing in it to run.
-
-The header names the network. Where that name leads is said in the entry-point group ``affkit.networks``
-(``pyproject.toml``), so this module imports no network, and each is imported when a file of it is read.
+Opening a pickle, such as the usual ``.pt``, can run any program; a safetensors file is a list of names,
+shapes and numbers. The header names the network, and the entry-point group ``affkit.networks``
+(``pyproject.toml``) says where it is, so it is imported when a file of it is read.
 """
 
 import hashlib
@@ -28,11 +26,10 @@ OTHER_FILE = "give a .safetensors file written by `affkit train`"
 def save_checkpoint(
     path: str | Path, model: nn.Module, config: Mapping | None = None, half: bool = False
 ) -> Path:
-    """Write the weights of ``model`` and what is needed to build it again: its ``architecture`` and
-    ``config``.
+    """Write the weights of ``model`` and, if it has them, its ``architecture`` and ``config``, to build it
+    again.
 
-    A network of your own needs neither; then :func:`load_checkpoint` wants to know its class. ``config`` is
-    how it was trained, anything JSON can hold. ``half`` stores float16, half the bytes: a weight keeps 3
+    ``config`` is how it was trained, anything JSON can hold. ``half`` stores float16: a weight keeps 3
     digits, may not exceed 65504, and is read back as float32.
     """
     tensors = model.state_dict()
@@ -52,9 +49,9 @@ def save_checkpoint(
 def load_checkpoint(
     path: str | Path, architecture: str | None = None, network: Callable[[dict], nn.Module] | None = None
 ) -> tuple[nn.Module, dict]:
-    """A network written by :func:`save_checkpoint`, in evaluation mode on the CPU, and how it was trained.
+    """A network of :func:`save_checkpoint`, in evaluation mode on the CPU, and how it was trained.
 
-    ``architecture`` is given when only that one is of use; ``network`` makes a network of your own from its
+    ``architecture`` is the only one of use, if given; ``network`` makes one of your own from its
     configuration as a dictionary. :class:`UserError` if the file is missing, damaged, a pickle, or of another
     architecture.
     """
@@ -69,19 +66,16 @@ def load_checkpoint(
     try:
         config, training = json.loads(header["net"]), json.loads(header["training"])
         with torch.device("meta"):  # shapes only: whatever the header says, no memory is taken for it
-            model = network(config) if network else _build(offers[found].load(), config)
+            kind = None if network else offers[found].load()
+            model = network(config) if network else kind(kind.config_class(**config))
         model.load_state_dict(tensors, assign=True)
     except (ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         raise UserError(path, f"its weights do not fit its configuration ({found})", OTHER_FILE) from error
     return model.float().eval(), training
 
 
-def _build(network: type[nn.Module], config: Mapping) -> nn.Module:
-    return network(network.config_class(**config))
-
-
 def model_key(model: nn.Module) -> str:
-    """What tells one trained network from another: 16 hexadecimal digits from its configuration and weights.
+    """16 hexadecimal digits of a network's configuration and weights.
 
     >>> from affkit.gan import GanNetConfig, Generator
     >>> len(model_key(Generator(GanNetConfig("1", width=0.05))))
@@ -102,7 +96,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file: its tensors and the texts of its header, or :class:`UserError`."""
+    """The tensors and the texts of the header of a safetensors file, or :class:`UserError`."""
     path = existing_file(path)
     with path.open("rb") as file:
         start = file.read(9)

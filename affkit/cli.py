@@ -1,9 +1,8 @@
 """The command line: commands that all rooms offer, and one line for every mistake.
 
 A room lists its commands in the entry-point group ``affkit.commands`` (``pyproject.toml``): the name, with a
-dot between a group and its command, and where it is. It is imported when it is asked for, and what a command
-needs is imported inside it, so ``affkit --help`` answers at once. A :class:`~affkit.errors.UserError` becomes
-one line on stderr and exit code 2.
+dot between a group and its command, and where it is. It is imported when it is asked for, so ``affkit
+--help`` answers at once. A :class:`~affkit.errors.UserError` becomes one line on stderr and exit code 2.
 """
 
 import sys
@@ -58,7 +57,6 @@ class WithDefault(TyperGroup):
 
     @property
     def default(self) -> str:
-        """The name of the hidden command."""
         return next(name for name, command in self.commands.items() if command.hidden)
 
     def parse_args(self, ctx, args):
@@ -67,7 +65,6 @@ class WithDefault(TyperGroup):
         return super().parse_args(ctx, args if args and args[0] in own else [self.default, *args])
 
     def format_help(self, ctx, formatter):
-        """The help of the hidden command as that of the group, and then the other commands."""
         command = self.commands[self.default]
         inner = typer.Context(command, info_name=ctx.info_name, parent=ctx.parent)
         command.format_usage(inner, formatter)
@@ -86,15 +83,12 @@ GROUPS = {  # what is said of a name that has a dot behind it
 
 
 def room(**settings) -> typer.Typer:
-    """An application for the commands of a room."""
-    return typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings
-    )
+    settings |= {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+    return typer.Typer(**settings)
 
 
-app = room(
-    cls=Rooms, help="From a raw clip to valence-arousal, action units, expressions and generated faces."
-)
+ABOUT = "From a raw clip to valence-arousal, action units, expressions and generated faces."
+app = room(cls=Rooms, help=ABOUT)
 
 
 @app.callback()
@@ -103,7 +97,6 @@ def no_options():
 
 
 def _warn_in_one_line(message, category, filename, lineno, file=None, line=None):
-    """Warnings as one line without a source path: they are meant for the person at the keyboard."""
     from tqdm import tqdm
 
     tqdm.write(f"affkit: warning: {message}", file=sys.stderr)  # above a progress bar, not into it
@@ -119,8 +112,7 @@ def main():
     except typer.TyperException as error:  # a command or option we do not have
         code = _complain(f"{error.format_message()} See affkit --help.")
     except OSError as error:  # a path that the system refuses; all else is a fault of ours and is shown whole
-        told = unusable_path(error)
-        if told is None:
+        if (told := unusable_path(error)) is None:
             raise
         code = _complain(str(told))
     except (typer.Abort, KeyboardInterrupt):
@@ -135,12 +127,10 @@ def _complain(message: str) -> int:
 
 
 def option(kind, text: str, *names: str, **settings):
-    """An option of a command: its type and what is said of it; the rest is typer's."""
     return Annotated[kind, typer.Option(*names, help=text, **settings)]
 
 
 def argument(kind, text: str, **settings):
-    """An argument of a command, likewise."""
     return Annotated[kind, typer.Argument(help=text, **settings)]
 
 
@@ -150,7 +140,6 @@ def out_file(path: Path | None) -> Path | None:
 
 
 def out_folder(path: Path | None) -> Path | None:
-    """A folder to write into, which need not be there."""
     return None if path is None else check_output(path, folder=True)
 
 
@@ -166,11 +155,8 @@ Resume = option(bool, "Go on from the last checkpoint in --out.", "--resume")
 SaveEvery = option(int, "Steps from one checkpoint to the next.", "--save-every", min=1)
 Width = option(float, "Channels as a share of the paper's; 1.0 is the paper.", "--width", min=0.01, max=16)
 Part = option(str, "FILE:SET, only the faces in a set of a partition: partition.json:train.", "--part")
-AllFrames = option(
-    bool,
-    "Use every frame of the people in a set: without an agreed expression it still teaches V-A.",
-    "--all-frames/--listed-frames",
-)
+EVERY_FRAME = "Use every frame of the people in a set: without an agreed expression it still teaches V-A."
+AllFrames = option(bool, EVERY_FRAME, "--all-frames/--listed-frames")
 Weights = option(Path | None, "Checkpoint to take the CNN from: cnn.safetensors.")
 VggWeights = option(Path | None, "Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
 Cache = option(Path | None, "Folder for the features of a frozen CNN; that of --data by default.")
@@ -182,9 +168,8 @@ Config = Literal["1", "2", "2-7x7"]  # the paper's GAN configurations
 
 
 def part_rows(store, part: str, all_frames: bool = False):
-    """The rows of a store in ``FILE:SET``, a set of a partition; None, which stands for all, for no text.
-
-    With ``all_frames`` also frames that the partition does not list, of the people that it has.
+    """The rows of a store in ``FILE:SET``, a set of a partition, or None for all; with ``all_frames`` also
+    frames of its people that it does not list.
     """
     from affkit.corpus.partition import read_partition
 
@@ -192,9 +177,8 @@ def part_rows(store, part: str, all_frames: bool = False):
         return None
     file, colon, name = part.rpartition(":")
     if not colon or not file:
-        raise UserError(
-            f"--part {part}", "names no file or no set", "write FILE:SET, such as partition.json:train"
-        )
+        fix = "write FILE:SET, such as partition.json:train"
+        raise UserError(f"--part {part}", "names no file or no set", fix)
     partition = read_partition(file)
     sets = (partition.whole() if all_frames else partition).rows(store.index)
     if name not in sets:

@@ -4,32 +4,8 @@ from pathlib import Path
 
 import typer
 
-from affkit.cli import (
-    AllFrames,
-    Cache,
-    Config,
-    Device,
-    Disagreed,
-    Force,
-    Jobs,
-    Keep,
-    Labels,
-    Part,
-    Precision,
-    Recipe,
-    Resume,
-    SaveEvery,
-    Seed,
-    VggWeights,
-    Weights,
-    Width,
-    argument,
-    option,
-    out_file,
-    out_folder,
-    part_rows,
-    room,
-)
+from affkit import cli
+from affkit.cli import argument, option, out_file, out_folder, part_rows, room
 from affkit.errors import UserError
 
 app = room()
@@ -39,9 +15,9 @@ app = room()
 def convert(
     inputs: argument(list[Path], "Video files, or folders of them."),
     out: option(Path, "Folder for the MP4 files.", "--out", "-o", callback=out_folder),
-    labels: Labels = None,
-    force: Force = False,
-    jobs: Jobs = 1,
+    labels: cli.Labels = None,
+    force: cli.Force = False,
+    jobs: cli.Jobs = 1,
 ):
     """Any clip to MP4, H.264, constant 30 fps (Section III.A); labels are re-timed with their frames."""
     from affkit.video.convert import convert_videos
@@ -56,9 +32,9 @@ def faces(
     out: option(Path, "Folder of the new store.", "--out", "-o", callback=out_folder),
     size: option(int, "Side of a crop in pixels: 96 or 32 in the paper.") = 96,
     detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
-    labels: Labels = None,
-    force: Force = False,
-    jobs: Jobs = 1,
+    labels: cli.Labels = None,
+    force: cli.Force = False,
+    jobs: cli.Jobs = 1,
 ):
     """Detect, follow, crop and store the faces of some videos (Section III.E)."""
     from affkit.faces.extract import extract_faces
@@ -73,7 +49,7 @@ def stats(
     out: option(Path | None, "Folder for figures and tables.", "--out", "-o", callback=out_folder) = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
     units: option(Path | None, "Picture of the action units for Figure 1: action_units.jpg.") = None,
-    force: Force = False,
+    force: cli.Force = False,
 ):
     """What a corpus holds, beside the paper's numbers (Section II)."""
     import json
@@ -97,13 +73,13 @@ def stats(
 def agree(
     folders: argument(list[Path], "A table or a folder for each annotator."),
     out: option(Path, "Folder of the agreed annotations.", "--out", "-o", callback=out_folder),
-    disagreed: option(Disagreed, "What action units are where they differ.") = "unknown",
-    keep: option(Keep, "What all say, or what most say.") = "all",
+    disagreed: option(cli.Disagreed, "What action units are where they differ.") = "unknown",
+    keep: option(cli.Keep, "What all say, or what most say.") = "all",
     align: option(float, "Largest lag of raters to look for, in seconds.", min=0, max=3600) = 0,
     fps: option(float, "Frames a second, for --align.", min=1, max=120) = 30.0,
     common: option(bool, "Only the videos that all have.", "--common") = False,
     as_json: option(bool, "Print JSON, for programs.", "--json") = False,
-    force: Force = False,
+    force: cli.Force = False,
 ):
     """Keep the labels on which annotators agree, average ratings, and measure agreement (Section III.C-D)."""
     from affkit.corpus import agreement, reliability
@@ -125,8 +101,8 @@ def split(
     inactive: option(int | None, "Frames without an active unit to keep.") = None,
     check: option(Path | None, "Look for leaks in this file or folder instead.") = None,
     across_tasks: option(bool, "With --check: fail if sets of tasks mix.", "--across-tasks") = False,
-    seed: Seed = 0,
-    force: Force = False,
+    seed: cli.Seed = 0,
+    force: cli.Force = False,
 ):
     """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
     if check is not None:
@@ -158,21 +134,21 @@ def split(
 def train_gan(
     data: option(Path, "Store of faces.", "--data"),
     out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: Part = "",
+    part: cli.Part = "",
     pool: option(Path | None, "Folder of faces without labels, half of each batch.", "--pool") = None,
-    config: option(Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = "1",
-    recipe: Recipe = "kit",
+    config: option(cli.Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = "1",
+    recipe: cli.Recipe = "kit",
     targets: option(str, "va+au, va or au.") = "va+au",
     va_loss: option(str, "ccc or mse, for real and for generated faces.") = "ccc",
     augment: option(str, "Change what the discriminator sees: any of flip,color,translation,cutout.") = "",
     spectral_norm: option(bool, "In the discriminator, for batch normalisation.", "--spectral-norm") = False,
     steps: option(int, "Steps in all.", min=1) = 1000,
-    save_every: SaveEvery = 200,
-    width: Width = 1.0,
-    seed: Seed = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    precision: Precision = "32-true",
+    save_every: cli.SaveEvery = 200,
+    width: cli.Width = 1.0,
+    seed: cli.Seed = 0,
+    resume: cli.Resume = False,
+    device: cli.Device = "auto",
+    precision: cli.Precision = "32-true",
 ):
     """Train generator and discriminator (Section IV.A)."""
     from affkit.faces.pool import pool_store, with_pool
@@ -196,29 +172,29 @@ def train_gan(
 def train_mtl(
     data: option(Path, "Store of faces with labels.", "--data"),
     out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: Part = "",
-    all_frames: AllFrames = True,
+    part: cli.Part = "",
+    all_frames: cli.AllFrames = True,
     steps: option(int, "Batches in all.", min=1) = 100,
-    save_every: SaveEvery = 200,
+    save_every: cli.SaveEvery = 200,
     alpha: option(float, "Weight of valence and arousal in Eq. 6.") = 0.5,
     beta: option(float, "Weight of the expressions in Eq. 6.") = 0.5,
     va_loss: option(str, "ccc or mse.") = "ccc",
     expr_loss: option(str, "cross_entropy, mse_before_softmax or mse_after_softmax.") = "cross_entropy",
     frozen: option(bool, "Leave the CNN as it is; give --weights.", "--frozen") = False,
-    weights: Weights = None,
-    vgg_weights: VggWeights = None,
-    cache: Cache = None,
+    weights: cli.Weights = None,
+    vgg_weights: cli.VggWeights = None,
+    cache: cli.Cache = None,
     attention: option(str, "additive or dot_product.") = "additive",
     recurrent: option(
         bool, "GRU and attention, or each frame by itself.", "--recurrent/--no-recurrent"
     ) = True,
     frames_at_a_time: option(int | None, "Frames in the CNN together: fewer need less memory.", min=1) = None,
     lr: option(float, "Learning rate.", min=1e-12, max=1e3) = 1e-3,
-    width: Width = 0.125,
-    seed: Seed = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    precision: Precision = "32-true",
+    width: cli.Width = 0.125,
+    seed: cli.Seed = 0,
+    resume: cli.Resume = False,
+    device: cli.Device = "auto",
+    precision: cli.Precision = "32-true",
 ):
     """Train VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.B).
 
@@ -251,8 +227,8 @@ def generate(
     checkpoint: option(Path, "generator.safetensors of a run."),
     out: option(Path, "The picture, a PNG file.", "--out", "-o", callback=out_file),
     n: option(int, "How many faces.", "--n", min=1) = 64,
-    seed: Seed = 0,
-    force: Force = False,
+    seed: cli.Seed = 0,
+    force: cli.Force = False,
 ):
     """Draw faces from noise with a trained generator."""
     from affkit.files import refuse_existing
@@ -274,8 +250,8 @@ def predict(
     checkpoint: option(Path, "affwildnet.safetensors or discriminator.safetensors."),
     detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
     with_video: option(bool, "Draw the annotated video into the folder.", "--video/--no-video") = True,
-    device: Device = "auto",
-    force: Force = False,
+    device: cli.Device = "auto",
+    force: cli.Force = False,
 ):
     """What a trained network says about each face in each frame of a video.
 
@@ -322,7 +298,7 @@ def evaluate_predictions(
     ) = 1000,
     subjects: option(Path | None, "Who is who; by default subjects.csv in the folder of the truth.") = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
-    seed: Seed = 0,
+    seed: cli.Seed = 0,
 ):
     """CCC, F1 and accuracy of predictions (Section IV.D), with intervals by subject.
 

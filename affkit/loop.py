@@ -1,8 +1,7 @@
 """What every training run has in common: an order of the data, a log, checkpoints, and going on after a kill.
 
-Nothing random has a state that would have to be saved. Which rows step ``k`` sees, and its random numbers,
-are a function of the seed and of ``k``; so a run that was killed and goes on from its last save computes, on
-a CPU, exactly what it would have computed.
+Which rows step ``k`` sees, and its random numbers, are a function of the seed and of ``k``: nothing random
+has a state to save, and a run that goes on computes, on a CPU, exactly what it would have computed.
 """
 
 import json
@@ -73,20 +72,16 @@ def step_generator(seed: int, number: int) -> torch.Generator:
 
 
 def make_fabric(device: str = "auto", precision: str | None = None, shared: bool = False):
-    """A Lightning Fabric: it moves networks and data to a device and knows the precisions.
-
-    ``shared``: the work can be shared by the processes that ``torchrun`` started, each with a device of its
-    own; else to be one of several is a :class:`UserError`.
-    """
+    """A Lightning Fabric, of one process or, if ``shared``, of those that ``torchrun`` started."""
     from lightning_fabric import Fabric  # takes seconds to import
 
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not shared:
         raise UserError("torchrun", f"started {world} processes, and this work is for one", "leave it out")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    several = (
-        {"devices": here, "num_nodes": world // here, "strategy": "ddp"} if world > 1 else {"devices": 1}
-    )
+    several = {"devices": 1}
+    if world > 1:
+        several = {"devices": here, "num_nodes": world // here, "strategy": "ddp"}
     try:
         fabric = Fabric(accelerator=device, precision=precision or "32-true", **several)
     except (RuntimeError, ValueError) as error:  # not on this machine; no such word
@@ -103,10 +98,7 @@ def first_process() -> bool:
 
 
 def to_device(fabric, values):
-    """Tensors, and dictionaries and tuples of them, on the device of a Fabric.
-
-    From pinned memory the copy does not wait for a GPU.
-    """
+    """Tensors, in dictionaries and tuples, to a device; a GPU need not be waited for (pinned memory)."""
     if fabric.device.type == "cuda":
         values = tree_map(lambda tensor: tensor.pin_memory(), values)
     return fabric.to_device(values)
@@ -114,7 +106,7 @@ def to_device(fabric, values):
 
 def own_functions(*functions: Callable) -> dict[str, list[str]]:
     """What of a run is not the kit's, by name: a run with other functions is another run."""
-    names = [f"{f.__module__}.{getattr(f, '__qualname__', type(f).__name__)}" for f in functions]
+    names = (f"{f.__module__}.{getattr(f, '__qualname__', type(f).__name__)}" for f in functions)
     own = [name for name in names if not name.startswith("affkit")]
     return {"own": own} if own else {}
 
@@ -127,20 +119,15 @@ def fingerprint(rows: np.ndarray) -> str:
 def run(
     trainer: Trainer,
     out: Path,
-    identity: Mapping,
+    identity: Mapping,  # configuration and data, as JSON can hold it: only the same run can be resumed
     steps: int,
     resume: bool = False,
     save_every: int = 200,
-    callback: Callable[[int, dict, Trainer], None] | None = None,
+    callback: Callable[[int, dict, Trainer], None] | None = None,  # after each save: steps, last values
     progress: bool = True,
-    trouble: Callable[[pd.DataFrame], str | None] | None = None,
+    trouble: Callable[[pd.DataFrame], str | None] | None = None,  # of the log: why to end, before each save
 ) -> pd.DataFrame:
-    """Train up to step ``steps``; save every ``save_every`` steps and at the end; return the log, a row a
-    step.
-
-    ``identity`` is what the run is, as JSON can hold it (configuration and data): only the same run can be
-    resumed. ``callback`` is called after each save with the number of steps, the last values and the trainer;
-    ``trouble`` is asked before each save, with the log so far, why it makes no sense to go on.
+    """Train up to step ``steps``; save every ``save_every`` steps and at the end; the log, a row a step.
 
     :class:`UserError` if ``out`` holds a run already (without ``resume``) or another one (with it), or the
     run diverged: a loss or a weight is no longer a number, or there is ``trouble``. The last good checkpoint
@@ -154,8 +141,7 @@ def run(
             bar.update()
             if (number + 1) % save_every == 0 or number + 1 == steps:
                 log = _extend_log(log, values, number + 1, out)
-                problem = _no_number(trainer) or (trouble and trouble(log))
-                if problem:
+                if problem := _no_number(trainer) or (trouble and trouble(log)):
                     raise _diverged(out, f"{problem} at step {number + 1}")
                 if first_process():
                     _save(trainer, out, identity, number + 1, log)
@@ -168,7 +154,6 @@ def run(
 
 
 def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tuple[int, pd.DataFrame]:
-    """The number of steps done, and their log."""
     state = out / STATE
     if not state.exists():
         return 0, pd.DataFrame()
@@ -178,8 +163,8 @@ def _start(trainer: Trainer, out: Path, identity: Mapping, resume: bool) -> tupl
     was, old = json.loads(header.get("identity", "{}")), getattr(trainer, "renamed", {})
     was["config"] = {old.get(name, name): value for name, value in was.get("config", {}).items()}
     if was != json.loads(json.dumps(identity)):
-        problem = "holds a run with another configuration or other data"
-        raise UserError(out, problem, "repeat its options, or choose another folder")
+        fix = "repeat its options, or choose another folder"
+        raise UserError(out, "holds a run with another configuration or other data", fix)
     _restore(trainer, tensors)
     done = int(header["step"])
     try:
@@ -193,8 +178,8 @@ def _extend_log(log: pd.DataFrame, values: list[Mapping], step: int, out: Path) 
     """The log with the values of the steps up to ``step``, fetched from the device all at once."""
     names = list(values[0])
     columns = {name: torch.stack([torch.as_tensor(v[name]) for v in values]).float().cpu() for name in names}
-    new = pd.DataFrame({"step": np.arange(step - len(values) + 1, step + 1)} | columns, dtype=np.float64)
-    new = new.astype({"step": np.int64})
+    rows = {"step": np.arange(step - len(values) + 1, step + 1)} | columns
+    new = pd.DataFrame(rows, dtype=np.float64).astype({"step": np.int64})
     bad = new["step"][~np.isfinite(new).all(axis=1)]
     if len(bad):
         raise _diverged(out, f"the loss is no longer a number at step {bad.iloc[0]}")
@@ -247,5 +232,4 @@ def _restore(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
                 if tensor.dim():  # in the same order in memory as its weight, which the file does not keep
                     tensor = torch.empty_like(weights[int(index)], requires_grad=False).copy_(tensor)
                 memories.setdefault(int(index), {})[what] = tensor
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": memories, "param_groups": groups})
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": memories})

@@ -1,24 +1,21 @@
 """The paper's criteria (Section IV.D), streaming: CCC, F1 macro and weighted, total accuracy; also MSE.
 
-Each class is fed batch by batch with ``update`` and keeps a few numbers, however many frames go by; all
-frames are pooled. Two that were fed apart are added with ``+``, which is the same as feeding one with both.
-Values are those of torchmetrics and scikit-learn where they define the same thing.
-
-``sums`` gives what a metric keeps as numbers that can be added, and ``scores`` turns such sums, of one set of
-frames or of a thousand at once, into all scores: the way of :mod:`affkit.evaluation.bootstrap`.
+Each class is fed batch by batch with ``update`` and keeps a few numbers; all frames are pooled, and two are
+added with ``+``. ``sums`` gives these numbers so that they can be added, and ``scores`` turns such sums, of
+one set of frames or of a thousand at once, into all scores: see :mod:`affkit.evaluation.bootstrap`. Values
+are those of torchmetrics and scikit-learn where they define the same thing.
 """
 
 import numpy as np
 
-CONSTANT = 1e-12
-"""In ``StreamingCCC.scores`` a variance up to this share of the mean square is rounding, and counts as 0."""
+CONSTANT = 1e-12  # in StreamingCCC.scores a variance up to this fraction of the mean square is rounding: 0
 
 
 class StreamingCCC:
     """Concordance correlation coefficient (Eq. 5) of two streams of numbers; population moments.
 
-    A constant stream gives a CCC and a Pearson correlation of 0. torchmetrics divides the variances by n - 1,
-    which differs in the third digit for a few hundred frames; its MSE and Pearson correlation are these.
+    A constant stream gives a CCC and a Pearson correlation of 0. torchmetrics' CCC divides by n - 1, which
+    differs in the third digit for a few hundred frames.
 
     >>> metric = StreamingCCC()
     >>> metric.update([0.1, 0.2], [0.2, 0.4])
@@ -63,15 +60,13 @@ class StreamingCCC:
         self.n = total
 
     def compute(self) -> float:
-        """The CCC in [-1, 1]; NaN when nothing came in."""
+        """The CCC in [-1, 1]; NaN when nothing came in, as for the other two."""
         return self._score("ccc")
 
     def pearson(self) -> float:
-        """Pearson's correlation, in [-1, 1]: 0 when a stream is constant, NaN when nothing came in."""
         return self._score("pearson")
 
     def mse(self) -> float:
-        """The mean squared difference of all that came in; NaN when nothing did."""
         return self._score("mse")
 
     def _score(self, name: str) -> float:
@@ -90,10 +85,7 @@ class StreamingCCC:
 
     @staticmethod
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
-        """``ccc``, ``pearson`` and ``mse``, ``(...)``, of sums ``(..., 6)``; NaN where there are no frames.
-
-        What varies less than :data:`CONSTANT` counts as constant.
-        """
+        """``ccc``, ``pearson`` and ``mse``, ``(...)``, of sums ``(..., 6)``; NaN without frames."""
         n, x, y, xx, yy, xy = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
         count = np.maximum(n, 1)
         scatter = np.stack([xx - x * x / count, xy - x * y / count, yy - y * y / count], axis=-1)  # (..., 3)
@@ -106,8 +98,6 @@ class StreamingCCC:
 
 class StreamingExpressionScores:
     """F1 and accuracy of one class out of several, from ``confusion`` ``(classes, classes)`` int64.
-
-    A row is what is true, a column what was predicted.
 
     >>> metric = StreamingExpressionScores(num_classes=3)
     >>> metric.update([0, 1, 1, 2], [0, 1, 2, 2])
@@ -130,9 +120,8 @@ class StreamingExpressionScores:
         return both
 
     def compute(self) -> dict[str, float]:
-        """``f1_macro``, ``f1_weighted`` (by how often a class occurs) and ``accuracy``; NaN without frames.
-
-        A class that neither occurs nor is predicted does not count in the macro average.
+        """``f1_macro``, without classes that neither occur nor are predicted; ``f1_weighted`` by how often a
+        class occurs; ``accuracy``; NaN without frames.
         """
         return _averages(self.scores(self.sums()))
 
@@ -141,7 +130,6 @@ class StreamingExpressionScores:
         return self.scores(self.sums())["f1"]
 
     def sums(self) -> np.ndarray:
-        """``(classes * classes,)``."""
         return self.confusion.ravel()
 
     @staticmethod
@@ -190,8 +178,7 @@ class StreamingActionUnitScores:
         return both
 
     def compute(self) -> dict[str, float]:
-        """``f1_macro`` (over the labelled units), ``f1_weighted`` (by how often a unit is active),
-        ``accuracy``."""
+        """``f1_macro`` (labelled units), ``f1_weighted`` (by how often a unit is active), ``accuracy``."""
         return _averages(self.scores(self.sums()))
 
     def f1(self) -> np.ndarray:
@@ -220,16 +207,14 @@ def _of_moments(n, gap, scatter: np.ndarray) -> dict[str, np.ndarray]:
     xx, yy = scatter[..., 0, 0], scatter[..., 1, 1]
     covariance = scatter[..., 0, 1] / n
     apart = (xx + yy) / n + gap**2
-    correlation = _ratio(covariance, np.sqrt(xx) * np.sqrt(yy) / n)
     return {
         "ccc": _ratio(2 * covariance, apart),
-        "pearson": np.clip(correlation, -1, 1),
+        "pearson": np.clip(_ratio(covariance, np.sqrt(xx) * np.sqrt(yy) / n), -1, 1),
         "mse": np.maximum(apart - 2 * covariance, 0),
     }
 
 
 def _ratio(part, whole) -> np.ndarray:
-    """A quotient, and 0 where it is divided by 0."""
     part, whole = np.broadcast_arrays(part, whole)
     return np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
 

@@ -41,9 +41,8 @@ def convert_video(
 ) -> np.ndarray:
     """Convert one clip to MP4, H.264, yuv420p, 30 frames a second, upright, even size, without sound.
 
-    An odd size loses a line or column; only pixels that are not square are scaled. ``tick(1)`` follows each
-    source frame. Returns ``(T,)`` int64: the number, from 0, of the source frame that each new one shows, see
-    :func:`retime`.
+    An odd size loses a line or column. ``tick(1)`` follows each source frame. Returns ``(T,)`` int64: the
+    number, from 0, of the source frame that each new one shows, see :func:`retime`.
     """
     source, target = existing_file(source), Path(target)
     refuse_existing(target, force)
@@ -202,8 +201,8 @@ def convert_videos(
     """Convert clips, and re-time their labels; returns the new files in the order of the inputs.
 
     All is looked at before anything is written: a :class:`UserError` names what cannot be read, two clips of
-    one name, labels that do not fit, or an output that exists. Labels a few lines longer or shorter are a
-    warning.
+    one name, labels that do not fit, or an output that exists; labels a few lines longer or shorter warn.
+    Labels and ``subjects.csv`` go to a folder in ``out`` named like theirs.
     """
     out = Path(out)
     clips = _plan(_find_videos(inputs), out)
@@ -219,7 +218,10 @@ def convert_videos(
             for clip in parallel(delayed(Clip.convert)(clip, bar.update) for clip in todo):
                 journal.add(clip)
             if labels is not None:
-                _copy_subjects(clips, out, Path(labels).resolve())
+                folder = Path(labels).resolve()
+                if (source := folder / SUBJECTS_FILE).is_file():  # who is who does not change with the rate
+                    with write_beside(out / source.relative_to(_base(clips, folder))) as part:
+                        shutil.copyfile(source, part)
     return [clip.target for clip in clips]
 
 
@@ -284,16 +286,7 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
 
 def _base(clips: list[Clip], folder: Path) -> Path:
     """The folder that becomes ``out``: that of the labels if it holds the clips too, else the one above."""
-    holds_clips = any(folder in clip.source.resolve().parents for clip in clips)
-    return folder if holds_clips else folder.parent
-
-
-def _copy_subjects(clips: list[Clip], out: Path, folder: Path) -> None:
-    """Who is who does not change with the frame rate."""
-    source = folder / SUBJECTS_FILE
-    if source.is_file():
-        with write_beside(out / source.relative_to(_base(clips, folder))) as part:
-            shutil.copyfile(source, part)
+    return folder if any(folder in clip.source.resolve().parents for clip in clips) else folder.parent
 
 
 def _check_lengths(clip: Clip, files: list[Path]) -> None:
@@ -311,9 +304,7 @@ def _check_lengths(clip: Clip, files: list[Path]) -> None:
 
 
 class Journal:
-    """What is being done in a folder, and what is finished; removed when all is done, or on an error
-    nothing.
-    """
+    """What is being done in a folder, and what of it is finished; gone when there is no use for it."""
 
     def __init__(self, out: Path, clips: list[Clip], force: bool):
         self.path, self.done = out / JOURNAL, []

@@ -25,8 +25,7 @@ from av.video.stream import VideoStream
 from affkit.errors import UserError
 from affkit.files import existing_file, write_beside
 
-FPS = 30
-"""Frames a second of the paper's videos (Section III.A)."""
+FPS = 30  # frames a second of the paper's videos (Section III.A)
 
 # H.264 as we write it. The faces are cut out and made smaller later, so CRF 20, at which people hardly see a
 # difference, loses nothing; "veryfast" takes 0.4 of the time of the default for files as large (720p, noisy).
@@ -48,8 +47,7 @@ _CONTAINERS = (
 _OPEN = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _STARTS_OF_VIDEOS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"RIFF", b"\x1aE\xdf\xa3")
 
-CACHE_BYTES = 192 * 2**20
-"""Memory for decoded frames in :meth:`Video.frame`: about 140 of 1280 x 720, 60 of 1920 x 1080."""
+CACHE_BYTES = 192 * 2**20  # for decoded frames in Video.frame: about 140 of 1280 x 720, 60 of 1920 x 1080
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ class Video:
     def frames(
         self, start: int = 0, stop: int | None = None, format: Literal["rgb24", "gray"] = "rgb24"
     ) -> Iterator[np.ndarray]:
-        """Frames ``start`` to ``stop - 1``: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` for "gray", yours to
+        """Frames ``start`` to ``stop - 1``, ``(H, W, 3)`` uint8 RGB or ``(H, W)`` for "gray": yours to
         change.
 
         A clip that breaks gives its sound frames and a warning.
@@ -198,11 +196,9 @@ class Video:
         return self._shown(self._cache[i])
 
     def decode(self, start: int = 0) -> Iterator[tuple[int, Fraction, VideoFrame]]:
-        """Stored frames as shown, from ``start`` or one before it: number, time in seconds in the file,
-        frame.
+        """Stored frames as shown, from ``start`` or one before: number, time in seconds as stored, frame.
 
-        A clip that breaks ends with a warning before the break: what follows could not be counted, and labels
-        would shift.
+        A clip that breaks ends before the break, with a warning: what follows could not be counted.
         """
         self._reader = reader = object()
         frames = self._decode_on(self._go_to(start))
@@ -299,9 +295,7 @@ class Video:
 
 
 class _Clock:
-    """Numbers, counted where ``numbers`` by time is empty, and times of frames, also where the file has
-    none.
-    """
+    """Numbers (by time, or counted if ``numbers`` is empty) and times of frames, if need be made up."""
 
     def __init__(self, stream: VideoStream, fps: Fraction, numbers: dict[int, int]):
         self.unit, self.step, self.numbers = stream.time_base, 1 / fps, numbers
@@ -363,9 +357,7 @@ def write_video(
     rotation: int = 0,  # degrees, counter-clockwise, by which a player turns the frames, as phones write it
     times: Sequence[float] | None = None,  # when each frame is shown, in rising seconds (MP4, MOV, WebM)
 ) -> None:
-    """Write frames ``(H, W, 3)`` uint8 RGB of one size as a clip, whole or not at all; H.264 wants even
-    sizes.
-    """
+    """Write frames ``(H, W, 3)`` uint8 RGB of one size (H.264: even) as a clip, whole or not at all."""
     rate = Fraction(fps).limit_denominator(1001)
     options = {"libx264": H264 | {"crf": str(crf)}, "libvpx-vp9": {"crf": str(crf), "b": "0"}}.get(codec, {})
     frames = iter(frames)
