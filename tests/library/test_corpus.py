@@ -148,9 +148,6 @@ def test_files_of_different_lengths_warn_once_a_video(tmp_path):
     assert len(labels["short"]) == 2 and labels["short"].valence[0] == -1
 
 
-# Folders that cannot be read
-
-
 def test_an_unknown_folder_says_what_was_looked_for_and_none_is_told(tmp_path):
     make(tmp_path, {"readme.txt": "", "faces/clip.jpg": ""})
     words = "faces, readme.txt", "VA_Set", "EXPR_Recognition_Challenge", "train_set.txt"
@@ -177,9 +174,6 @@ def test_bad_folders(tmp_path, files, split, expected):
     make(tmp_path, files)
     with refused(expected):
         read_annotations(tmp_path, split)
-
-
-# Writing
 
 
 @settings(max_examples=30)
@@ -225,9 +219,6 @@ def test_nothing_is_written_outside(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-# Videos
-
-
 @pytest.mark.parametrize("name, expected", [
     ("clip_left", ("clip", "left")), ("clip_right", ("clip", "right")), ("clip", ("clip", "")),
     ("upright", ("upright", "")), ("left_clip", ("left_clip", "")), ("a_left_right", ("a_left", "right")),
@@ -248,9 +239,6 @@ def test_the_video_of_a_name(tmp_path):
         find_video(tmp_path, "two")
     with pytest.raises(UserError, match="not a video name"):
         find_video(tmp_path, "../clip")
-
-
-# The corpus
 
 
 @pytest.fixture

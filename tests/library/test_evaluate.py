@@ -54,9 +54,6 @@ def clip(frames=4, valence=0.5):
     return labels
 
 
-# Scores
-
-
 def test_valence_and_arousal_are_those_of_numpy():
     found = values(evaluate_labels(GUESSES, TRUTH, "va", options=QUICK))
     for name in ("valence", "arousal"):

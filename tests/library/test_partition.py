@@ -32,9 +32,6 @@ def corpus() -> Corpus:
     return thirty_videos()
 
 
-# Files
-
-
 def same(one: Partition, two: Partition) -> bool:
     def plain(p):
         sets = {s: {n: np.asarray(r).tolist() for n, r in own.items()} for s, own in p.sets.items()}
@@ -121,9 +118,6 @@ def test_the_careless_split_has_the_same_frames_and_leaks(corpus):
     assert not any(leak.frames for leak in found)
 
 
-# Leaks
-
-
 @settings(max_examples=60)
 @given(shared_subjects(), st.data())
 def test_every_planted_leak_is_found_and_nothing_else(people, data):
@@ -180,10 +174,8 @@ def test_split_then_check(affkit, tmp_path):
     assert affkit("--check p.json") == (0, said)
     content = json.loads((tmp_path / "p.json").read_text())
     (tmp_path / "names.json").write_text(json.dumps(content | {"subjects": {}}))
-    said = (
-        "no video is in two sets: 5 videos in train, validation, test; who is in them is not known, so only "
-    )
-    assert affkit("--check names.json") == (0, said + "videos were checked")
+    said = "no video is in two sets: 5 videos in train, validation, test; who is in them is not known, so "
+    assert affkit("--check names.json") == (0, said + "only videos were checked")
     sets = {"train": {"v01": [[1, 20]], "v03": [[1, 9]]}, "test": {"v02": [[1, 20]], "v03": [[9, 20]]}}
     (tmp_path / "bad.json").write_text(json.dumps(content | {"sets": sets}))
     said = "subject s3: train (v01), test (v02)\nsubject s4: train (v03), test (v03)\n"

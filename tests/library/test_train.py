@@ -62,9 +62,6 @@ def kill_after(step):
     return callback
 
 
-# Runs
-
-
 @pytest.mark.parametrize(
     ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
 )
@@ -254,9 +251,8 @@ def test_mirrored_faces_and_the_average_of_weights(faces, tmp_path):
 def test_the_recorded_step_trains_as_the_plain_one(faces, tmp_path, recipe):
     """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
     config = GanConfig.recipe(recipe, **TINY, w_r=0.0, ema=0.9)
-    plain, recorded = (
-        kind(runs.make_fabric("cpu"), faces, None, config) for kind in (GanTrainer, RecordedGanTrainer)
-    )
+    kinds = GanTrainer, RecordedGanTrainer
+    plain, recorded = (kind(runs.make_fabric("cpu"), faces, None, config) for kind in kinds)
     batches = config.discriminator_steps + config.generator_steps - 1
     for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
         recorded._send(number)
@@ -266,9 +262,8 @@ def test_the_recorded_step_trains_as_the_plain_one(faces, tmp_path, recipe):
         assert recorded.ema_decay(number).item() == pytest.approx(plain.ema_decay(number))
     for number in range(4):
         values, again = plain.step(number), recorded.step(number)
-        assert {name: float(value) for name, value in values.items()} == pytest.approx(
-            {name: float(value) for name, value in again.items()}, abs=1e-4
-        )
+        values, again = ({name: float(value) for name, value in one.items()} for one in (values, again))
+        assert values == pytest.approx(again, abs=1e-4)
     for name, tensor in plain.best_generator.state_dict().items():
         torch.testing.assert_close(tensor, recorded.best_generator.state_dict()[name], atol=1e-4, rtol=1e-3)
 
@@ -297,9 +292,8 @@ def test_a_gan_learns_from_faces_without_labels(tmp_path):
 def test_mtl_learns_a_store_by_heart(tmp_path):
     """The whole chain can lower its loss: 10 frames, each of one colour that gives its labels away."""
     store = noise_store(tmp_path / "store", frames=10, size=32)
-    store.images = np.linspace(0, 255, 10).astype(np.uint8)[:, None, None, None] * np.ones(
-        (1, 32, 32, 3), np.uint8
-    )
+    grey = np.linspace(0, 255, 10).astype(np.uint8)[:, None, None, None]
+    store.images = np.broadcast_to(grey, (10, 32, 32, 3)).copy()
     config = MtlConfig(**TINY_MTL | {"width": 0.1, "hidden": 32}, lr=3e-3)
     log = mtl(store, tmp_path / "run", 120, config).log
     assert log["va"].iloc[-1] < 0.1 < 0.35 < log["va"].iloc[0]
@@ -321,10 +315,7 @@ def test_alpha_and_beta_choose_the_task(faces, tmp_path):
 
 def test_epochs_are_counted_in_sequences(faces, tmp_path):
     # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
-    run = train_mtl(
-        faces, tmp_path / "run", MtlConfig(**TINY_MTL), num_epochs=1.5, device="cpu", progress=False
-    )
-    assert len(run.log) == 6
+    assert len(mtl(faces, tmp_path / "run", None, num_epochs=1.5).log) == 6
     with pytest.raises(UserError, match="needs num_epochs or steps"):
         train_mtl(faces, tmp_path / "other", MtlConfig(**TINY_MTL), device="cpu")
 
