@@ -3,25 +3,23 @@
 import json
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from experts import EXPERTS, annotator, annotators, lagging
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused, run_affkit
 from strategies import any_labels
 
-from affkit.cli import main
 from affkit.corpus import agreement
 from affkit.corpus.reliability import agreement_table, reliability
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import read_annotations, write_annotations
-from affkit.labels import EXPRESSIONS, Labels
+from affkit.labels import EXPRESSIONS, KINDS, Labels
 
 RNG = np.random.default_rng(5)
-
-
-# Agreed labels
 
 
 @pytest.mark.parametrize("keep, disagreed, first_unit, second_unit, expressions", [
@@ -88,12 +86,9 @@ def test_order_of_annotators_does_not_matter(annotators, disagreed, random):
             assert np.allclose(one.valence, theirs[video].valence, rtol=1e-6, atol=1e-12)
             assert np.allclose(one.arousal, theirs[video].arousal, rtol=1e-6, atol=1e-12)
             assert replace(theirs[video], valence=one.valence, arousal=one.arousal) == one
-    tables = [
-        agreement_table(one).set_index(["task", "tag", "statistic"])["value"] for one in (annotators, other)
-    ]
-    mine, theirs = (
-        table[~table.index.get_level_values("statistic").str.contains(" and ")] for table in tables
-    )
+    tables = (agreement_table(one) for one in (annotators, other))
+    whole = (table[~table["statistic"].str.contains(" and ")] for table in tables)  # no pairs: A1 and A2
+    mine, theirs = (table.set_index(["task", "tag", "statistic"])["value"] for table in whole)
     assert mine.sort_index().to_dict() == pytest.approx(theirs.sort_index().to_dict(), nan_ok=True)
 
 
@@ -103,16 +98,12 @@ def test_what_is_agreed_on_is_what_each_of_them_said(annotators):
     for video, agreed in agreement.agree(annotators).items():
         for labels in annotators.values():
             own = labels[video]
-            if any(one.has_action_units.any() for one in labels.values()):
-                known = agreed.has_action_units
-                assert own.has_action_units[known].all()
-                assert (own.action_units[known] == agreed.action_units[known]).all()
-            if any(one.has_expression.any() for one in labels.values()):
-                known = agreed.has_expression
-                assert own.has_expression[known].all()
-                assert (own.expression[known] == agreed.expression[known]).all()
-            if any(one.has_va.any() for one in labels.values()):
-                assert own.has_va[agreed.has_va].all()
+            for mask, names in KINDS.values():
+                if any(getattr(one, mask).any() for one in labels.values()):
+                    known = getattr(agreed, mask)
+                    assert getattr(own, mask)[known].all()
+                    for name in names if mask != "has_va" else ():  # a mean of ratings is nobody's own
+                        assert (getattr(own, name)[known] == getattr(agreed, name)[known]).all()
 
 
 @settings(max_examples=25)
@@ -124,9 +115,6 @@ def test_who_is_asked_twice_agrees(labels):
     beyond = table[~table["statistic"].isin(["annotators", "percent agreement"])]["value"]
     assert np.allclose(beyond.dropna(), 1, atol=1e-6)
     assert (table[table["statistic"] == "percent agreement"]["value"].dropna() == 100).all()
-
-
-# Reading
 
 
 def folders(tmp_path, annotators, **options):
@@ -157,9 +145,8 @@ OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, 
     ({"A2": {"clip": OTHER}}, ["A2: chose from", "Other", "A1 from"]),
 ])  # fmt: skip
 def test_annotators_that_cannot_be_compared(tmp_path, changes, words):
-    with pytest.raises(UserError) as error:
+    with refused(*words):
         agreement.read_annotators(folders(tmp_path, EXPERTS | changes))
-    assert all(word in str(error.value) for word in words)
 
 
 def test_tasks_of_different_people_have_nothing_in_common():
@@ -190,41 +177,29 @@ def test_each_annotator_is_given_once(tmp_path):
             agreement.read_annotators(paths)
 
 
-# Writing and the command
-
-
-def run(monkeypatch, capsys, *line):
-    monkeypatch.setattr("sys.argv", ["affkit", "agree", *map(str, line)])
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    with pytest.raises(SystemExit) as end:
-        main()
-    return end.value.code or 0, capsys.readouterr()
-
-
 def test_the_command_writes_what_the_library_says(tmp_path, monkeypatch, capsys):
-    given, out = folders(tmp_path, EXPERTS | {}), tmp_path / "agreed"
-    code, said = run(monkeypatch, capsys, *given, "-o", out, "--disagreed", "absent")
-    assert code == 0 and "action units: frames" in said.out
+    out = tmp_path / "agreed"
+    run = partial(run_affkit, monkeypatch, capsys, "agree", *folders(tmp_path, EXPERTS), "-o", out)
+    code, said, _ = run("--disagreed", "absent")
+    assert code == 0 and "action units: frames" in said
     assert read_annotations(out) == agreement.agree(EXPERTS, disagreed="absent")
     lines = (out / "agreement.csv").read_text().splitlines()
     assert lines[0] == "task,tag,statistic,value" and "action units,AU1,kept,3" in lines
     assert "expressions,Disgust,Fleiss' kappa," in lines  # not defined: an empty cell
 
     before = sorted(out.rglob("*"))
-    code, said = run(monkeypatch, capsys, *given, "-o", out)
-    assert code == 2 and "already exists" in said.err and sorted(out.rglob("*")) == before
-    code, said = run(monkeypatch, capsys, *given, "-o", out, "--force", "--keep", "majority", "--json")
-    rows = json.loads(said.out)
+    code, _, complaints = run()
+    assert code == 2 and "already exists" in complaints and sorted(out.rglob("*")) == before
+    rows = json.loads(run("--force", "--keep", "majority", "--json")[1])
     assert {"task": "action units", "tag": "AU1", "statistic": "kept", "value": 4.0} in rows
     assert read_annotations(out) == agreement.agree(EXPERTS, "majority")
 
 
 def test_the_command_aligns_raters(tmp_path, monkeypatch, capsys):
     given = folders(tmp_path, lagging([0, 20, 5]))
-    code, said = run(
-        monkeypatch, capsys, *given, "-o", tmp_path / "out", "--align", "2.5", "--fps", "12", "--json"
-    )
-    lags = {row["tag"]: row["value"] for row in json.loads(said.out) if row["statistic"] == "lag"}
+    line = (*given, "-o", tmp_path / "out", "--align", "2.5", "--fps", "12", "--json")
+    code, said, _ = run_affkit(monkeypatch, capsys, "agree", *line)
+    lags = {row["tag"]: row["value"] for row in json.loads(said) if row["statistic"] == "lag"}
     assert code == 0 and lags == {"R0": 0, "R1": 20, "R2": 5}
     assert read_annotations(tmp_path / "out")["v0"].has_va.sum() == 380
 
@@ -237,11 +212,8 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    for name, words in [
-        ("mine", "without agreement.csv"),
-        ("notes", "holds thesis.txt"),
-        ("file", "not a folder"),
-    ]:
+    problems = {"mine": "without agreement.csv", "notes": "holds thesis.txt", "file": "not a folder"}
+    for name, words in problems.items():
         with pytest.raises(UserError, match=words):
             agreement.write_agreement(tmp_path / name, EXPERTS["A1"], table, force=True)
     assert sorted(tmp_path.rglob("*")) == before

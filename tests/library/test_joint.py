@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from small_experiment import memory_store
 
 from affkit.errors import UserError
-from affkit.faces.pool import (
-    SHEET_COLUMNS,
-    join_stores,
-    pool_store,
-    read_pool,
-    with_pool,
-    without_labels,
-    write_sheet,
-)
+from affkit.faces import pool as pools
+from affkit.faces.pool import SHEET_COLUMNS, join_stores, pool_store, read_pool, without_labels, write_sheet
 from affkit.labels import Labels
 from affkit.store import CropRows, FrameDataset, Store, select_rows, write_store
 
@@ -34,7 +27,7 @@ def test_rows_of_several_arrays_are_those_of_the_concatenated_one(lengths, rando
         np.testing.assert_array_equal(crops[items], whole[items])
 
 
-def test_a_joint_store_holds_the_faces_and_labels_of_both(tmp_path):
+def test_a_joint_store_holds_the_faces_and_labels_of_both_which_must_fit(tmp_path):
     first = write_store(tmp_path / "first", memory_store())
     second = memory_store(frames=3, seed=1)
     joint = join_stores([first, second])
@@ -46,9 +39,6 @@ def test_a_joint_store_holds_the_faces_and_labels_of_both(tmp_path):
     images, labels = FrameDataset(select_rows(joint, rows))[[0, 1, 2, 3]]
     np.testing.assert_allclose(images.numpy(), expected.transpose(0, 3, 1, 2) / 127.5 - 1, atol=1e-6)
     np.testing.assert_array_equal(labels["valence"], joint.labels.valence[rows])
-
-
-def test_what_does_not_fit_is_not_joined():
     store, other = memory_store(), memory_store()
     other.info = other.info | {"size": 16}
     with pytest.raises(UserError, match="faces of 16 pixels, memory of 32"):
@@ -110,12 +100,8 @@ def test_a_broken_sheet_of_a_pool_is_named(tmp_path, fault):
         cv2.imwrite(str(sheet), np.zeros((32, 33, 3), np.uint8))
     else:
         sheet.write_bytes({"cut": sound[: len(sound) // 3], "words": b"faces", "empty": b""}[fault])
-    problems = {
-        "empty": "is empty",
-        "folder": "is not a file",
-        "loop": "no such file",
-        "nowhere": "no such file",
-    }
+    problems = {"empty": "is empty", "folder": "is not a file"}
+    problems |= dict.fromkeys(("loop", "nowhere"), "no such file")
     problem = problems.get(fault, "is not a sheet of faces")
     with pytest.raises(UserError, match=f"faces_02.webp: .*{problem}"):
         pool_store(tmp_path, 32)
@@ -126,7 +112,7 @@ def test_a_pool_makes_up_its_share_of_the_rows(share):
     """Each of its faces comes as often as each other one; the chosen rows of the corpus come once."""
     corpus, pool = memory_store(), without_labels(memory_store(), range(len(memory_store())))
     chosen = [0, 2, 3]
-    joint, rows = with_pool(corpus, np.tile(chosen, 400), pool, share)
+    joint, rows = pools.with_pool(corpus, np.tile(chosen, 400), pool, share)
     own, times = rows < len(corpus), np.bincount(rows[rows >= len(corpus)])[len(corpus) :]
     assert rows[own].tolist() == chosen * 400 and len(set(times)) == 1 and len(joint) == 2 * len(corpus)
     assert abs((~own).mean() - share) < 0.02  # a whole number of times each

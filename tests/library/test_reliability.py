@@ -48,14 +48,15 @@ def values_of(table, task, tag):
     return dict(zip(chosen["statistic"], chosen["value"], strict=True))
 
 
-# Coefficients
-
-
-def test_alpha_of_the_published_example():
+def test_alpha_and_fleiss_kappa_of_the_published_examples():
     present = OBSERVERS > 0
     assert round(krippendorff_alpha(OBSERVERS, present), 3) == 0.743
     assert round(krippendorff_alpha(OBSERVERS.astype(float), present, "interval"), 3) == 0.849
     assert np.isclose(krippendorff_alpha(OBSERVERS + 7.0, present, "interval"), 0.8491, atol=5e-5)
+    values = np.array([np.repeat(np.arange(5), counts) for counts in FLEISS]).T  # (14, 10)
+    assert round(fleiss_kappa(values, np.ones(values.shape, bool)), 3) == 0.210
+    with pytest.raises(ValueError, match="ordinal"):
+        krippendorff_alpha(OBSERVERS, OBSERVERS > 0, "ordinal")
 
 
 @pytest.mark.parametrize("level", ["nominal", "interval"])
@@ -64,20 +65,14 @@ def test_alpha_is_that_of_all_pairs_one_by_one(level):
     values, present = RNG.integers(0, 4, (5, 30)), RNG.random((5, 30)) < 0.6
 
     def disagreement(numbers):
-        return sum(
-            float(a != b) if level == "nominal" else float(a - b) ** 2 for a, b in combinations(numbers, 2)
-        )
+        pairs = [(int(a), int(b)) for a, b in combinations(numbers, 2)]
+        return sum(a != b if level == "nominal" else (a - b) ** 2 for a, b in pairs)
 
     units = [values[present[:, u], u] for u in range(30) if present[:, u].sum() > 1]
     pooled = np.concatenate(units)
     within = sum(disagreement(unit) / (len(unit) - 1) for unit in units) / len(pooled)
     expected = disagreement(pooled) / len(pooled) / (len(pooled) - 1)
     assert krippendorff_alpha(values, present, level) == pytest.approx(1 - within / expected)
-
-
-def test_fleiss_kappa_of_the_published_example():
-    values = np.array([np.repeat(np.arange(5), counts) for counts in FLEISS]).T  # (14, 10)
-    assert round(fleiss_kappa(values, np.ones(values.shape, bool)), 3) == 0.210
 
 
 def test_fleiss_kappa_is_that_of_statsmodels_where_all_labelled():
@@ -103,7 +98,7 @@ def test_ccc_and_pearson_are_those_of_numpy():
     assert concordance(x, y) == pytest.approx(expected)
 
 
-def test_where_all_say_the_same_nothing_is_known():
+def test_where_all_say_the_same_or_nothing_nothing_is_known():
     """Two coders who never mark a rare unit agree everywhere; no measure beyond chance may call it good."""
     same, yes = np.zeros((3, 9), int), np.ones((3, 9), bool)
     assert np.isnan(cohen_kappa(same[0], same[1])) and np.isnan(fleiss_kappa(same, yes))
@@ -112,9 +107,6 @@ def test_where_all_say_the_same_nothing_is_known():
     ramp = np.arange(9)
     assert np.isnan(concordance(flat[0], flat[1])) and np.isnan(concordance(flat[0], ramp, "Pearson"))
     assert concordance(flat[0], ramp) == concordance(flat[0], flat[1] + 1) == 0
-
-
-def test_without_frames_there_is_no_value():
     none, no = np.zeros((2, 5), int), np.zeros((2, 5), bool)
     one = no.copy()
     one[0] = True  # a single annotator everywhere
@@ -123,14 +115,6 @@ def test_without_frames_there_is_no_value():
         assert np.isnan(krippendorff_alpha(none, present, "interval"))
     assert np.isnan(cohen_kappa(none[0, :0], none[1, :0]))
     assert all(np.isnan(concordance(none[0, :0], none[1, :0], name)) for name in ("CCC", "Pearson"))
-
-
-def test_an_unknown_level_is_refused():
-    with pytest.raises(ValueError, match="ordinal"):
-        krippendorff_alpha(OBSERVERS, OBSERVERS > 0, "ordinal")
-
-
-# Tables
 
 
 def test_frames_by_reason():
@@ -156,9 +140,8 @@ def test_kept_frames_are_those_of_the_agreed_labels(annotators, keep, disagreed)
     expected["action units", "all"] = sum(one.has_action_units.sum() for one in agreed)
     expected["expressions", "all"] = sum(one.has_expression.sum() for one in agreed)
     for index, name in enumerate(EXPRESSIONS):
-        expected["expressions", name] = sum(
-            ((one.expression == index) & one.has_expression).sum() for one in agreed
-        )
+        chosen = [(one.expression == index) & one.has_expression for one in agreed]
+        expected["expressions", name] = sum(mask.sum() for mask in chosen)
     expected["valence-arousal", "all"] = sum(one.has_va.sum() for one in agreed)
     assert all(kept[key] == expected[key] for key in kept if key in expected)
     for (task, tag), count in table[table["statistic"] == "frames"].groupby(["task", "tag"])["value"]:
@@ -180,9 +163,8 @@ def test_reliability_of_each_tag():
     counts = np.array([[0, 3], [2, 1], [3, 0]])
     assert happy["Fleiss' kappa"] == pytest.approx(inter_rater.fleiss_kappa(counts))
     every = values_of(table, "expressions", "all")
-    assert every["Fleiss' kappa"] == pytest.approx(
-        inter_rater.fleiss_kappa(np.array([[0, 3, 0], [0, 1, 2], [3, 0, 0]]))
-    )
+    counts = np.array([[0, 3, 0], [0, 1, 2], [3, 0, 0]])
+    assert every["Fleiss' kappa"] == pytest.approx(inter_rater.fleiss_kappa(counts))
     assert np.isnan(values_of(table, "expressions", "Disgust")["Fleiss' kappa"])
 
 
@@ -199,14 +181,8 @@ def test_reliability_of_ratings():
 
 def test_tables_to_read():
     tables = summary(agreement_table(EXPERTS, lags={"R1": 0, "R2": 12}))
-    assert list(tables) == [
-        "action units: frames",
-        "action units: agreement",
-        "expressions: frames",
-        "expressions: agreement",
-        "expressions: chosen for the same frame",
-        "valence-arousal: lags",
-    ]
+    both = [f"{task}: {what}" for task in ("action units", "expressions") for what in ("frames", "agreement")]
+    assert list(tables) == [*both, "expressions: chosen for the same frame", "valence-arousal: lags"]
     assert tables["action units: frames"].index.tolist() == ["AU1", "AU12", "all"]
     text = as_text(agreement_table(EXPERTS, lags={"R2": 12}))
     assert "66.7" in text and "nan" not in text.lower() and "12" in text.splitlines()[-1]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 from strategies import assert_same, corpora
 
 from affkit.errors import UserError
@@ -17,23 +18,10 @@ MTL = "image,valence,arousal,expression," + ",".join(ABAW_ACTION_UNITS) + "\n"
 UNITS = ",0" * 12
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="labels.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def rows_of(path):
     """The rows as the csv module reads them."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, strict=True))
-
-
-# Round trips
 
 
 @settings(max_examples=15)
@@ -76,22 +64,16 @@ def test_files_of_many_videos_come_back(tmp_path_factory, labels):
 
 
 @settings(max_examples=30)
-@given(corpora(expression_names=("Neutral", "Contempt")))
-def test_our_table_with_other_classes_comes_back(tmp_path_factory, labels):
+@given(corpora(expression_names=("Neutral", "Contempt")), corpora())
+def test_our_table_with_other_classes_and_with_the_seven_comes_back(tmp_path_factory, others, seven):
     path = tmp_path_factory.mktemp("table") / "labels.csv"
-    tables.write_table(path, labels)
-    assert tables.read_table(path, ("Neutral", "Contempt")) == labels
+    tables.write_table(path, others)
+    assert tables.read_table(path, ("Neutral", "Contempt")) == others
+    tables.write_table(path, seven)
+    assert tables.read_table(path) == tables.read_listing(path) == seven
 
 
-@settings(max_examples=15)
-@given(corpora())
-def test_our_table_without_other_has_seven_classes(tmp_path_factory, labels):
-    path = tmp_path_factory.mktemp("table") / "labels.csv"
-    tables.write_table(path, labels)
-    assert tables.read_table(path) == tables.read_listing(path) == labels
-
-
-def test_videos_with_different_columns_share_all_of_them(tmp_path):
+def test_videos_with_different_columns_share_all_of_them_and_none_are_refused(tmp_path):
     path = tmp_path / "labels.csv"
     one, two = Labels.empty(1, ("AU1",)), Labels.empty(2, ("AU2", "AU1"))
     one.has_action_units[:] = two.has_action_units[:] = True
@@ -100,9 +82,8 @@ def test_videos_with_different_columns_share_all_of_them(tmp_path):
     back = tables.read_table(path)
     assert back["one"] == one.with_action_units(("AU1", "AU2"))
     assert back["two"] == two.with_action_units(("AU1", "AU2"))
-
-
-# Files by hand
+    with pytest.raises(UserError, match="no labels to write"):
+        tables.write_table(tmp_path / "labels.csv", {})
 
 
 def test_mtl_masks_and_gaps(file):
@@ -138,9 +119,8 @@ def test_mtl_headers(file):
     "clip/00003.jpg", "clip/3.jpg", "clip/     3.jpg", "/data/clip/00003.png", "C:\\data\\clip\\00003.jpg",
 ])  # fmt: skip
 def test_the_image_gives_video_and_frame(file, image):
-    labels = tables.read_affwild_csv(
-        file(f"image_file_location,valence_value,arousal_value\n{image},0.5,-1\n")
-    )
+    header = "image_file_location,valence_value,arousal_value\n"
+    labels = tables.read_affwild_csv(file(f"{header}{image},0.5,-1\n"))
     assert list(labels) == ["clip"]
     assert labels["clip"].has_va.tolist() == [False, False, True]
     assert labels["clip"].arousal.tolist() == [0, 0, -1]
@@ -165,8 +145,6 @@ def test_a_submission_by_hand(file):
     labels = tables.read_submission(file(header + "\nclip/00001.jpg,4\nclip/00003.jpg,7\n"))["clip"]
     assert labels.expression.tolist() == [4, 0, 7] and labels.has_expression.tolist() == [True, False, True]
 
-
-# Bad input
 
 TABLE = "video,frame,valence,arousal,expression,AU1\n"
 GOOD = {"mtl": MTL + f"clip/1.jpg,0,0,0{UNITS}\n", "table": TABLE + "clip,1,0,0,Fear,1\n"}
@@ -210,10 +188,9 @@ def test_bad_lines_are_named(file, kind, lines, expected):
     read |= {"csv": tables.read_affwild_csv, "submission": tables.read_submission}
     assert list(read[kind](file(GOOD[kind]))) == ["clip"]
     path = file(GOOD[kind] + lines + "\n")
-    with pytest.raises(UserError) as error:
+    with refused(expected) as error:
         read[kind](path)
-    assert expected in str(error.value)
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("read, header", [
@@ -232,9 +209,8 @@ def test_bad_lines_are_named(file, kind, lines, expected):
 ])  # fmt: skip
 def test_wrong_headers_are_shown(file, read, header):
     path = file(header + "\nclip/00001.jpg,0,0,0\n")
-    with pytest.raises(UserError, match="line 1: the header is") as error:
+    with refused("line 1: the header is", header[:40]):
         read(path)
-    assert header[:40] in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["../clip", "a/b", "a\\b", "a,b", "", ".hidden", "a\nb", "..", 'a"b'])
@@ -270,8 +246,3 @@ def test_whatever_is_in_a_file_it_is_labels_or_a_clear_error(tmp_path_factory, c
         else:
             videos = found.values() if isinstance(found, dict) else [found]
             assert all(len(one) for one in videos)
-
-
-def test_nothing_to_write(tmp_path):
-    with pytest.raises(UserError, match="no labels to write"):
-        tables.write_table(tmp_path / "labels.csv", {})
