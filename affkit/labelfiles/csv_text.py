@@ -1,6 +1,4 @@
-"""Comma-separated text in and out: pandas reads a sound file fast; only a file with a fault is read line by
-line.
-"""
+"""Comma-separated text in and out: fast by pandas; only a file with a fault is read line by line."""
 
 import csv
 import io
@@ -44,9 +42,8 @@ def split_header(path: str | Path, text: str) -> tuple[tuple[str, ...], str]:
     """The column names in the first line, and the lines below it; there must be one."""
     header, _, body = text.partition("\n")
     if not body:
-        raise UserError(
-            path, "has one line and no frame below it", "give a header and one line for each frame"
-        )
+        fix = "give a header and one line for each frame"
+        raise UserError(path, "has one line and no frame below it", fix)
     return tuple(name.strip() for name in header.split(",")), body
 
 
@@ -71,14 +68,13 @@ def parse_cells(
     [-1.0, 1.0]
     """
     form = _Form(tuple(columns), tuple(text_columns), allow_empty)
-    cells = form.parse(body)
-    if cells is None:
+    if (cells := form.parse(body)) is None:
         raise _first_fault(path, body.split("\n"), form, first_line)
     return cells
 
 
 @dataclass(frozen=True)
-class _Form:
+class _Form:  # of every line of a file
     columns: tuple[str, ...]
     text_columns: tuple[str, ...]
     allow_empty: bool
@@ -124,19 +120,14 @@ class _Form:
         return body.count(",") == (body.count("\n") + 1) * (len(self.columns) - 1)
 
     def is_number(self, cell: str) -> bool:
-        cell = cell.strip()
-        if not cell:
-            return self.allow_empty
-        return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
+        return math.isfinite(float(cell)) if _NUMBER.fullmatch(cell) else self.allow_empty and not cell
 
 
 def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: int) -> UserError:
     while len(lines) > 1000:  # halve quickly, then look at each line slowly
         half = len(lines) // 2
-        if form.parse("\n".join(lines[:half])) is None:
-            lines = lines[:half]
-        else:
-            lines, first_line = lines[half:], first_line + half
+        sound = form.parse("\n".join(lines[:half])) is not None
+        lines, first_line = (lines[half:], first_line + half) if sound else (lines[:half], first_line)
     rows = csv.reader(lines, quoting=form.quoting, skipinitialspace=True)
     for row, cells in enumerate(rows):
         text, line = lines[row], first_line + row
@@ -149,8 +140,8 @@ def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: in
             problem = f"line {line}: has {len(cells)} columns, not {len(form.columns)}: {quote(text)}"
             return UserError(path, problem, f"write {','.join(form.columns)}, separated by commas")
         for i in form.numeric:
-            if not form.is_number(cells[i]):
-                problem = f"line {line}: {form.columns[i]} is {quote(cells[i].strip())}"
+            if not form.is_number(cell := cells[i].strip()):
+                problem = f"line {line}: {form.columns[i]} is {quote(cell)}"
                 return UserError(path, problem, "write a number there")
     return UserError(path, "is not comma-separated text", "write plain numbers and words between commas")
 

@@ -19,12 +19,9 @@ from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wri
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, KINDS, VA, Labels
 
 ABAW_ACTION_UNITS = tuple("AU1 AU2 AU4 AU6 AU7 AU10 AU12 AU15 AU23 AU24 AU25 AU26".split())
-"""The twelve action units of Aff-Wild2 from the second ABAW challenge on. AU20 is no longer among them."""
+"""The twelve action units of Aff-Wild2 from the second ABAW challenge on, without AU20."""
 
-VA_NOT_LABELLED = -5
-NOT_LABELLED = -1
-"""The mark for expressions and action units; for valence and arousal it is :data:`VA_NOT_LABELLED`."""
-
+VA_NOT_LABELLED, NOT_LABELLED = -5, -1  # the marks: of valence and arousal; of expressions and action units
 _ACTION_UNIT = re.compile(r"AU[1-9][0-9]?")
 
 
@@ -46,9 +43,7 @@ def read_va(path: str | Path) -> Labels:
 
 
 def read_expressions(path: str | Path) -> Labels:
-    """The expression of each frame: an index into the header, which may be in any order. The seven basic
-    ones come first in the result, then what else the header names (see :func:`drop_other`).
-    """
+    """The expression of each frame, an index into the header; the result has the seven basic ones first."""
     header, body = split_header(path, read_text(path))
     if not names_expressions(header):
         raise wrong_header(path, header, f"'{','.join(EXPRESSIONS)}', with ',Other' where it is used")
@@ -64,9 +59,7 @@ def read_action_units(path: str | Path) -> Labels:
 
 
 def read_affwild(valence_path: str | Path, arousal_path: str | Path) -> Labels:
-    """Aff-Wild of 2017: a file for each dimension, one float a line, no header; cut to the shorter, with a
-    warning.
-    """
+    """Aff-Wild of 2017: a file for each dimension, a float a line, no header; the shorter one counts."""
     columns = {}
     for path, name in zip((valence_path, arousal_path), VA, strict=True):
         columns[name] = parse_cells(path, read_text(path), (name,), first_line=1)[name].to_numpy()
@@ -192,9 +185,7 @@ def common_expression_names(labels: Sequence[Labels]) -> tuple[str, ...]:
 
 
 def match_length(labels: Labels, num_frames: int, name: str) -> Labels:
-    """The labels of at most ``num_frames`` frames, with a warning where a video and its file differ in
-    length.
-    """
+    """The labels of at most ``num_frames`` frames; a warning where a video and its file differ in length."""
     return labels[: _shortest([len(labels), num_frames], name, "labels and frames")]
 
 
@@ -207,17 +198,13 @@ def drop_other(labels: Labels) -> Labels:
 
 def _shortest(lengths: Sequence[int], name: str, what: str = "label lines") -> int:
     if len(set(lengths)) > 1:
-        counts = ", ".join(map(str, lengths))
-        warnings.warn(
-            f"{name}: {what} differ in number ({counts}); the first {min(lengths)} are used", stacklevel=3
-        )
+        problem = f"{what} differ in number ({', '.join(map(str, lengths))})"
+        warnings.warn(f"{name}: {problem}; the first {min(lengths)} are used", stacklevel=3)
     return min(lengths)
 
 
 def checked_video_name(path: str | Path, name: str) -> str:
-    """``name`` if it can be a file name on all systems, else :class:`UserError`: no name may lead out of a
-    folder.
-    """
+    """``name`` if it can be a file name on all systems and cannot lead out of a folder, else an error."""
     if not name or name != name.strip() or name.startswith(".") or re.search(r'[\x00-\x1f/\\,:"*?<>|]', name):
         raise UserError(path, f"{quote(name)} is not a video name", "use letters, digits, - and _")
     return name

@@ -64,9 +64,8 @@ class Layout:
 
 
 def find_layout(root: str | Path) -> Layout:
-    """Find the annotations of Aff-Wild or Aff-Wild2 in ``root``: the folder of a year, one of a task inside
-    it, or one above it. Only folders that are called like annotations are opened on the way down, never
-    those of millions of images.
+    """Find the annotations in ``root``: the folder of a year, of one task, or one above it. On the way down
+    only folders that are called like annotations are opened, never those of millions of images.
     """
     root = Path(root)
     if not root.is_dir():
@@ -102,9 +101,8 @@ def read_annotations(
     if split is not None and split not in layout.splits:
         raise UserError(layout.root, f"has no set {split!r}", f"choose from {', '.join(layout.splits)}")
     wanted = {key: path for key, path in layout.sets.items() if split in (None, key[1])}
-    sources = {key: path for key, path in wanted.items() if task in (None, key[0]) or key[0] == "mtl"}
-    if any(task != "mtl" for task, _ in sources):
-        sources = {key: path for key, path in sources.items() if key[0] != "mtl"}
+    sources = {key: path for key, path in wanted.items() if key[0] in ((task,) if task else _READERS)}
+    sources = sources or {key: path for key, path in wanted.items() if key[0] == "mtl"}
     by_task: dict[str, dict[str, Labels]] = {}
     for (kind, _), path in sources.items():
         known = by_task.setdefault(kind, {})
@@ -121,10 +119,9 @@ def read_annotations(
 def read_tasks(
     root: str | Path, tasks: Sequence[str], split: str | None = None, progress: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The labels of each of ``tasks`` apart, by video, to score one task and nothing else.
-
-    ``root`` is as for :func:`read_annotations`, or what one hands in to a challenge: a folder with a label
-    file for each video, or one such file, named after its video. Only a layout has a ``split``.
+    """The labels of each of ``tasks`` apart, by video. ``root`` is as for :func:`read_annotations`, or what
+    one hands in to a challenge: a folder with a label file for each video, or one such file, named after its
+    video, both without ``split``.
     """
     root = Path(root)
     if not root.exists():
@@ -133,8 +130,10 @@ def read_tasks(
         return {task: read_annotations(root, split, progress, task) for task in tasks}
     if split is not None:
         raise UserError(root, "has no sets of a layout in it", "leave the set out")
-    if root.is_file() and _lists_frames(root):
-        return dict.fromkeys(tasks, read_listing(root))
+    if root.is_file():
+        first = read_text(root).partition("\n")[0]
+        if "video" in first or "image" in first or "/" in first:  # each line names its video and frame
+            return dict.fromkeys(tasks, read_listing(root))
     if len(tasks) > 1:
         fix = "give the folder of a layout, or one file that lists all frames"
         raise UserError(root, "holds label files of one task", fix)
@@ -143,23 +142,13 @@ def read_tasks(
     return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}
 
 
-def _lists_frames(path: Path) -> bool:
-    """Whether the lines of a file name their video and frame, as those of the tables do."""
-    first = read_text(path).partition("\n")[0]
-    return "video" in first or "image" in first or "/" in first
-
-
 def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
     with_units = (labels for task in ("au", "mtl") for labels in by_task.get(task, {}).values())
-    units = (
-        tuple(dict.fromkeys(name for labels in with_units for name in labels.action_unit_names))
-        or ACTION_UNITS
-    )
-    videos = sorted({name for videos in by_task.values() for name in videos})
+    units = tuple(dict.fromkeys(name for labels in with_units for name in labels.action_unit_names))
     merged = {}
-    for name in videos:
+    for name in sorted(set().union(*by_task.values())):
         parts = [videos[name] for videos in by_task.values() if name in videos]
-        merged[name] = merge(*parts, name=name).with_action_units(units)
+        merged[name] = merge(*parts, name=name).with_action_units(units or ACTION_UNITS)
     classes = common_expression_names(list(merged.values()))
     return {name: replace(labels, expression_names=classes) for name, labels in merged.items()}
 
@@ -168,8 +157,8 @@ def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labe
     if task == "mtl":
         yield from read_mtl(path).items()
         return
-    files, name = label_files(path), f"{path.parent.name}/{path.name}"
-    for file in tqdm(files, desc=name, unit="file", delay=2, disable=not progress):
+    name = f"{path.parent.name}/{path.name}"
+    for file in tqdm(label_files(path), desc=name, unit="file", delay=2, disable=not progress):
         yield file.stem, read_label_file(task, file)
 
 
@@ -222,12 +211,12 @@ def video_of(name: str) -> tuple[str, str]:
 
 
 def find_video(folder: str | Path, name: str) -> Path | None:
-    """The video file in ``folder`` for the labels ``name``, or ``None``: first one of exactly that name
-    (``turn_left.mp4``), only then without its side. Two files that differ in their suffix only are refused.
+    """The video file for the labels ``name``: first one of exactly that name (``turn_left.mp4``), then
+    without its side. Two that differ in their suffix only are refused.
     """
     checked_video_name(folder, name)
     for stem in dict.fromkeys((name, video_of(name)[0])):
-        candidates = [path for path in Path(folder).iterdir() if path.stem == stem]
+        candidates = (path for path in Path(folder).iterdir() if path.stem == stem)
         found = sorted(path for path in candidates if path.suffix.lower() in VIDEO_SUFFIXES)
         if len(found) > 1:
             raise UserError(folder, f"holds both {found[0].name} and {found[1].name}", "keep one of them")
@@ -251,22 +240,19 @@ def _layout_in(folder: Path) -> Layout:
     lists = sorted(folder.glob(f"*{_TEST_LIST}"))
     for child in (folder, *_folders(folder)):
         if task := task_of_folder(child.name):
-            sets |= {(task, name): path for name, path in _named_sets(child)}
+            for path in _folders(child):
+                name = set_of_folder(path.name)
+                # labels of the test sets are not handed out: the folder may hold just the list of videos
+                if name and (name != "test" or _holds_labels(path)):
+                    sets[task, name] = path
             lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
         if child == folder or child.name.lower().startswith("mtl"):
-            sets |= {("mtl", name): path for name, path in _mtl_files(child)}
+            files = ((_MTL_FILE.fullmatch(path.name), path) for path in sorted(child.glob("*.txt")))
+            sets |= {("mtl", match[1].lower()): path for match, path in files if match}
         name = child.name.lower()
         if name in _SETS and (child / "valence").is_dir() and (child / "arousal").is_dir():
             sets["va", name] = child
     return Layout(folder, sets, {path.name.removesuffix(_TEST_LIST): read_video_list(path) for path in lists})
-
-
-def _named_sets(task_folder: Path) -> Iterator[tuple[str, Path]]:
-    for child in _folders(task_folder):
-        name = set_of_folder(child.name)
-        # labels of the test sets are not handed out: the folder may hold just the list of videos
-        if name and (name != "test" or _holds_labels(child)):
-            yield name, child
 
 
 def task_of_folder(name: str) -> str | None:
@@ -277,13 +263,6 @@ def task_of_folder(name: str) -> str | None:
 def set_of_folder(name: str) -> str | None:
     """``set_of_folder("Training_Set")`` is ``"train"``."""
     return next((subset for subset, pattern in _SETS.items() if pattern.fullmatch(name)), None)
-
-
-def _mtl_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.glob("*.txt")):
-        match = _MTL_FILE.fullmatch(path.name)
-        if match:
-            yield match[1].lower(), path
 
 
 def read_video_list(path: str | Path) -> tuple[str, ...]:

@@ -14,37 +14,29 @@ import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError, quote, refuse
+from affkit.labelfiles import formats
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, write_columns, wrong_header
-from affkit.labelfiles.formats import (
-    ABAW_ACTION_UNITS,
-    cells_of,
-    checked_video_name,
-    common_expression_names,
-    labels_of_rows,
-    names_action_units,
-)
 from affkit.labels import EXPRESSIONS, EXPRESSIONS_WITH_OTHER, MOST_FRAMES, VA, Labels
 
 MTL_COLUMNS = ("image", "valence", "arousal", "expression")
 AFFWILD_CSV_COLUMNS = ("image_file_location", "valence_value", "arousal_value")
 
+_ARRAYS = [field.name for field in fields(Labels) if not field.name.endswith("_names")]
 _IMAGE = re.compile(r"(?:.*/)?([^/]+)/ *([0-9]{1,9})\.[A-Za-z]+")
 
 
 def read_mtl(path: str | Path, expression_names: Sequence[str] = EXPRESSIONS_WITH_OTHER) -> dict[str, Labels]:
-    """The multi-task file of the third, fourth and seventh ABAW challenge:
-    ``video/00001.jpg,valence,arousal,expression,AU1,...``, with a header or in this order. ``aus`` in a
-    header stands for :data:`~affkit.labelfiles.ABAW_ACTION_UNITS`; ``expression_names`` says what the
-    expression index counts.
+    """The multi-task file of the third, fourth and seventh ABAW challenge, with a header, in which ``aus``
+    stands for :data:`~affkit.labelfiles.formats.ABAW_ACTION_UNITS`, or without one:
+    ``video/00001.jpg,valence,arousal,expression,AU1,...``
     """
     text = read_text(path)
-    columns, body, first_line = (*MTL_COLUMNS, *ABAW_ACTION_UNITS), text, 1
+    header, body, first_line = (*MTL_COLUMNS, "aus"), text, 1
     if not _IMAGE.fullmatch(text.partition("\n")[0].partition(",")[0]):
-        header, body = split_header(path, text)
-        columns = (*header[:-1], *ABAW_ACTION_UNITS) if header[-1] == "aus" else header
-        first_line = 2
+        (header, body), first_line = split_header(path, text), 2
+    columns = (*header[:-1], *formats.ABAW_ACTION_UNITS) if header[-1] == "aus" else header
     units = tuple(name for name in columns if name not in MTL_COLUMNS)
-    if len(columns) != len(units) + len(MTL_COLUMNS) or not names_action_units(units):
+    if len(columns) != len(units) + len(MTL_COLUMNS) or not formats.names_action_units(units):
         raise wrong_header(path, columns, "'image,valence,arousal,expression,AU1,...'")
     cells = parse_cells(path, body, columns, first_line, text_columns=("image",))
     return _of_images(path, cells, "image", first_line, expression_names)
@@ -54,7 +46,7 @@ def write_mtl(path: str | Path, labels: Mapping[str, Labels]) -> None:
     videos, frames, rows = _flatten(path, labels)
     cells = {"image": _images(videos, frames)}
     for task in ("va", "expr", "au"):
-        cells |= cells_of(rows, task)
+        cells |= formats.cells_of(rows, task)
     write_columns(path, tuple(cells), cells.values())
 
 
@@ -70,17 +62,16 @@ def read_affwild_csv(path: str | Path) -> dict[str, Labels]:
 
 def write_affwild_csv(path: str | Path, labels: Mapping[str, Labels]) -> None:
     videos, frames, rows = _flatten(path, labels)
-    write_columns(path, AFFWILD_CSV_COLUMNS, [_images(videos, frames), *cells_of(rows, "va").values()])
+    columns = [_images(videos, frames), *formats.cells_of(rows, "va").values()]
+    write_columns(path, AFFWILD_CSV_COLUMNS, columns)
 
 
 def read_submission(path: str | Path) -> dict[str, Labels]:
-    """What is sent in to an ABAW challenge: ``image_location,`` and the columns of one task as in its label
-    files.
-    """
+    """What is sent in to an ABAW challenge: ``image_location,`` and the columns of one task."""
     header, body = split_header(path, read_text(path))
     image, *names = header
     is_index, is_va = set(EXPRESSIONS) <= set(names), sorted(names) == sorted(VA)
-    if image != "image_location" or not (is_index or is_va or names_action_units(names)):
+    if image != "image_location" or not (is_index or is_va or formats.names_action_units(names)):
         raise wrong_header(path, header, "'image_location,' and the header of a label file")
     if is_index and len(set(names)) != len(names):
         raise wrong_header(path, names, f"'{','.join(EXPRESSIONS)}', with ',Other' where it is used")
@@ -92,7 +83,7 @@ def read_submission(path: str | Path) -> dict[str, Labels]:
 def write_submission(path: str | Path, labels: Mapping[str, Labels], task: str) -> None:
     """Write every frame of every video for one ``task``: ``"va"``, ``"expr"`` or ``"au"``."""
     videos, frames, rows = _flatten(path, labels)
-    cells = cells_of(rows, task)
+    cells = formats.cells_of(rows, task)
     names = rows.expression_names if task == "expr" else cells
     write_columns(path, ("image_location", *names), [_images(videos, frames), *cells.values()])
 
@@ -111,7 +102,7 @@ def read_table(path: str | Path, expression_names: Sequence[str] | None = None) 
     others = set(header) - {*words, "frame", *VA, *units}
     if others or not {"video", "frame"} <= set(header) or len(set(header)) != len(header):
         raise wrong_header(path, header, "'video,frame,valence,arousal,expression,AU1,...'")
-    if len(set(VA) & set(header)) == 1 or (units and not names_action_units(units)):
+    if len(set(VA) & set(header)) == 1 or (units and not formats.names_action_units(units)):
         raise wrong_header(path, header, "with valence and arousal together, and action units such as AU1")
     cells = parse_cells(path, body, header, 2, [name for name in words if name in header], allow_empty=True)
     names = expression_names or EXPRESSIONS
@@ -123,7 +114,7 @@ def read_table(path: str | Path, expression_names: Sequence[str] | None = None) 
         wrong = (indices < 0) & (said != "").to_numpy()
         refuse(path, wrong, 2, "expression", said, f"use one of {', '.join(names)}")
         cells["expression"] = indices
-    labels = labels_of_rows(path, cells, first_line=2, expressions=names)
+    labels = formats.labels_of_rows(path, cells, first_line=2, expressions=names)
     frames = cells["frame"].to_numpy()
     refuse(path, ~(frames == np.floor(frames)), 2, "frame", frames, "frames are whole numbers from 1")
     videos = cells["video"].to_numpy(object)
@@ -140,7 +131,7 @@ def write_table(
     videos, frames, rows = _flatten(path, labels)
     cells = {"video": videos, "frame": map(str, frames)}
     for task in tasks:
-        cells |= cells_of(rows, task, empty=True)
+        cells |= formats.cells_of(rows, task, empty=True)
     if "expr" in tasks:
         words = np.where(rows.has_expression, np.array(rows.expression_names)[rows.expression], "")
         cells["expression"] = words.tolist()
@@ -161,7 +152,7 @@ def _of_images(
     path, cells: pd.DataFrame, image: str, first_line: int = 2, expressions: Sequence[str] = EXPRESSIONS
 ) -> dict[str, Labels]:
     """Labels by video of rows that name an image: the folder is the video, the name the frame."""
-    labels = labels_of_rows(path, cells, first_line, expressions)
+    labels = formats.labels_of_rows(path, cells, first_line, expressions)
     images = cells[image]
     matches = [_IMAGE.fullmatch(image.replace("\\", "/").strip()) for image in images]
     wrong = np.array([match is None for match in matches])
@@ -178,7 +169,7 @@ def _by_video(
     frames = frames.astype(np.int64)
     codes, names = pd.factorize(videos)
     for name in names:
-        checked_video_name(path, name)
+        formats.checked_video_name(path, name)
     twice = pd.DataFrame({"video": codes, "frame": frames}).duplicated().to_numpy()
     if twice.any():
         row = int(np.argmax(twice))
@@ -191,11 +182,10 @@ def _by_video(
 
 def _place(rows: Labels, frames: np.ndarray) -> Labels:
     """Labels whose row ``frame - 1`` is the row of that frame; all others are not labelled."""
-    arrays = {f.name: getattr(rows, f.name) for f in fields(rows) if not f.name.endswith("_names")}
-    placed = {name: np.zeros((frames.max(), *array.shape[1:]), array.dtype) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        placed[name][frames - 1] = array
-    return replace(rows, **placed)
+    placed = Labels.empty(frames.max(), rows.action_unit_names, rows.expression_names)
+    for name in _ARRAYS:
+        getattr(placed, name)[frames - 1] = getattr(rows, name)
+    return placed
 
 
 def _flatten(path, labels: Mapping[str, Labels]) -> tuple[list[str], list[int], Labels]:
@@ -203,11 +193,10 @@ def _flatten(path, labels: Mapping[str, Labels]) -> tuple[list[str], list[int], 
     if not any(len(one) for one in labels.values()):
         raise UserError(path, "there are no labels to write", "give at least one labelled frame")
     units = tuple(dict.fromkeys(name for one in labels.values() for name in one.action_unit_names))
-    classes = common_expression_names(list(labels.values()))
+    classes = formats.common_expression_names(list(labels.values()))
     same = [replace(one.with_action_units(units), expression_names=classes) for one in labels.values()]
-    arrays = [f.name for f in fields(Labels) if not f.name.endswith("_names")]
-    rows = {name: np.concatenate([getattr(one, name) for one in same]) for name in arrays}
-    videos = [checked_video_name(path, name) for name, one in labels.items() for _ in range(len(one))]
+    rows = {name: np.concatenate([getattr(one, name) for one in same]) for name in _ARRAYS}
+    videos = [formats.checked_video_name(path, name) for name, one in labels.items() for _ in range(len(one))]
     frames = [frame for one in labels.values() for frame in range(1, len(one) + 1)]
     return videos, frames, Labels(**rows, action_unit_names=units, expression_names=classes)
 
