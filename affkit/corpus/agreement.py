@@ -9,12 +9,13 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from affkit.corpus.rater_lag import align_ratings
+from affkit.corpus.rater_lag import Annotators, align_ratings
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import common_expression_names
@@ -31,9 +32,7 @@ TASKS = tuple(_KINDS)
 
 @dataclass(frozen=True)
 class Ratings:
-    """What the ``K`` annotators who did one of :data:`TASKS` said; all videos one after the other, ``N``
-    frames.
-    """
+    """What the ``K`` annotators of a task said; ``N`` frames, all videos one after the other."""
 
     task: str
     annotators: tuple[str, ...]  # those who labelled anything of this task
@@ -47,34 +46,27 @@ class Ratings:
 def read_annotators(
     folders: Sequence[str | Path], common_only: bool = False, progress: bool = False
 ) -> dict[str, dict[str, Labels]]:
-    """The labels of each annotator, by the name of the folder or table, then by video, as
-    :func:`comparable`. ``folders`` are two or more, in any form that
-    :func:`~affkit.labelfiles.layouts.read_annotations` knows.
+    """The labels of each annotator by name of the folder or table, then by video, as :func:`comparable`;
+    ``folders`` are two or more, each for :func:`~affkit.labelfiles.layouts.read_annotations`.
     """
     paths = [Path(folder).resolve() for folder in folders]
     if len(paths) < 2:
         names = ", ".join(map(str, folders)) or "annotators"
         raise UserError(names, "agreement needs two annotators", "give two folders or more")
     names = [path.stem if path.is_file() else path.name for path in paths]
-    for number, folder in enumerate(folders):
+    for number, (name, folder) in enumerate(zip(names, folders, strict=True)):
         if paths[number] in paths[:number]:
             raise UserError(folder, "is given twice", "give each annotator once")
-        if names[number] in names[:number]:
-            problem = f"another annotator is called {names[number]} too"
-            raise UserError(folder, problem, "rename one of the folders")
-    annotators = {
-        name: read_annotations(folder, progress=progress) for name, folder in zip(names, folders, strict=True)
-    }
-    return comparable(annotators, common_only)
+        if name in names[:number]:
+            raise UserError(folder, f"another annotator is called {name} too", "rename one of the folders")
+    read = [read_annotations(folder, progress=progress) for folder in folders]
+    return comparable(dict(zip(names, read, strict=True)), common_only)
 
 
-def comparable(
-    annotators: Mapping[str, Mapping[str, Labels]], common_only: bool = False
-) -> dict[str, dict[str, Labels]]:
+def comparable(annotators: Annotators, common_only: bool = False) -> dict[str, dict[str, Labels]]:
     """The same labels with the same videos, action units (masked where missing) and expressions for all
-    annotators. Refused are a video that somebody lacks (left out with ``common_only``, with one warning) or
-    has with another number of frames, different lists of expressions, and annotators of whom no two did the
-    same task.
+    annotators. Refused are videos that somebody lacks (left out with ``common_only``) or has with another
+    number of frames, different lists of expressions, and annotators of whom no two did the same task.
     """
     annotators = _same_videos(annotators, common_only)
     first = next(iter(annotators))
@@ -83,11 +75,8 @@ def comparable(
             if len(one) != (frames := len(annotators[first][video])):
                 problem = f"{len(one)} frames by {name}, but {frames} by {first}"
                 raise UserError(video, problem, "label the same frames of the same video")
-    classes = {
-        name: common_expression_names(list(labels.values()))
-        for name, labels in annotators.items()
-        if _did(labels, "expressions")
-    }
+    judges = {name: labels for name, labels in annotators.items() if _did(labels, "expressions")}
+    classes = {name: common_expression_names(list(labels.values())) for name, labels in judges.items()}
     every = [one for labels in annotators.values() for one in labels.values()]
     units = tuple(dict.fromkeys(unit for one in every for unit in one.action_unit_names))
     leader, expected = next(iter(classes.items()), ("", every[0].expression_names))
@@ -96,8 +85,8 @@ def comparable(
             problem = f"chose from {', '.join(own)}, but {leader} from {', '.join(expected)}"
             raise UserError(name, problem, "label with the same list of expressions")
     if not any(sum(_did(labels, task) for labels in annotators.values()) > 1 for task in TASKS):
-        who, problem = ", ".join(annotators), "no task was done by two of them"
-        raise UserError(who, problem, "give annotators of one task")
+        problem = "no task was done by two of them"
+        raise UserError(", ".join(annotators), problem, "give annotators of one task")
 
     def alike(one: Labels) -> Labels:
         return replace(one.with_action_units(units), expression_names=expected)
@@ -105,9 +94,7 @@ def comparable(
     return {name: {video: alike(one) for video, one in labels.items()} for name, labels in annotators.items()}
 
 
-def _same_videos(
-    annotators: Mapping[str, Mapping[str, Labels]], common_only: bool
-) -> dict[str, dict[str, Labels]]:
+def _same_videos(annotators: Annotators, common_only: bool) -> dict[str, dict[str, Labels]]:
     every = sorted({video for labels in annotators.values() for video in labels})
     common = [video for video in every if all(video in labels for labels in annotators.values())]
     if len(common) < len(every):
@@ -128,10 +115,8 @@ def _did(labels: Mapping[str, Labels], task: str) -> bool:
     return any(getattr(one, mask).any() for one in labels.values())
 
 
-def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings:
-    """What the annotators of one of :data:`TASKS`, as from :func:`comparable`, said; videos that none
-    labelled are left out.
-    """
+def gather(annotators: Annotators, task: str) -> Ratings:
+    """What the annotators of :func:`comparable` said about a task, without videos that none labelled."""
     mask, fields = KINDS[_KINDS[task]]
     who = [name for name, labels in annotators.items() if _did(labels, task)]
     first = next(iter(annotators.values()))
@@ -139,10 +124,9 @@ def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings
     some = next(iter(first.values()))
     columns = some.action_unit_names if task == "action units" else fields
     kind = np.float32 if task == "valence-arousal" else np.int8
-    lengths = [len(annotators[who[0]][video]) for video in videos]
-    ends = np.cumsum(lengths, dtype=int)
-    rows = {video: slice(end - size, end) for video, end, size in zip(videos, ends, lengths, strict=True)}
-    values = np.zeros((len(who), sum(lengths), len(columns)), kind)
+    ends = np.cumsum([0, *(len(first[video]) for video in videos)])
+    rows = {video: slice(*pair) for video, pair in zip(videos, pairwise(ends), strict=True)}
+    values = np.zeros((len(who), ends[-1], len(columns)), kind)
     present = np.zeros(values.shape, bool)
     for number, name in enumerate(who):
         for video, place in rows.items():
@@ -152,9 +136,7 @@ def gather(annotators: Mapping[str, Mapping[str, Labels]], task: str) -> Ratings
     return Ratings(task, tuple(who), tuple(columns), some.expression_names, values, present, rows)
 
 
-def agree(
-    annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
-) -> dict[str, Labels]:
+def agree(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> dict[str, Labels]:
     """One set of labels from those of :func:`read_annotators` (Section III.D).
 
     Of action units and expressions stays what all annotators of the task say, or with ``keep="majority"``,
@@ -203,12 +185,10 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
         classes = range(int(values.max(initial=0)) + 1)
         votes = np.stack([((values == c) & present).sum(axis=0, dtype=np.int16) for c in classes])
         agreed, known = votes.argmax(axis=0), 2 * votes.max(axis=0) > len(values)
-    if disagreed == "absent":
-        return np.where(known, agreed, 0), known | by_all
-    return np.where(known, agreed, 0), known
+    return np.where(known, agreed, 0), (known | by_all if disagreed == "absent" else known)
 
 
-def combine_ratings(raters: Mapping[str, Mapping[str, Labels]], largest_lag: int = 0) -> dict[str, Labels]:
+def combine_ratings(raters: Annotators, largest_lag: int = 0) -> dict[str, Labels]:
     """The mean of the raters' valence and arousal, in frames that all of them rated, and nothing else.
 
     The paper names eight raters (Section II.A), not how their ratings became one label; the mean is our
@@ -246,8 +226,8 @@ def write_agreement(
         refuse_existing(out, force)
         others = [name for name in names if name != TABLE_FILE and not name.endswith("_Challenge")]
         if others or TABLE_FILE not in names:
-            problem = f"holds {others[0]}" if others else f"holds annotations without {TABLE_FILE}"
-            raise UserError(out, f"{problem}, which is not ours to replace", "choose another output")
+            held = others[0] if others else f"annotations without {TABLE_FILE}"
+            raise UserError(out, f"holds {held}, which is not ours to replace", "choose another output")
     with write_beside(out) as part:
         if part.is_dir():
             shutil.rmtree(part)

@@ -22,9 +22,7 @@ PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal
 
 @dataclass(frozen=True)
 class Corpus:
-    """Our drawn corpus, or any folder with videos and the annotations of Aff-Wild or Aff-Wild2. A name such
-    as ``clip`` or ``clip_left`` stands for one person in one video.
-    """
+    """Videos with annotations; a name such as ``clip`` or ``clip_left`` is one person in one video."""
 
     root: Path
     labels: dict[str, Labels]  # by name, sorted, as subjects
@@ -33,9 +31,9 @@ class Corpus:
 
     @classmethod
     def open(cls, root: str | Path, split: str | None = None, progress: bool = False) -> "Corpus":
-        """Read the labels below ``root``, see :func:`~affkit.labelfiles.layouts.read_annotations`, and
-        ``subjects.csv`` if there is one: ``video``, ``subject``, ``person`` (``left`` or ``right``) where a
-        video has two, and what else is known.
+        """Read the labels below ``root``, see :func:`~affkit.labelfiles.layouts.read_annotations`, and its
+        ``subjects.csv``, if any: ``video``, ``subject``, ``person`` (``left`` or ``right``) where a video
+        has two, and more.
         """
         root = Path(root)
         labels = read_annotations(root, split, progress)
@@ -56,8 +54,7 @@ class Corpus:
         folders = [path for path in sorted(self.root.iterdir()) if path.is_dir()]
         folders = [path for path in folders if path.name.lower().startswith(("video", "batch"))]
         for folder in (*folders, self.root):
-            path = find_video(folder, name)
-            if path:
+            if path := find_video(folder, name):
                 return path
         raise UserError(self.root, f"no video of {name} in it", "copy the videos into its folder 'videos'")
 
@@ -93,17 +90,15 @@ def names_of_rows(rows: pd.DataFrame) -> pd.Series:
 
 
 def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFrame:
-    """What is true of one face of a drawn corpus, ``truth/<name>.csv``: where it is and how well it is seen,
-    which valence and arousal were played, how strongly each action unit moved. Float64 columns (an empty
-    cell is NaN, those ``needed`` must be there) by frame number from 1: the column ``frame``, or else the
-    row's.
+    """What is true of one face of a drawn corpus, ``truth/<name>.csv``: where it is, how well it is seen,
+    valence and arousal as played, how strongly each action unit moved. Float64 columns (an empty cell is
+    NaN) by frame number from 1: the column ``frame``, or else the row's. Columns ``needed`` must be there.
     """
     header, body = split_header(path, read_text(path))
-    missing = [name for name in needed if name not in header]
-    if missing:
-        raise UserError(path, f"has no column {missing[0]}", "draw the corpus with this version of affkit")
-    if len(set(header)) != len(header):
-        raise UserError(path, "names a column twice", "draw the corpus with this version of affkit")
+    problem = "names a column twice" if len(set(header)) != len(header) else ""
+    problem = next((f"has no column {name}" for name in needed if name not in header), problem)
+    if problem:
+        raise UserError(path, problem, "draw the corpus with this version of affkit")
     table = parse_cells(path, body, header, first_line=2, allow_empty=True)
     if "frame" not in table:
         return table.set_index(table.index + 1)
@@ -115,7 +110,6 @@ def read_ground_truth(path: str | Path, needed: Iterable[str] = ()) -> pd.DataFr
 def read_ground_truths(root: str | Path, needed: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
     """All tables of :func:`read_ground_truth` of the corpus in ``root``, by name, in order."""
     folder, needed = Path(root, TRUTH_FOLDER), tuple(needed)
-    files = sorted(folder.glob("*.csv"))
-    if not files:
+    if not (files := sorted(folder.glob("*.csv"))):
         raise UserError(folder, "holds no truth tables", "give the folder of a drawn corpus")
     return {path.stem: read_ground_truth(path, needed) for path in files}

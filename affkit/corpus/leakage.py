@@ -63,10 +63,8 @@ def people(names: Iterable[str], subjects: Mapping[str, str]) -> dict[str, set[s
     by_video: dict[str, set[str]] = {}
     for name, who in subjects.items():
         by_video.setdefault(video_of(name)[0], set()).add(who)
-    return {
-        name: {subjects[name]} if name in subjects else by_video.get(video_of(name)[0], set())
-        for name in names
-    }
+    known = {name: {who} for name, who in subjects.items()}
+    return {name: known.get(name) or by_video.get(video_of(name)[0], set()) for name in names}
 
 
 def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> int:
@@ -82,26 +80,24 @@ def _shared_frames(partition: Partition, sets: Mapping[str, Iterable[str]]) -> i
 def across_tasks(
     partitions: Mapping[str, Partition], subjects: Mapping[str, str] | None = None
 ) -> list[Leak]:
-    """What is in one set of one task and in another of another, but in one set within each task. In
-    Aff-Wild2 the sets differ between tasks: harmful to who learns several tasks at once. These sets are
-    called ``task/set``.
+    """What is in sets of different names in different tasks, but in one within each: harmful to who learns
+    several tasks of Aff-Wild2 at once. The sets are called ``task/set``.
     """
     merged: dict[str, dict[str, None]] = {}
-    known = dict(subjects or {})
+    subjects = subjects or {}
     for partition in partitions.values():
         for subset, names in partition.sets.items():
             merged.setdefault(subset, {}).update(dict.fromkeys(names))
-    inside = {(leak.kind, leak.who) for one in partitions.values() for leak in leaks(one, known)}
+    inside = {(leak.kind, leak.who) for one in partitions.values() for leak in leaks(one, subjects)}
     found = []
-    for leak in leaks(Partition(merged), known):
+    for leak in leaks(Partition(merged), subjects):
         if (leak.kind, leak.who) not in inside:
-            places = {
-                f"{task}/{subset}": tuple(name for name in leak.sets[subset] if name in own)
-                for task, partition in partitions.items()
-                for subset, own in partition.sets.items()
-                if subset in leak.sets
-            }
-            found.append(Leak(leak.kind, leak.who, {place: own for place, own in places.items() if own}))
+            places = {}
+            for task, partition in partitions.items():
+                for subset, own in partition.sets.items():
+                    if names := tuple(name for name in leak.sets.get(subset, ()) if name in own):
+                        places[f"{task}/{subset}"] = names
+            found.append(Leak(leak.kind, leak.who, places))
     return found
 
 
@@ -117,9 +113,8 @@ class LeakReport:
     def culprits(self, across: bool = False) -> list[str]:
         """A line for each leak, with ``across`` also between tasks; no line: the check passed."""
         several = len(self.partitions) > 1
-        lines = [
-            f"{task}: {leak}" if several else str(leak) for task in self.leaks for leak in self.leaks[task]
-        ]
+        found = [(task, leak) for task, own in self.leaks.items() for leak in own]
+        lines = [f"{task}: {leak}" if several else str(leak) for task, leak in found]
         return lines + ([f"across tasks: {leak}" for leak in self.across] if across else [])
 
     def summary(self) -> str:
@@ -143,10 +138,8 @@ class LeakReport:
         """One line about what is in different sets in different tasks, or nothing."""
         if not self.across:
             return ""
-        return (
-            f"note: {len(self.across)} subjects or videos are in one set of one task and in another set of "
-            "another; do not learn these tasks together (--across-tasks lists them and fails)"
-        )
+        where = "are in one set of one task and in another set of another; do not learn these tasks together"
+        return f"note: {len(self.across)} subjects or videos {where} (--across-tasks lists them and fails)"
 
 
 def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
@@ -179,8 +172,7 @@ def read_table(path: str | Path) -> Partition:
         raise wrong_header(path, header, "'video,set', with person and subject if they are known")
     rows = parse_cells(path, body, header, first_line=2, text_columns=header)
     for column in ("video", subset):
-        empty = (rows[column] == "").to_numpy()
-        refuse(path, empty, 2, f"the {column}", rows[column], "fill in the cell")
+        refuse(path, (rows[column] == "").to_numpy(), 2, f"the {column}", rows[column], "fill in the cell")
     names = names_of_rows(rows)
     sets = {each: dict.fromkeys(names[rows[subset] == each]) for each in rows[subset].unique()}
     if "subject" not in header:

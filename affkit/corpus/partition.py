@@ -1,7 +1,4 @@
-"""Partitions: which frames of which names (see :class:`~affkit.corpus.corpus.Corpus`) are in which set.
-
-A partition is a JSON file that people can read. ``split_by_subject`` makes one, ``leakage`` checks it.
-"""
+"""Partitions: which frames of which names are in which set, as a JSON file that people can read."""
 
 import json
 from collections import Counter
@@ -55,15 +52,14 @@ class Partition:
         return Partition(sets, self.subjects, self.task, self.seed)
 
     def rows(self, index: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The rows of a store in each set, ``(N,)`` int64, rising. ``index`` is that of a
-        :class:`~affkit.store.Store` made with labels, whose column ``subject`` tells people in one video
-        apart.
+        """The rows of a store in each set, ``(N,)`` int64, rising. The ``index`` of a
+        :class:`~affkit.store.Store` made with labels has a column ``subject``, which tells people in one
+        video apart.
         """
         if "subject" not in index:
-            problem = "does not say who is in its videos"
-            raise UserError("the store", problem, "make it with `affkit faces --labels`")
-        table = index[["video", "subject", "frame"]].astype({"video": str})
-        table = table.assign(row=np.arange(len(index)))
+            fix = "make it with `affkit faces --labels`"
+            raise UserError("the store", "does not say who is in its videos", fix)
+        table = index[["video", "subject", "frame"]].astype({"video": str}).assign(row=np.arange(len(index)))
         videos = set(table["video"])
         people = dict(list(table.groupby(["video", "subject"], observed=True)))
         rows = {subset: [np.arange(0)] for subset in self.sets}
@@ -94,9 +90,8 @@ def frame_ranges(frames: np.ndarray) -> np.ndarray:
 
 
 def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
-    """The same frames in sets of the same sizes at random, whoever is in them: the careless way.
-    Neighbouring frames of a clip are nearly alike, so a network is tested on what it was trained on; this
-    shows by how much.
+    """The same frames in sets of the same sizes at random, the careless way: neighbouring frames of a clip
+    are nearly alike, so a network is tested on what it was trained on. It is here to show by how much.
     """
     parts = [
         pd.DataFrame({"frame": partition.frames(subset, name), "name": name, "set": subset})
@@ -143,8 +138,7 @@ def read_partition(path: str | Path) -> Partition:
         raise UserError(path, f"{quote(str(error))} comes twice", "leave it once in each set") from error
     sets = content.get("sets") if isinstance(content, dict) else None
     if not isinstance(sets, dict) or not sets or not all(isinstance(names, dict) for names in sets.values()):
-        problem = "has no 'sets' with the names in each of them"
-        raise UserError(path, problem, "make it with `affkit split`")
+        raise UserError(path, "has no 'sets' with the names in each of them", "make it with `affkit split`")
     subjects = content.get("subjects", {})
     if not isinstance(subjects, dict) or not all(isinstance(who, str) and who for who in subjects.values()):
         raise UserError(path, "'subjects' does not give a name for each", 'write {"clip": "subject"}')
@@ -172,12 +166,9 @@ def _ranges(path: str | Path, subset: str, name: str, ranges: object) -> np.ndar
     """The checked ranges of one name: whole numbers from 1, in order, none overlapping."""
     if ranges is None:
         return None
-    sound = isinstance(ranges, list) and all(
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(type(number) is int and number <= MOST_FRAMES for number in pair)
-        for pair in ranges
-    )
+    pairs = ranges if isinstance(ranges, list) else [None]
+    sound = all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
+    sound = sound and all(type(number) is int and number <= MOST_FRAMES for pair in pairs for number in pair)
     numbers = np.array(ranges if sound else [], dtype=np.int64).reshape(-1, 2)
     edges = numbers.ravel()
     rising = (np.diff(edges) >= (np.arange(1, len(edges)) % 2 == 0)).all()  # a range may be one frame

@@ -13,15 +13,14 @@ from tqdm import tqdm
 
 from affkit.labels import Labels
 
-MOST_ROUNDS = 10
-"""The lags are found one after the other, again and again until none changes; three rounds are usual."""
+Annotators = Mapping[str, Mapping[str, Labels]]  # name of the annotator, then of the video
 
-LEAST_OVERLAP = 0.5
-"""A lag at which less than this fraction of the frames is left to compare is not looked at."""
+MOST_ROUNDS = 10  # of finding the lags one after the other, until none changes; three are usual
+LEAST_OVERLAP = 0.5  # the fraction of the frames that must be left to compare at a lag
 
 
 def align_ratings(
-    raters: Mapping[str, Mapping[str, Labels]], largest_lag: int, progress: bool = False
+    raters: Annotators, largest_lag: int, progress: bool = False
 ) -> tuple[dict[str, dict[str, Labels]], dict[str, int]]:
     """Shift the valence and arousal of each rater towards the start, in step with the fastest of them: the
     raters, and rater to lag in frames, 0 or more (none for who rated nothing). The last ``lag`` frames
@@ -51,16 +50,14 @@ def align_ratings(
         if (lags == before).all():
             break
     found = {name: int(lag) for name, lag in zip(who, lags - lags.min(), strict=True)}
-    return {
-        name: {video: _earlier(one, found.get(name, 0)) for video, one in videos.items()}
-        for name, videos in raters.items()
-    }, found
+    moved = {}
+    for name, videos in raters.items():
+        moved[name] = {video: _earlier(one, found.get(name, 0)) for video, one in videos.items()}
+    return moved, found
 
 
 def _one_long_video(raters: list[Mapping[str, Labels]], gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Valence and arousal ``(K, 2, N)``, 0 where there is none, and the mask ``(K, N)``; the ``gap`` of
-    unrated frames after each video keeps shifted videos apart.
-    """
+    """Valence and arousal ``(K, 2, N)``, 0 where unrated, and mask ``(K, N)``, with gaps between videos."""
     values, present = [], []
     for videos in raters:
         ratings = [np.stack([one.valence, one.arousal]) * one.has_va for one in videos.values()]
@@ -69,17 +66,13 @@ def _one_long_video(raters: list[Mapping[str, Labels]], gap: int) -> tuple[np.nd
     return np.stack(values).astype(np.float64), np.stack(present)
 
 
-def _lag_to_the_others(
-    values: np.ndarray, present: np.ndarray, lags: np.ndarray, rater: int, largest: int
-) -> int:
+def _lag_to_the_others(values, present, lags: np.ndarray, rater: int, largest: int) -> int:
     """The lag of one rater, -largest to largest, against the mean of the others at their lags."""
     others = [other for other in range(len(lags)) if other != rater]
     rated = np.all([np.roll(present[other], -lags[other]) for other in others], axis=0)  # (N,)
     mean = sum(np.roll(values[other], -lags[other], axis=1) for other in others) / len(others) * rated
-    scores = [
-        correlation_at_lags(values[rater, dimension], present[rater], mean[dimension], rated, largest)
-        for dimension in range(2)
-    ]
+    pairs = zip(values[rater], mean, strict=True)  # valence, then arousal
+    scores = [correlation_at_lags(own, present[rater], other, rated, largest) for own, other in pairs]
     total = np.nansum(scores, axis=0)  # where somebody never moves, nothing is known: neither for nor against
     return int(total.argmax()) - largest if total.any() else int(lags[rater])
 
@@ -117,8 +110,6 @@ def correlation_at_lags(
 
 
 def _earlier(labels: Labels, lag: int) -> Labels:
-    moved = {}
-    for name in ("valence", "arousal", "has_va"):
-        values = getattr(labels, name)
-        moved[name] = np.concatenate([values[lag:], np.zeros_like(values[:lag])])
+    moved = {name: getattr(labels, name) for name in ("valence", "arousal", "has_va")}
+    moved = {name: np.concatenate([own[lag:], np.zeros_like(own[:lag])]) for name, own in moved.items()}
     return replace(labels, **moved)

@@ -14,11 +14,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from affkit.corpus.agreement import TASKS, Ratings, decide, gather
-from affkit.labels import Labels
+from affkit.corpus.rater_lag import Annotators
 from affkit.metrics import StreamingCCC
 
-ALL = "all"
-"""The tag of rows about all action units, or all expressions, together."""
+ALL = "all"  # the tag of rows about all action units, or all expressions, together
 
 SUMMARY = {
     "frames": ("frames", "kept", "all present", "all absent", "disagreed", "not labelled by all"),
@@ -123,9 +122,7 @@ def krippendorff_alpha(values: np.ndarray, present: np.ndarray, level: str = "no
 
 
 def concordance(first: np.ndarray, second: np.ndarray, measure: str = "CCC") -> float:
-    """``CCC`` (Eq. 5) or ``Pearson`` of two raters; NaN where it is 0/0, so too where one of a ``Pearson``
-    pair never moves.
-    """
+    """``CCC`` (Eq. 5) or ``Pearson`` of two raters; NaN where it is 0/0."""
     metric = StreamingCCC()
     metric.update(first, second)
     moves = np.diag(metric.scatter) > 0
@@ -138,7 +135,7 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else float("nan")
 
 
-def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool = False) -> pd.DataFrame:
+def reliability(annotators: Annotators, progress: bool = False) -> pd.DataFrame:
     """All measures for each tag and for all tags of a task together: ``task``, ``tag``, ``statistic`` and
     ``value``; the statistic of a pair names both: ``Cohen's kappa, A1 and A2``. :func:`summary` is for
     people.
@@ -158,7 +155,7 @@ def reliability(annotators: Mapping[str, Mapping[str, Labels]], progress: bool =
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
 
 
-def _tasks(annotators: Mapping[str, Mapping[str, Labels]]) -> Iterator[Ratings]:
+def _tasks(annotators: Annotators) -> Iterator[Ratings]:
     found = (gather(annotators, task) for task in TASKS)
     return (ratings for ratings in found if len(ratings.annotators) > 1)
 
@@ -190,9 +187,7 @@ def _of_numbers(values: np.ndarray, present: np.ndarray, names: tuple[str, ...])
     yield "Krippendorff's alpha", krippendorff_alpha(values, present, "interval")
 
 
-def _pairs(
-    name: str, measure: Callable, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
-) -> _Measures:
+def _pairs(name: str, measure: Callable, values, present, names: tuple[str, ...]) -> _Measures:
     """A measure of two for every pair, then the mean over the pairs for which it is defined."""
     found = []
     for i, j in combinations(range(len(values)), 2):
@@ -203,9 +198,7 @@ def _pairs(
     yield f"mean {name}", float(np.mean(defined)) if defined else float("nan")
 
 
-def kept_frames(
-    annotators: Mapping[str, Mapping[str, Labels]], keep: str = "all", disagreed: str = "unknown"
-) -> pd.DataFrame:
+def kept_frames(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> pd.DataFrame:
     """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why not the others; columns as in
     :func:`reliability`.
 
@@ -249,16 +242,14 @@ def _reasons(values: np.ndarray, present: np.ndarray, several: bool) -> Iterator
 def _confused(ratings: Ratings) -> list[tuple[str, str, int]]:
     """Pairs of expressions that were chosen for the same frame, and in how many frames."""
     values, present = ratings.values[:, :, 0], ratings.present[:, :, 0]
-    chosen = {
-        name: ((values == index) & present).any(axis=0) for index, name in enumerate(ratings.expressions)
-    }
-    counts = {pair: int((chosen[pair[0]] & chosen[pair[1]]).sum()) for pair in combinations(chosen, 2)}
-    rows = [(" / ".join(pair), "confused", count) for pair, count in counts.items() if count]
-    return sorted(rows, key=lambda row: -row[2])
+    chosen = [((values == index) & present).any(axis=0) for index in range(len(ratings.expressions))]
+    pairs = zip(combinations(ratings.expressions, 2), combinations(chosen, 2), strict=True)
+    rows = [(" / ".join(names), "confused", int((one & other).sum())) for names, (one, other) in pairs]
+    return sorted((row for row in rows if row[2]), key=lambda row: -row[2])
 
 
 def agreement_table(
-    annotators: Mapping[str, Mapping[str, Labels]],
+    annotators: Annotators,
     keep: str = "all",
     disagreed: str = "unknown",
     lags: Mapping[str, int] | None = None,
@@ -270,9 +261,7 @@ def agreement_table(
 
 
 def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Tables to read, from those of this module, by a heading such as ``action units: frames``: a row for
-    each tag, the columns of :data:`SUMMARY`, counts as integers.
-    """
+    """The rows as tables to read, a row for each tag, by a heading such as ``action units: frames``."""
     tables = {}
     for task in table["task"].unique():
         for heading, statistics in SUMMARY.items():

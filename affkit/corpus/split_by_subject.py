@@ -1,8 +1,7 @@
 """Dividing a corpus into training, validation and test sets by subject (the paper, Section II.D).
 
-Names that hang together by a video or a subject go into one set. Of the many ways one is searched for in
-which the labels of each set are distributed as in the whole: a score on a set with other fractions says
-little.
+Names that share a video or a subject go into one set. Of the many ways one is searched for in which the
+labels of each set are distributed as in the whole: otherwise a score on the test set says little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,9 +36,8 @@ _Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames
 
 def default_task(corpus: Corpus) -> str:
     """``"au"`` if the corpus has action units, else ``"expr"`` if it has expressions, else ``"va"``."""
-    for task in PARTS:
-        if part_names(corpus, task):
-            return task
+    if task := next((task for task in PARTS if part_names(corpus, task)), None):
+        return task
     raise UserError(corpus.root, "has no labels in any frame", "label some frames first")
 
 
@@ -74,7 +72,10 @@ def split_corpus(
     ``"au"``, ``"expr"`` or ``"va"``, by default :func:`default_task`.
     """
     task = task or default_task(corpus)
-    names = _names(corpus, task)
+    if task not in PARTS:
+        raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(PARTS)}")
+    if not (names := part_names(corpus, task)):
+        raise UserError(corpus.root, f"has no labels of {PARTS[task]}", "choose another --task")
     chosen = {name: _chosen(corpus.labels[name], task) for name in names}
     rate = _inactive_count(inactive, chosen, names, task) / max(_count(chosen, names)[1], 1)
     groups = _groups(names, corpus.subjects)
@@ -93,15 +94,6 @@ def split_corpus(
     }
     known = {name: corpus.subjects[name] for name in used if name in corpus.attributes.index}
     return Partition(sets, known, task, seed)
-
-
-def _names(corpus: Corpus, task: str) -> list[str]:
-    if task not in PARTS:
-        raise UserError(f"--task {task}", "is not a task", f"choose from {', '.join(PARTS)}")
-    names = part_names(corpus, task)
-    if not names:
-        raise UserError(corpus.root, f"has no labels of {PARTS[task]}", "choose another --task")
-    return names
 
 
 def _chosen(labels: Labels, task: str) -> tuple[np.ndarray, np.ndarray]:
@@ -132,9 +124,7 @@ def _inactive_count(inactive: int | None, chosen: _Chosen, names: Sequence[str],
     return inactive
 
 
-def _draw_inactive(
-    members: Sequence[Sequence[str]], chosen: _Chosen, inactive: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def _draw_inactive(members, chosen: _Chosen, inactive: int, rng) -> dict[str, np.ndarray]:
     """Name to ``(T,)`` bool: the frames of each name, with ``inactive`` drawn ones in all sets together."""
     spare = [_count(chosen, own)[1] for own in members]
     kept = {}
@@ -209,9 +199,7 @@ def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
 
 
 def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
-    """``(3, J + 1)``: weights, weighted values and their squares summed over the frames, for each label of
-    the task, valence, arousal, and frames.
-    """
+    """``(3, J + 1)``: sums of weights, values, squares; of the task's labels, valence, arousal, frames."""
     if task == "au":
         values, known = labels.action_units, labels.has_action_units
     elif task == "expr":
@@ -241,9 +229,7 @@ class SplitSearch:
     counts: np.ndarray  # (S,): how many videos each set gets
 
     def run(self, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
-        """The set of each group, ``(G,)``, as many as there are sets for none: the best of several local
-        optima.
-        """
+        """The set of each group, ``(G,)``, their number for none: the best of several local optima."""
         best, lowest = None, np.inf
         everything = np.arange(len(self.counts) + 1)
         for _ in trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress):
@@ -254,9 +240,7 @@ class SplitSearch:
         return best
 
     def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
-        """The misfit, see :func:`split_corpus`, of sets numbered ``subset`` with sums ``(..., 3, J + 1)``;
-        what is in no set has none.
-        """
+        """That of :func:`split_corpus`, of sets with sums ``(..., 3, J + 1)``; 0 for what is in no set."""
         mean, variance, varies, frames_a_video = self._whole
         own_mean, own_variance = moments(sums)
         means = ((own_mean - mean) ** 2 / variance) @ varies
@@ -324,8 +308,7 @@ def deal_counts(
     cells = num_kinds * num_sets
     used = np.kron(np.eye(num_kinds), np.ones(num_sets))  # groups of a kind that are in any set
     held = np.kron(kinds, np.eye(num_sets))  # videos in a set
-    sets, ones = np.eye(num_sets), np.eye(cells)
-    zeros = np.zeros
+    sets, ones, zeros = np.eye(num_sets), np.eye(cells), np.zeros
     # columns: the groups dealt; too few and too many videos in a set; too few and too many groups in a cell
     matrix = np.block([
         [used, zeros((num_kinds, 2 * num_sets + 2 * cells))],
@@ -336,19 +319,16 @@ def deal_counts(
     equal = np.concatenate([counts, wish.ravel()])
     low = np.concatenate([zeros(num_kinds), np.ones(num_sets), equal])
     high = np.concatenate([numbers, np.full(num_sets, np.inf), equal])
-    limits = LinearConstraint(matrix, low, high)
     first = 1 + 2 * numbers.sum()  # one video of difference weighs more than all wishes
-    costs = np.concatenate([zeros(cells), np.full(2 * num_sets, first), np.ones(2 * cells)])
-    whole = np.concatenate([np.ones(cells), zeros(2 * num_sets + 2 * cells)])
+    costs = np.repeat([0, first, 1], [cells, 2 * num_sets, 2 * cells])
+    whole = np.repeat([1, 0], [cells, 2 * num_sets + 2 * cells])
+    limits = LinearConstraint(matrix, low, high)
     solution = milp(costs, integrality=whole, constraints=limits, options={"mip_rel_gap": 0})
     return np.rint(solution.x[:cells]).astype(np.int64).reshape(wish.shape)
 
 
 def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
-    """What is in each set, in all together, and in the paper's: ``videos``, ``subjects``, ``frames`` (of two
-    people in a video each counts), the fraction of the labelled frames with each label, mean and variance of
-    valence and arousal.
-    """
+    """What is in each set, in all together, and in the paper's; two people in a video count each."""
     task, sums, columns = partition.task or default_task(corpus), {}, {}
     for subset, names in partition.sets.items():
         masks = {name: np.zeros(len(corpus.labels[name])) for name in names}

@@ -41,6 +41,7 @@ class Attributes:
 
     def rows(self) -> dict[str, str]:
         """The attributes in words, under the paper's headings."""
+        size = "{:.0f} x {:.0f}".format(*self.resolution) if self.resolution else "not known"
         genders = "; ".join(f"{number} {gender}" for gender, number in self.genders.items())
         here = f" ({self.videos - len(self.missing)} of {self.videos} are here)" if self.missing else ""
         return {
@@ -50,33 +51,19 @@ class Attributes:
             "No of annotators": "not known" if self.annotators is None else str(self.annotators),
             "Length of videos": " - ".join(map(_spoken, self.seconds)) if self.seconds else "not known",
             "Video format": ", ".join(self.formats) + here if self.formats else "not known",
-            "Mean image resolution": "{:.0f} x {:.0f}".format(*self.resolution)
-            if self.resolution
-            else "not known",
+            "Mean image resolution": size,
         }
 
 
 PAPER_ATTRIBUTES = {
-    "au": Attributes(234_000, 64, 64, {"male": 40, "female": 24}, 3, (3, 16 * 60 + 21), ("MP4",), (827, 516)),
-    "expr": Attributes(
-        288_000, 55, 56, {"male": 25, "female": 31}, 3, (4, 26 * 60 + 22), ("MP4",), (1297, 775)
-    ),
+    "au": Attributes(234_000, 64, 64, {"male": 40, "female": 24}, 3, (3, 981), ("MP4",), (827, 516)),
+    "expr": Attributes(288_000, 55, 56, {"male": 25, "female": 31}, 3, (4, 1582), ("MP4",), (1297, 775)),
     "va": Attributes(1_180_000, 298, 200, {"male": 130, "female": 70}, 8),
 }
-"""Table I, Table IV, and Section II.A of the paper."""
+"""Tables I (3 s - 16 min 21 s) and IV (4 s - 26 min 22 s), and Section II.A of the paper."""
 
-PAPER_ACTION_UNITS = {
-    "AU1": 43_948,
-    "AU2": 25_312,
-    "AU4": 38_879,
-    "AU6": 48_185,
-    "AU12": 45_291,
-    "AU15": 7_023,
-    "AU20": 9_270,
-    "AU25": 17_741,
-    ANY_UNIT: 139_298,
-    ALL_FRAMES: 234_000,
-}
+_ACTIVE = (43_948, 25_312, 38_879, 48_185, 45_291, 7_023, 9_270, 17_741)
+PAPER_ACTION_UNITS = dict(zip(ACTION_UNITS, _ACTIVE, strict=True)) | {ANY_UNIT: 139_298, ALL_FRAMES: 234_000}
 """Frames with each unit (Table III), with at least one of them, and all (Section II.B)."""
 
 PAPER_EXPRESSIONS = {ANY_EXPRESSION: 115_640, ALL_FRAMES: 288_000}
@@ -95,9 +82,7 @@ PAPER_NOTES = (
 
 
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
-    """Count what Tables I and IV count, in one of ``PARTS``. Annotators are the folders and tables in
-    ``coders``, or for valence and arousal in ``raters``; video files are opened where they are there.
-    """
+    """Count what Tables I and IV count, in one of ``PARTS``; annotators are in ``coders`` or ``raters``."""
     names = part_names(corpus, part)
     rows: dict[Path | str, int] = {}  # file, or name of a video that is not there: frames
     missing = {}
@@ -108,11 +93,8 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
             video = video_of(name)[0]
             missing[video] = str(error)
         rows[video] = max(rows.get(video, 0), len(corpus.labels[name]))
-    found = tqdm(
-        sorted(rows.keys() - missing.keys()), desc="videos", unit="video", delay=2, disable=not progress
-    )
-    infos = {}
-    for path in found:
+    found, infos = sorted(rows.keys() - missing.keys()), {}
+    for path in tqdm(found, desc="videos", unit="video", delay=2, disable=not progress):
         with Video(path) as infos[path]:
             pass  # what it is, is known from opening it
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
@@ -133,9 +115,7 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
 
 
 def attributes(corpus: Corpus, part: str, progress: bool = False) -> pd.DataFrame:
-    """What :func:`measure` counts, and the paper's: Table I (``"au"``), Table IV (``"expr"``) or Section
-    II.A (``"va"``).
-    """
+    """Table I (``"au"``), IV (``"expr"``) or Section II.A (``"va"``): :func:`measure`, and the paper's."""
     return _beside_paper(measure(corpus, part, progress), part)
 
 
@@ -144,9 +124,8 @@ def _beside_paper(found: Attributes, part: str) -> pd.DataFrame:
 
 
 def action_unit_table(corpus: Corpus) -> pd.DataFrame:
-    """Table III: in how many frames each unit is active. Rows: the paper's eight units, any others of the
-    corpus, at least one of the eight, all frames; ``share`` is of all frames, 0 to 1, ``labelled`` counts
-    where the unit is known.
+    """Table III: in how many frames each unit is active, also the units the paper lacks, and any of its
+    eight; ``share`` is of all frames, 0 to 1, ``labelled`` counts where the unit is known.
     """
     known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
     units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
@@ -215,9 +194,7 @@ class VAHistogram:
 
 
 def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
-    """Count the frames with valence and arousal in one of ``PARTS``: ``"au"`` gives Figure 2, ``"expr"``
-    Figure 4. ``bins`` must be even: an edge has to lie at 0.
-    """
+    """One of ``PARTS`` in the plane: ``"au"`` is Figure 2, ``"expr"`` Figure 4; ``bins`` is even."""
     if bins < 2 or bins % 2:
         raise ValueError(f"bins is {bins}, expected an even number above 0")
     edges = np.linspace(-1, 1, bins + 1)
@@ -233,8 +210,7 @@ def _count_table(
     rows: Sequence[str], counts: np.ndarray, labelled: np.ndarray, paper: Mapping[str, int]
 ) -> pd.DataFrame:
     table = pd.DataFrame({"frames": counts, "share": counts / max(counts[-1], 1)}, index=list(rows))
-    table["labelled"] = labelled
-    table["paper"] = pd.array([paper.get(row) for row in rows], dtype="Int64")
+    table["labelled"], table["paper"] = labelled, pd.array([paper.get(row) for row in rows], dtype="Int64")
     table["paper_share"] = [paper[row] / paper[ALL_FRAMES] if row in paper else np.nan for row in rows]
     return table
 
@@ -275,10 +251,9 @@ class Statistics:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         names = {"table_1": "au", "table_4": "expr", "section_2a": "va"}
-        tables = {
-            name: _beside_paper(self.parts[part], part) for name, part in names.items() if part in self.parts
-        }
+        names = {name: part for name, part in names.items() if part in self.parts}
         counted = {"table_3": self.action_units, "figure_3": self.expressions}
+        tables = {name: _beside_paper(self.parts[part], part) for name, part in names.items()}
         return tables | {name: table for name, table in counted.items() if table is not None}
 
     def text(self) -> str:
@@ -289,12 +264,12 @@ class Statistics:
             "table_3": "Frames with each action unit, once for each person in them (Table III)",
             "figure_3": "Frames with each expression, once for each person in them (Figure 3)",
         }
-        formats = dict.fromkeys(("share", "paper_share"), _percent)
-        formats |= dict.fromkeys(("frames", "labelled", "paper"), _with_commas)
+        formats = {"share": ".1%", "paper_share": ".1%", "frames": ",", "labelled": ",", "paper": ","}
         blocks = []
         for name, table in self.tables().items():
             if "share" in table:
-                table = table.assign(**{column: table[column].map(form) for column, form in formats.items()})
+                texts = {key: [_text(x, form) for x in table[key]] for key, form in formats.items()}
+                table = table.assign(**texts)
             blocks.append(f"{headings[name]}\n{table.to_string()}")
         if self.action_units is not None:
             agreement = order_agreement(self.action_units)
@@ -303,37 +278,28 @@ class Statistics:
         for part, histogram in self.plane.items():
             shares = "\n".join(f"  {name}: {share:.1%}" for name, share in histogram.quadrants.items())
             blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{shares}")
-        blocks += [
-            f"No file for {len(one.missing)} of {one.videos} videos with {PARTS[part]}: their length is that "
-            f"of the labels at {FPS} frames a second.\n  {one.missing[0]}"
-            for part, one in self.parts.items()
-            if one.missing
-        ]
+        for part, one in self.parts.items():
+            if one.missing:
+                of = f"{len(one.missing)} of {one.videos} videos with {PARTS[part]}"
+                length = f"their length is that of the labels at {FPS} frames a second"
+                blocks.append(f"No file for {of}: {length}.\n  {one.missing[0]}")
         return "\n\n".join([*blocks, "In the paper itself\n" + "\n".join(f"  {x}" for x in PAPER_NOTES)])
 
     def as_dict(self) -> dict:
         """All of it in plain lists, numbers and text, to be written as JSON; ``None`` is not known."""
-        counted = {"action_units": self.action_units, "expressions": self.expressions}
+        parts = {part: (asdict(one), asdict(PAPER_ATTRIBUTES[part])) for part, one in self.parts.items()}
         result: dict = {
-            "parts": {
-                part: {"corpus": asdict(one), "paper": asdict(PAPER_ATTRIBUTES[part])}
-                for part, one in self.parts.items()
-            },
+            "parts": {part: {"corpus": one, "paper": paper} for part, (one, paper) in parts.items()},
             "quadrants": {part: histogram.quadrants for part, histogram in self.plane.items()},
         }
-        for name, table in counted.items():
-            if table is not None:
-                plain = table.astype(object).where(table.notna(), None)
-                result[name] = plain.to_dict(orient="index")
+        for name in ("action_units", "expressions"):
+            if (table := getattr(self, name)) is not None:
+                result[name] = table.astype(object).where(table.notna(), None).to_dict(orient="index")
         if self.action_units is not None:
             agreement = order_agreement(self.action_units)
             result["action_unit_order"] = None if np.isnan(agreement) else agreement
         return result
 
 
-def _with_commas(count: int) -> str:
-    return "" if pd.isna(count) else f"{count:,}"
-
-
-def _percent(share: float) -> str:
-    return "" if pd.isna(share) else f"{share:.1%}"
+def _text(number: float, form: str) -> str:
+    return "" if pd.isna(number) else format(number, form)
