@@ -144,9 +144,8 @@ class LeakReport:
 
 def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
     """Look for leaks in ``path``: a file of :func:`~affkit.corpus.partition.write_partition`; a CSV file
-    with ``video``, ``set`` or ``split``, and perhaps ``person`` and ``subject``; or a folder of annotations,
-    see :func:`~affkit.labelfiles.layouts.find_layout`. Its ``subjects.csv`` says who is who, and that of the
-    corpus ``data`` counts more.
+    with ``video``, ``set`` or ``split``, and perhaps ``person`` and ``subject``; or a folder of annotations.
+    Its ``subjects.csv`` says who is who, and that of the corpus ``data`` counts more.
     """
     path = Path(path)
     if path.is_dir():

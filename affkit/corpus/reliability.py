@@ -7,7 +7,7 @@ beyond how much ratings vary anyway. Where all ratings are the same they are 0/0
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -136,22 +136,20 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def reliability(annotators: Annotators, progress: bool = False) -> pd.DataFrame:
-    """All measures for each tag and for all tags of a task together: ``task``, ``tag``, ``statistic`` and
-    ``value``; the statistic of a pair names both: ``Cohen's kappa, A1 and A2``. :func:`summary` is for
-    people.
+    """All measures for each tag and for all tags of a task together, a row for each number; that of a pair
+    names both: ``Cohen's kappa, A1 and A2``. :func:`summary` is for people.
 
     An expression is compared with the rest, and all of them as one choice out of several. Percent agreement
     (0 to 100) and Fleiss' kappa are about the frames that all annotators of the task labelled; Cohen's
-    kappa, CCC and Pearson about those of a pair, their means over the pairs; alpha about those that two or
-    more labelled.
+    kappa, CCC and Pearson about those of a pair, their means over the pairs; alpha about those of two or
+    more.
     """
     rows = []
     for ratings in _tasks(annotators):
         tags, task = list(_tags(ratings)), ratings.task
-        measures = _of_numbers if task == "valence-arousal" else _of_classes
         for tag, values, present in tqdm(tags, desc=task, unit="tag", delay=2, disable=not progress):
             rows.append((task, tag, "annotators", len(values)))
-            rows += [(task, tag, *row) for row in measures(values, present, ratings.annotators)]
+            rows += [(task, tag, *row) for row in _measures(task, values, present, ratings.annotators)]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
 
 
@@ -173,18 +171,17 @@ def _tags(ratings: Ratings) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         yield ALL, values.reshape(len(values), -1), present.reshape(len(values), -1)
 
 
-def _of_classes(values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
+def _measures(task: str, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
+    if task == "valence-arousal":
+        for name in ("CCC", "Pearson"):
+            yield from _pairs(name, partial(concordance, measure=name), values, present, names)
+        yield "Krippendorff's alpha", krippendorff_alpha(values, present, "interval")
+        return
     by_all, same = present.all(axis=0), (values == values[0]).all(axis=0)
     yield "percent agreement", 100 * _ratio((same & by_all).sum(), by_all.sum())
     yield from _pairs("Cohen's kappa", cohen_kappa, values, present, names)
     yield "Fleiss' kappa", fleiss_kappa(values, present)
     yield "Krippendorff's alpha", krippendorff_alpha(values, present)
-
-
-def _of_numbers(values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
-    for name in ("CCC", "Pearson"):
-        yield from _pairs(name, partial(concordance, measure=name), values, present, names)
-    yield "Krippendorff's alpha", krippendorff_alpha(values, present, "interval")
 
 
 def _pairs(name: str, measure: Callable, values, present, names: tuple[str, ...]) -> _Measures:
@@ -199,7 +196,7 @@ def _pairs(name: str, measure: Callable, values, present, names: tuple[str, ...]
 
 
 def kept_frames(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> pd.DataFrame:
-    """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why not the others; columns as in
+    """How many frames :func:`~affkit.corpus.agreement.agree` keeps, and why not the others, as
     :func:`reliability`.
 
     Each of the ``frames`` of the task's videos is one of ``all present``, ``all absent``, ``disagreed`` and
@@ -263,13 +260,11 @@ def agreement_table(
 def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows as tables to read, a row for each tag, by a heading such as ``action units: frames``."""
     tables = {}
-    for task in table["task"].unique():
-        for heading, statistics in SUMMARY.items():
-            chosen = table[(table["task"] == task) & table["statistic"].isin(statistics)]
-            if chosen.empty:
-                continue
+    for task, heading in product(table["task"].unique(), SUMMARY):
+        chosen = table[(table["task"] == task) & table["statistic"].isin(SUMMARY[heading])]
+        if not chosen.empty:
             wide = chosen.pivot(index="tag", columns="statistic", values="value")
-            wide = wide.loc[chosen["tag"].unique(), [name for name in statistics if name in wide]]
+            wide = wide.loc[chosen["tag"].unique(), [name for name in SUMMARY[heading] if name in wide]]
             whole = [name for name in wide if heading != "agreement" or name == "annotators"]
             tables[f"{task}: {heading}"] = wide.astype(dict.fromkeys(whole, "Int64"))
     return tables

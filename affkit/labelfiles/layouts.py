@@ -87,8 +87,7 @@ def read_annotations(
     root: str | Path, split: str | None = None, progress: bool = False, task: str | None = None
 ) -> dict[str, Labels]:
     """All labels by video name (with ``_left`` or ``_right``), from a folder for :func:`find_layout` or one
-    file of :mod:`affkit.labelfiles.tables`; ``split`` is ``"train"``, ``"validation"``, ``"test"`` or
-    ``None`` for all.
+    file of :mod:`affkit.labelfiles.tables`; ``split`` is ``"train"``, ``"validation"``, ``"test"``, or all.
 
     What several files say about a video is merged. Sets differ between tasks in Aff-Wild2, so with ``split``
     a video may come with some of its labels only. All results have the same action unit columns, the paper's
