@@ -197,10 +197,9 @@ def combine_ratings(raters: Annotators, largest_lag: int = 0) -> dict[str, Label
     :func:`~affkit.corpus.rater_lag.align_ratings`.
     """
     raters, _ = align_ratings(raters, largest_lag)
-    combined = {
-        video: Labels.empty(len(one), one.action_unit_names, one.expression_names)
-        for video, one in next(iter(raters.values())).items()
-    }
+    combined = {}
+    for video, one in next(iter(raters.values())).items():
+        combined[video] = Labels.empty(len(one), one.action_unit_names, one.expression_names)
     ratings = gather(raters, "valence-arousal")
     if len(ratings.annotators) < 2:
         return combined

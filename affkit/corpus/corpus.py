@@ -15,9 +15,8 @@ from affkit.labels import KINDS, Labels
 
 SUBJECTS_FILE = "subjects.csv"
 TRUTH_FOLDER = "truth"
-
+# the parts of a corpus: the names with a label of one kind in at least one frame
 PARTS = {"au": "action units", "expr": "expressions", "va": "valence and arousal"}
-"""The parts of a corpus: the names with a label of one kind in at least one frame."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from affkit.labelfiles.formats import constant_runs
 from affkit.labelfiles.layouts import video_of
 from affkit.labels import MOST_FRAMES
 
-SETS = ("train", "validation", "test")
-"""The sets of the paper (Section II.D); a partition from elsewhere may have others."""
+SETS = ("train", "validation", "test")  # of the paper (Section II.D); others may have others
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +92,8 @@ def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
     """The same frames in sets of the same sizes at random, the careless way: neighbouring frames of a clip
     are nearly alike, so a network is tested on what it was trained on. It is here to show by how much.
     """
-    parts = [
-        pd.DataFrame({"frame": partition.frames(subset, name), "name": name, "set": subset})
-        for subset, names in partition.sets.items()
-        for name in names
-    ]
+    places = [(subset, name) for subset, names in partition.sets.items() for name in names]
+    parts = [pd.DataFrame({"frame": partition.frames(*at), "name": at[1], "set": at[0]}) for at in places]
     table = pd.concat(parts, ignore_index=True)
     table["set"] = np.random.default_rng(seed).permutation(table["set"].to_numpy())
     sets = {subset: {} for subset in partition.sets}
@@ -109,10 +105,9 @@ def random_frame_split(partition: Partition, seed: int = 0) -> Partition:
 def write_partition(path: str | Path, partition: Partition, force: bool = False) -> None:
     """Write a partition as JSON: names sorted, a name and its ranges a line, always the same bytes."""
     refuse_existing(path, force)
-    sets = {
-        subset: {name: None if own[name] is None else own[name].tolist() for name in sorted(own)}
-        for subset, own in partition.sets.items()
-    }
+    sets = {}
+    for subset, own in partition.sets.items():
+        sets[subset] = {name: None if own[name] is None else own[name].tolist() for name in sorted(own)}
     subjects = dict(sorted(partition.subjects.items()))
     content = {"task": partition.task, "seed": partition.seed, "sets": sets, "subjects": subjects}
     with write_beside(path) as part:
@@ -142,11 +137,9 @@ def read_partition(path: str | Path) -> Partition:
     subjects = content.get("subjects", {})
     if not isinstance(subjects, dict) or not all(isinstance(who, str) and who for who in subjects.values()):
         raise UserError(path, "'subjects' does not give a name for each", 'write {"clip": "subject"}')
-    parsed = {
-        subset: {name: _ranges(path, subset, name, ranges) for name, ranges in names.items()}
-        for subset, names in sets.items()
-    }
-    return Partition(parsed, subjects, content.get("task", ""), content.get("seed"))
+    for subset, names in sets.items():
+        sets[subset] = {name: _ranges(path, subset, name, ranges) for name, ranges in names.items()}
+    return Partition(sets, subjects, content.get("task", ""), content.get("seed"))
 
 
 class _RepeatedKey(Exception):

@@ -19,7 +19,7 @@ from affkit.metrics import StreamingCCC
 
 ALL = "all"  # the tag of rows about all action units, or all expressions, together
 
-SUMMARY = {
+SUMMARY = {  # the tables for a task, each with its statistics; those of pairs are in none
     "frames": ("frames", "kept", "all present", "all absent", "disagreed", "not labelled by all"),
     "agreement": (
         *("annotators", "percent agreement", "mean Cohen's kappa", "Fleiss' kappa"),
@@ -28,8 +28,6 @@ SUMMARY = {
     "chosen for the same frame": ("confused",),
     "lags": ("lag",),
 }
-"""The tables of :func:`summary` for a task, each with its statistics; those of pairs are in none."""
-
 _COLUMNS = ["task", "tag", "statistic", "value"]
 _Measures = Iterator[tuple[str, float]]  # name and value
 

@@ -22,13 +22,10 @@ from affkit.labelfiles.layouts import video_of
 from affkit.labels import Labels
 
 _RESTARTS = 6
-
-INACTIVE_RATIO = 40_702 / 139_298
-"""Frames without an active unit that the paper kept, for each frame with one."""
-
+INACTIVE_RATIO = 40_702 / 139_298  # frames without an active unit that the paper kept, for each with one
+# videos and frames of the paper's training, validation and test sets (Section II.D)
 PAPER_VIDEOS = {"au": (38, 8, 18), "expr": (30, 10, 15)}
 PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440)}
-"""Videos and frames of the paper's training, validation and test sets (Section II.D)."""
 
 _SIZES = "give three numbers such as 38,8,18 or fractions such as 0.6,0.15,0.25"
 _Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames kept, and those to draw from
@@ -88,10 +85,9 @@ def split_corpus(
     members = [[name for i in np.flatnonzero(assigned == s) for name in groups[i]] for s in range(len(SETS))]
     used = [name for own in members for name in own]
     kept = _draw_inactive(members, chosen, _inactive_count(inactive, chosen, used, task), rng)
-    sets = {
-        subset: {name: frame_ranges(np.flatnonzero(kept[name]) + 1) for name in sorted(own)}
-        for subset, own in zip(SETS, members, strict=True)
-    }
+    sets = {}
+    for subset, own in zip(SETS, members, strict=True):
+        sets[subset] = {name: frame_ranges(np.flatnonzero(kept[name]) + 1) for name in sorted(own)}
     known = {name: corpus.subjects[name] for name in used if name in corpus.attributes.index}
     return Partition(sets, known, task, seed)
 

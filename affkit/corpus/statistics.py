@@ -62,14 +62,13 @@ PAPER_ATTRIBUTES = {
 }
 """Tables I (3 s - 16 min 21 s) and IV (4 s - 26 min 22 s), and Section II.A of the paper."""
 
+# frames with each unit (Table III), with at least one of them, and all (Section II.B)
 _ACTIVE = (43_948, 25_312, 38_879, 48_185, 45_291, 7_023, 9_270, 17_741)
 PAPER_ACTION_UNITS = dict(zip(ACTION_UNITS, _ACTIVE, strict=True)) | {ANY_UNIT: 139_298, ALL_FRAMES: 234_000}
-"""Frames with each unit (Table III), with at least one of them, and all (Section II.B)."""
-
+# with one of the seven, and all (Section II.C); Figure 3 has no numbers for each
 PAPER_EXPRESSIONS = {ANY_EXPRESSION: 115_640, ALL_FRAMES: 288_000}
-"""Frames with one of the seven, and all (Section II.C); Figure 3 has no numbers for each."""
 
-PAPER_NOTES = (
+PAPER_NOTES = (  # what does not fit together in the paper's numbers, and what does
     "Frames of Aff-Wild: about 1,200,000 of 300 videos (abstract), 1,180,000 of 298 videos (Section II.A).",
     "Length of Aff-Wild: over 60 hours (Section I), more than 30 hours (Section II.A); "
     "1,180,000 frames at 30 a second are 11 hours.",
@@ -78,7 +77,6 @@ PAPER_NOTES = (
     "Frames with several units: Table III sums to 235,649 in 139,298 frames with at least one, "
     "1.7 units in each.",
 )
-"""What does not fit together in the paper's numbers, and what does."""
 
 
 def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
