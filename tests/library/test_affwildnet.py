@@ -70,7 +70,7 @@ def test_attention_is_the_plain_loop(length, kind):
         np.testing.assert_allclose(weights[i].detach(), expected_weights, atol=1e-5)
 
 
-def test_a_clip_in_parts_is_the_clip(net):
+def test_a_clip_in_parts_is_the_clip_and_a_frame_depends_on_the_past_only(net):
     images, mask = torch.rand(2, 13, 3, 32, 32) * 2 - 1, torch.rand(2, 13) < 0.8
     whole, last = net(images, mask)
     for cuts in ([1] * 13, [5, 8], [3, 1, 9]):
@@ -83,9 +83,6 @@ def test_a_clip_in_parts_is_the_clip(net):
         torch.testing.assert_close(torch.cat(expression, dim=1), whole.expression)
         for mine, theirs in zip(state, last, strict=True):
             torch.testing.assert_close(mine, theirs)
-
-
-def test_a_frame_depends_on_the_past_only(net):
     images = torch.rand(1, 8, 3, 32, 32)
     before, _ = net(images)
     images[:, 5] = -1
@@ -108,27 +105,21 @@ def test_pixels_of_masked_frames_have_no_influence_and_no_gradient(net):
     assert torch.equal(again.va, output.va) and output.va.isfinite().all()
 
 
-def test_a_sequence_without_a_face_is_finite(net):
+def test_padding_changes_nothing_before_it_and_a_sequence_without_a_face_is_finite(net):
     mask = torch.zeros(2, 5, dtype=torch.bool)
     output, _ = net(torch.zeros(2, 5, 3, 32, 32), mask)
     assert output.va.isfinite().all() and output.expression.isfinite().all()
-
-
-def test_padding_at_the_end_changes_nothing_before_it(net):
     images = torch.rand(1, 5, 3, 32, 32)
     longer = torch.cat([images, torch.zeros(1, 3, 3, 32, 32)], dim=1)
     mask = torch.arange(8)[None] < 5
     torch.testing.assert_close(net(longer, mask)[0].va[:, :5], net(images)[0].va)
 
 
-def test_every_weight_learns(net):
+def test_features_and_predictions_are_the_two_halves_and_every_weight_learns(net):
     output, _ = net(torch.rand(2, 6, 3, 32, 32))
     (output.va.square().sum() + output.expression.square().sum()).backward()
     still = [name for name, weight in net.named_parameters() if not weight.grad.abs().sum() > 0]
     assert not still
-
-
-def test_features_and_predictions_are_the_two_halves(net):
     images, mask = torch.rand(1, 4, 3, 32, 32), torch.tensor([[True, False, True, True]])
     features = net.features(images, mask)
     assert (features[~mask] == 0).all()

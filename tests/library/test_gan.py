@@ -26,9 +26,8 @@ def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same():
     assert sides("valid") == sides(None) == [1, 2, 6, 14, 32]
     assert sides("same") == [1, 1, 2, 4, 8]
     assert [gan.GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
-    assert all(
-        gan.GanNetConfig(name).image_size == tables.size for name, tables in gan.CONFIGURATIONS.items()
-    )
+    sizes = {name: tables.size for name, tables in gan.CONFIGURATIONS.items()}
+    assert {name: gan.GanNetConfig(name).image_size for name in sizes} == sizes
 
 
 @pytest.mark.parametrize(("targets", "outputs"), [("va+au", 11), ("va", 3), ("au", 9)])
@@ -76,9 +75,7 @@ def numpy_deconv(x, w, stride, before, size):
 @pytest.mark.parametrize(("k", "side"), [(5, 8), (5, 7), (7, 6), (7, 12), (4, 6)])
 def test_convolution_is_tensorflows_same(k, side):
     size = -(-side // 2)
-    total = max(
-        (size - 1) * 2 + k - side, 0
-    )  # the rule in TensorFlow's documentation; the odd one goes after
+    total = max((size - 1) * 2 + k - side, 0)  # TensorFlow's documented rule; the odd one goes after
     layer = gan.Convolution(3, 4, gan.Layer(k, 4, 2), bias=False)
     x = RNG.normal(size=(3, side, side)).astype(np.float32)
     expected = numpy_conv(x, layer.weight.detach().numpy(), 2, total // 2, size)
@@ -102,10 +99,8 @@ def test_deconvolution_is_the_plain_loop(k, stride):
 @pytest.mark.parametrize("k", [5, 7])
 def test_same_deconvolution_is_the_gradient_of_same_convolution(k):
     """That is TensorFlow's definition of it: <conv(x), y> = <x, deconv(y)> for all x and y."""
-    down, up = (
-        gan.Convolution(3, 4, gan.Layer(k, 4, 2), bias=False),
-        gan.Deconvolution(4, 3, gan.Layer(k, 3, 2), "same", bias=False),
-    )
+    down = gan.Convolution(3, 4, gan.Layer(k, 4, 2), bias=False)
+    up = gan.Deconvolution(4, 3, gan.Layer(k, 3, 2), "same", bias=False)
     up.weight = down.weight
     x, y = torch.randn(1, 3, 12, 12), torch.randn(1, 4, 6, 6)
     torch.testing.assert_close((down(x) * y).sum(), (x * up(y)).sum(), rtol=1e-4, atol=1e-3)
@@ -118,10 +113,7 @@ def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
     assert gan.same_padding(4, 1, 2) == (0, 0)
 
 
-# Spectral norm
-
-
-def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one():
+def test_spectral_norm_takes_the_place_of_batch_norm_and_learns_in_training_only():
     torch.manual_seed(0)
     discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05, weight_std=0.02, spectral_norm=True))
     kinds = [type(module).__name__ for module in discriminator.modules()]
@@ -135,16 +127,9 @@ def test_spectral_norm_takes_the_place_of_batch_norm_and_holds_each_layer_at_one
             assert np.linalg.svd(weight, compute_uv=False)[0] == pytest.approx(1, abs=0.01)
             started = module.parametrizations.weight.original
             assert started.std().item() == pytest.approx(0.02, rel=0.1)
-
-
-def test_evaluation_leaves_the_power_iteration_alone():
-    discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05, spectral_norm=True)).eval()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
-    discriminator(torch.zeros(1, 3, 32, 32))
+    discriminator.eval()(torch.zeros(1, 3, 32, 32))
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
-
-
-# The rest
 
 
 @pytest.mark.parametrize("configuration", ["1", "2", "2-7x7"])
@@ -168,11 +153,8 @@ def test_z_is_uniform_and_repeatable():
 
 def test_dcgan_weights():
     torch.manual_seed(0)
-    for net in (
-        gan.Generator(gan.GanNetConfig("1", weight_std=0.02)),
-        gan.Discriminator(gan.GanNetConfig("1", weight_std=0.02)),
-    ):
-        for module in net.modules():
+    for net in (gan.Generator, gan.Discriminator):
+        for module in net(gan.GanNetConfig("1", weight_std=0.02)).modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
 
@@ -183,11 +165,9 @@ def test_frozen_statistics_leave_no_trace_and_change_no_output():
     images = torch.randn(4, 3, 32, 32)
     with frozen_statistics(discriminator):
         frozen = discriminator(images)
-    assert all(
-        torch.equal(dict(discriminator.named_buffers())[name], value) for name, value in before.items()
-    )
-    assert torch.equal(discriminator(images).fake, frozen.fake)
     after = dict(discriminator.named_buffers())
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert torch.equal(discriminator(images).fake, frozen.fake)
     assert not any(torch.equal(after[name], value) for name, value in before.items())
 
 
