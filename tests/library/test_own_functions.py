@@ -29,6 +29,11 @@ def store(tmp_path_factory):
     return noise_store(tmp_path_factory.mktemp("own") / "store")
 
 
+def same(one, two) -> bool:
+    first, second = load_file(one), load_file(two)
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
 def written_out_step(gan, batches, w_r):
     """The kit recipe's step, written out without the kit's updates."""
     real, labels, z = next(batches)
@@ -41,24 +46,19 @@ def written_out_step(gan, batches, w_r):
         loss = generator_loss(gan.discriminator(fake).fake, kind="non-saturating")
     gan.update("generator", loss)
     gan.update_ema()
-    return {
-        "discriminator": real_terms["fake"].detach(),
-        "generator": loss.detach(),
-        "x_fake": torch.tensor(0.5),
-    }
+    terms = {"discriminator": real_terms["fake"].detach(), "generator": loss.detach()}
+    return terms | {"x_fake": torch.tensor(0.5)}
 
 
 def test_a_step_of_ones_own_trains_the_same_networks(store, tmp_path):
     """Equal weights after three steps, to the last bit; and the run is known as another one."""
     kit = train_gan(store, tmp_path / "kit", TINY, 3, **QUIET)
     own = train_gan(store, tmp_path / "own", TINY, 3, step=written_out_step, **QUIET)
-    one, two = load_file(kit.generator), load_file(own.generator)
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert same(kit.generator, own.generator)
     with pytest.raises(UserError, match="another configuration"):
         train_gan(store, tmp_path / "own", TINY, 4, resume=True, **QUIET)
-    assert (
-        len(train_gan(store, tmp_path / "own", TINY, 4, resume=True, step=written_out_step, **QUIET).log) == 4
-    )
+    own = train_gan(store, tmp_path / "own", TINY, 4, resume=True, step=written_out_step, **QUIET)
+    assert len(own.log) == 4
 
 
 def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
@@ -77,9 +77,8 @@ def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
             return self.layer(z).tanh().reshape(-1, 3, 32, 32)
 
     networks = Linear, Discriminator
-    run = train_gan(
-        store, tmp_path / "run", TINY, 2, networks=networks, losses=GanLosses(generator=doubled), **QUIET
-    )
+    own = {"networks": networks, "losses": GanLosses(generator=doubled)}
+    run = train_gan(store, tmp_path / "run", TINY, 2, **own, **QUIET)
     assert len(calls) == 2
     with pytest.raises(UserError, match="holds no network of affkit"):
         load_checkpoint(run.generator)
@@ -107,8 +106,7 @@ def test_the_multitask_step_network_and_loss_can_be_replaced(store, tmp_path):
     own = train_mtl(store, tmp_path / "own", TINY_MTL, steps=3, step=step, loss=loss, network=Wider, **QUIET)
     assert seen == [(), (), ()]
     pd.testing.assert_frame_equal(kit.log, own.log)
-    one, two = load_file(kit.checkpoint), load_file(own.checkpoint)
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert same(kit.checkpoint, own.checkpoint)
 
 
 def test_runs_of_before_are_gone_on_with(store, tmp_path):
@@ -123,8 +121,7 @@ def test_runs_of_before_are_gone_on_with(store, tmp_path):
     header["identity"] = header["identity"].replace('"ema"', '"average"')
     write_tensors(state, {re.sub("^ema/", "average/", name): t for name, t in tensors.items()}, header)
     run = train_gan(store, tmp_path / "old", TINY, 4, resume=True, **QUIET)
-    one, two = load_file(whole.generator), load_file(run.generator)
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert same(whole.generator, run.generator)
 
 
 def test_the_ten_lines_of_the_readme_run(store, tmp_path, monkeypatch):

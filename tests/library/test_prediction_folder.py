@@ -40,6 +40,13 @@ def clip(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def grey(tmp_path):
+    """A clip of 40 grey frames in a folder of its own."""
+    write_video(tmp_path / "a.mp4", np.full((40, 200, 400, 3), 90, np.uint8))
+    return tmp_path / "a.mp4"
+
+
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
     """Untrained, with weights large enough that what they say is not all alike."""
@@ -112,9 +119,7 @@ def test_abaw_files_say_what_the_table_says(predicted):
     np.testing.assert_array_equal(labels.valence[seen], table["valence"].astype(np.float32))
     header, lines = read_lines(out / "VA_Estimation_Challenge" / "Test_Set" / "holiday.txt")
     assert header == ["valence", "arousal"] and len(lines) == NUM_FRAMES
-    assert {tuple(lines[frame - 1]) for frame in range(1, NUM_FRAMES + 1) if not seen[frame - 1]} == {
-        ("-5", "-5")
-    }
+    assert {tuple(line) for line, there in zip(lines, seen, strict=True) if not there} == {("-5", "-5")}
     assert float(lines[7][1]) == table.loc[8, "arousal"]
     if kind == "mtl":
         header, lines = read_lines(out / "EXPR_Recognition_Challenge" / "Test_Set" / "holiday.txt")
@@ -176,15 +181,13 @@ def test_two_people_have_a_file_each_by_their_side():
         own = table[table["person"] == person]
         assert np.array_equal(np.flatnonzero(labels[name].has_va) + 1, own["frame"])
         np.testing.assert_allclose(labels[name].valence[labels[name].has_va], own["valence"], atol=6e-5)
-        assert np.array_equal(
-            labels[name].expression[labels[name].has_expression], own[list(EXPRESSIONS)].to_numpy().argmax(1)
-        )
+        said = labels[name].expression[labels[name].has_expression]
+        assert np.array_equal(said, own[list(EXPRESSIONS)].to_numpy().argmax(1))
 
 
-def test_of_three_people_two_are_in_the_files_and_all_in_the_tables(tmp_path):
-    table, clip = people(3), tmp_path / "a.mp4"
-    write_video(clip, np.full((40, 200, 400, 3), 90, np.uint8))
-    write_prediction_folder(tmp_path / "out", clip, table, progress=False)
+def test_of_three_people_two_are_in_the_files_and_all_in_the_tables(tmp_path, grey):
+    table = people(3)
+    write_prediction_folder(tmp_path / "out", grey, table, progress=False)
     annotations = read_annotations(tmp_path / "out")
     assert set(annotations) == {"a_left", "a_right"} and {len(one) for one in annotations.values()} == {40}
     written = pd.read_csv(tmp_path / "out" / "openface.csv")
@@ -209,9 +212,7 @@ def test_a_box_that_was_filled_in_is_a_success_without_confidence():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "no space left")])
-def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_path, error):
-    clip = tmp_path / "a.mp4"
-    write_video(clip, np.full((40, 200, 400, 3), 90, np.uint8))
+def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_path, grey, error):
     out, table = tmp_path / "results" / "out", people(2)
 
     def break_off(target, *_):
@@ -220,40 +221,36 @@ def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_pa
 
     expected = UserError if isinstance(error, OSError) else error
     with pytest.raises(expected):
-        write_prediction_folder(out, clip, table, break_off, progress=False)
+        write_prediction_folder(out, grey, table, break_off, progress=False)
     assert not list(out.parent.iterdir())
     part = out.with_name(".out.part")  # of a run that was killed without a chance to tidy up
     part.mkdir()
     (part / "rest").write_text("old")
-    write_prediction_folder(out, clip, table, progress=False)
+    write_prediction_folder(out, grey, table, progress=False)
     assert [path.name for path in out.parent.iterdir()] == ["out"] and not (out / "rest").exists()
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert not any(path.suffix == ".mp4" for path in before)
     with pytest.raises(expected):
-        write_prediction_folder(out, clip, table, break_off, force=True, progress=False)
+        write_prediction_folder(out, grey, table, break_off, force=True, progress=False)
     assert {path: path.read_bytes() for path in out.parent.rglob("*") if path.is_file()} == before
-    write_prediction_folder(out, clip, table[table["person"] == 0], annotate_video, True, progress=False)
+    write_prediction_folder(out, grey, table[table["person"] == 0], annotate_video, True, progress=False)
     assert list(read_annotations(out)) == ["a"] and (out / "a.mp4").is_file()
 
 
-def test_folders_of_the_user_are_never_replaced(tmp_path):
-    clip, mine = tmp_path / "a.mp4", tmp_path / "mine"
-    write_video(clip, np.full((40, 200, 400, 3), 90, np.uint8))
+def test_folders_of_the_user_are_never_replaced(tmp_path, grey):
+    mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("three years")
     (tmp_path / "words").write_text("a file")
-    problems = {
-        mine: "not a folder of predictions",
-        tmp_path: "holds .*a.mp4",
-        tmp_path / "words": "is a file",
-    }
+    problems = {mine: "not a folder of predictions", tmp_path: "holds .*a.mp4"}
+    problems[tmp_path / "words"] = "is a file"
     for out, problem in problems.items():
         with pytest.raises(UserError, match=problem):
-            write_prediction_folder(out, clip, people(1), force=True, progress=False)
+            write_prediction_folder(out, grey, people(1), force=True, progress=False)
         with pytest.raises(UserError, match="already exists"):
-            write_prediction_folder(out, clip, people(1), progress=False)
-    assert (mine / "thesis.txt").read_text() == "three years" and clip.exists()
-    strange = clip.rename(tmp_path / "a,b.mp4")
+            write_prediction_folder(out, grey, people(1), progress=False)
+    assert (mine / "thesis.txt").read_text() == "three years" and grey.exists()
+    strange = grey.rename(tmp_path / "a,b.mp4")
     with pytest.raises(UserError, match="is not a video name"):
         write_prediction_folder(tmp_path / "out", strange, people(1), progress=False)
     assert not (tmp_path / "out").exists()
