@@ -79,7 +79,7 @@ def numbered_faces(n):
     return images
 
 
-def test_only_faces_that_look_real_are_drawn():
+def test_only_faces_that_look_real_are_drawn_and_never_fooled_it_ends():
     store = draw_faces(GreyGenerator(), GreyDiscriminator(-0.5), 90, seed=3)
     grey = store.images[:, 5, 5, 0] / 127.5 - 1
     assert len(store) == 90 and (grey <= -0.495).all() and (store.images[:, 0, 0] == 255).all()
@@ -91,9 +91,6 @@ def test_only_faces_that_look_real_are_drawn():
     assert (other.images != fewer.images).any()
     assert "valence" not in store.index
     assert draw_faces(GreyGenerator(), GreyDiscriminator(-0.5), 5, seed=3, most_fake=1).info["drawn"] == 5
-
-
-def test_a_discriminator_that_is_never_fooled_ends_it():
     with pytest.raises(UserError, match="takes 5120 of 5120 generated faces for fake; allow more than 0.5"):
         draw_faces(GreyGenerator(), GreyDiscriminator(-2), 10)
     with pytest.raises(UserError, match="has faces of 32 pixels, needed are 64"):
@@ -101,10 +98,7 @@ def test_a_discriminator_that_is_never_fooled_ends_it():
 
 
 @given(
-    st.integers(0, 999),
-    st.integers(1, 40),
-    st.sampled_from([0.6, 0.9, 1.0]),
-    st.sampled_from([0.0, 0.1, 0.5]),
+    st.integers(0, 999), st.integers(1, 40), st.sampled_from([0.6, 0.9, 1]), st.sampled_from([0, 0.1, 0.5])
 )
 def test_labels_are_given_where_a_face_and_its_mirror_image_agree(seed, n, action_unit, gap):
     rng = np.random.default_rng(seed)
@@ -135,6 +129,9 @@ def test_labels_are_given_where_a_face_and_its_mirror_image_agree(seed, n, actio
 
 
 def test_what_is_not_sure_is_masked_in_what_the_network_learns_from():
+    for wrong in ({"fake": 1.1}, {"action_unit": 0.5}, {"va_gap": -0.1}):
+        with pytest.raises(UserError, match="is out of range"):
+            Confidence(**wrong)
     va = np.zeros((256, 2))
     va[0], va[100] = (0.4, -0.2), (0.4, -0.25)  # face 0 is sure of V-A, face 1 is not
     va[1], va[101] = (0.4, 0.0), (0.0, 0.0)
@@ -167,9 +164,8 @@ def test_changed_faces_keep_the_labels_of_the_faces_they_were():
     assert (as_it_was | mirrored).all() and 0.3 < mirrored.mean() < 0.7
     assert set(np.bincount(rows)) == {2, 3}  # 150 of 70
     columns = ["subject", "valence", "arousal", "expression", *ACTION_UNITS]
-    pd.testing.assert_frame_equal(
-        changed.index[columns], store.index.loc[rows, columns].reset_index(drop=True)
-    )
+    wanted = store.index.loc[rows, columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(changed.index[columns], wanted)
     moved = changed_faces(store, 10, seed=1)
     assert (moved.index["score"] == changed.index["score"][:10]).all()
     assert (moved.images != changed.images[:10]).any(axis=(1, 2, 3)).all()
@@ -186,31 +182,18 @@ def test_faces_are_averaged_down():
         small_store(store, np.array([0]), 64)
 
 
-@pytest.mark.parametrize("wrong", [{"fake": 1.1}, {"action_unit": 0.5}, {"va_gap": -0.1}])
-def test_a_confidence_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(UserError, match="is out of range"):
-        Confidence(**wrong)
-
-
 def test_the_survey_of_labels_is_counted_by_hand():
     faces = np.zeros((4, 32, 32, 3), np.uint8)
     faces[:, 0, 0, 0], faces[:, 0, -1, 0] = [0, 1, 2, 3], [4, 5, 6, 7]  # right way round, and mirrored
     rng = np.random.default_rng(3)
     probabilities = rng.choice([0.01, 0.3, 0.6, 0.95], (8, 8))
-    va = rng.uniform(-0.3, 0.3, (8, 2))
-    row = label_survey({"a": Lookup(va, probabilities)}, {"b": faces}, Confidence(0.5, 0.8, 0.2)).loc[
-        ("a", "b")
-    ]
-
-    plain, ones, zeros = [], 0, 0
-    for first, second in zip(probabilities[:4].ravel(), probabilities[4:].ravel(), strict=True):
-        plain.append(first)
-        ones += first == second == 0.95
-        zeros += first == second == 0.01
+    va, sure = rng.uniform(-0.3, 0.3, (8, 2)), Confidence(0.5, 0.8, 0.2)
+    row = label_survey({"a": Lookup(va, probabilities)}, {"b": faces}, sure).loc[("a", "b")]
+    plain, mirrored = probabilities[:4].ravel(), probabilities[4:].ravel()
+    ones, zeros = (((plain == said) & (mirrored == said)).sum() for said in (0.95, 0.01))
     near = sum(abs(va[i] - va[i + 4]).max() <= 0.2 for i in range(4))
     assert ones and zeros and 0 < near < 4
-    wanted = [np.percentile(plain, 95), np.mean(np.array(plain) > 0.5), near / 4, (ones + zeros) / 32]
+    wanted = [np.percentile(plain, 95), np.mean(plain > 0.5), near / 4, (ones + zeros) / 32]
     np.testing.assert_allclose(row.to_numpy(), [*wanted, ones / (ones + zeros)], rtol=1e-5)
-
-    unsure = label_survey({"a": Lookup(va, np.full((8, 8), 0.6))}, {"b": faces}, Confidence(0.5, 0.8, 0.2))
+    unsure = label_survey({"a": Lookup(va, np.full((8, 8), 0.6))}, {"b": faces}, sure)
     assert unsure["AUs given"].item() == 0 and np.isnan(unsure["active"].item())
