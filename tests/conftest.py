@@ -42,6 +42,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """The figures of a test are gone after it."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium. Without one the test is skipped, or fails where a browser is required."""

@@ -1,28 +1,14 @@
 """What the figures of single lessons show is what they were given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
-from affkit_course.lessons.figures import (
-    curve_panels,
-    heat_panels,
-    scores_by_group,
-    share_heatmap,
-    windows_on_pixels,
-)
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
+from affkit_course.lessons import figures
 
 
 def test_a_heatmap_writes_each_share_once_and_nothing_for_none():
     shares = pd.DataFrame({"a": [0.5, 0.0], "b": [np.nan, 1.0], "c": [0.004, 0.25]}, index=["x", "y"])
-    axis = share_heatmap(shares, "some shares").axes[0]
+    axis = figures.share_heatmap(shares, "some shares").axes[0]
     assert [text.get_text() for text in axis.texts] == ["50%", "", "0%", "", "100%", "25%"]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["a", "b", "c"]
     np.testing.assert_array_equal(axis.collections[0].get_array(), shares.fillna(0))
@@ -32,7 +18,7 @@ def test_a_heatmap_writes_each_share_once_and_nothing_for_none():
 def test_scores_show_every_run_their_mean_and_the_baseline():
     rng = np.random.default_rng(0)
     scores = pd.DataFrame({"split": ["a", "b"] * 5, "one": rng.random(10), "two": rng.random(10)})
-    figure = scores_by_group(
+    figure = figures.scores_by_group(
         scores, "split", {"one": "First", "two": "Second"}, {"a": "way a"}, {"two": 0.125}
     )
     first, second = figure.axes
@@ -44,18 +30,15 @@ def test_scores_show_every_run_their_mean_and_the_baseline():
         np.testing.assert_array_equal(dots_b, scores[column][1::2])
         np.testing.assert_allclose(means, scores.groupby("split")[column].mean())
     assert len(first.lines) == 3 and list(second.lines[3].get_ydata()) == [0.125, 0.125]
-
-
-def test_one_run_stands_in_the_middle():
     scores = pd.DataFrame({"people": [4, 8], "ccc": [0.1, 0.2]})
-    axis = scores_by_group(scores, "people", {"ccc": "CCC"}).axes[0]
+    axis = figures.scores_by_group(scores, "people", {"ccc": "CCC"}).axes[0]
     assert [line.get_xdata()[0] for line in axis.lines[:2]] == [0, 1]
 
 
 def test_curves_are_the_values_and_the_dots_their_best_points():
     x = np.linspace(0, 2, 21)
     panels = {"cost": {"a": (x - 0.5) ** 2, "b": (x - 1.5) ** 2}, "gain": {"a": 1 - x, "b": x}}
-    figure = curve_panels(x, panels, "factor", {"cost": "min", "gain": "max"}, "both")
+    figure = figures.curve_panels(x, panels, "factor", {"cost": "min", "gain": "max"}, "both")
     found = {}
     for axis, (words, lines) in zip(figure.axes, panels.items(), strict=True):
         assert axis.get_title() == words and axis.get_xlabel() == "factor"
@@ -68,16 +51,16 @@ def test_curves_are_the_values_and_the_dots_their_best_points():
 
 def test_heat_panels_write_every_number():
     matrices = {"one": np.array([[4.0, 6.0], [6.0, 9.0]]), "two": np.eye(3)}
-    figure = heat_panels(matrices, numbers=True)
+    figure = figures.heat_panels(matrices, numbers=True)
     for axis, (words, matrix) in zip(figure.axes, matrices.items(), strict=True):
         assert axis.get_title() == words
         np.testing.assert_array_equal(axis.images[0].get_array(), matrix)
         assert [text.get_text() for text in axis.texts] == [f"{value:g}" for value in matrix.flat]
-    assert not heat_panels(matrices).axes[0].texts
+    assert not figures.heat_panels(matrices).axes[0].texts
 
 
 def test_windows_lie_on_the_padded_pixels():
-    figure = windows_on_pixels({"same": (8, 5, 2, (1, 2)), "none": (8, 3, 1, (0, 0))})
+    figure = figures.windows_on_pixels({"same": (8, 5, 2, (1, 2)), "none": (8, 3, 1, (0, 0))})
     counts = []
     for axis, hatched in zip(figure.axes, (3, 0), strict=True):
         squares = [patch for patch in axis.patches if patch.get_height() == 1]

@@ -15,12 +15,6 @@ from affkit_course.lessons.nb09 import STATES
 from affkit_lab.figures import style as plots
 
 
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
 def some_labels(frames=12):
     rng = np.random.default_rng(0)
     expressions = [-1, -1, 3, 3, 3, -1, 4, 4, 0, 0, 0, -1][:frames]
@@ -63,9 +57,8 @@ def test_curves_of_runs_are_their_logs_and_scores():
 
 def test_answers_of_a_clip_lie_beside_its_labels():
     labels = some_labels()
-    said = pd.DataFrame(
-        np.random.default_rng(1).random((12, 9)), columns=["valence", "arousal", *EXPRESSIONS]
-    )
+    answers = np.random.default_rng(1).random((12, 9))
+    said = pd.DataFrame(answers, columns=["valence", "arousal", *EXPRESSIONS])
     said.loc[5] = np.nan
     figure = lesson.clip_answers(said, labels, fps=10, title="clip")
     for axis, name in zip(figure.axes[:2], ("valence", "arousal"), strict=True):
@@ -77,9 +70,7 @@ def test_answers_of_a_clip_lie_beside_its_labels():
     band = figure.axes[2]
     shown = band.collections[0].get_array().reshape(7, 12)
     np.testing.assert_allclose(np.ma.filled(shown, np.nan), said[list(EXPRESSIONS)].to_numpy().T)
-    boxes = [
-        (box.get_x(), round(box.get_y() + box.get_height() / 2), box.get_width()) for box in band.patches
-    ]
+    boxes = [(b.get_x(), round(b.get_y() + b.get_height() / 2), b.get_width()) for b in band.patches]
     np.testing.assert_allclose(boxes, [(0.2, 3, 0.3), (0.6, 4, 0.2), (0.8, 0, 0.3)])
     assert [tick.get_text() for tick in band.get_yticklabels()] == list(EXPRESSIONS)
 

@@ -21,21 +21,10 @@ from affkit_lab.figures.corpus import different_frames, face_picture
 SHEET = Path(__file__).parents[2] / "data_samples" / "action_units.jpg"
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("corpus")
     write_corpus(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def corpus(root):
     return Corpus.open(root)
 
 
@@ -55,10 +44,13 @@ def test_frames_differ_and_show_what_is_said_of_them(corpus):
     assert len(different_frames(corpus, 1000)) == 47 - 3
 
 
-def test_the_first_two_frames_are_far_apart(tmp_path):
+def test_the_first_two_frames_are_far_apart_and_there_may_be_none(tmp_path):
     far = labels_of(np.zeros((30, 8)), va=[(0.1, 0.1)] * 28 + [(0.9, 0.3), (-0.6, -0.6)])
     corpus = Corpus(tmp_path, {"a": far}, {"a": "a"}, pd.DataFrame())
     assert different_frames(corpus, 2)["frame"].tolist() == [30, 29]  # in the order of valence
+    write_annotations(tmp_path, {"a": labels_of(va=[(0, 0)])})
+    with pytest.raises(UserError, match="no frame with valence, arousal and action units"):
+        figures.frames_with_labels(Corpus.open(tmp_path))
 
 
 def test_only_a_face_seen_well_is_taken_and_cut_out(tmp_path):
@@ -80,12 +72,6 @@ def test_only_a_face_seen_well_is_taken_and_cut_out(tmp_path):
     truth.write_text("frame,x\n1,2\n")
     with pytest.raises(UserError, match="has no column y"):
         different_frames(corpus)
-
-
-def test_no_frame_with_all_labels(tmp_path):
-    write_annotations(tmp_path, {"a": labels_of(va=[(0, 0)])})
-    with pytest.raises(UserError, match="no frame with valence, arousal and action units"):
-        figures.frames_with_labels(Corpus.open(tmp_path))
 
 
 # Figures

@@ -1,9 +1,9 @@
 """What is read out of Tables X and XI, printed and trained: votes of seeds, chance, pairs of rows, bars."""
 
 import json
+from dataclasses import replace
 from itertools import product
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,12 +14,6 @@ from affkit_lab.experiments.results import EXPRESSION_SCORES, VA_SCORES, Results
 from affkit_lab.figures.tables import table_x_bars, table_xi_bars
 
 SCORES = VA_SCORES + EXPRESSION_SCORES
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 def made_up(rows, seeds=(0, 1, 2), claims=(), other_seeds="") -> Results:
@@ -38,6 +32,14 @@ def cell(results, row, seed, score):
     return table[(table["row"] == row) & (table["seed"] == seed)][score].item()
 
 
+def differences(results, better, worse, seeds, scores=VA_SCORES):
+    """Of each seed, the mean difference of two rows."""
+    return [
+        np.mean([cell(results, better, seed, score) - cell(results, worse, seed, score) for score in scores])
+        for seed in seeds
+    ]
+
+
 def test_votes_count_the_seeds_one_by_one():
     claims = [
         Claim("a beats b", "a", "b", VA_SCORES, 0.07),
@@ -47,10 +49,8 @@ def test_votes_count_the_seeds_one_by_one():
     ]
     results = made_up(["a", "b", "c"], seeds=range(5), claims=claims, other_seeds="c")
     table = votes(results)
-    both = [
-        np.mean([cell(results, "a", s, n) - cell(results, "b", s, n) for n in VA_SCORES]) for s in range(5)
-    ]
-    one = [cell(results, "b", s, "ccc_valence") - cell(results, "a", s, "ccc_valence") for s in range(5)]
+    both = differences(results, "a", "b", range(5))
+    one = differences(results, "b", "a", range(5), ["ccc_valence"])
     for place, own in enumerate((both, one)):
         assert table.at[place, "in favour"] == f"{sum(value > 0 for value in own)} of 5"
         assert float(table.at[place, "here"]) == pytest.approx(np.mean(own), abs=5e-4)
@@ -88,12 +88,7 @@ def test_the_ccc_loss_against_the_mse_in_all_six_pairs():
     short = {"cross entropy": "ce", "MSE before softmax": "before", "MSE after softmax": "after"}
     for _, pair in table.iterrows():
         end = f"{short[pair['expression loss']]}_{pair['learning rate']}"
-        own = [
-            np.mean(
-                [cell(results, f"ccc_{end}", s, n) - cell(results, f"mse_{end}", s, n) for n in VA_SCORES]
-            )
-            for s in range(3)
-        ]
+        own = differences(results, f"ccc_{end}", f"mse_{end}", range(3))
         assert pair["here"] == f"{np.mean(own):.3f} ± {np.std(own, ddof=1):.3f}"
     some = made_up(["ccc_ce_0.001", "mse_ce_0.001"])
     assert (table_xi.ccc_against_mse(some)["here"] == "-").tolist() == [True, False, True, True, True, True]
@@ -119,12 +114,7 @@ def test_bars_are_means_dots_are_seeds_and_diamonds_the_paper(table, draw):
 
 def test_one_row_without_a_score_has_a_panel_without_dots():
     results = made_up(["only_va"])
-    results = Results(
-        results.settings,
-        results.scores.drop(columns=[*EXPRESSION_SCORES]),
-        results.baselines,
-        results.verdicts,
-    )
+    results = replace(results, scores=results.scores.drop(columns=[*EXPRESSION_SCORES]))
     axis = table_x_bars(results).axes[2]
     assert not axis.patches and [line.get_marker() for line in axis.lines] == ["None"]
 
