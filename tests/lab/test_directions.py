@@ -30,9 +30,18 @@ AXES = orthonormal_axes()
 GENERATOR = PlantedGenerator(AXES)
 
 
+def small_generator(configuration="1") -> Generator:
+    torch.manual_seed(0)
+    return Generator(GanNetConfig(configuration, width=0.05)).eval()
+
+
 def feature_net() -> FeatureNet:
     torch.manual_seed(0)
     return FeatureNet(FeatureNetConfig(3, image_size=16, channels=4, num_features=8)).eval()
+
+
+def rng_of(faces):
+    return np.random.default_rng(int(faces.sum()) % 2**31)
 
 
 def cosines(first, second):
@@ -45,8 +54,7 @@ def shipped():
 
 
 def test_planted_principal_directions_are_found_in_order_with_their_shares():
-    torch.manual_seed(0)
-    generator = Generator(GanNetConfig("1", width=0.05)).eval()
+    generator = small_generator()
     convolution, norm = generator.layers[0], generator.layers[1]
     rng = np.random.default_rng(0)
     ways = np.linalg.qr(rng.normal(size=(100, 3)))[0]
@@ -94,9 +102,7 @@ def test_their_signs_and_numbers_are_always_the_same_and_layers_can_be_chosen(sh
     assert not np.allclose(deeper.vectors, found.vectors, atol=0.01)
     with pytest.raises(ValueError, match="the generator has 1 to 3"):
         principal_directions(shipped, layer=4)
-    torch.manual_seed(0)
-    second = Generator(GanNetConfig("2", width=0.03)).eval()
-    assert principal_directions(second, count=2, num_faces=50).vectors.shape == (2, 100)
+    assert principal_directions(small_generator("2"), count=2, num_faces=50).vectors.shape == (2, 100)
 
 
 def test_planted_readings_are_learned_with_their_slopes():
@@ -112,8 +118,7 @@ def test_the_weights_are_those_of_ridge_regression_with_one_of_the_strengths():
     """Predictions of noise need a strong ridge; closed formula of scikit-learn's solution."""
 
     def noisy(faces):
-        rng = np.random.default_rng(int(faces.sum()) % 2**31)
-        return read_blocks(faces) + rng.normal(0, 0.5, (len(faces), 4))
+        return read_blocks(faces) + rng_of(faces).normal(0, 0.5, (len(faces), 4))
 
     z = sample_z(500, 0)
     values = pd.concat([noisy(faces_at(GENERATOR, part.double().numpy())) for part in z.split(250)])
@@ -132,8 +137,7 @@ def test_fit_is_judged_on_faces_that_were_held_out():
     """Predictions without any tie to z: a regression with 100 weights fits them, but not new ones."""
 
     def chance(faces):
-        rng = np.random.default_rng(int(faces.sum()) % 2**31)
-        return pd.DataFrame({"valence": rng.normal(size=len(faces)), "always": 1.0})
+        return pd.DataFrame({"valence": rng_of(faces).normal(size=len(faces)), "always": 1.0})
 
     found = learned_directions(GENERATOR, chance, num_faces=300)
     assert found.names == ["valence"]  # what never changes has no direction
@@ -200,7 +204,7 @@ def test_a_leak_is_there_before_and_gone_after():
         leak_table(generator, read_blocks, directions, "arousal", ["arousal", "AU4"])
 
 
-def test_directions_are_picked_and_joined_by_name():
+def test_directions_are_picked_and_joined_by_name_and_a_file_gives_back_those_of_its_generator_only(tmp_path):
     truth = planted_directions(AXES)
     some = truth.some(["AU12", "valence"])
     np.testing.assert_array_equal(some.vectors, truth.vectors[[3, 0]])
@@ -211,19 +215,13 @@ def test_directions_are_picked_and_joined_by_name():
         both | some
     with pytest.raises(ValueError):
         Directions(truth.vectors[:2], truth.table)
-
-
-def test_a_file_gives_back_the_directions_of_its_generator_only(tmp_path):
-    truth = planted_directions(AXES)
     path = write_directions(tmp_path / "d.safetensors", truth, "abc")
     found = read_directions(path, "abc")
     np.testing.assert_array_equal(found.vectors, truth.vectors)
     pd.testing.assert_frame_equal(found.table, truth.table)
     with pytest.raises(UserError, match="of another generator, not of def"):
         read_directions(path, "def")
-    torch.manual_seed(0)
-    generator = Generator(GanNetConfig("1", width=0.05))
-    save_checkpoint(tmp_path / "g.safetensors", generator)
+    save_checkpoint(tmp_path / "g.safetensors", small_generator())
     with pytest.raises(UserError, match="holds no directions"):
         read_directions(tmp_path / "g.safetensors", "abc")
     path.write_bytes(path.read_bytes()[:-50])
@@ -232,8 +230,7 @@ def test_a_file_gives_back_the_directions_of_its_generator_only(tmp_path):
 
 
 def test_the_key_changes_with_any_weight_and_with_the_configuration(tmp_path):
-    torch.manual_seed(0)
-    generator = Generator(GanNetConfig("1", width=0.05)).eval()
+    generator = small_generator()
     key = model_key(generator)
     save_checkpoint(tmp_path / "g.safetensors", generator)
     assert model_key(load_checkpoint(tmp_path / "g.safetensors")[0]) == key

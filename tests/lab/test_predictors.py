@@ -24,7 +24,7 @@ def seeded(network, config):
     return network(config).eval()
 
 
-def test_a_discriminator_also_says_what_is_fake(tmp_path):
+def test_a_discriminator_also_says_what_is_fake_and_a_generator_reads_no_faces(tmp_path):
     discriminator = seeded(Discriminator, GanNetConfig("1", width=0.1))
     save_checkpoint(tmp_path / "d.safetensors", discriminator)
     table = NetworkPredictor(tmp_path / "d.safetensors")(FACES)
@@ -34,6 +34,9 @@ def test_a_discriminator_also_says_what_is_fake(tmp_path):
     np.testing.assert_allclose(table["fake"], torch.sigmoid(said.fake), atol=1e-5)
     np.testing.assert_allclose(table["AU12"], torch.sigmoid(said.action_units[:, 4]), atol=1e-5)
     np.testing.assert_allclose(table["arousal"], said.va[:, 1].clamp(-1, 1), atol=1e-5)
+    save_checkpoint(tmp_path / "g.safetensors", seeded(Generator, GanNetConfig("1", width=0.1)))
+    with pytest.raises(UserError, match="g.safetensors: holds weights of generator, which reads no faces"):
+        NetworkPredictor(tmp_path / "g.safetensors")
 
 
 def test_a_sequence_network_reads_each_face_by_itself():
@@ -46,25 +49,16 @@ def test_a_sequence_network_reads_each_face_by_itself():
     np.testing.assert_allclose(table.loc[3, list(VA)].astype(float), alone.clamp(-1, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("network", "config"),
-    [
-        (FeatureNet, FeatureNetConfig(2, image_size=48, channels=4)),
-        (AffWildNet, AffWildNetConfig(width=0.02, image_size=48, hidden=4)),
-    ],
-)
+@pytest.mark.parametrize("network, config", [
+    (FeatureNet, FeatureNetConfig(2, image_size=48, channels=4)),
+    (AffWildNet, AffWildNetConfig(width=0.02, image_size=48, hidden=4)),
+])  # fmt: skip
 def test_faces_that_are_too_small_are_refused_or_enlarged_if_one_asks(network, config):
     net = seeded(network, config)
     with pytest.raises(UserError, match="32"):
         NetworkPredictor(net)(FACES)
     large = np.stack([cv2.resize(face, (48, 48)) for face in FACES])
     pd.testing.assert_frame_equal(NetworkPredictor(net, enlarge=True)(FACES), NetworkPredictor(net)(large))
-
-
-def test_what_reads_no_faces_is_refused(tmp_path):
-    save_checkpoint(tmp_path / "g.safetensors", seeded(Generator, GanNetConfig("1", width=0.1)))
-    with pytest.raises(UserError, match="g.safetensors: holds weights of generator, which reads no faces"):
-        NetworkPredictor(tmp_path / "g.safetensors")
 
 
 def test_log_odds_leave_valence_and_arousal_and_stay_finite():

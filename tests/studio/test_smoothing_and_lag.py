@@ -58,19 +58,16 @@ def test_shift_and_scale_move_mean_and_width(values, shift, scale):
         assert changed[known].std() == pytest.approx(abs(scale) * values[known].std(), abs=1e-9)
 
 
-def test_changes_come_in_their_order():
+def test_changes_come_in_their_order_and_a_mean_has_a_middle_and_frames():
+    for width, causal in ((0, False), (0, True), (-3, True), (4, False)):
+        with pytest.raises(ValueError, match=f"over {width} frames"):
+            change_trace(np.zeros(3), width=width, causal=causal)
     values = RNG.normal(size=50)
     stepwise = change_trace(values, width=5, causal=True)
     for change in ({"lag": 3}, {"scale": 2.0}, {"shift": -0.2}):
         stepwise = change_trace(stepwise, **change)
     at_once = change_trace(values, shift=-0.2, scale=2.0, lag=3, width=5, causal=True)
     np.testing.assert_allclose(at_once, stepwise)
-
-
-@pytest.mark.parametrize("width, causal", [(0, False), (0, True), (-3, True), (4, False)])
-def test_a_mean_that_has_no_middle_or_no_frames(width, causal):
-    with pytest.raises(ValueError, match=f"over {width} frames"):
-        change_trace(np.zeros(3), width=width, causal=causal)
 
 
 def test_three_scores_are_those_of_numpy_scipy_and_scikit_learn():
