@@ -43,13 +43,8 @@ def test_course_goes_on_after_a_failure_and_tells(tmp_path, capsys):
     assert "failed  DeadKernelError" in lines[2] and lines[3].endswith("ok")
     assert lines[4].startswith("3 notebooks, ") and lines[4].endswith("2 failed")
     names = [f"{name}.{kind}" for name in ("00_fails", "01_dies", "02_works") for kind in ("html", "ipynb")]
-    assert sorted(p.name for p in out.iterdir()) == [
-        *names,
-        "figures",
-        "index.html",
-        "site.css",
-        "times.json",
-    ]
+    others = ["figures", "index.html", "site.css", "times.json"]
+    assert sorted(p.name for p in out.iterdir()) == names + others
     assert next((out / "figures").glob("02_works*.png")).read_bytes().startswith(b"\x89PNG")
     index = (out / "index.html").read_text()
     assert index.count("<section>") == 3 and "2 failed" in index
@@ -57,9 +52,7 @@ def test_course_goes_on_after_a_failure_and_tells(tmp_path, capsys):
     assert "<li>move one picture</li><li>count frames</li>" in index
     page = BeautifulSoup((out / "00_fails.html").read_text(), "html.parser").get_text()
     assert "before" in page and "In\xa0[3]:" in page and "no <such> key" in page
-    assert not [p for p in folder.iterdir() if p.suffix != ".ipynb"], (
-        "a run leaves nothing beside the notebooks"
-    )
+    assert {p.suffix for p in folder.iterdir()} == {".ipynb"}  # a run leaves nothing beside the notebooks
 
 
 @pytest.mark.notebook
@@ -83,7 +76,12 @@ def test_a_file_that_is_no_notebook_is_a_failure_of_its_own(tmp_path):
     assert not result.ok and "00_a" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_only_some(tmp_path):
+def test_only_some_notebooks_and_nothing_to_run(tmp_path):
+    with pytest.raises(UserError, match="no notebook of the course"):
+        run_course(tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="no such profile"):
+        run_course(tmp_path, tmp_path / "out", profile="tiny")
+    assert list(tmp_path.iterdir()) == []
     for name in ("00_a", "04_b", "10_c"):
         write(tmp_path / f"{name}.ipynb")
     assert [path.stem for path in find_notebooks(tmp_path)] == ["00_a", "04_b", "10_c"]
@@ -92,38 +90,23 @@ def test_only_some(tmp_path):
         find_notebooks(tmp_path, ["00", "07"])
 
 
-def test_nothing_to_run_is_the_users_error(tmp_path):
-    with pytest.raises(UserError, match="no notebook of the course"):
-        run_course(tmp_path, tmp_path / "out")
-    with pytest.raises(UserError, match="no such profile"):
-        run_course(tmp_path, tmp_path / "out", profile="tiny")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_table_of_good_results_says_none_failed():
+def test_table_of_good_results_says_none_failed_and_headlines_without_a_list_or_a_title():
     assert table([Result("00_a", 1.0)]).endswith("1 notebook, 1 seconds, none failed")
-
-
-def test_headline_without_a_list_or_a_title():
     assert headline(new_notebook(), "00_a") == ("00_a", [])
     assert headline(new_notebook(cells=[new_markdown_cell("only words")]), "00_a") == ("00_a", [])
 
 
 def test_pages_and_index_say_in_words_what_a_picture_shows(tmp_path):
+    told = {"image/png": {"alt": 'The "mean" face & others'}}, {"image/jpeg": {"alt": "Two traces"}}, {}
     pictures = [
         new_output("display_data", {kind: base64.b64encode(kind.encode()).decode()}, metadata=metadata)
-        for kind, metadata in [
-            ("image/png", {"image/png": {"alt": 'The "mean" face & others'}}),
-            ("image/jpeg", {"image/jpeg": {"alt": "Two traces"}}),
-            ("image/png", {}),
-        ]
+        for kind, metadata in zip(("image/png", "image/jpeg", "image/png"), told, strict=True)
     ]
     cells = [new_markdown_cell("# Means"), new_code_cell("1", outputs=pictures, execution_count=1)]
     nbformat.write(new_notebook(cells=cells), tmp_path / "00_a.ipynb")
     index = write_pages(tmp_path, [notebook_body(tmp_path / "00_a.ipynb")], results=[Result("00_a", 1.0)])
     for page in (index, tmp_path / "00_a.html"):
         images = BeautifulSoup(page.read_text(), "html.parser").select("img")
-        assert [image["alt"] for image in images] == [
-            *('The "mean" face & others', "Two traces", "Figure 3 of Means")
-        ]
+        words = ['The "mean" face & others', "Two traces", "Figure 3 of Means"]
+        assert [image["alt"] for image in images] == words
         assert all((tmp_path / image["src"]).is_file() for image in images)

@@ -6,6 +6,7 @@ And the notebooks and the pages of solutions are what is made from them.
 import ast
 import re
 import warnings
+from dataclasses import replace
 
 import nbformat
 import numpy as np
@@ -15,6 +16,7 @@ from repository import ROOT
 from solutions import said_by_exercises, solution_functions
 
 from affkit.errors import UserError
+from affkit.metrics import StreamingCCC
 from affkit_course.exercises.build import build, notebook_path, solutions_page, with_exercises
 from affkit_course.exercises.framework import GRADES, Checks, Exercise, load, numbers
 from affkit_lab.experiments import table_x
@@ -125,19 +127,12 @@ def test_notebook_and_solutions_are_what_the_tool_writes(number):
     remedy = "run python -m affkit_course.exercises.build"
     assert with_exercises(notebook, checks) == notebook, remedy
     page = ROOT / "docs" / "solutions" / f"{number}.md"
-    assert page.read_text(encoding="utf-8") == solutions_page(checks), (
-        "run python -m affkit_course.exercises.build"
-    )
+    assert page.read_text(encoding="utf-8") == solutions_page(checks), remedy
 
 
 @each_notebook
 def test_the_printed_solutions_pass_the_checks_in_the_notebook(number):
-    from dataclasses import replace
-
-    from affkit.metrics import StreamingCCC
-
-    known = {"replace": replace, "table_x": table_x, "StreamingCCC": StreamingCCC}
-    answers = solution_functions(number, **known)
+    answers = solution_functions(number, replace=replace, table_x=table_x, StreamingCCC=StreamingCCC)
     said = said_by_exercises(number, answers)
     assert len(said) == len(load(number).checked) and all("right on all examples" in line for line in said)
 

@@ -4,26 +4,20 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import nbformat
 import pytest
+from repository import ROOT, cells_of
 
 from affkit_course import course_map
 from affkit_course.exercises.framework import Exercise, load, numbers
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 README = (NOTEBOOKS / "README.md").read_text()
 PATHS = {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
 SAMPLES = ROOT / "data_samples"
 
 
-def cells(number: str, kind: str) -> list[str]:
-    notebook = nbformat.read(PATHS[number], as_version=4)
-    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
-
-
 def title(number: str) -> str:
-    return re.search(r"^# (.+)$", cells(number, "markdown")[0], re.M)[1]
+    return re.search(r"^# (.+)$", cells_of(PATHS[number], "markdown")[0], re.M)[1]
 
 
 @pytest.mark.parametrize("number", PATHS)
@@ -49,11 +43,8 @@ def test_links_lead_somewhere_and_both_pages_are_linked():
 def test_every_grade_has_its_line_in_both_rubrics():
     grades = {exercise.grade for number in numbers() for exercise in load(number)}
     rubric = README.split("## Rubric")[1].split("**Projects.**")[0]
-    assert {grade: len(re.findall(rf"^\| {grade} \| \d \|", rubric, re.M)) for grade in grades} == {
-        "warm-up": 2,
-        "standard": 2,
-        "hard": 2,
-    }
+    lines = {grade: len(re.findall(rf"^\| {grade} \| \d \|", rubric, re.M)) for grade in grades}
+    assert lines == {"warm-up": 2, "standard": 2, "hard": 2}
 
 
 def test_eight_projects_start_from_sections_and_data_that_there_are():
@@ -68,7 +59,7 @@ def test_eight_projects_start_from_sections_and_data_that_there_are():
         named = re.findall(r"\b(\d\d), *\s*sections? (\d)(?: and (\d))?", start)
         assert named, start
         for number, *wanted in named:
-            headings = re.findall(r"^## (\d+) ", "\n".join(cells(number, "markdown")), re.M)
+            headings = re.findall(r"^## (\d+) ", "\n".join(cells_of(PATHS[number], "markdown")), re.M)
             assert set(filter(None, wanted)) <= set(headings), (number, wanted)
 
 
@@ -77,6 +68,9 @@ def test_the_picture_is_what_the_tool_draws_and_names_all():
     assert drawn == course_map.picture()
     words = " ".join(ElementTree.fromstring(drawn).itertext())
     assert [number for number in PATHS if title(number)[:24] not in words] == []
+    shipped = {path.name for path in SAMPLES.iterdir()} - {"DATASHEET.md", "LICENSE", "weights"}
+    shipped |= {f"weights/{path.name}" for path in (SAMPLES / "weights").iterdir()} - {"weights/README.md"}
+    assert shipped == set(course_map.FILES)
 
 
 @pytest.mark.parametrize("name", course_map.FILES)
@@ -84,27 +78,14 @@ def test_the_picture_says_which_notebook_reads_a_file(name):
     """A file is needed where code names it: what is written after a # does not count."""
     assert (SAMPLES / name).exists()
     word = f"data_samples/{name}" if name in ("clips", "corpus", "pool", "results") else Path(name).name
-    code = {number: re.sub(r" # .*", "", "\n".join(cells(number, "code"))) for number in PATHS}
+    code = {number: re.sub(r" # .*", "", "\n".join(cells_of(PATHS[number]))) for number in PATHS}
     readers = [number for number, text in code.items() if re.search(rf"\b{re.escape(word)}\b", text)]
     assert readers == course_map.FILES[name].split()
 
 
-def test_all_shipped_files_are_in_the_picture():
-    shipped = {path.name for path in SAMPLES.iterdir()} - {"DATASHEET.md", "LICENSE", "weights"}
-    shipped |= {
-        f"weights/{path.name}" for path in (SAMPLES / "weights").iterdir() if path.name != "README.md"
-    }
-    assert shipped == set(course_map.FILES)
-
-
-def test_ideas_come_from_earlier_notebooks_only():
+def test_ideas_come_from_earlier_notebooks_only_and_their_words_stay_inside():
     assert set(course_map.IDEAS) == set(PATHS) - {"00"}
-    assert [
-        (later, early) for later, given in course_map.IDEAS.items() for early in given if early >= later
-    ] == []
-
-
-def test_words_of_the_picture_stay_inside():
+    assert all(early < later for later, given in course_map.IDEAS.items() for early in given)
     for number, given in course_map.IDEAS.items():
         lines = course_map.words(number, [f"{source} {idea}" for source, idea in given.items()])
         assert len(lines) <= 2
@@ -112,10 +93,7 @@ def test_words_of_the_picture_stay_inside():
 
 
 def test_every_picture_of_a_page_has_words_for_those_who_cannot_see_it():
-    pages = [
-        ROOT / "README.md",
-        *(path for part in ("docs", "notebooks") for path in (ROOT / part).rglob("*.md")),
-    ]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *NOTEBOOKS.rglob("*.md")]
     pictures = {page: re.findall(r"!\[(.*?)\]\((.*?)\)", page.read_text()) for page in pages}
     assert {name for found in pictures.values() for _, name in found} >= {"docs/faces.png", "course_map.svg"}
     assert all(len(words) > 20 for found in pictures.values() for words, _ in found)

@@ -25,6 +25,10 @@ TENTHS = st.integers(-10, 10).map(lambda number: number / 10)
 BITS = st.lists(st.integers(0, 1), min_size=1, max_size=30)
 
 
+def numbers(answers):
+    return [np.nan if one is None else one for one in answers]
+
+
 @given(TENTHS, TENTHS)
 def test_the_wheel_is_the_plane_of_complex_numbers(valence, arousal):
     length, angle = nb01.on_the_wheel(valence, arousal)
@@ -58,9 +62,7 @@ def test_stretches_are_the_objects_of_scipy(active):
 @given(st.lists(TENTHS, min_size=1, max_size=20), st.integers(0, 25))
 def test_in_step_is_a_shift(values, lag):
     wanted = pd.Series(values).shift(-lag)
-    assert [np.nan if one is None else one for one in in_step(values, lag)] == pytest.approx(
-        list(wanted), nan_ok=True
-    )
+    assert numbers(in_step(values, lag)) == pytest.approx(list(wanted), nan_ok=True)
 
 
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=7))
@@ -109,12 +111,9 @@ def test_the_overlap_is_that_of_the_tracker(a, b):
 def test_gaps_are_filled_as_pandas_fills_them(places, longest):
     series = pd.Series(places, dtype=float)
     filled = series.interpolate(limit_area="inside")
-    run = (
-        series.isna().groupby(series.notna().cumsum()).transform("sum")
-    )  # of each frame, how long its gap is
+    run = series.isna().groupby(series.notna().cumsum()).transform("sum")  # how long the gap of a frame is
     wanted = filled.where(series.notna() | (run <= longest))
-    found = [np.nan if place is None else place for place in nb04.fill_gaps(places, longest)]
-    assert found == pytest.approx(list(wanted), nan_ok=True)
+    assert numbers(nb04.fill_gaps(places, longest)) == pytest.approx(list(wanted), nan_ok=True)
 
 
 @settings(max_examples=30)

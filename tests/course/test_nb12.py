@@ -21,8 +21,7 @@ CLIPS = ("clip_33", "clip_27", "clip_09", "clip_42")
 def test_sizes_are_those_of_transposed_convolutions_and_of_the_formula():
     layers = [(3, 1), (4, 2), (5, 3)]
     nets = [nn.ConvTranspose2d(1, 1, side, stride) for side, stride in layers]
-    picture, sides, by_formula = torch.zeros(1, 1, 2, 2), [], []
-    side = 2
+    picture, side, sides, by_formula = torch.zeros(1, 1, 2, 2), 2, [], []
     for net, (filter_side, stride) in zip(nets, layers, strict=True):
         picture = net(picture)
         sides.append(picture.shape[-1])
@@ -32,23 +31,23 @@ def test_sizes_are_those_of_transposed_convolutions_and_of_the_formula():
     assert lesson.transposed_sizes(layers, "same", side=2) == [2, 4, 12]
 
 
-def test_the_layers_of_the_notebook_are_those_of_table_v_and_of_the_network():
+def test_the_layers_of_the_notebook_are_those_of_table_v_the_network_and_the_solution():
     printed = [row for row in paper_rows("1", "generator") if row.filter]
     layers = [(int(row.filter.strip("[]").split(",")[0]), int(row.stride.split(",")[1])) for row in printed]
     assert layers == [(2, 1), (4, 2), (4, 2), (6, 2)]
     assert lesson.transposed_sizes(layers, "valid")[-1] == 32
     with torch.no_grad():
         assert Generator(GanNetConfig("1", width=0.05)).eval()(sample_z(1, 0)).shape[-1] == 32
+    layers, side = [(2, 1), (4, 2), (4, 2), (6, 2)], 1
+    sides = [side := valid_size(side, *layer) for layer in layers]
+    assert sides == lesson.transposed_sizes(layers, "valid")
 
 
-def test_gradients_of_the_generator_are_the_derivatives_of_its_losses():
+def test_gradients_of_the_generator_are_the_derivatives_and_a_constant_teaches_nothing():
     table = lesson.generator_gradients([0.01, 0.3, 0.99])
     x = table.index.to_numpy()
     np.testing.assert_allclose(table["log"], 1 - x)  # d log(s(l)) / dl
     np.testing.assert_allclose(table["non-saturating"], x)  # d -log(1 - s(l)) / dl
-
-
-def test_a_ccc_against_a_constant_teaches_nothing():
     predicted = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (32, 2)))
     found = lesson.constant_target_gradients(predicted, 0.01)
     assert found["ccc"] == 0
@@ -74,13 +73,8 @@ def test_planted_faults_are_found_and_nothing_else(tmp_path):
     assert list(done) == list(CLIPS)
     report = examine(tmp_path / "damaged")
     found = {finding.code: " ".join(finding.where) for finding in report.findings}
-    planted = {
-        "lines-far-off": "clip_33",
-        "crops-beyond-lines": "clip_33",
-        "one-line-more": "clip_27",
-        "in-two-sets": "clip_09",
-        "crops-from-zero": "clip_42",
-    }
+    planted = {"lines-far-off": "clip_33", "crops-beyond-lines": "clip_33", "one-line-more": "clip_27"}
+    planted |= {"in-two-sets": "clip_09", "crops-from-zero": "clip_42"}
     assert set(found) == {*planted, "task-missing"}
     for code, name in planted.items():
         assert name in found[code] and not any(other in found[code] for other in set(CLIPS) - {name})
@@ -88,9 +82,3 @@ def test_planted_faults_are_found_and_nothing_else(tmp_path):
     with pytest.raises(UserError, match="no labels of valence and arousal"):
         damaged_folder(CORPUS, tmp_path / "other", (*CLIPS[:3], "clip_99"))
     assert not (tmp_path / "other").exists()
-
-
-def test_the_solution_for_sizes_is_what_is_painted():
-    layers, side = [(2, 1), (4, 2), (4, 2), (6, 2)], 1
-    sides = [side := valid_size(side, *layer) for layer in layers]
-    assert sides == lesson.transposed_sizes(layers, "valid")
