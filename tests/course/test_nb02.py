@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from guesses import plain_ccc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -55,7 +56,7 @@ def rated(valence, arousal=None, known=True):
     return labels
 
 
-def test_true_labels_are_those_the_sample_clips_came_with():
+def test_true_labels_are_those_the_sample_clips_came_with(tmp_path):
     truths = read_ground_truths(CLIPS)
     labels = lesson.true_labels(truths["interview"])
     table = pd.read_csv(CLIPS / "truth" / "interview.csv")
@@ -66,9 +67,6 @@ def test_true_labels_are_those_the_sample_clips_came_with():
         assert (labels.action_units[seen, column] == (table[unit][seen] > 0.2)).all()
     assert (labels.expression[seen] == table["expression"][seen]).all()
     assert max(table["expression"]) < len(EXPRESSIONS)
-
-
-def test_no_truth_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError, match="truth"):
         read_ground_truths(tmp_path)
 
@@ -98,13 +96,10 @@ def test_scores_are_those_of_scikit_learn():
         assert row["found"] == pytest.approx(recall_score(there.ravel(), (guess & there).ravel()))
 
 
-def test_a_unit_that_never_occurs_has_no_score():
+def test_a_unit_that_never_occurs_has_no_score_and_columns_are_found_by_name():
     scores = lesson.unit_scores({"a": marked(10, ("AU1", 0, 4))}, {"a": marked(10, ("AU1", 2, 6))})
     assert scores.loc["AU20", ["precision", "recall", "f1", "kappa", "found"]].isna().all()
     assert scores.loc["AU1", ["precision", "recall", "found"]].tolist() == [0.5, 0.5, 0.5]
-
-
-def test_columns_are_found_by_name():
     said = marked(10, ("AU12", 2, 6)).with_action_units(ACTION_UNITS[::-1])
     scores = lesson.unit_scores({"a": said}, {"a": marked(10, ("AU12", 2, 6))})
     assert scores.loc["AU12", "f1"] == 1
@@ -114,9 +109,8 @@ def test_calling_disputed_frames_absent_makes_recall_what_is_found():
     rng = np.random.default_rng(1)
     coders = {name: {"a": random_units(rng, 200)} for name in ("A1", "A2", "A3")}
     truth = {"a": random_units(rng, 200)}
-    unknown, absent = (
-        lesson.unit_scores(agree(coders, disagreed=reading), truth) for reading in ("unknown", "absent")
-    )
+    agreed = [agree(coders, disagreed=reading) for reading in ("unknown", "absent")]
+    unknown, absent = (lesson.unit_scores(labels, truth) for labels in agreed)
     pd.testing.assert_series_equal(absent["recall"], absent["found"], check_names=False)
     pd.testing.assert_series_equal(unknown["found"], absent["found"])
     assert (unknown["labelled"] < 1).all() and (absent["labelled"] == 1).all()
@@ -134,14 +128,12 @@ def test_errors_of_onsets_and_offsets():
     assert len(errors) == 5  # a mark without an action has no onset to be wrong about
 
 
-def test_a_mark_over_two_actions_tells_no_onset_and_two_marks_on_one_do_not_either():
+def test_where_no_onset_is_known():
+    """A mark over two actions, two marks on one, and where the face comes back."""
     truth = marked(60, ("AU25", 10, 20), ("AU25", 24, 30), ("AU4", 10, 40))
     said = marked(60, ("AU25", 10, 30), ("AU4", 10, 20), ("AU4", 25, 40))
     errors = lesson.boundary_errors({"a": said}, {"a": truth})
     assert errors["marked"].all() and errors[["onset", "offset"]].isna().all(axis=None)
-
-
-def test_where_the_face_comes_back_no_onset_is_known():
     truth = marked(60, ("AU4", 20, 40))
     truth.has_action_units[:20] = False
     errors = lesson.boundary_errors({"a": marked(60, ("AU4", 22, 41))}, {"a": truth})
@@ -152,20 +144,15 @@ def test_where_the_face_comes_back_no_onset_is_known():
 @given(arrays(bool, st.integers(1, 30)))
 def test_distance_to_change(values):
     changes = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
-    wanted = [
-        min((min(abs(t - i), abs(t - i + 1)) for i in changes), default=np.inf) for t in range(len(values))
-    ]
+    distances = [[min(abs(t - i), abs(t - i + 1)) for i in changes] for t in range(len(values))]
+    wanted = [min(own, default=np.inf) for own in distances]
     assert lesson.distance_to_change(values).tolist() == wanted
 
 
 def test_disputed_frames():
     truth = pd.DataFrame(0.0, range(6), ["valence", "arousal", "expression", *ACTION_UNITS])
     truth = truth.assign(visible=[1, 1, 1, 1, 1, 0], AU4=[0, 0.1, 0.5, 0.9, 0.9, 0.9])
-    coders = {
-        "A1": {"a": marked(6, ("AU4", 1, 6))},
-        "A2": {"a": marked(6, ("AU4", 2, 6))},
-        "A3": {"a": marked(6, ("AU4", 4, 6))},
-    }
+    coders = {f"A{i}": {"a": marked(6, ("AU4", start, 6))} for i, start in enumerate((1, 2, 4), 1)}
     coders["A2"]["a"].has_action_units[5] = False
     table = lesson.disputed_frames(coders, {"a": truth})
     assert len(table) == 5 * 8  # the last frame is not labelled by all
@@ -179,7 +166,7 @@ def test_disputed_frames():
     assert not table.loc[table["unit"] != "AU4", "disputed"].any()
 
 
-def test_concordance_is_best_where_the_lag_is_and_is_the_formula():
+def test_concordance_is_the_formula_over_the_frames_that_all_have_at_every_shift():
     rng = np.random.default_rng(2)
     wave = np.convolve(rng.normal(size=400), np.ones(30) / 30, "same")
     wave = 0.9 * wave / np.abs(wave).max()
@@ -190,11 +177,7 @@ def test_concordance_is_best_where_the_lag_is_and_is_the_formula():
     assert table.set_index("shift")["arousal"].idxmax() == 7
     assert (table["frames"] == 400 - 20 - 30).all()
     x, y = said["a"].arousal[20 + 3 : 370 + 3].astype(float), truth["a"].arousal[20:370].astype(float)
-    formula = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
-    assert table.set_index("shift")["arousal"][3] == pytest.approx(formula)
-
-
-def test_concordance_uses_the_frames_that_all_have_at_every_shift():
+    assert table.set_index("shift")["arousal"][3] == pytest.approx(plain_ccc(x, y))
     wave = np.sin(np.arange(50) / 5).astype(np.float32)
     known, some = np.ones(50, bool), np.ones(50, bool)
     some[30] = False

@@ -61,6 +61,11 @@ def frames(said, corpus, tmp_path_factory):
     return lesson.read_predictions(path, corpus)
 
 
+def valence_ccc(frames):
+    known = frames.dropna(subset="label_valence")
+    return plain_ccc(known["valence"], known["label_valence"])
+
+
 def test_every_frame_has_its_own_label_and_truth(said, frames, corpus):
     pd.testing.assert_frame_equal(frames[list(said)], said)
     for name, own in frames.groupby("name"):
@@ -80,33 +85,24 @@ def test_every_frame_has_its_own_label_and_truth(said, frames, corpus):
         np.testing.assert_array_equal(own["true_AU12"].to_numpy(float, na_value=np.nan), strong)
 
 
-@pytest.mark.parametrize(
-    "change, words",
-    [
-        (lambda table: table.drop(columns="AU6"), "has no column AU6"),
-        (lambda table: table.assign(name="clip_99"), "predicts clip_99"),
-        (lambda table: table.assign(frame=table["frame"] - 5), "predicts frame -3 of clip_14"),
-        (lambda table: table.assign(frame=table["frame"] + 9000), "predicts frame 9002 of clip_14"),
-    ],
-)
-def test_a_file_of_something_else(change, words, said, corpus, tmp_path):
-    path = tmp_path / "other.csv"
-    change(said).to_csv(path, index=False)
-    with pytest.raises(UserError, match=words):
-        lesson.read_predictions(path, corpus)
-
-
-def test_no_file(corpus, tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        lesson.read_predictions(tmp_path / "none.csv.gz", corpus)
+def test_a_file_of_something_else_or_none(said, corpus, tmp_path):
+    for words, table in {
+        "has no column AU6": said.drop(columns="AU6"),
+        "predicts clip_99": said.assign(name="clip_99"),
+        "predicts frame -3 of clip_14": said.assign(frame=said["frame"] - 5),
+        "predicts frame 9002 of clip_14": said.assign(frame=said["frame"] + 9000),
+        "no such file": None,
+    }.items():
+        (tmp_path / "other.csv").unlink(missing_ok=True)
+        if table is not None:
+            table.to_csv(tmp_path / "other.csv", index=False)
+        with pytest.raises(UserError, match=words):
+            lesson.read_predictions(tmp_path / "other.csv", corpus)
 
 
 def test_evaluation_of_the_table_is_that_of_its_rows(frames, corpus):
     table = lesson.evaluate_frames(frames, corpus, "mtl", options=ALL_FRAMES).table["value"]
-    known = frames.dropna(subset="label_valence")
-    assert table["ccc_valence"] == pytest.approx(
-        plain_ccc(known["valence"], known["label_valence"]), abs=2e-4
-    )
+    assert table["ccc_valence"] == pytest.approx(valence_ccc(frames), abs=2e-4)
     known = frames.dropna(subset="label_expression")
     predicted = known[list(EXPRESSIONS)].idxmax(axis=1)
     f1 = f1_score(known["label_expression"], predicted, labels=list(EXPRESSIONS), average="macro")
@@ -131,10 +127,8 @@ def test_f1_of_units_is_that_of_scikit_learn(active, frames, corpus):
 
 def test_curves_are_the_f1_at_each_threshold(frames):
     curves = lesson.unit_f1_curves(frames, [0.0, 0.3, 0.9])
-    for threshold in curves.index:
-        pd.testing.assert_series_equal(
-            curves.loc[threshold], lesson.unit_f1(frames, threshold), check_names=False
-        )
+    for threshold, f1 in curves.iterrows():
+        pd.testing.assert_series_equal(f1, lesson.unit_f1(frames, threshold), check_names=False)
     share = frames["label_AU12"].mean()
     assert curves.at[0.0, "AU12"] == pytest.approx(2 * share / (1 + share))  # always there
 
@@ -177,10 +171,8 @@ def test_pooled_and_by_clip(frames, corpus):
     means = frames.groupby("name")["label_valence"].transform("mean")
     table = lesson.pooled_and_by_clip({"said": frames, "mean": frames.assign(valence=means)}, corpus)
     known = frames.dropna(subset="label_valence")
-    assert table.at["said", "pooled"] == pytest.approx(
-        plain_ccc(known["valence"], known["label_valence"]), abs=2e-4
-    )
-    each = [plain_ccc(own["valence"], own["label_valence"]) for _, own in known.groupby("name")]
+    assert table.at["said", "pooled"] == pytest.approx(valence_ccc(frames), abs=2e-4)
+    each = [valence_ccc(own) for _, own in known.groupby("name")]
     assert table.at["said", "mean over clips"] == pytest.approx(np.mean(each), abs=2e-4)
     assert table.at["mean", "mean over clips"] == 0 < table.at["mean", "pooled"]
     clips = lesson.clip_scores(frames, "valence")
@@ -197,12 +189,9 @@ def crowd(num_people=24, num_frames=90, seed=0):
         wave = np.sin(np.arange(num_frames) / 15 + rng.uniform(0, 6))
         label = np.clip(rng.normal(0, 0.2) + 0.3 * wave, -1, 1)
         guess = rng.normal(0, 0.3) + rng.normal(1, 0.3) * label + rng.normal(0, 0.05, num_frames)
-        rows = {
-            "name": f"clip {person}",
-            "subject": f"person {person}",
-            "frame": np.arange(1, num_frames + 1),
-        }
-        parts.append(pd.DataFrame(rows | {"valence": guess, "label_valence": label}))
+        who = {"name": f"clip {person}", "subject": f"person {person}"}
+        rows = {"frame": np.arange(1, num_frames + 1), "valence": guess, "label_valence": label}
+        parts.append(pd.DataFrame(who | rows))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -213,12 +202,11 @@ def test_sums_of_any_units_are_a_plain_loop():
         sample = lesson.ccc_sums(table["valence"], table["label_valence"], units)
         known = table.dropna()
         assert len(sample.subjects) == {"frames": len(known), "seconds": 15, "people": 5}[kind]
-        assert sample.of_all()["ccc"] == pytest.approx(plain_ccc(known["valence"], known["label_valence"]))
+        assert sample.of_all()["ccc"] == pytest.approx(valence_ccc(known))
         counts = RNG.integers(0, 3, len(sample.subjects))
         times = dict(zip(sample.subjects, counts, strict=True))
         drawn = known.loc[known.index.repeat(units[known.index].astype(str).map(times))]
-        wanted = plain_ccc(drawn["valence"], drawn["label_valence"])
-        assert sample.of_resamples(counts[None])["ccc"][0] == pytest.approx(wanted)
+        assert sample.of_resamples(counts[None])["ccc"][0] == pytest.approx(valence_ccc(drawn))
 
 
 def test_intervals_by_people_are_those_of_evaluate(frames, corpus):
@@ -231,36 +219,30 @@ def test_intervals_by_people_are_those_of_evaluate(frames, corpus):
 
 def test_intervals_by_people_hold_the_other_half_and_those_by_frame_do_not():
     """With new people in every experiment: of right intervals 83%, with 24 people in a half a little less."""
-    inside = pd.concat(
-        [lesson.other_half(crowd(48, seed=seed), "valence", 2, 200, seed) for seed in range(25)]
-    )
+    halves = [lesson.other_half(crowd(48, seed=seed), "valence", 2, 200, seed) for seed in range(25)]
+    inside = pd.concat(halves)
     held = inside.groupby("drawn")["inside"].mean()
     assert 0.65 < held["people"] < 0.95 and held["frames"] < 0.3  # 50 cases
     assert held["frames"] < held["seconds"] < held["people"]
     assert (inside["inside"] == inside["other"].between(inside["low"], inside["high"])).all()
     assert inside.groupby("repeat").size().tolist() == [3 * 25] * 2
-
-
-def test_halves_share_no_person():
     table = crowd(7)
     found = lesson.other_half(table, "valence", repeats=1, num_resamples=50, seed=3).iloc[0]
     people = np.unique(table["subject"])
     here = np.random.default_rng(3).permutation(people)[:3]
     rest = table[~table["subject"].isin(here)]
     assert rest["subject"].nunique() == 4
-    assert found["other"] == pytest.approx(plain_ccc(rest["valence"], rest["label_valence"]))
+    assert found["other"] == pytest.approx(valence_ccc(rest))
 
 
 def test_paired_people_by_a_loop():
     first = crowd().assign(arousal=0.1, label_arousal=0.2, true_valence=0.0, true_arousal=0.0)
     second = first.assign(valence=first["valence"] + 0.1)
     row = lesson.paired_people(first, second, "label", 300).loc["valence"]
-    scores = [plain_ccc(one["valence"], one["label_valence"]) for one in (first, second)]
+    scores = [valence_ccc(one) for one in (first, second)]
     assert [row["first"], row["second"]] == pytest.approx(scores)
-    assert (
-        row["difference"] == pytest.approx(scores[0] - scores[1])
-        and row["low"] < row["difference"] < row["high"]
-    )
+    assert row["difference"] == pytest.approx(scores[0] - scores[1])
+    assert row["low"] < row["difference"] < row["high"]
     constant = lesson.paired_people(first, second, "true", 10)
     assert (constant[["first", "second", "difference"]].to_numpy() == 0).all()
 
@@ -303,10 +285,8 @@ def test_solution_of_independent_frames_is_what_a_simulation_says():
     assert ANSWERS["worth"](200, naive, honest) == pytest.approx(50, rel=0.06)
 
 
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
+def words_of(texts):
+    return [text.get_text() for text in texts]
 
 
 def test_each_panel_of_traces_has_its_scores():
@@ -331,12 +311,8 @@ def test_confusion_is_shown_as_shares_of_the_label():
     names = ["Neutral", "Anger", "Fear"]
     counts = pd.DataFrame([[900, 100, 0], [1, 1, 2], [0, 0, 0]], names, names)
     axis = lesson.confusion_picture(counts, "Confusion").axes[0]
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == [
-        "Neutral (1,000)",
-        "Anger (4)",
-        "Fear (0)",
-    ]
-    assert [tick.get_text() for tick in axis.get_xticklabels()] == names
+    assert words_of(axis.get_yticklabels()) == ["Neutral (1,000)", "Anger (4)", "Fear (0)"]
+    assert words_of(axis.get_xticklabels()) == names
     found = {text.get_position(): text.get_text() for text in axis.texts}
     assert found == {(0, 0): "90%", (1, 0): "10%", (0, 1): "25%", (1, 1): "25%", (2, 1): "50%"}
     assert axis.get_xlabel() == "answer" and axis.get_ylabel() == "label (frames)"
@@ -344,9 +320,8 @@ def test_confusion_is_shown_as_shares_of_the_label():
 
 def test_thresholds_have_a_mark_at_the_top_of_each_curve():
     limits = np.linspace(0, 1, 11)
-    curves = {
-        name: pd.DataFrame(RNG.random((11, 5)), limits, list("abcde")) for name in ("validation", "test")
-    }
+    tables = [pd.DataFrame(RNG.random((11, 5)), limits, list("abcde")) for _ in range(2)]
+    curves = dict(zip(("validation", "test"), tables, strict=True))
     curves["test"]["e"] = np.nan
     figure = lesson.threshold_panels(curves, "Thresholds")
     for axis, unit in zip(figure.axes, "abcde", strict=False):
@@ -368,17 +343,13 @@ def test_clips_are_dots_and_the_extremes_have_names():
     np.testing.assert_array_equal(axis.collections[0].get_offsets(), scores[["spread", "ccc"]])
     assert np.argsort(axis.collections[0].get_sizes()).tolist() == [3, 0, 2, 1]
     assert sorted(text.get_text() for text in axis.texts) == ["a", "b", "c"]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["pooled: 0.25", "mean: 0.23"]
+    assert words_of(axis.get_legend().get_texts()) == ["pooled: 0.25", "mean: 0.23"]
 
 
 def test_smoothing_curves_start_as_it_is_and_leave_out_lags():
-    rows = [
-        {"causal": causal, "width": width, "lag": lag, "test_label": RNG.random(), "test_true": RNG.random()}
-        for width in (1, 5, 9)
-        for causal in ((True,) if width == 1 else (False, True))
-        for lag in (0, 3)
-    ]
-    table = pd.DataFrame(rows)
+    filters = [(True, 1), (False, 5), (True, 5), (False, 9), (True, 9)]
+    rows = [(*one, lag, *RNG.random(2)) for one in filters for lag in (0, 3)]
+    table = pd.DataFrame(rows, columns=["causal", "width", "lag", "test_label", "test_true"])
     figure = lesson.smoothing_curves(table, "test", fps=10, title="Smoothing")
     still = table[table["lag"] == 0].set_index(["causal", "width"])
     for axis, column in zip(figure.axes, ("test_label", "test_true"), strict=True):
@@ -396,19 +367,18 @@ def test_lags_say_where_their_tops_are():
     figure = lesson.lag_panels(seconds, {"valence": lines, "arousal": lines}, "Lags")
     for axis, name in zip(figure.axes, ("valence", "arousal"), strict=True):
         assert axis.get_title() == name
-        words = [text.get_text() for text in axis.get_legend().get_texts()]
+        words = words_of(axis.get_legend().get_texts())
         assert words == ["one: top at 0.3 s", "two: top at -0.5 s"]
         assert [line.get_markevery() for line in axis.lines[:2]] == [[13], [5]]
 
 
 def test_intervals_are_lines_with_their_ends():
-    table = pd.DataFrame(
-        {"ccc": [0.4, 0.4], "low": [0.39, 0.2], "high": [0.41, 0.55]}, ["9 frames", "2 people"]
-    )
+    ends = {"ccc": [0.4, 0.4], "low": [0.39, 0.2], "high": [0.41, 0.55]}
+    table = pd.DataFrame(ends, ["9 frames", "2 people"])
     axis = lesson.interval_bars(table, "CCC", "Intervals").axes[0]
     assert [line.get_xdata().tolist() for line in axis.lines[::2]] == [[0.39, 0.41], [0.2, 0.55]]
     assert [text.get_text().strip() for text in axis.texts] == ["0.39 to 0.41", "0.20 to 0.55"]
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["9 frames", "2 people"]
+    assert words_of(axis.get_yticklabels()) == ["9 frames", "2 people"]
 
 
 # The widget

@@ -1,6 +1,5 @@
 """Notebook 11: what it computes and draws, and its exercises."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,9 +49,8 @@ def test_another_reader_has_its_own_say(net):
     def turned(faces):
         return -read_blocks(faces)[["AU4", "AU12"]]
 
-    table = lesson.by_another_reader(
-        PlantedGenerator(AXES), TRUTH, {"own": probabilities, "turned": turned}, net, 0.5, 60
-    )
+    readers = {"own": probabilities, "turned": turned}
+    table = lesson.by_another_reader(PlantedGenerator(AXES), TRUTH, readers, net, 0.5, 60)
     assert (table["own"] > 0.3).all()
     assert table.loc["AU4", "turned"] < -0.3 and table["turned"].isna().sum() == 2
 
@@ -83,7 +81,6 @@ def test_figures_show_what_they_are_given():
     wanted, read = rng.uniform(-1, 1, (2, 5, 2))
     axis = lesson.aim_and_reading(wanted, read, "title").axes[0]
     assert np.allclose(axis.lines[0].get_xydata(), wanted) and np.allclose(axis.lines[1].get_xydata(), read)
-    plt.close("all")
 
 
 def test_solutions_agree_with_the_library():

@@ -68,14 +68,11 @@ def test_a_failed_notebook_makes_no_site(course, tmp_path, monkeypatch, capsys):
     assert "a run that went well" in (tmp_path / "site" / "01_b.html").read_text()
 
 
-def test_what_was_not_executed_has_failed(course, tmp_path):
+def test_what_was_not_executed_has_failed_and_a_run_counts_before_stored_outputs(course, tmp_path):
     assert failure(course[0]) == ""
     assert failure(notebook(tmp_path / "02_c.ipynb", "c", executed=None)) == "1 of 1 cells were not executed"
     nbformat.write(new_notebook(metadata={"affkit": {"error": "no json"}}), tmp_path / "03_d.ipynb")
     assert failure(tmp_path / "03_d.ipynb") == "no json"
-
-
-def test_a_run_counts_before_stored_outputs(course, tmp_path):
     ran = notebook(tmp_path / "run" / "01_b.ipynb", "01_b")
     assert find_executed(course, tmp_path / "run") == [course[0], ran]
     notebook(ran, "01_b, as it was before somebody changed it")
