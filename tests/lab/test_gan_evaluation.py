@@ -20,16 +20,7 @@ from affkit.labels import ACTION_UNITS
 from affkit.store import to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
 from affkit_lab.figures.gan import face_of_each_subject, write_gan_figures
-from affkit_lab.gan_evaluation import scores as gan_evaluation
-from affkit_lab.gan_evaluation.scores import (
-    agreement,
-    distribution_distances,
-    diversity,
-    evaluate_gan,
-    frechet_distance,
-    kernel_distance,
-    pixels_of,
-)
+from affkit_lab.gan_evaluation import scores
 
 pytestmark = pytest.mark.slow  # trains small networks
 
@@ -41,8 +32,8 @@ def test_fid_is_the_closed_formula_and_needs_no_inception():
     sigma_1, sigma_2 = np.cov(first.T), np.cov(second.T)
     gap = first.mean(axis=0) - second.mean(axis=0)
     expected = gap @ gap + np.trace(sigma_1 + sigma_2 - 2 * sqrtm(sigma_1 @ sigma_2).real)
-    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
-    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
+    assert scores.frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
+    assert scores.frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
     assert "torch_fidelity" not in sys.modules
 
 
@@ -55,30 +46,34 @@ def test_kid_is_the_unbiased_formula_and_leaves_the_random_numbers_of_others_alo
     off = ~np.eye(90, dtype=bool)
     within = kernel(first, first)[off].mean() + kernel(second, second)[off].mean()
     before = torch.random.get_rng_state()
-    found = kernel_distance(first, second)
+    found = scores.kernel_distance(first, second)
     assert found == pytest.approx(within - 2 * kernel(first, second).mean(), rel=1e-5)
     assert torch.equal(torch.random.get_rng_state(), before)
     many = RNG.normal(size=(300, 5))
-    assert kernel_distance(many, second, seed=1) == kernel_distance(many, second, seed=1)
+    assert scores.kernel_distance(many, second, seed=1) == scores.kernel_distance(many, second, seed=1)
 
 
 def test_the_floor_is_between_people_and_copies_are_below_it():
     subjects = np.repeat([f"s{i}" for i in range(10)], 60)
     real = np.repeat(RNG.normal(size=(10, 4)), 60, axis=0) + RNG.normal(0, 0.3, (600, 4))
-    copies = distribution_distances(real[RNG.permutation(600)], real, subjects)
+    copies = scores.distribution_distances(real[RNG.permutation(600)], real, subjects)
     assert all(copies[name]["generated"] < copies[name]["real"] for name in ("fid", "kid"))
-    noise = distribution_distances(RNG.normal(2, 1, (600, 4)), real, subjects)
+    noise = scores.distribution_distances(RNG.normal(2, 1, (600, 4)), real, subjects)
     assert noise["fid"]["generated"] > 2 * noise["fid"]["real"]
     assert noise["fid"]["real"] == copies["fid"]["real"]  # it is a fact about the data
     with pytest.raises(UserError, match="all of one person"):
-        distribution_distances(real, real, np.repeat("s", 600))
+        scores.distribution_distances(real, real, np.repeat("s", 600))
 
 
 def test_diversity_of_one_face_is_none():
-    assert diversity(np.ones((5, 7))) == 0
+    assert scores.diversity(np.ones((5, 7))) == 0
     points = RNG.normal(size=(40, 3)).astype(np.float32)
-    assert diversity(3 * points) == pytest.approx(3 * diversity(points), rel=1e-5)
-    assert diversity(points, most=10) == diversity(points, most=10) != diversity(points, seed=1, most=10)
+    assert scores.diversity(3 * points) == pytest.approx(3 * scores.diversity(points), rel=1e-5)
+    assert (
+        scores.diversity(points, most=10)
+        == scores.diversity(points, most=10)
+        != scores.diversity(points, seed=1, most=10)
+    )
 
 
 def nets(num=2, size=16):
@@ -99,19 +94,21 @@ def test_a_face_and_its_mirror_image_have_the_same_features_and_swapped_pixels()
     (net,), images = nets(1), RNG.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     mirrored = images[:, :, ::-1].copy()
     np.testing.assert_allclose(features_of(net, images), features_of(net, mirrored), atol=1e-5)
-    np.testing.assert_allclose(pixels_of(net, images), pixels_of(net, mirrored)[::-1], atol=1e-6)
+    np.testing.assert_allclose(
+        scores.pixels_of(net, images), scores.pixels_of(net, mirrored)[::-1], atol=1e-6
+    )
     blocks = images.reshape(5, 16, 2, 16, 2, 3).mean(axis=(2, 4)) / 127.5 - 1
     flat = blocks.transpose(0, 3, 1, 2).reshape(5, -1)
-    np.testing.assert_allclose(pixels_of(net, images)[0], flat, atol=0.005)
+    np.testing.assert_allclose(scores.pixels_of(net, images)[0], flat, atol=0.005)
 
 
 def test_agreement_is_that_of_scikit_learn_and_full_with_itself():
     one, two = nets()
     fake, real = (people_store(seed=seed).images for seed in (1, 2))
-    itself = agreement(one, one, fake, real)
+    itself = scores.agreement(one, one, fake, real)
     assert itself["ccc_valence"]["generated"] == pytest.approx(1)
     assert itself["au_kappa"]["generated"] == pytest.approx(1)
-    found = agreement(one, two, fake, real)
+    found = scores.agreement(one, two, fake, real)
     ours, theirs = (pd.DataFrame(predict_faces(net, fake))[list(ACTION_UNITS)] >= 0.5 for net in (one, two))
     kappas = [cohen_kappa_score(ours[name], theirs[name]) for name in ACTION_UNITS]
     assert found["au_kappa"]["generated"] == pytest.approx(np.nanmean(kappas))
@@ -138,8 +135,8 @@ def test_a_generator_that_shows_its_training_faces_flipped_is_caught(gan, monkey
     rows = np.arange(12, 60)  # four of the six people
     shown = np.tile(rows, 3)
     flipped = store.images[shown][:, :, ::-1].copy()
-    monkeypatch.setattr(gan_evaluation, "pictures", lambda generator, z: flipped)
-    found = evaluate_gan(*gan, rows, n=len(shown), progress=False)
+    monkeypatch.setattr(scores, "pictures", lambda generator, z: flipped)
+    found = scores.evaluate_gan(*gan, rows, n=len(shown), progress=False)
     table = found.table
     assert table.at["copies_pixels", "generated"] == 1 and table.at["copies_pixels", "real"] < 0.1
     assert table.at["copies_features", "generated"] == 1
@@ -151,13 +148,13 @@ def test_a_generator_that_shows_its_training_faces_flipped_is_caught(gan, monkey
 
 def test_an_untrained_generator_copies_nobody_and_is_written_down(gan, tmp_path):
     *_, store = gan
-    found = evaluate_gan(*gan, n=40, progress=False)
+    found = scores.evaluate_gan(*gan, n=40, progress=False)
     assert found.table.at["copies_pixels", "generated"] == 0
     assert found.faces.shape == (40, 32, 32, 3) and len(found.nearest) == 40
-    assert list(found.table.index) == list(gan_evaluation.MEASURES)
-    assert found.text().count("\n") == len(gan_evaluation.MEASURES)
+    assert list(found.table.index) == list(scores.MEASURES)
+    assert found.text().count("\n") == len(scores.MEASURES)
     assert json.loads(json.dumps(found.as_dict()))["diversity_pixels"]["real"] == 1
-    pd.testing.assert_frame_equal(found.table, evaluate_gan(*gan, n=40, progress=False).table)
+    pd.testing.assert_frame_equal(found.table, scores.evaluate_gan(*gan, n=40, progress=False).table)
     written = write_gan_figures(found, store, None, tmp_path / "out")
     assert sorted(path.name for path in written) == [
         "evaluation.csv", "figure_6.jpg", "figure_7.jpg", "nearest.csv", "nearest.jpg",
@@ -179,6 +176,6 @@ def test_figure_6_shows_everybody_once_as_the_detector_saw_them_best():
 def test_what_does_not_fit_is_refused(gan):
     generator, discriminator, features, store = gan
     with pytest.raises(UserError, match="holds weights of generator, needed are those of discriminator"):
-        evaluate_gan(generator, generator, features, store)
+        scores.evaluate_gan(generator, generator, features, store)
     with pytest.raises(UserError, match="make a store with --size 32"):
-        evaluate_gan(generator, discriminator, features, people_store(size=16), progress=False)
+        scores.evaluate_gan(generator, discriminator, features, people_store(size=16), progress=False)
