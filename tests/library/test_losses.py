@@ -32,7 +32,7 @@ def tensor(values, grad=False):
 # Eq. 5
 
 
-def test_ccc_is_the_formula_and_that_of_torchmetrics_but_for_n_minus_1():
+def test_ccc_is_the_formula():
     x, y = RNG.normal(size=(2, 1000))
     assert losses.ccc(tensor(x), tensor(y)).item() == pytest.approx(numpy_ccc(x, y), rel=1e-12)
     assert losses.ccc(tensor(x), tensor(x + 0.3 * y)).item() == pytest.approx(numpy_ccc(x, x + 0.3 * y))
