@@ -47,6 +47,10 @@ def test_the_contract_between_the_rooms_is_kept(monkeypatch, capsys):
     assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
 
 
+def test_no_modules_import_each_other_in_a_circle(graph):
+    assert circle({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}) == []
+
+
 def test_a_circle_is_seen():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) in (list("abca"), list("bcab"), list("cabc"))
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
