@@ -18,36 +18,29 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-HOMES = {
-    "errors": ["UserError"],
-    "files": ["fresh"],
-    "labels": ["ACTION_UNITS", "EXPRESSIONS", "VA", "Labels"],
-    "losses": ["ccc", "fake_images_loss", "generator_loss", "multitask_loss", "real_loss"],
-    "gan": ["Discriminator", "GanNetConfig", "Generator", "generate", "sample_z"],
-    "multitask": ["AffWildNet", "AffWildNetConfig"],
-    "store": [
-        "FrameDataset",
-        "SequenceDataset",
-        "Store",
-        "batches",
-        "image_grid",
-        "pictures",
-        "select_rows",
-        "to_unit_range",
-    ],
-    "checkpoints": ["load_checkpoint", "save_checkpoint"],
-    "corpus.corpus": ["Corpus", "part_names"],
-    "corpus.split_by_subject": ["split_corpus"],
-    "video.convert": ["convert_videos"],
-    "video.video": ["Video"],
-    "faces.pool": ["join_stores", "pool_store", "with_pool", "without_labels"],
-    "faces.extract": ["extract_faces", "sample_faces"],
-    "evaluation.predict": ["predict_store"],
+HOMES = {  # module: names
+    "errors": "UserError",
+    "files": "fresh",
+    "labels": "ACTION_UNITS EXPRESSIONS VA Labels",
+    "losses": "ccc fake_images_loss generator_loss multitask_loss real_loss reconstruction_loss",
+    "gan": "Discriminator GanNetConfig Generator generate sample_z",
+    "multitask": "AffWildNet AffWildNetConfig",
+    "store": "FrameDataset SequenceDataset Store batches image_grid pictures select_rows to_pixels"
+    " to_unit_range",
+    "labelfiles.layouts": "read_annotations",
+    "checkpoints": "load_checkpoint save_checkpoint",
+    "corpus.corpus": "Corpus part_names",
+    "corpus.split_by_subject": "split_corpus",
+    "video.convert": "convert_videos",
+    "video.video": "Video",
+    "faces.pool": "join_stores pool_store read_pool with_pool without_labels",
+    "faces.extract": "extract_faces sample_faces",
+    "evaluation.predict": "predict_store",
 }
 
 
 def __getattr__(name: str):
     for home, names in HOMES.items():
-        if name in names:
+        if name in names.split():
             return getattr(import_module(f"affkit.{home}"), name)
     raise AttributeError(f"module 'affkit' has no attribute {name!r}")

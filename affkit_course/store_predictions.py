@@ -1,6 +1,6 @@
 """Write the predictions that notebook 10 judges: what the shipped networks say about people they never saw.
 
-    python -m affkit_lab.store_predictions --data STORE --partition PARTITION -o FOLDER
+    python -m affkit_course.store_predictions --data STORE --partition PARTITION -o FOLDER
 
 FOLDER is ``data_samples/results/predictions``. STORE holds the faces of ``data_samples/corpus`` in 96 pixels,
 made with its labels; PARTITION is that of the expressions (``affkit split --sizes 30,10,15 --task expr``).
