@@ -2,10 +2,9 @@
 
     python -m affkit_course.store_predictions --data STORE --partition PARTITION -o FOLDER
 
-FOLDER is ``data_samples/results/predictions``. STORE holds the faces of ``data_samples/corpus`` in 96 pixels,
-made with its labels; PARTITION is that of the expressions (``affkit split --sizes 30,10,15 --task expr``).
-Valence, arousal and expressions are those of ``affwildnet.safetensors``, action units those of
-``cnn.safetensors``. Labels are not written: the corpus has them.
+FOLDER is ``data_samples/results/predictions``. STORE holds the faces of ``data_samples/corpus`` in 96
+pixels, made with its labels; PARTITION is that of the expressions (``affkit split --sizes 30,10,15 --task
+expr``). Action units are those of ``cnn.safetensors``, all else is of ``affwildnet.safetensors``.
 """
 
 import sys
