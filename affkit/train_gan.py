@@ -324,7 +324,7 @@ def train_gan(
     fabric = make_fabric(device, precision)
     own, trainer = own_functions(step, *networks, *losses), GanTrainer
     if fabric.device.type == "cuda" and not own and precision in (None, "32-true", "bf16-mixed"):
-        trainer = offered("affkit.extensions", "gan_on_cuda")(fabric, store, config) or GanTrainer
+        trainer = offered("affkit.extensions", "gan_on_cuda")(fabric, store, config)
     gan = trainer(fabric, store, rows, config, step, networks, losses)
     identity = {"config": asdict(config), "rows": fingerprint(gan.faces.rows)} | own
     log = run(gan, out, identity, steps, resume, save_every, callback, progress, gan.trouble)
