@@ -27,6 +27,6 @@ def test_pages_of_the_course_need_no_network(chromium, tmp_path):
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
         page.get_by_role("link", name="A toy").first.click()
         page.wait_for_selector("math")
-        assert page.locator(".jp-RenderedImage img").count() == 1
+        assert page.locator(".output_png img").count() == 1
         assert page.get_by_text("open in JupyterLab").count() == 1
     assert watched.errors == [] and watched.outside == []
