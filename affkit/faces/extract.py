@@ -276,13 +276,12 @@ def _faces_of(
     numbers = np.flatnonzero(labels.has_va | labels.has_expression | labels.has_action_units.any(axis=1))
     if len(numbers) > per_clip:
         numbers = numbers[np.linspace(0, len(numbers) - 1, per_clip).round().astype(int)]
-    wanted = set(numbers.tolist())
     side, path = video_of(name)[1], corpus.video_path(name)
     rows, crops = [], []
     with Video(path) as video:
-        for number, frame in enumerate(video.frames(0, max(wanted, default=-1) + 1)):
-            box = _best(detector.detect(frame), side, frame.shape[1]) if number in wanted else None
-            if box is not None:
+        for number in numbers[numbers < len(video)].tolist():  # labels may go on after the film
+            frame = video.frame(number)
+            if box := _best(detector.detect(frame), side, frame.shape[1]):
                 rows.append((path.stem, number + 1, int(side == "right"), *box))
                 crops.append(crop_face(frame, box, size))
     index = pd.DataFrame(rows, columns=COLUMNS)
