@@ -17,15 +17,6 @@ from affkit.gan import generate
 from affkit.store import image_grid, write_picture
 from affkit.train_gan import GanConfig, train_gan
 from affkit_course.lessons import nb07 as lesson
-from affkit_course.lessons.nb07 import (
-    BROKEN,
-    CAUSES,
-    LessonRun,
-    broken_configs,
-    diversity_of,
-    recipe_configs,
-    run_beside,
-)
 
 pytestmark = pytest.mark.slow  # trains small networks
 
@@ -46,8 +37,8 @@ def store(tmp_path_factory):
 def runs(store, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     absurd = {"absurd": GanConfig.recipe("kit", **TINY, lr_discriminator=1e20)}
-    configs = recipe_configs(**TINY) | absurd
-    return out, run_beside(configs, store, out, 4, jobs=2, device="cpu", save_every=2)
+    configs = lesson.recipe_configs(**TINY) | absurd
+    return out, lesson.run_beside(configs, store, out, 4, jobs=2, device="cpu", save_every=2)
 
 
 def test_runs_beside_are_those_of_one_by_one(runs, store, tmp_path):
@@ -71,7 +62,7 @@ def test_a_run_that_stops_says_why_and_stops_no_other(runs):
 def test_a_folder_with_a_run_is_refused_before_anything_is_trained(runs, store):
     out, _ = runs
     with refused("holds a run already"):
-        run_beside({"new": GanConfig(**TINY), "kit": GanConfig(**TINY)}, store, out, 1)
+        lesson.run_beside({"new": GanConfig(**TINY), "kit": GanConfig(**TINY)}, store, out, 1)
     assert not (out / "new").exists()
 
 
@@ -79,17 +70,17 @@ def test_diversity_is_1_for_real_faces_and_0_for_one_face(store, runs):
     config = GanConfig(**TINY)
     even = np.linspace(0, len(store) - 1, 64).round().astype(int)
     pictures = {"real": store.batch(even), "pale": store.batch(even) // 2, "one": store.batch(even * 0)}
-    shown = {name: LessonRun(config, pd.DataFrame(), faces) for name, faces in pictures.items()}
-    found = diversity_of(shown | {"absurd": runs[1]["absurd"]}, store)
+    shown = {name: lesson.LessonRun(config, pd.DataFrame(), faces) for name, faces in pictures.items()}
+    found = lesson.diversity_of(shown | {"absurd": runs[1]["absurd"]}, store)
     assert found["real"] == pytest.approx(1) and found["pale"] == pytest.approx(0.5, abs=0.01)
     assert found["one"] == 0 and np.isnan(found["absurd"])
 
 
 def test_each_cause_breaks_one_run_and_changes_what_it_says():
-    causes = {name: cause for name, (cause, _) in BROKEN.items()}
-    assert sorted(causes.values()) == sorted(CAUSES)
-    assert {name: ANSWERS["diagnosis"](name) for name in BROKEN} == causes
-    kit, broken = GanConfig.recipe("kit", width=0.25), broken_configs(width=0.25)
+    causes = {name: cause for name, (cause, _) in lesson.BROKEN.items()}
+    assert sorted(causes.values()) == sorted(lesson.CAUSES)
+    assert {name: ANSWERS["diagnosis"](name) for name in lesson.BROKEN} == causes
+    kit, broken = GanConfig.recipe("kit", width=0.25), lesson.broken_configs(width=0.25)
     assert all(config.width == 0.25 and config != kit for config in broken.values())
     by_cause = {cause: broken[name] for name, cause in causes.items()}
     assert by_cause["wrong label smoothing"].fake_label != kit.fake_label

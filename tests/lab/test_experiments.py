@@ -1,4 +1,4 @@
-"""Table IX and semi-supervised learning on a tiny store: resumable, honest about data, scores by scikit-learn."""
+"""Table IX and semi-supervised learning on a tiny store: resumable, honest, scored as by scikit-learn."""
 
 import json
 import multiprocessing
@@ -25,21 +25,12 @@ from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.labels import ACTION_UNITS, VA, Labels
 from affkit.store import Store, select_rows, write_store
 from affkit_lab.backbones.train_faces import predictor_config
-from affkit_lab.experiments import table_ix as module
+from affkit_lab.experiments import table_ix
 from affkit_lab.experiments.baselines import action_unit_baselines, best_baseline
 from affkit_lab.experiments.enrichment import EnrichPlan
 from affkit_lab.experiments.results import Results, markdown
 from affkit_lab.experiments.runner import Trial, run_trial
 from affkit_lab.experiments.semi_supervised import label_order, label_trials
-from affkit_lab.experiments.table_ix import (
-    CLAIMS,
-    PAPER,
-    ROWS,
-    GanPlan,
-    printed,
-    table_ix,
-    train_discriminator,
-)
 from affkit_lab.experiments.table_x import MtlPlan
 from affkit_lab.figures.tables import label_share_curves, table_ix_bars
 
@@ -62,21 +53,24 @@ def files(experiment_files, tmp_path_factory):
 
 
 def plan_of(files, out, **options):
-    return GanPlan(files["data"], files["partition"], out, **TINY | options)
+    return table_ix.GanPlan(files["data"], files["partition"], out, **TINY | options)
 
 
 @pytest.fixture(scope="module")
 def done(files, tmp_path_factory):
     """A finished experiment: the plan and its results."""
     plan = plan_of(files, tmp_path_factory.mktemp("done"), seeds=(0, 1))
-    return plan, table_ix(plan, progress=False)
+    return plan, table_ix.table_ix(plan, progress=False)
 
 
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
     plan, results = done
     store = Store.open(plan.data)
     rows = np.flatnonzero(store.index["subject"].isin(["fay", "gus"]))
-    assert len(results.test) == 2 * len(ROWS) and set(results.scores["set"]) == {"validation", "test"}
+    assert len(results.test) == 2 * len(table_ix.ROWS) and set(results.scores["set"]) == {
+        "validation",
+        "test",
+    }
     for name in ("va_mse", "au", "va_au_ccc"):
         network = plan.out / "runs" / name / "seed_1" / "discriminator.safetensors"
         answers = predict_store(network, select_rows(store, rows), "cpu", progress=False)
@@ -87,7 +81,7 @@ def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
 
 def test_each_row_is_trained_as_table_ix_says(done):
     plan, _ = done
-    for name, row in ROWS.items():
+    for name, row in table_ix.ROWS.items():
         log = pd.read_csv(plan.out / "runs" / name / "seed_0" / "log.csv")
         assert ("real_va" in log) == ("VA" in row.tells) and ("real_au" in log) == ("AU" in row.tells)
         if "VA" in row.tells:  # the CCC of generated faces is inert and 1; their MSE is not
@@ -96,7 +90,7 @@ def test_each_row_is_trained_as_table_ix_says(done):
 
 def test_the_papers_numbers_stand_beside_ours(done):
     _, results = done
-    table = printed(results)
+    table = table_ix.printed(results)
     assert table["CCC-V, paper"].tolist() == ["0.440", "0.484", "-", "0.447", "0.451", "-", "-"]
     assert table["F1 macro, paper"].tolist() == ["-", "-", "0.400", "0.330", "0.347", "-", "-"]
     own = results.test.query("row == 'va_ccc'")["ccc_valence"]
@@ -107,40 +101,40 @@ def test_the_papers_numbers_stand_beside_ours(done):
 
 def test_the_paper_contradicts_one_of_its_own_claims():
     """V.A.1 says only VA is better than jointly; with the CCC loss Table IX says .440/.370 and .447/.374."""
-    assert [claim.paper > 0 for claim in CLAIMS] == [True, True, False, True, True]
-    assert CLAIMS[2].paper == pytest.approx(-0.0055)
-    assert CLAIMS[0].paper == pytest.approx((0.404 + 0.40 + 0.824 - 0.328 - 0.330 - 0.661) / 3)
-    assert set(PAPER) == set(ROWS)
+    assert [claim.paper > 0 for claim in table_ix.CLAIMS] == [True, True, False, True, True]
+    assert table_ix.CLAIMS[2].paper == pytest.approx(-0.0055)
+    assert table_ix.CLAIMS[0].paper == pytest.approx((0.404 + 0.40 + 0.824 - 0.328 - 0.330 - 0.661) / 3)
+    assert set(table_ix.PAPER) == set(table_ix.ROWS)
 
 
 def test_results_are_read_as_they_were_written(done):
     plan, results = done
     again = Results.read(plan.out)
     pd.testing.assert_frame_equal(again.scores, results.scores, check_exact=False, rtol=1e-8)
-    assert again.as_dict() == results.as_dict() and len(again.sentences) == len(CLAIMS)
+    assert again.as_dict() == results.as_dict() and len(again.sentences) == len(table_ix.CLAIMS)
     text = (plan.out / "table.md").read_text()
     assert all(sentence in text for sentence in results.sentences)
-    pd.testing.assert_frame_equal(printed(again), printed(results))
+    pd.testing.assert_frame_equal(table_ix.printed(again), table_ix.printed(results))
 
 
 def test_what_is_finished_is_not_trained_again(done, monkeypatch):
     plan, _ = done
     before = {path: path.read_bytes() for path in plan.out.glob("*.*")}
-    trained, original = [], module.train_gan
-    monkeypatch.setattr(module, "train_gan", lambda *a, **k: trained.append(a[1].name) or original(*a, **k))
+    trained, original = [], table_ix.train_gan
+    monkeypatch.setattr(table_ix, "train_gan", lambda *a, **k: trained.append(a[1].name) or original(*a, **k))
     for wanted in ([], ["seed_1"]):
-        table_ix(plan, progress=False)
+        table_ix.table_ix(plan, progress=False)
         assert trained == wanted and before == {path: path.read_bytes() for path in plan.out.glob("*.*")}
         (plan.out / "runs" / "au" / "seed_1" / "scores.json").unlink()
-    table_ix(plan, progress=False)
+    table_ix.table_ix(plan, progress=False)
 
 
 def test_a_grid_that_was_killed_ends_with_the_same_table(files, tmp_path, monkeypatch):
     """SIGKILL while the second row is in training; then the same command."""
-    monkeypatch.setattr(module, "ROWS", {name: ROWS[name] for name in ("va_ccc", "va_mse")})
+    monkeypatch.setattr(table_ix, "ROWS", {name: table_ix.ROWS[name] for name in ("va_ccc", "va_mse")})
     how = {"steps": 10, "save_every": 1, "seeds": (0,)}
     killed, whole = (plan_of(files, tmp_path / name, **how) for name in ("killed", "whole"))
-    process = multiprocessing.get_context("fork").Process(target=table_ix, args=(killed, False))
+    process = multiprocessing.get_context("fork").Process(target=table_ix.table_ix, args=(killed, False))
     process.start()
     first, second = (killed.out / "runs" / name / "seed_0" for name in ("va_ccc", "va_mse"))
     while not (second / "training.safetensors").exists():
@@ -150,8 +144,8 @@ def test_a_grid_that_was_killed_ends_with_the_same_table(files, tmp_path, monkey
     process.join()
     assert process.exitcode == -signal.SIGKILL and (first / "scores.json").exists()
     assert not (second / "scores.json").exists() and not (killed.out / "scores.csv").exists()
-    table_ix(killed, progress=False)
-    table_ix(whole, progress=False)
+    table_ix.table_ix(killed, progress=False)
+    table_ix.table_ix(whole, progress=False)
     assert len(pd.read_csv(second / "log.csv")) == 10
     for name in ("scores.csv", "results.json", "table.md"):
         assert (killed.out / name).read_bytes() == (whole.out / name).read_bytes()
@@ -162,7 +156,7 @@ def test_a_partition_without_test_labels_is_refused_before_any_work(files, tmp_p
     half.sets.pop("test")
     write_partition(tmp_path / "partition.json", half)
     with refused("partition.json: has no test faces with valence"):
-        table_ix(plan_of(files | {"partition": tmp_path / "partition.json"}, tmp_path / "out"))
+        table_ix.table_ix(plan_of(files | {"partition": tmp_path / "partition.json"}, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -173,7 +167,7 @@ def test_another_experiment_is_not_mixed_in(done, files, tmp_path):
     write_store(tmp_path / "store", store)
     for data, steps in ((files["data"], 5), (tmp_path / "store", 3)):
         with refused("holds another experiment, or other data"):
-            table_ix(plan_of(files | {"data": data}, plan.out, steps=steps), progress=False)
+            table_ix.table_ix(plan_of(files | {"data": data}, plan.out, steps=steps), progress=False)
     with refused("one comes twice"):
         plan_of(files, tmp_path, seeds=(1, 1))
 
@@ -189,7 +183,7 @@ def test_experiments_of_before_are_recognised(folder):
     elif folder in ("table-x", "table-xi"):
         plan = MtlPlan(*where, weights=weights / "cnn.safetensors", **how)
     else:
-        plan = GanPlan(*where, **how)
+        plan = table_ix.GanPlan(*where, **how)
     identity = plan.identity(folder)
     assert identity.items() <= results.settings.items()
     assert set(results.settings) - set(identity) <= {"faces", "size", "labels", "sets", "by"}
@@ -204,9 +198,9 @@ def test_hidden_labels_have_no_influence(tmp_path):
         store.index.loc[rows, list(ACTION_UNITS)] = 1 - store.index.loc[rows, list(ACTION_UNITS)]
 
     def weights_after(name, store):
-        plan = GanPlan("", "", tmp_path / name, **TINY)
+        plan = table_ix.GanPlan("", "", tmp_path / name, **TINY)
         trial = Trial("va_au", 0, plan.config(targets="va+au", va_loss="mse"), np.arange(40), hidden)
-        train, tested = partial(train_discriminator, plan), {"test": np.arange(50, 70)}
+        train, tested = partial(table_ix.train_discriminator, plan), {"test": np.arange(50, 70)}
         run_trial(plan, trial, train, tested, lambda: store)
         return load_file(trial.folder(plan.out) / "discriminator.safetensors")
 
