@@ -1,4 +1,4 @@
-"""The course runner: honest results, the rest still runs; pages say what happened and how long it took."""
+"""The course runner: honest results, the rest still runs; pages say what happened, minutes are measured."""
 
 import base64
 import json

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from guesses import plain_ccc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lookup import Lookup, numbered_faces
 from refusals import refused, run_affkit
@@ -403,6 +403,7 @@ def test_only_faces_that_look_real_are_drawn_and_never_fooled_it_ends():
         drawn(10, 2, size=64)
 
 
+@settings(max_examples=30)
 @given(
     st.integers(0, 999), st.integers(1, 40), st.sampled_from([0.6, 0.9, 1]), st.sampled_from([0, 0.1, 0.5])
 )
