@@ -60,28 +60,26 @@ def cnn(store, tmp_path_factory):
 # Layers
 
 
-def convolution(before, after):
-    return 9 * before * after + after
-
-
 @pytest.mark.parametrize("width", [1.0, 0.125])
 def test_layers_are_those_of_the_paper(width):
+    channels, features = [round(width * c) for c in (64, 128, 256, 512, 512)], round(width * 4096)
+    wanted, before, side = {}, 3, 96
+    for block, (count, layers) in enumerate(zip(channels, (2, 2, 3, 3, 3), strict=True), 1):
+        for number in range(1, layers + 1):
+            output = f"7 x {side} x {side} x {count}"
+            wanted[f"convolution {block}-{number}"] = [output, (9 * before + 1) * count]
+            before = count
+        side //= 2
+        wanted[f"pool {block}"] = [f"7 x {side} x {side} x {count}", 0]
+    wanted |= {
+        "fully connected": [f"7 x {features}", (9 * channels[-1] + 1) * features],
+        "GRU 1": ["7 x 128", 3 * 128 * (features + 128 + 2)],
+        "GRU 2": ["7 x 128", 3 * 128 * (128 + 128 + 2)],
+        "attention weights": ["7 x 32", 2 * 128**2 + 2 * 128],
+        "attention mixture": ["7 x 128", 256 * 128 + 128],
+    }
     table = lesson.layer_table(AffWildNetConfig(width), frames=7).set_index("layer")
-    names = [name.split()[0] for name in table.index]
-    assert names.count("convolution") == 13 and names.count("pool") == 5 and names.count("GRU") == 2
-    channels = [round(width * c) for c in (64, 128, 256, 512, 512)]
-    assert table.at["convolution 1-1", "weights"] == convolution(3, channels[0])
-    assert table.at["convolution 4-1", "weights"] == convolution(channels[2], channels[3])
-    for block, count in enumerate(channels, start=1):
-        side = 96 // 2**block
-        assert table.at[f"pool {block}", "output"] == f"7 x {side} x {side} x {count}"
-        assert table.at[f"convolution {block}-2", "output"] == f"7 x {2 * side} x {2 * side} x {count}"
-    features = round(width * 4096)
-    assert table.loc["fully connected"].tolist() == [f"7 x {features}", (9 * channels[-1] + 1) * features]
-    assert table.at["GRU 1", "weights"] == 3 * 128 * (features + 128 + 2)
-    assert table.loc["GRU 2"].tolist() == ["7 x 128", 3 * 128 * (128 + 128 + 2)]
-    assert table.loc["attention weights"].tolist() == ["7 x 32", 2 * 128**2 + 2 * 128]
-    assert table.loc["attention mixture"].tolist() == ["7 x 128", 256 * 128 + 128]
+    assert table.iloc[:-1].T.to_dict("list") == wanted
     assert table.iloc[-1].tolist() == ["7 x 9", 129 * 9]
 
 
@@ -443,14 +441,12 @@ def test_answers_of_a_clip_lie_beside_its_labels():
     answers = np.random.default_rng(1).random((12, 9))
     said = pd.DataFrame(answers, columns=["valence", "arousal", *EXPRESSIONS])
     said.loc[5] = np.nan
-    figure = lesson.clip_answers(said, labels, fps=10, title="clip")
-    for axis, name in zip(figure.axes[:2], ("valence", "arousal"), strict=True):
-        truth, answer = axis.lines[:2]
-        assert np.isnan(truth.get_ydata()[:2]).all()
-        np.testing.assert_array_equal(truth.get_ydata()[2:], getattr(labels, name)[2:])
-        np.testing.assert_array_equal(answer.get_ydata(), said[name])
-        assert (truth.get_label(), answer.get_label()) == ("label", "the network")
-    band = figure.axes[2]
+    *traces, band = lesson.clip_answers(said, labels, fps=10, title="clip").axes[:3]
+    for axis, name in zip(traces, ("valence", "arousal"), strict=True):
+        drawn = {line.get_label(): line.get_ydata() for line in axis.lines[:2]}
+        wanted = np.where(labels.has_va, getattr(labels, name), np.nan)
+        np.testing.assert_array_equal(drawn["label"], wanted)
+        np.testing.assert_array_equal(drawn["the network"], said[name])
     shown = band.collections[0].get_array().reshape(7, 12)
     np.testing.assert_allclose(np.ma.filled(shown, np.nan), said[list(EXPRESSIONS)].to_numpy().T)
     boxes = [(b.get_x(), round(b.get_y() + b.get_height() / 2), b.get_width()) for b in band.patches]
@@ -478,8 +474,8 @@ def test_gaps_keep_their_values_on_a_logarithmic_axis():
     gaps = pd.DataFrame({"seed 0": [0.0, 1e-9, 1e-3], "seed 1": [1e-8, 1e-7, 0.0]}, index=[1, 2, 3])
     axis = lesson.gap_curves(gaps, "gap").axes[0]
     assert axis.get_yscale() == "log" and axis.get_title() == "gap"
-    assert axis.lines[0].get_xydata().tolist() == [[2, 1e-9], [3, 1e-3]]
-    assert axis.lines[1].get_xydata().tolist() == [[1, 1e-8], [2, 1e-7]]
+    lines = [line.get_xydata().tolist() for line in axis.lines[:2]]
+    assert lines == [[[2, 1e-9], [3, 1e-3]], [[1, 1e-8], [2, 1e-7]]]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["seed 0", "seed 1"]
 
 
