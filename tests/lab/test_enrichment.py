@@ -64,7 +64,7 @@ def rows_of(store, *people):
 
 
 @pytest.fixture(scope="module")
-def watched(files, tmp_path_factory):
+def done(files, tmp_path_factory):
     """A finished experiment: the plan, its results, and the faces that each run was trained on."""
     plan = EnrichPlan(**files, out=tmp_path_factory.mktemp("done"), seeds=(0, 1), **TINY)
     taught, original = {}, module.train_faces
@@ -79,13 +79,8 @@ def watched(files, tmp_path_factory):
     return plan, results, taught
 
 
-@pytest.fixture(scope="module")
-def done(watched):
-    return watched[:2]
-
-
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
-    plan, results = done
+    plan, results, _ = done
     store = Store.open(plan.data)
     rows = rows_of(store, "fay", "gus")
     for row in ("share_0.5_real", "share_0.5_teacher_3", "share_1_classic_1"):
@@ -100,7 +95,7 @@ def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
 
 
 def test_what_labels_are_worth_is_what_is_right_of_what_is_sure(done):
-    plan, results = done
+    plan, results, _ = done
     store, scores = Store.open(plan.data), results.scores.set_index(["row", "seed", "set"])
     networks = {"discriminator": plan.discriminator, "share_1_real": reader_of(plan, "share_1_real", 0)}
     for row, subset in product(networks, ("validation", "test")):
@@ -123,8 +118,8 @@ def test_what_labels_are_worth_is_what_is_right_of_what_is_sure(done):
         assert found.to_dict() == pytest.approx(wanted, abs=1e-5)
 
 
-def test_each_arm_is_trained_on_what_it_says(watched, files):
-    plan, results, taught = watched
+def test_each_arm_is_trained_on_what_it_says(done, files):
+    plan, results, taught = done
     tested = results.test.set_index(["row", "seed"])
     for (share, real), seed in product(((0.5, 20), (1.0, 40)), (0, 1)):
         alone = taught[row_name(share, "real"), seed]
@@ -160,7 +155,7 @@ def test_each_arm_is_trained_on_what_it_says(watched, files):
 
 def test_the_extra_work_is_counted(done):
     """In multiply-adds of one face through each network: drawn, judged, labelled twice, and the teacher."""
-    plan, results = done
+    plan, results, _ = done
 
     def multiply_adds(name, kind, sides):
         net, _ = load_checkpoint(getattr(plan, name))
@@ -180,7 +175,7 @@ def test_the_extra_work_is_counted(done):
 
 
 def test_claims_are_about_the_first_amount_and_the_same_seeds(done):
-    _, results = done
+    _, results, _ = done
     assert len(results.sentences) == 2 * (3 * 3 + 2)  # three scores, and two against changed faces
     verdicts = {verdict["claim"]["words"]: verdict for verdict in results.verdicts}
     words = "with 100% of the labels, 1 x as many generated faces labelled by the teacher raise the CCC"
@@ -193,7 +188,7 @@ def test_claims_are_about_the_first_amount_and_the_same_seeds(done):
 
 
 def test_what_was_killed_goes_on_and_jobs_do_not_matter(done, files, tmp_path, monkeypatch):
-    plan, results = done
+    plan, results, _ = done
     trained, original = [], module.train_faces
 
     def killed(faces, folder, config, steps, **how):
@@ -221,7 +216,7 @@ def test_what_was_killed_goes_on_and_jobs_do_not_matter(done, files, tmp_path, m
 
 
 def test_what_is_refused(done, files, tmp_path):
-    plan, _ = done
+    plan, *_ = done
     how = files | {"out": tmp_path / "out"} | TINY
     partition = partition_of()
     partition.sets["test"]["clip_ann"] = None
@@ -320,7 +315,7 @@ def test_the_command(files, tmp_path, monkeypatch, capsys):
 
 
 def test_the_figure_shows_the_gain_of_every_seed(done):
-    _, results = done
+    _, results, _ = done
     figure = enrichment_gains(results)
     assert [axis.get_title() for axis in figure.axes[:2]] == ["50% of the labels", "100% of the labels"]
     arms = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
@@ -345,7 +340,7 @@ def test_a_mistake_is_one_line(files, tmp_path, monkeypatch, capsys, amounts, pr
 
 
 def test_intervals_of_gains_are_those_of_the_scores_on_both_sets(done):
-    _, results = done
+    _, results, _ = done
     found = gain_intervals(results, "CCC")
     assert set(found.index) == set(product((0.5, 1.0), KINDS))
     ccc = results.scores.set_index(["set", "row", "seed"])[["ccc_valence", "ccc_arousal"]].mean(axis=1)
