@@ -343,7 +343,8 @@ def test_intervals_of_gains_are_those_of_the_scores_on_both_sets(done):
     _, results, _ = done
     found = gain_intervals(results, "CCC")
     assert set(found.index) == set(product((0.5, 1.0), KINDS))
-    ccc = results.scores.set_index(["set", "row", "seed"])[["ccc_valence", "ccc_arousal"]].mean(axis=1)
+    scores = results.scores.set_index(["set", "row", "seed"]).sort_index()
+    ccc = scores[["ccc_valence", "ccc_arousal"]].mean(axis=1)
     for subset, (share, kind) in product(("validation", "test"), found.index):
         changes = ccc[subset, row_name(share, kind, 1.0)] - ccc[subset, row_name(share, "real")]
         interval = stats.t.interval(0.95, 1, changes.mean(), stats.sem(changes))
