@@ -13,12 +13,14 @@ from scipy import ndimage, stats
 from scipy.spatial.distance import cdist
 from sklearn.metrics import f1_score, jaccard_score
 from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
 
 from affkit import losses
 from affkit.evaluation.claims import interval as claim_interval
 from affkit.faces.boxes import Box
+from affkit.gan import Convolution, GanNetConfig, Layer
 from affkit.store import to_unit_range
-from affkit_course.exercises import nb01, nb03, nb04, nb05, nb07, nb08
+from affkit_course.exercises import nb01, nb03, nb04, nb05, nb06, nb07, nb08
 from affkit_course.exercises.nb02 import in_step, segments
 
 TENTHS = st.integers(-10, 10).map(lambda number: number / 10)
@@ -42,6 +44,7 @@ def test_the_share_is_the_mean_without_gaps(values):
     assert nb01.fraction_active(values) == pytest.approx(wanted, nan_ok=True)
 
 
+@settings(max_examples=30)
 @given(st.sets(st.sampled_from(["AU1", "AU2", "AU4", "AU6", "AU12", "AU20", "AU25", "AU26"])))
 def test_the_nearest_word_has_the_largest_jaccard_score(active):
     units = sorted({*active, *(unit for typical in nb01.FACES.values() for unit in typical)})
@@ -145,3 +148,32 @@ def test_f1_with_a_mask_is_that_of_scikit_learn(pairs):
     known = [(label, said) for label, said in pairs if label is not None]
     wanted = f1_score(*zip(*known, strict=True), zero_division=0) if known else 0
     assert nb08.unit_f1(*map(list, zip(*pairs, strict=True))) == pytest.approx(wanted)
+
+
+@given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 3))
+def test_solutions_for_sizes_and_padding_are_the_layers(size, filter, stride):
+    with torch.device("meta"):
+        image = torch.zeros(1, 1, size, size)
+        same = Convolution(1, 1, Layer(filter, 1, stride))(image).shape[-1]
+        assert nb06.output_size(size, filter, stride, "SAME") == same
+        if size >= filter:
+            valid = nn.Conv2d(1, 1, filter, stride)(image).shape[-1]
+            assert nb06.output_size(size, filter, stride, "VALID") == valid
+    before, after = nb06.same_padding(size, filter, stride)
+    assert 0 <= before <= after <= before + 1
+    assert (size + before + after - filter) // stride + 1 == same
+    if before + after:  # not a pixel more than needed
+        assert (size + before + after - 1 - filter) // stride + 1 < same
+
+
+@given(st.integers(1, 7), st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_solution_for_parameters_is_the_layer(filter, inputs, outputs, bias):
+    layer = nn.Conv2d(inputs, outputs, filter, bias=bias)
+    wanted = sum(weight.numel() for weight in layer.parameters())
+    assert nb06.num_parameters(filter, inputs, outputs, bias) == wanted
+
+
+@pytest.mark.parametrize(("configuration", "side"), [("1", 29), ("2", 61), ("2-7x7", 91)])
+def test_the_receptive_field_is_the_footprint_of_the_live_discriminator(configuration, side):
+    layers = GanNetConfig(configuration).tables.discriminator
+    assert nb06.receptive_field([(layer.filter, layer.stride) for layer in layers]) == side

@@ -92,6 +92,7 @@ def test_bars_and_points_of_two_groups(kind):
     assert problems(figure) == []
 
 
+@pytest.mark.slow
 def test_what_a_kernel_draws_is_looked_at(tmp_path):
     with figures_watched(tmp_path / "complaints.txt") as complaints:
         environment = os.environ | {"MPLBACKEND": "agg"}

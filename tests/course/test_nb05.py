@@ -36,6 +36,7 @@ def test_the_typical_face_is_the_minimum_of_every_pixel(delta):
         assert cost(found[place]) <= best.fun + 1e-9
 
 
+@pytest.mark.slow
 def test_a_wide_delta_gives_the_mean_face_and_a_narrow_one_the_median():
     rng = np.random.default_rng(1)
     faces = torch.from_numpy(rng.beta(1, 3, (201, 3, 4, 4)))  # within [0, 1]: no difference above 1
@@ -55,9 +56,6 @@ def test_stretched_predictions_are_the_formulas(known):
     np.testing.assert_allclose(mean["ccc"], 2 * factors * known / (1 + factors**2 * known), atol=0.02)
     assert mean["mse"].idxmin() == pytest.approx(1, abs=0.11)
     assert mean["ccc"].idxmax() == pytest.approx(known**-0.5, abs=0.21)
-
-
-# The exercises of notebook 05
 
 
 @given(ROWS)

@@ -1,14 +1,19 @@
 """What notebook 09 shows of layers, masks, losses, attention, gradients and runs, against plain loops."""
 
+import io
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
+from guesses import plain_ccc
 from people import make_corpus
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score
+from small_corpus import labels_of
 from small_experiment import memory_store, partition_of, write_files
 from solutions import solution_functions
 from stores import noise_store
@@ -22,21 +27,18 @@ from affkit.labels import EXPRESSIONS
 from affkit.loop import RowStream
 from affkit.losses import multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, Attention, VGGFace
-from affkit.store import SequenceDataset, Store, select_rows, to_unit_range, write_store
+from affkit.store import SequenceDataset, select_rows, to_unit_range, write_store
 from affkit.train_multitask import MtlConfig, train_mtl
 from affkit_course.lessons import nb09 as lesson
-from affkit_course.lessons.nb09 import task_gradients
+from affkit_course.lessons.nb09 import STATES, task_gradients
 from affkit_lab.backbones.train_faces import cnn_config, train_faces
 from affkit_lab.experiments import table_x
 from affkit_lab.experiments.table_x import MtlPlan
+from affkit_lab.figures import style as plots
 
 pytestmark = pytest.mark.slow  # trains small networks
 
 CONFIG = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
-
-
-def numpy_ccc(x, y):
-    return 2 * np.cov(x, y, bias=True)[0, 1] / (np.var(x) + np.var(y) + (np.mean(x) - np.mean(y)) ** 2)
 
 
 @pytest.fixture(scope="module")
@@ -58,28 +60,26 @@ def cnn(store, tmp_path_factory):
 # Layers
 
 
-def convolution(before, after):
-    return 9 * before * after + after
-
-
 @pytest.mark.parametrize("width", [1.0, 0.125])
 def test_layers_are_those_of_the_paper(width):
+    channels, features = [round(width * c) for c in (64, 128, 256, 512, 512)], round(width * 4096)
+    wanted, before, side = {}, 3, 96
+    for block, (count, layers) in enumerate(zip(channels, (2, 2, 3, 3, 3), strict=True), 1):
+        for number in range(1, layers + 1):
+            output = f"7 x {side} x {side} x {count}"
+            wanted[f"convolution {block}-{number}"] = [output, (9 * before + 1) * count]
+            before = count
+        side //= 2
+        wanted[f"pool {block}"] = [f"7 x {side} x {side} x {count}", 0]
+    wanted |= {
+        "fully connected": [f"7 x {features}", (9 * channels[-1] + 1) * features],
+        "GRU 1": ["7 x 128", 3 * 128 * (features + 128 + 2)],
+        "GRU 2": ["7 x 128", 3 * 128 * (128 + 128 + 2)],
+        "attention weights": ["7 x 32", 2 * 128**2 + 2 * 128],
+        "attention mixture": ["7 x 128", 256 * 128 + 128],
+    }
     table = lesson.layer_table(AffWildNetConfig(width), frames=7).set_index("layer")
-    names = [name.split()[0] for name in table.index]
-    assert names.count("convolution") == 13 and names.count("pool") == 5 and names.count("GRU") == 2
-    channels = [round(width * c) for c in (64, 128, 256, 512, 512)]
-    assert table.at["convolution 1-1", "weights"] == convolution(3, channels[0])
-    assert table.at["convolution 4-1", "weights"] == convolution(channels[2], channels[3])
-    for block, count in enumerate(channels, start=1):
-        side = 96 // 2**block
-        assert table.at[f"pool {block}", "output"] == f"7 x {side} x {side} x {count}"
-        assert table.at[f"convolution {block}-2", "output"] == f"7 x {2 * side} x {2 * side} x {count}"
-    features = round(width * 4096)
-    assert table.loc["fully connected"].tolist() == [f"7 x {features}", (9 * channels[-1] + 1) * features]
-    assert table.at["GRU 1", "weights"] == 3 * 128 * (features + 128 + 2)
-    assert table.loc["GRU 2"].tolist() == ["7 x 128", 3 * 128 * (128 + 128 + 2)]
-    assert table.loc["attention weights"].tolist() == ["7 x 32", 2 * 128**2 + 2 * 128]
-    assert table.loc["attention mixture"].tolist() == ["7 x 128", 256 * 128 + 128]
+    assert table.iloc[:-1].T.to_dict("list") == wanted
     assert table.iloc[-1].tolist() == ["7 x 9", 129 * 9]
 
 
@@ -100,26 +100,17 @@ def test_no_weight_of_a_network_is_left_out(changes):
 
 def test_few_clips_are_the_richest_short_ones():
     corpus = make_corpus([[f"s{i}"] for i in range(20)], seed=3)
-    names = corpus.videos
-    sets = {"train": names[:12], "test": names[12:]}
-    ranges = {name: np.array([[1, 4]]) for name in names}
-    subjects = {name: corpus.subjects[name] for name in names}
-    partition = Partition({k: {n: ranges[n] for n in own} for k, own in sets.items()}, subjects, "expr", 5)
+    names = {"train": corpus.videos[:12], "test": corpus.videos[12:]}
+    sets = {subset: {name: np.array([[1, 4]]) for name in own} for subset, own in names.items()}
+    partition = Partition(sets, {name: corpus.subjects[name] for name in corpus.videos}, "expr", 5)
     few = lesson.few_clips(corpus, partition, {"train": 4, "test": 2}, longest=45)
     assert (few.task, few.seed) == ("expr", 5)
     for subset, number in (("train", 4), ("test", 2)):
-        kinds = {}
-        for name in sets[subset]:
-            labels = corpus.labels[name]
-            if len(labels) <= 45:
-                pairs = zip(labels.expression, labels.has_expression, strict=True)
-                kinds[name] = len({expression for expression, has in pairs if has})
-        kept = list(few.sets[subset])
-        assert len(kept) == number and set(kept) <= set(kinds)
-        left = [kinds[name] for name in kinds if name not in kept]
-        assert min(kinds[name] for name in kept) >= max(left)
-        assert [kinds[name] for name in kept] == sorted((kinds[n] for n in kept), reverse=True)
-        assert all(few.sets[subset][name] is ranges[name] for name in kept)
+        short = {name: corpus.labels[name] for name in sets[subset] if len(corpus.labels[name]) <= 45}
+        kinds = {name: len(set(own.expression[own.has_expression])) for name, own in short.items()}
+        kept = few.sets[subset]
+        assert [kinds[name] for name in kept] == sorted(kinds.values(), reverse=True)[:number]
+        assert all(kept[name] is sets[subset][name] for name in kept)
     assert set(few.subjects) == {name for own in few.sets.values() for name in own}
     with pytest.raises(UserError, match="has 0 test clips of at most 3 frames, not 2"):
         lesson.few_clips(corpus, partition, {"test": 2}, longest=3)
@@ -128,25 +119,16 @@ def test_few_clips_are_the_richest_short_ones():
 def test_states_are_what_the_index_says(store):
     sequences = SequenceDataset(store, length=5)
     states = lesson.window_states(sequences, range(len(sequences)))
-    assert states.shape == (len(sequences), 5)
-    for row, state in zip(sequences.rows.ravel(), states.ravel(), strict=True):
-        if row < 0:
-            name = "no face"
-        else:
-            va, expression = store.index.loc[row, ["valence", "expression"]].notna()
-            name = {
-                (False, False): "a face, no label",
-                (False, True): "expression",
-                (True, False): "valence and arousal",
-                (True, True): "all labels",
-            }[va, expression]
-        assert lesson.STATES[state] == name
+    va, expression = (store.index[name].notna() for name in ("valence", "expression"))
+    words = ["all labels", "valence and arousal", "expression"]
+    names = np.select([va & expression, va, expression], words, "a face, no label")
+    wanted = np.where(sequences.rows < 0, "no face", names[sequences.rows])
+    np.testing.assert_array_equal(np.array(lesson.STATES)[states], wanted)
     assert set(states.ravel()) == set(range(5))
 
 
 def test_half_truths_are_those_of_numpy(store):
-    sequences = SequenceDataset(store, length=5)
-    labels, _ = sequences.targets(np.arange(8))
+    labels, _ = SequenceDataset(store, length=5).targets(np.arange(8))
     table = lesson.batch_against_sequences(labels)
     own = [v[m].double().numpy() for v, m in zip(labels["valence"], labels["has_va"], strict=True)]
     own = [values for values in own if len(values)]
@@ -155,15 +137,14 @@ def test_half_truths_are_those_of_numpy(store):
         "all but that mean": [values - values.mean() for values in own],
     }
     for name, answers in said.items():
-        whole = numpy_ccc(np.concatenate(answers), np.concatenate(own))
-        assert table.at[name, "CCC of the batch"] == pytest.approx(whole, abs=1e-5)
-        single = [numpy_ccc(a, v) if np.ptp(a) > 1e-9 else 0 for a, v in zip(answers, own, strict=True)]
-        assert table.at[name, "mean CCC"] == pytest.approx(np.mean(single), abs=1e-5)
+        single = [plain_ccc(a, v) if np.ptp(a) > 1e-9 else 0 for a, v in zip(answers, own, strict=True)]
+        wanted = [plain_ccc(np.concatenate(answers), np.concatenate(own)), np.mean(single)]
+        found = table.loc[name, ["CCC of the batch", "mean CCC"]].tolist()
+        assert found == pytest.approx(wanted, abs=1e-5)
 
 
 def test_nothing_pulls_at_what_is_not_labelled(store):
-    sequences = SequenceDataset(store, length=5)
-    items = np.arange(6)
+    sequences, items = SequenceDataset(store, length=5), np.arange(6)
     labels, _ = sequences.targets(items)
     states = lesson.window_states(sequences, items)
     random = torch.Generator().manual_seed(0)
@@ -171,18 +152,16 @@ def test_nothing_pulls_at_what_is_not_labelled(store):
     losses = {"alpha": 0.25, "beta": 1.0, "va_kind": "mse", "expression_kind": "mse_before_softmax"}
     table = lesson.gradients_by_state(output, labels, states, **losses)
     assert table["frames"].tolist() == [(states == number).sum() for number in range(5)]
-    pulls = table[["valence, arousal", "expression"]] > 0
-    assert pulls.to_numpy().tolist() == [[False] * 2, [False] * 2, [False, True], [True, False], [True] * 2]
+    pulls = table[["valence, arousal", "expression"]]
+    assert (pulls > 0).values.tolist() == [[False] * 2, [False] * 2, [False, True], [True, False], [True] * 2]
     # the squared errors by hand: their gradient is twice the difference, divided by how many values there are
     target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)
     va = 0.25 * 2 * (output.va - target).abs() / (2 * labels["has_va"].sum())
     one_hot = nn.functional.one_hot(labels["expression"], 7)
     expression = 2 * (output.expression - one_hot).abs() / (7 * labels["has_expression"].sum())
     everything = states == lesson.STATES.index("all labels")
-    assert table.at["all labels", "valence, arousal"] == pytest.approx(va[everything].max().item(), rel=1e-5)
-    assert table.at["all labels", "expression"] == pytest.approx(
-        expression[everything].max().item(), rel=1e-5
-    )
+    wanted = [part[everything].max().item() for part in (va, expression)]
+    assert pulls.loc["all labels"].tolist() == pytest.approx(wanted, rel=1e-5)
     assert not any(part.requires_grad for part in output)
 
 
@@ -219,21 +198,17 @@ def test_a_watched_run_is_the_plain_one_with_scores(store, cnn, tmp_path):
     assert scores["step"].tolist() == [2, 2, 4, 4, 5, 5]
     assert scores["set"].tolist() == ["train", "validation"] * 3
     assert scores["seconds"].is_monotonic_increasing and scores["seconds"].iloc[0] > 0
-    plain = train_mtl(
-        store, tmp_path / "plain", CONFIG, steps=5, rows=sets["train"], progress=False, save_every=2, **how
-    )
+    how |= {"rows": sets["train"], "progress": False, "save_every": 2}
+    plain = train_mtl(store, tmp_path / "plain", CONFIG, steps=5, **how)
     pd.testing.assert_frame_equal(log, plain.log)
     rows = sets["validation"]
     said = predict_store(plain.checkpoint, select_rows(store, rows), "cpu", False, 5)  # from the pictures
     truth = store.index.iloc[rows].reset_index(drop=True)
-    known = truth["valence"].notna()
-    last = scores.iloc[-1]
-    assert last["ccc_valence"] == pytest.approx(
-        numpy_ccc(truth["valence"][known], said["valence"][known]), abs=1e-5
-    )
-    known = truth["expression"].notna()
-    right = accuracy_score(truth["expression"][known], said[list(EXPRESSIONS)].idxmax(axis=1)[known])
-    assert last["expression_accuracy"] == pytest.approx(right)
+    va, named = truth["valence"].notna(), truth["expression"].notna()
+    best = said[list(EXPRESSIONS)].idxmax(axis=1)
+    wanted = plain_ccc(truth["valence"][va], said["valence"][va])
+    wanted = [wanted, accuracy_score(truth["expression"][named], best[named])]
+    assert scores.iloc[-1][["ccc_valence", "expression_accuracy"]].tolist() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_only_what_is_asked_for_is_tested_also_end_to_end(store, cnn, tmp_path):
@@ -243,34 +218,32 @@ def test_only_what_is_asked_for_is_tested_also_end_to_end(store, cnn, tmp_path):
     assert len(log) == 2 and scores["set"].tolist() == ["test"]
 
 
-def test_scores_by_subject_are_those_of_their_own_frames(store, cnn, tmp_path):
-    run = train_mtl(
-        store, tmp_path / "run", replace(CONFIG, frozen=False), steps=1, device="cpu", progress=False
-    )
+def test_scores_by_subject_are_those_of_their_own_frames(store, tmp_path):
+    config = replace(CONFIG, frozen=False)
+    run = train_mtl(store, tmp_path / "run", config, steps=1, device="cpu", progress=False)
     said = predict_store(run.checkpoint, store, "cpu", False, 5)
     table = lesson.scores_by_subject(said, store)
     assert list(table.index) == [*sorted(store.index["subject"].unique()), "all"]
     for who in table.index:
         own = store.index["arousal"].notna() & ((store.index["subject"] == who) | (who == "all"))
-        wanted = numpy_ccc(store.index["arousal"][own], said["arousal"][own])
+        wanted = plain_ccc(store.index["arousal"][own], said["arousal"][own])
         assert table.at[who, "ccc_arousal"] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_gaps_are_differences_of_the_losses_without_their_weights(store, cnn, tmp_path):
     how = {"weights": cnn, "cache": tmp_path, "device": "cpu", "progress": False}
     weights = {"half": (0.5, 0.5), "one": (1.0, 1.0), "other": (1.0, 0.25)}
-    logs = {}
-    for name, (alpha, beta) in weights.items():
-        config = replace(CONFIG, alpha=alpha, beta=beta)
-        logs[name] = train_mtl(store, tmp_path / name, config, steps=6, **how).log
-    pairs = {"same": (tmp_path / "half", tmp_path / "one"), "not": (tmp_path / "half", tmp_path / "other")}
-    gaps = lesson.log_gaps(pairs)
+    configs = {name: replace(CONFIG, alpha=alpha, beta=beta) for name, (alpha, beta) in weights.items()}
+    logs = {
+        name: train_mtl(store, tmp_path / name, one, steps=6, **how).log["va"]
+        for name, one in configs.items()
+    }
+    gaps = lesson.log_gaps({name: (tmp_path / "half", tmp_path / name) for name in ("one", "other")})
     np.testing.assert_array_equal(gaps.index, np.arange(1, 7))
-    wanted = (2 * logs["half"]["va"] - logs["one"]["va"]).abs()
-    np.testing.assert_allclose(gaps["same"], wanted, atol=1e-7)
+    np.testing.assert_allclose(gaps["one"], (2 * logs["half"] - logs["one"]).abs(), atol=1e-7)
     # Adam: the same steps for a loss times 2, and others when the two losses are weighed in another way
-    assert gaps["same"].max() < 1e-4 < gaps["not"].iloc[-1]
-    assert gaps["not"].iloc[0] < 1e-6  # before the first step all three are one network
+    assert gaps["one"].max() < 1e-4 < gaps["other"].iloc[-1]
+    assert gaps["other"].iloc[0] < 1e-6  # before the first step all three are one network
 
 
 ANSWERS = solution_functions("09", replace=replace, table_x=table_x)
@@ -305,39 +278,31 @@ def test_values_come_to_their_frames_and_gaps_are_nan(clip):
 def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoint):
     weights = lesson.clip_attention(checkpoint, clip, length=6)
     assert weights.shape == (17, 4)
+    assert [frame + 1 for frame in np.flatnonzero(np.isnan(weights).all(axis=1))] == GONE
     net, _ = load_checkpoint(checkpoint)
-    row_of = dict(zip(clip.index["frame"], range(len(clip)), strict=True))
-    for start in (1, 7, 13):
-        frames = range(start, min(start + 6, 18))
-        mask = torch.tensor([[frame in row_of for frame in frames]])
-        faces = torch.zeros(1, len(frames), 3, 32, 32)
-        for place, frame in enumerate(frames):
-            if frame in row_of:
-                faces[0, place] = to_unit_range(clip[row_of[frame]])
+    images = torch.zeros(18, 3, 32, 32)
+    images[clip.index["frame"].to_numpy() - 1] = to_unit_range(clip.images[:])
+    for start in (0, 6, 12):
+        frames = np.arange(start, min(start + 6, 17))
+        mask = torch.tensor([[frame + 1 not in GONE for frame in frames]])
         with torch.no_grad():
-            wanted = net.attention_weights(net.features(faces, mask), mask)[0].numpy()
-        for place, frame in enumerate(frames):
-            if frame in GONE:
-                assert np.isnan(weights[frame - 1]).all()
-            else:
-                np.testing.assert_allclose(weights[frame - 1], wanted[place], atol=1e-6)
-                assert (weights[frame - 1][: max(0, 3 - place)] == 0).all()  # before the sequence
-    seen = weights[~np.isnan(weights).any(axis=1)]
-    np.testing.assert_allclose(seen.sum(axis=1), 1, atol=1e-6)
+            wanted = net.attention_weights(net.features(images[None, frames], mask), mask)[0].numpy()
+        seen = mask[0].numpy()
+        np.testing.assert_allclose(weights[frames[seen]], wanted[seen], atol=1e-6)
+        for place, frame in enumerate(frames[:3]):  # nothing is seen before the sequence
+            assert not np.nan_to_num(weights[frame, : 3 - place]).any()
+    np.testing.assert_allclose(weights[~np.isnan(weights).any(axis=1)].sum(axis=1), 1, atol=1e-6)
 
 
 def test_reach_is_the_mean_lag_and_the_spread_of_scipy(clip, checkpoint):
     weights = lesson.clip_attention(checkpoint, clip, length=6)
-    table = lesson.attention_reach(weights)
-    lags, spreads, even_lags, even = [], [], [], []
-    for own in weights[~np.isnan(weights).any(axis=1)].astype(float):
-        lags.append(sum(weight * (3 - place) for place, weight in enumerate(own)))
-        spreads.append(np.exp(entropy(own)))
-        seen = [3 - place for place, weight in enumerate(own) if weight > 0]
-        even_lags.append(np.mean(seen))
-        even.append(len(seen))
-    assert table.loc["these"].tolist() == pytest.approx([np.mean(lags), np.mean(spreads)], rel=1e-5)
-    assert table.loc["even"].tolist() == pytest.approx([np.mean(even_lags), np.mean(even)])
+    table, lags = lesson.attention_reach(weights), np.arange(3, -1, -1)
+    own = weights[~np.isnan(weights).any(axis=1)].astype(float)
+    seen = own > 0
+    spread = np.exp(entropy(own, axis=1)).mean()
+    assert table.loc["these"].tolist() == pytest.approx([(own @ lags).mean(), spread], rel=1e-5)
+    number = seen.sum(axis=1)
+    assert table.loc["even"].tolist() == pytest.approx([(seen @ lags / number).mean(), number.mean()])
     assert table.at["these", "spread, frames"] < table.at["even", "spread, frames"]
 
 
@@ -372,16 +337,12 @@ def test_the_windows_are_those_of_the_dataset(clip):
     assert ANSWERS["windows"](clip.index["frame"].tolist(), 4) == masks.tolist()
 
 
-def test_the_network_without_memory_is_trained_beside_the_other(tmp_path):
-    files = write_files(tmp_path)
-    config = cnn_config(width=0.03, image_size=32)
-    cnn = train_faces(Store.open(files["data"]), tmp_path / "cnn", config, 1, device="cpu", progress=False)
-    tiny = MtlConfig(width=0.03, hidden=4, attention_length=3, batch_size=4, sequence_length=5, frozen=True)
-    plan = MtlPlan(**files, out=tmp_path / "x", seeds=(0, 1), steps=2, config=tiny, weights=cnn, device="cpu")
+def test_the_network_without_memory_is_trained_beside_the_other(cnn, tmp_path):
+    how = {"seeds": (0, 1), "steps": 2, "config": CONFIG, "weights": cnn, "device": "cpu"}
+    plan = MtlPlan(**write_files(tmp_path), out=tmp_path / "x", **how)
     results = ANSWERS["without_memory"](plan, tmp_path / "without")
-    assert (
-        results.test["row"].tolist() == ["0.5_0.5"] * 2 and results.settings["config"]["recurrent"] is False
-    )
+    assert results.test["row"].tolist() == ["0.5_0.5"] * 2
+    assert results.settings["config"]["recurrent"] is False
     net, _ = load_checkpoint(tmp_path / "without/runs/0.5_0.5/seed_1/affwildnet.safetensors")
     assert net.gru is None
 
@@ -434,3 +395,96 @@ def test_other_batches_other_angles_and_the_same_seed_the_same(trained):
     first, again = (task_gradients(checkpoint, store, range(40), features, batches=3) for _ in range(2))
     assert first.equals(again) and first["cosine"].between(-1, 1).all() and first["cosine"].nunique() == 3
     assert (first[["va", "expression"]] > 0).all(axis=None)
+
+
+# Figures
+
+
+def some_labels(frames=12):
+    rng = np.random.default_rng(0)
+    expressions = [-1, -1, 3, 3, 3, -1, 4, 4, 0, 0, 0, -1][:frames]
+    labels = labels_of(expressions=expressions, va=rng.uniform(-1, 1, (frames, 2)))
+    labels.has_va[:2] = False
+    return labels
+
+
+def test_windows_are_darker_the_more_is_known():
+    states = np.random.default_rng(0).integers(0, 5, (4, 9))
+    figure = lesson.window_picture(states, STATES, "windows")
+    mesh = figure.axes[0].collections[0]
+    np.testing.assert_array_equal(mesh.get_array().reshape(4, 9), states)
+    lightness = mesh.cmap(mesh.norm(np.arange(5)))[:, :3].mean(axis=1)
+    assert (np.diff(lightness) < -0.05).all()  # told apart in grey
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(STATES)
+    assert figure.axes[0].get_title() == "windows"
+
+
+def test_curves_of_runs_are_their_logs_and_scores():
+    log = pd.DataFrame({"step": [1, 2, 3], "va": [0.5, 0.4, 0.2], "expression": [1.0, 0.9, 0.7]})
+    scores = pd.DataFrame({"step": [2, 2, 3, 3], "set": ["train", "validation"] * 2})
+    scores["ccc_valence"], scores["expression_accuracy"] = [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]
+    figure = lesson.run_curves({"frozen": (log, scores), "whole": (log[:1], scores[3:])}, "both")
+    for axis, term in zip(figure.axes[:2], ("va", "expression"), strict=True):
+        found = {line.get_label(): line.get_ydata().tolist() for line in axis.lines}
+        assert found == {"frozen": log[term].tolist(), "whole": log[term].tolist()[:1]}
+    for axis, metric in zip(figure.axes[2:], ("ccc_valence", "expression_accuracy"), strict=True):
+        found = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+        pairs = scores[["step", metric]].to_numpy().tolist()
+        wanted = {"frozen, train": pairs[::2], "frozen, validation": pairs[1::2]}
+        assert found == wanted | {"whole, validation": pairs[3:]}
+        looks = {(line.get_marker(), line.get_linestyle(), line.get_color()) for line in axis.lines}
+        assert len(looks) == 3 and len({line.get_marker() for line in axis.lines}) == 2
+
+
+def test_answers_of_a_clip_lie_beside_its_labels():
+    labels = some_labels()
+    answers = np.random.default_rng(1).random((12, 9))
+    said = pd.DataFrame(answers, columns=["valence", "arousal", *EXPRESSIONS])
+    said.loc[5] = np.nan
+    *traces, band = lesson.clip_answers(said, labels, fps=10, title="clip").axes[:3]
+    for axis, name in zip(traces, ("valence", "arousal"), strict=True):
+        drawn = {line.get_label(): line.get_ydata() for line in axis.lines[:2]}
+        wanted = np.where(labels.has_va, getattr(labels, name), np.nan)
+        np.testing.assert_array_equal(drawn["label"], wanted)
+        np.testing.assert_array_equal(drawn["the network"], said[name])
+    shown = band.collections[0].get_array().reshape(7, 12)
+    np.testing.assert_allclose(np.ma.filled(shown, np.nan), said[list(EXPRESSIONS)].to_numpy().T)
+    boxes = [(b.get_x(), round(b.get_y() + b.get_height() / 2), b.get_width()) for b in band.patches]
+    np.testing.assert_allclose(boxes, [(0.2, 3, 0.3), (0.6, 4, 0.2), (0.8, 0, 0.3)])
+    assert [tick.get_text() for tick in band.get_yticklabels()] == list(EXPRESSIONS)
+
+
+def test_attention_is_drawn_as_a_share_of_even_weights_the_present_at_the_bottom():
+    weights = np.zeros((12, 4))
+    for t in range(12):
+        seen = min(t + 1, 4)
+        weights[t, -seen:] = np.arange(1, seen + 1) / np.arange(1, seen + 1).sum()
+    weights[5] = np.nan
+    figure = lesson.attention_picture(weights, some_labels(), fps=10, title="attention")
+    heat = figure.axes[1]
+    shown = np.ma.filled(heat.collections[0].get_array(), np.nan).reshape(4, 12)
+    np.testing.assert_allclose(shown[:, 11], np.array([4, 3, 2, 1]) / 10 * 4)  # 4 of 10 for the present
+    np.testing.assert_allclose(shown[:, 1], [2 / 3 * 2, 1 / 3 * 2, 0, 0])  # two frames to look at
+    assert np.isnan(shown[:, 5]).all()
+    low, high = heat.get_ylim()
+    assert low < 0 < high  # 0 frames back is at the bottom
+
+
+def test_gaps_keep_their_values_on_a_logarithmic_axis():
+    gaps = pd.DataFrame({"seed 0": [0.0, 1e-9, 1e-3], "seed 1": [1e-8, 1e-7, 0.0]}, index=[1, 2, 3])
+    axis = lesson.gap_curves(gaps, "gap").axes[0]
+    assert axis.get_yscale() == "log" and axis.get_title() == "gap"
+    lines = [line.get_xydata().tolist() for line in axis.lines[:2]]
+    assert lines == [[[2, 1e-9], [3, 1e-3]], [[1, 1e-8], [2, 1e-7]]]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["seed 0", "seed 1"]
+
+
+@pytest.mark.parametrize("keep_rare", [False, True])
+def test_a_thin_line_keeps_its_colour_beside_a_heat_map(keep_rare):
+    figure, (line, heat) = plt.subplots(2, 1, figsize=(6, 4))
+    line.axhline(0.5, color=(1, 0.5, 0), linewidth=1)
+    heat.imshow(np.linspace(0, 1, 10_000).reshape(100, 100), cmap="viridis")
+    picture = plots.line_picture(figure, "both", colors=16, keep_rare=keep_rare)
+    shown = np.asarray(PIL.Image.open(io.BytesIO(picture.data)).convert("RGB")).reshape(-1, 3).astype(int)
+    orange = (np.abs(shown - (255, 127, 0)) < 40).all(axis=1).any()
+    assert orange == keep_rare and len(np.unique(shown, axis=0)) <= 16

@@ -1,6 +1,5 @@
 """The site of the course: what is shown, what is refused, and how it is in a real browser without network."""
 
-import sys
 from pathlib import Path
 
 import nbformat
@@ -9,10 +8,9 @@ from browser import browse
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pictures import png
+from refusals import refused, run_affkit
 from repository import ROOT
 
-from affkit.cli import main
-from affkit.errors import UserError
 from affkit_course.site import failure, find_executed, write_site
 
 pytestmark = pytest.mark.slow  # runs whole commands
@@ -42,29 +40,21 @@ def notebook(path: Path, title: str, outputs=(), executed: int | None = 1) -> Pa
 @pytest.fixture
 def course(tmp_path):
     """Two notebooks, the second with solutions that link to a file the site has not."""
-    paths = [notebook(tmp_path / "notebooks" / f"{name}.ipynb", name) for name in ("00_a", "01_b")]
     (tmp_path / "solutions").mkdir()
     (tmp_path / "solutions" / "00.md").write_text("# Solutions to 00\n\n[detectors](../detectors.md)")
     (tmp_path / "solutions" / "01.md").write_text("# Solutions to 01\n\n```python\nx = 1\n```")
-    return paths
-
-
-def command(monkeypatch, folder: Path, line: str) -> int:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["affkit", "notebooks", "site", *line.split()])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return end.value.code or 0
+    return [notebook(tmp_path / "notebooks" / f"{name}.ipynb", name) for name in ("00_a", "01_b")]
 
 
 def test_a_failed_notebook_makes_no_site(course, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = "notebooks site notebooks -o site --solutions solutions --no-live".split()
     notebook(course[1], "01_b", BROKEN)
-    assert command(monkeypatch, tmp_path, "notebooks -o site --solutions solutions --no-live") == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "affkit: 1 of 2 notebooks failed, no site: 01_b: In [1] KeyError: 'no'"
+    code, _, told = run_affkit(monkeypatch, capsys, *line)
+    assert (code, told) == (1, "affkit: 1 of 2 notebooks failed, no site: 01_b: In [1] KeyError: 'no'\n")
     assert not (tmp_path / "site").exists()
     notebook(tmp_path / "runs" / "course" / "01_b.ipynb", "01_b", [said("a run that went well")])
-    assert command(monkeypatch, tmp_path, "notebooks -o site --solutions solutions --no-live") == 0
+    assert run_affkit(monkeypatch, capsys, *line)[0] == 0
     assert "a run that went well" in (tmp_path / "site" / "01_b.html").read_text()
 
 
@@ -102,22 +92,21 @@ def test_the_first_page_says_of_a_picture_what_its_notebook_says(course, tmp_pat
     told.cells[1].outputs[0].metadata["image/png"] = {"alt": 'A "teal" bar'}
     nbformat.write(told, course[1])
     first = write_site(course, tmp_path / "site", tmp_path / "solutions", progress=False)
-    pages = [first, first.parent / "00_a.html", first.parent / "01_b.html"]
-    soups = [BeautifulSoup(page.read_text(), "html.parser") for page in pages]
-    alts = [[image["alt"] for image in soup.select("main img")] for soup in soups]
-    assert alts == [["Figure 1 of 00_a", 'A "teal" bar'], ["Figure 1 of 00_a"], ['A "teal" bar']]
+    words = {first.name: ["Figure 1 of 00_a", 'A "teal" bar'], "00_a.html": ["Figure 1 of 00_a"]}
+    for name, wanted in (words | {"01_b.html": ['A "teal" bar']}).items():
+        page = BeautifulSoup((first.parent / name).read_text(), "html.parser")
+        assert [image["alt"] for image in page.select("main img")] == wanted
 
 
 def test_only_a_site_is_replaced(course, tmp_path):
     arguments = course, tmp_path / "site", tmp_path / "solutions"
     write_site(*arguments, progress=False)
-    with pytest.raises(UserError, match="already exists"):
+    with refused("already exists"):
         write_site(*arguments, progress=False)
     write_site(course[:1], *arguments[1:], force=True, progress=False)
     assert not (tmp_path / "site" / "01_b.html").exists()
-    with pytest.raises(UserError, match="is not a site"):
+    with refused("is not a site"):
         write_site(course, tmp_path / "notebooks", tmp_path / "solutions", force=True, progress=False)
-    assert all(path.is_file() for path in course)
 
 
 @pytest.mark.browser

@@ -16,6 +16,7 @@ from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSION_PLACES
 from affkit.video.video import write_video
 from affkit_lab.figures import corpus as figures
+from affkit_lab.figures import style as plots
 from affkit_lab.figures.corpus import different_frames, face_picture
 
 SHEET = Path(__file__).parents[2] / "data_samples" / "action_units.jpg"
@@ -140,3 +141,15 @@ def test_a_picture_that_is_no_sheet(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         with pytest.raises(UserError, match="not a picture of 3 x 3 faces"):
             figures.action_unit_pictures(tmp_path / name)
+
+
+def test_grid_keeps_every_picture_in_reading_order():
+    """Grey levels 0, 50, 100, ... read back from the JPEG, below the title."""
+    pictures = np.zeros((5, 8, 8, 3), np.uint8) + np.arange(0, 250, 50, dtype=np.uint8)[:, None, None, None]
+    grid = plots.picture_grid(pictures, columns=3, title="Five greys")
+    shown = cv2.imdecode(np.frombuffer(grid.data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    side = shown.shape[1] // 3
+    bottom = shown.shape[0] - side // 2
+    levels = shown[np.ix_([bottom - side, bottom], side // 2 + side * np.arange(3))]
+    assert np.allclose(levels, [[0, 50, 100], [150, 200, 255]], atol=4)
+    assert grid.alt == "Five greys"

@@ -1,17 +1,25 @@
 """Directions in z: planted ones are found, and the rest against scikit-learn and NumPy."""
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from planted import NAMES, PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from refusals import refused
+from scipy.special import logit
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, Ridge
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.errors import UserError
-from affkit.gan import GanNetConfig, Generator, sample_z
-from affkit.labels import VA
+from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA
+from affkit.multitask import AffWildNet, AffWildNetConfig
+from affkit.store import to_unit_range
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.direction_quality import RANDOM, direction_table, identity_changes, leak_table
 from affkit_lab.latent.directions import (
@@ -23,7 +31,18 @@ from affkit_lab.latent.directions import (
     read_directions,
     write_directions,
 )
-from affkit_lab.latent.predictors import log_odds
+from affkit_lab.latent.predictors import JoinedPredictor, NetworkPredictor, log_odds
+from affkit_lab.latent.z_arithmetic import (
+    along,
+    clip_z,
+    neighbours,
+    orthogonalize,
+    random_direction,
+    slerp,
+    smooth,
+    truncate,
+    walk,
+)
 
 GAN_1 = "data_samples/weights/gan_1/generator.safetensors"
 AXES = orthonormal_axes()
@@ -93,13 +112,12 @@ def test_principal_directions_are_those_of_scikit_learn(shipped):
 
 
 def test_their_signs_and_numbers_are_always_the_same_and_layers_can_be_chosen(shipped):
-    found = principal_directions(shipped, count=5, num_faces=200)
-    largest = np.abs(found.vectors).argmax(axis=1)
-    assert (found.vectors[np.arange(5), largest] > 0).all()
-    again = principal_directions(shipped, count=5, num_faces=200)
-    np.testing.assert_array_equal(found.vectors, again.vectors)
-    deeper = principal_directions(shipped, layer=2, count=5, num_faces=200)
-    assert not np.allclose(deeper.vectors, found.vectors, atol=0.01)
+    found, again, deeper = (
+        principal_directions(shipped, layer=layer, count=5, num_faces=200).vectors for layer in (1, 1, 2)
+    )
+    assert (found[np.arange(5), np.abs(found).argmax(axis=1)] > 0).all()
+    np.testing.assert_array_equal(found, again)
+    assert not np.allclose(deeper, found, atol=0.01)
     with pytest.raises(ValueError, match="the generator has 1 to 3"):
         principal_directions(shipped, layer=4)
     assert principal_directions(small_generator("2"), count=2, num_faces=50).vectors.shape == (2, 100)
@@ -204,28 +222,31 @@ def test_a_leak_is_there_before_and_gone_after():
         leak_table(generator, read_blocks, directions, "arousal", ["arousal", "AU4"])
 
 
-def test_directions_are_picked_and_joined_by_name_and_a_file_gives_back_those_of_its_generator_only(tmp_path):
+def test_directions_are_picked_and_joined_by_name():
     truth = planted_directions(AXES)
     some = truth.some(["AU12", "valence"])
-    np.testing.assert_array_equal(some.vectors, truth.vectors[[3, 0]])
     both = some | truth.some(["AU4"])
     assert both.names == ["AU12", "valence", "AU4"] and "arousal" not in both
+    np.testing.assert_array_equal(both.vectors, truth.vectors[[3, 0, 2]])
     np.testing.assert_array_equal(both["AU4"], truth["AU4"])
     with pytest.raises(ValueError):
         both | some
     with pytest.raises(ValueError):
         Directions(truth.vectors[:2], truth.table)
+
+
+def test_a_file_gives_back_the_directions_of_its_generator_only(tmp_path):
+    truth = planted_directions(AXES)
     path = write_directions(tmp_path / "d.safetensors", truth, "abc")
     found = read_directions(path, "abc")
     np.testing.assert_array_equal(found.vectors, truth.vectors)
     pd.testing.assert_frame_equal(found.table, truth.table)
-    with pytest.raises(UserError, match="of another generator, not of def"):
+    with refused("of another generator, not of def"):
         read_directions(path, "def")
-    save_checkpoint(tmp_path / "g.safetensors", small_generator())
-    with pytest.raises(UserError, match="holds no directions"):
-        read_directions(tmp_path / "g.safetensors", "abc")
+    with refused("holds no directions"):
+        read_directions(save_checkpoint(tmp_path / "g.safetensors", small_generator()), "abc")
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(UserError, match="damaged"):
+    with refused("damaged"):
         read_directions(path, "abc")
 
 
@@ -237,3 +258,185 @@ def test_the_key_changes_with_any_weight_and_with_the_configuration(tmp_path):
     with torch.no_grad():
         generator.layers[-2].bias[0] += 1e-3
     assert model_key(generator) != key
+
+
+# The arithmetic of z
+
+
+RNG = np.random.default_rng(0)
+points = arrays(np.float64, 4, elements=st.floats(-1, 1, width=32))
+shares = st.floats(0, 1)
+
+
+def angle(a, b):
+    """Of two vectors, in radians, without the arc cosine's loss of digits."""
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return 2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))
+
+
+@given(points, points, shares)
+def test_slerp_turns_and_grows_evenly_from_one_end_to_the_other(first, second, share):
+    np.testing.assert_allclose(slerp(first, second, 0), first, atol=1e-6)
+    np.testing.assert_allclose(slerp(first, second, 1), second, atol=1e-6)
+    np.testing.assert_allclose(slerp(np.zeros(4), second, share), share * second, atol=1e-9)  # straight
+    lengths = np.linalg.norm(first), np.linalg.norm(second)
+    assume(min(lengths) > 1e-2)
+    found = slerp(first, second, share)
+    assert np.linalg.norm(found) == pytest.approx((1 - share) * lengths[0] + share * lengths[1], abs=1e-6)
+    np.testing.assert_allclose(slerp(second, first, 1 - share), found, atol=1e-6)
+    whole = angle(first, second)
+    assume(1e-3 < whole < np.pi - 1e-3)
+    assert angle(first, found) == pytest.approx(share * whole, abs=1e-5)
+    assert np.linalg.matrix_rank(np.stack([first, second, found]), tol=1e-6) <= 2  # in the plane of both
+
+
+@given(points, shares, st.floats(0.1, 3))
+def test_opposite_and_parallel_z_have_an_arc_too(first, share, factor):
+    assume(np.linalg.norm(first) > 1e-2)
+    parallel = slerp(first, factor * first, share)
+    np.testing.assert_allclose(parallel, (1 - share + share * factor) * first, atol=1e-6)
+    opposite = slerp(first, -factor * first, share)
+    expected = (1 - share + share * factor) * np.linalg.norm(first)
+    assert np.linalg.norm(opposite) == pytest.approx(expected, abs=1e-6)
+    assert angle(first, opposite) == pytest.approx(share * np.pi, abs=1e-5)
+
+
+def test_of_equal_lengths_it_is_shoemakes_formula_and_does_not_dip():
+    a, b = sample_z(2, 3).double().numpy()
+    b *= np.linalg.norm(a) / np.linalg.norm(b)
+    omega = np.arccos(a @ b / (a @ a))
+    for t in (0.1, 0.5, 0.8):
+        expected = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
+        np.testing.assert_allclose(slerp(a, b, t), expected, atol=1e-9)
+    assert np.linalg.norm((a + b) / 2) < 0.8 * np.linalg.norm(slerp(a, b, 0.5))
+
+
+def test_a_walk_meets_every_key_and_a_closed_one_comes_back():
+    keys = sample_z(3, 0).double().numpy()
+    path = walk(keys, steps=4)
+    assert path.shape == (9, 100) and (np.abs(path) <= 1).all()
+    np.testing.assert_allclose(path[::4], keys, atol=1e-9)
+    around = walk(keys, steps=4, closed=True)
+    assert len(around) == 12
+    np.testing.assert_allclose(around[::4], keys, atol=1e-9)
+    steps = np.linalg.norm(np.diff(np.concatenate([around, keys[:1]]), axis=0), axis=1)
+    assert steps.max() < 2 * steps.min()  # nothing jumps, not at the seam either
+    with pytest.raises(ValueError, match="two keys"):
+        walk(keys[:1], steps=4)
+
+
+@given(arrays(np.float64, (3, 6), elements=st.floats(-1, 1, width=32)), st.integers(0, 3))
+def test_what_is_orthogonalized_is_at_right_angles_and_the_nearest_such_vector(rows, count):
+    vector, locked = rows[0], np.concatenate([rows[1 : 1 + count], rows[1 : 1 + count]])  # dependent ones
+    found = orthogonalize(vector, locked)
+    sizes = np.linalg.svd(locked, compute_uv=False) if len(locked) else np.zeros(0)
+    assume(not ((sizes > 1e-9 * sizes.max(initial=0)) & (sizes < 1e-3 * sizes.max(initial=0))).any())
+    assert np.abs(locked @ found).max(initial=0) < 1e-5
+    coefficients = np.linalg.lstsq(locked.T, vector, rcond=1e-6)[0]
+    np.testing.assert_allclose(found, vector - locked.T @ coefficients, atol=1e-5 if len(locked) else 0)
+
+
+def test_of_a_vector_among_the_locked_nothing_is_left():
+    locked = RNG.normal(size=(3, 100))
+    assert not orthogonalize(locked.sum(axis=0), locked).any()
+    both = orthogonalize(np.stack([locked[0], RNG.normal(size=100)]), locked)
+    assert not both[0].any() and both[1].any()
+
+
+def test_truncated_along_and_around():
+    z, across, down = RNG.uniform(-0.4, 0.4, 100), random_direction(RNG), random_direction(RNG)
+    np.testing.assert_allclose(truncate(z, 0.25), z / 4)
+    with pytest.raises(ValueError, match="not in"):
+        truncate(z, 1.5)
+    grid = neighbours(z, across, down, step=0.5, reach=2).reshape(5, 5, 100)
+    np.testing.assert_allclose(grid[2, 2], z)
+    np.testing.assert_allclose(grid[0, 4], z - 2 * 0.5 * down + 2 * 0.5 * across, atol=1e-12)
+    far = along(z, across, [-30.0, 0.0, 30.0])
+    np.testing.assert_allclose(far[1], z)
+    assert np.abs(far).max() == 1  # clipped
+    assert np.array_equal(clip_z(far), far)
+
+
+def test_smoothing_is_a_mean_with_weights_of_a_bell():
+    path = RNG.normal(size=(60, 3))
+    found = smooth(path, 2.0)
+    weights = np.exp(-0.5 * (np.arange(-8, 9) / 2.0) ** 2)
+    expected = (weights[:, None] * path[22:39]).sum(axis=0) / weights.sum()
+    np.testing.assert_allclose(found[30], expected, atol=1e-9)
+    np.testing.assert_array_equal(smooth(path, 0), path)
+
+
+# Predictors
+
+
+FACES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+
+
+def seeded(network, config):
+    torch.manual_seed(0)
+    return network(config).eval()
+
+
+def test_a_discriminator_also_says_what_is_fake_and_a_generator_reads_no_faces(tmp_path):
+    discriminator = seeded(Discriminator, GanNetConfig("1", width=0.1))
+    save_checkpoint(tmp_path / "d.safetensors", discriminator)
+    table = NetworkPredictor(tmp_path / "d.safetensors")(FACES)
+    with torch.no_grad():
+        said = discriminator(torch.from_numpy(FACES / 127.5 - 1).float().permute(0, 3, 1, 2))
+    assert list(table.columns) == [*VA, *ACTION_UNITS, "fake"]
+    np.testing.assert_allclose(table["fake"], torch.sigmoid(said.fake), atol=1e-5)
+    np.testing.assert_allclose(table["AU12"], torch.sigmoid(said.action_units[:, 4]), atol=1e-5)
+    np.testing.assert_allclose(table["arousal"], said.va[:, 1].clamp(-1, 1), atol=1e-5)
+    save_checkpoint(tmp_path / "g.safetensors", seeded(Generator, GanNetConfig("1", width=0.1)))
+    with pytest.raises(UserError, match="g.safetensors: holds weights of generator, which reads no faces"):
+        NetworkPredictor(tmp_path / "g.safetensors")
+
+
+def test_a_sequence_network_reads_each_face_by_itself():
+    net = seeded(AffWildNet, AffWildNetConfig(width=0.02, image_size=32, hidden=4))
+    table = NetworkPredictor(net)(FACES)
+    assert list(table.columns) == [*VA, *EXPRESSIONS]
+    np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
+    with torch.no_grad():
+        alone = net(to_unit_range(FACES[3])[None, None])[0].va[0, 0]
+    np.testing.assert_allclose(table.loc[3, list(VA)].astype(float), alone.clamp(-1, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("network, config", [
+    (FeatureNet, FeatureNetConfig(2, image_size=48, channels=4)),
+    (AffWildNet, AffWildNetConfig(width=0.02, image_size=48, hidden=4)),
+])  # fmt: skip
+def test_faces_that_are_too_small_are_refused_or_enlarged_if_one_asks(network, config):
+    net = seeded(network, config)
+    with pytest.raises(UserError, match="32"):
+        NetworkPredictor(net)(FACES)
+    large = np.stack([cv2.resize(face, (48, 48)) for face in FACES])
+    pd.testing.assert_frame_equal(NetworkPredictor(net, enlarge=True)(FACES), NetworkPredictor(net)(large))
+
+
+def test_log_odds_leave_valence_and_arousal_and_stay_finite():
+    table = pd.DataFrame({"valence": [0.2, -1.0], "AU12": [0.01, 0.9], "fake": [0.0, 1.0]})
+    odds = log_odds(lambda faces: table)(FACES)
+    assert odds["valence"].tolist() == [0.2, -1.0]
+    np.testing.assert_allclose(odds["AU12"], logit([0.01, 0.9]))
+    assert np.isfinite(odds["fake"]).all() and odds["fake"][0] < -10 < 10 < odds["fake"][1]
+    assert table["AU12"].tolist() == [0.01, 0.9]  # the predictor's own table is not touched
+
+
+def test_of_two_predictors_the_first_one_that_has_a_column_counts():
+    asked = []
+
+    def predictor(name, **values):
+        def read(faces):
+            asked.append(name)
+            return pd.DataFrame({key: np.full(len(faces), value) for key, value in values.items()})
+
+        return read
+
+    faces = np.zeros((3, 8, 8, 3), np.uint8)
+    joined = JoinedPredictor([predictor("a", AU1=1, AU2=2), predictor("b", valence=3, AU2=4)], faces)
+    assert joined.columns == ["AU1", "AU2", "valence"]
+    assert joined(faces).to_dict("list") == {"AU1": [1] * 3, "AU2": [2] * 3, "valence": [3] * 3}
+    asked.clear()
+    assert joined.only(["valence", "AU9"])(faces).columns.tolist() == ["valence"]
+    assert asked == ["b"]  # the other one has nothing to say, and is not asked

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from refusals import refused
 from small_experiment import memory_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint
-from affkit.errors import UserError
 from affkit.faces.feature_cache import cached_features, feature_key
 from affkit.faces.pool import without_labels
 from affkit.loop import make_fabric
@@ -36,9 +36,9 @@ def test_each_row_is_what_the_network_says_of_that_face(store, tmp_path):
     cnn = small_cnn()
     features = cached_features(cnn, store, tmp_path, progress=False)
     assert features.shape == (len(store), cnn.fc.out_features) and features.dtype == np.float32
-    for row in (0, 33, len(store) - 1):
-        face = torch.from_numpy(store[row] / 127.5 - 1).float().permute(2, 0, 1)  # by hand
-        np.testing.assert_allclose(features[row], cnn(face[None]).detach()[0], atol=1e-5)
+    rows = [0, 33, len(store) - 1]
+    faces = torch.from_numpy(store.images[rows] / 127.5 - 1).float().movedim(-1, 1)  # by hand
+    np.testing.assert_allclose(features[rows], cnn(faces).detach(), atol=1e-5)
 
 
 def test_they_are_computed_once(store, tmp_path):
@@ -53,31 +53,26 @@ def test_they_are_computed_once(store, tmp_path):
 
 
 def test_the_name_follows_weights_and_faces_but_not_labels(store):
-    cnn = small_cnn()
+    cnn, rows = small_cnn(), np.arange(len(store))
     key = feature_key(cnn, store)
     assert key == feature_key(small_cnn(), store) == feature_key(cnn, without_labels(store, range(20)))
-    changed = small_cnn()
+    changed, other = small_cnn(), select_rows(store, rows)
     with torch.no_grad():
         changed.fc.bias[0] += 1e-6
-    assert key != feature_key(changed, store)
-    assert key != feature_key(cnn, select_rows(store, np.arange(1, len(store))))
-    assert key != feature_key(cnn, select_rows(store, np.arange(len(store))[::-1]))
-    other = select_rows(store, np.arange(len(store)))
     other.images = 255 - store.images
-    assert key != feature_key(cnn, other)
+    others = [select_rows(store, rows[1:]), select_rows(store, rows[::-1]), other]
+    assert key != feature_key(changed, store)
+    assert key not in [feature_key(cnn, one) for one in others]
 
 
 def test_features_that_are_no_numbers_are_refused_and_not_kept(store, tmp_path):
     cnn = small_cnn()
     nn.init.constant_(cnn.fc.bias, float("nan"))
-    with pytest.raises(UserError, match="features of face 0 are not numbers; give other weights"):
+    with refused("features of face 0 are not numbers; give other weights"):
         cached_features(cnn, store, tmp_path / "cache", progress=False)
     assert not (tmp_path / "cache").exists()
-
-
-def test_a_folder_that_is_a_file_is_refused_in_one_line(store, tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(UserError, match="cannot be written to"):
+    with refused("cannot be written to"):
         cached_features(small_cnn(), store, tmp_path / "taken", progress=False)
 
 
@@ -90,41 +85,40 @@ def test_a_frozen_run_is_the_run_that_computes_them_in_every_step(store, tmp_pat
     log = pd.DataFrame([plain.step(number) for number in range(4)]).astype(float)
     np.testing.assert_allclose(frozen.log[["va", "expression"]], log[["va", "expression"]], atol=1e-5)
     (net, _), (given, _) = load_checkpoint(frozen.checkpoint), load_checkpoint(source)
-    for own, other in zip(net.cnn.parameters(), given.cnn.parameters(), strict=True):
-        assert torch.equal(own, other)
+    pairs = zip(net.cnn.parameters(), given.cnn.parameters(), strict=True)
+    assert all(torch.equal(own, other) for own, other in pairs)
     torch.testing.assert_close(net.head.weight, plain.net.head.weight, atol=1e-4, rtol=1e-4)
 
 
 def test_a_frozen_run_goes_on_with_the_same_weights_only(store, tmp_path):
-    sources = [
+    first, second = (
         train_mtl(store, tmp_path / f"s{seed}", MtlConfig(**TINY, seed=seed), steps=1, **QUIET).checkpoint
         for seed in (1, 2)
-    ]
-    config = MtlConfig(**TINY, frozen=True)
-    train_mtl(store, tmp_path / "run", config, steps=1, weights=sources[0], **QUIET)
-    with pytest.raises(UserError, match="another configuration or other data"):
-        train_mtl(store, tmp_path / "run", config, steps=2, weights=sources[1], resume=True, **QUIET)
-    train_mtl(store, tmp_path / "run", config, steps=2, weights=sources[0], resume=True, **QUIET)
+    )
+    run = store, tmp_path / "run", MtlConfig(**TINY, frozen=True)
+    train_mtl(*run, steps=1, weights=first, **QUIET)
+    with refused("another configuration or other data"):
+        train_mtl(*run, steps=2, weights=second, resume=True, **QUIET)
+    train_mtl(*run, steps=2, weights=first, resume=True, **QUIET)
 
 
 def published(path, image_size):
     """A file named as VGG-Face's published ones are, as narrow as the tests' networks."""
     cnn = VGGFace(AffWildNetConfig(width=0.02, image_size=image_size))
-    convolutions = [layer for layer in cnn.layers if isinstance(layer, nn.Conv2d)]
-    names = [
-        f"conv{block}_{i}" for block, depth in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, depth + 1)
-    ]
-    layers = dict(zip(names, convolutions, strict=True)) | {"fc6": cnn.fc}
-    state = {f"{name}.{key}": t for name, layer in layers.items() for key, t in layer.state_dict().items()}
-    torch.save(state, path)
+    layers = [*(layer for layer in cnn.layers if isinstance(layer, nn.Conv2d)), cnn.fc]
+    depths = enumerate((2, 2, 3, 3, 3), 1)
+    names = [f"conv{block}_{i + 1}" for block, depth in depths for i in range(depth)] + ["fc6"]
+    layers = dict(zip(names, layers, strict=True))
+    torch.save(
+        {f"{name}.{key}": t for name, layer in layers.items() for key, t in layer.state_dict().items()}, path
+    )
     return path, cnn
 
 
 def test_a_run_starts_from_published_weights(store, tmp_path):
     file, cnn = published(tmp_path / "vgg.pth", 32)
-    run = train_mtl(
-        store, tmp_path / "run", MtlConfig(**TINY, frozen=True), steps=1, vgg_weights=file, **QUIET
-    )
+    config = MtlConfig(**TINY, frozen=True)
+    run = train_mtl(store, tmp_path / "run", config, steps=1, vgg_weights=file, **QUIET)
     net, _ = load_checkpoint(run.checkpoint)
     assert torch.equal(net.cnn.fc.weight, cnn.fc.weight) and net.cnn.scale.eq(127.5).all()
     assert str(run.loaded).startswith("14 layers of VGG-Face (conv1_1 to fc6)")
@@ -134,8 +128,8 @@ def test_weights_that_cannot_be_meant_are_refused(store, tmp_path):
     file, _ = published(
         tmp_path / "vgg.pth", 64
     )  # fc6 is for other faces: it would be frozen as it was drawn
-    with pytest.raises(UserError, match="leaves a frozen layer as it was initialised: fc6"):
+    with refused("leaves a frozen layer as it was initialised: fc6"):
         train_mtl(store, tmp_path / "a", MtlConfig(**TINY, frozen=True), steps=1, vgg_weights=file, **QUIET)
-    with pytest.raises(UserError, match="are both weights to start from; give one of them"):
+    with refused("are both weights to start from; give one of them"):
         train_mtl(store, tmp_path / "a", MtlConfig(**TINY), steps=1, vgg_weights=file, weights=file, **QUIET)
     assert not (tmp_path / "a").exists()

@@ -18,26 +18,19 @@ SCORES = VA_SCORES + EXPRESSION_SCORES
 
 def made_up(rows, seeds=(0, 1, 2), claims=(), other_seeds="") -> Results:
     """Results of runs that never were."""
-    rng = np.random.default_rng(0)
     runs = [{"row": row, "seed": seed, "set": "test"} for row, seed in product(rows, seeds)]
-    scores = pd.DataFrame(runs).assign(**{name: rng.uniform(0, 0.6, len(runs)) for name in SCORES})
+    values = np.random.default_rng(0).uniform(0, 0.6, (len(runs), len(SCORES)))
+    scores = pd.DataFrame(runs).join(pd.DataFrame(values, columns=SCORES))
     scores.loc[scores["row"] == "only_va", list(EXPRESSION_SCORES)] = np.nan
     scores.loc[scores["row"] == other_seeds, "seed"] += 10
     nothing = pd.DataFrame({name: {"majority": 0.1, "draw": 0.2} for name in SCORES})
     return conclude({"steps": 9}, scores, nothing, claims)
 
 
-def cell(results, row, seed, score):
-    table = results.test
-    return table[(table["row"] == row) & (table["seed"] == seed)][score].item()
-
-
-def differences(results, better, worse, seeds, scores=VA_SCORES):
+def differences(results, better, worse, scores=VA_SCORES):
     """Of each seed, the mean difference of two rows."""
-    return [
-        np.mean([cell(results, better, seed, score) - cell(results, worse, seed, score) for score in scores])
-        for seed in seeds
-    ]
+    own = results.test.set_index(["row", "seed"])[list(scores)].mean(axis=1)
+    return (own[better] - own[worse]).tolist()
 
 
 def test_votes_count_the_seeds_one_by_one():
@@ -49,8 +42,7 @@ def test_votes_count_the_seeds_one_by_one():
     ]
     results = made_up(["a", "b", "c"], seeds=range(5), claims=claims, other_seeds="c")
     table = votes(results)
-    both = differences(results, "a", "b", range(5))
-    one = differences(results, "b", "a", range(5), ["ccc_valence"])
+    both, one = differences(results, "a", "b"), differences(results, "b", "a", ["ccc_valence"])
     for place, own in enumerate((both, one)):
         assert table.at[place, "in favour"] == f"{sum(value > 0 for value in own)} of 5"
         assert float(table.at[place, "here"]) == pytest.approx(np.mean(own), abs=5e-4)
@@ -73,10 +65,13 @@ def test_noise_is_the_spread_of_what_is_one_run(rows):
     assert list(table.index) == ["CCC-V", "CCC-A", "accuracy", "F1 weighted", "F1 macro"]
     for name, score in zip(table.index, SCORES, strict=True):
         printed = [table_x.PAPER[row][score] for row in table_x.SAME_RUN]
-        assert table.at[name, "paper, same run"] == pytest.approx(np.std(printed, ddof=1))
-        grid = np.array([[cell(results, row, seed, score) for seed in range(3)] for row in trained])
-        assert table.at[name, "here, same run"] == pytest.approx(np.std(grid, axis=0, ddof=1).mean())
-        assert table.at[name, "here, other seeds"] == pytest.approx(np.std(grid, axis=1, ddof=1).mean())
+        grid = results.test.pivot(index="row", columns="seed", values=score).loc[trained].to_numpy()
+        wanted = {
+            "paper, same run": np.std(printed, ddof=1),
+            "here, same run": np.std(grid, axis=0, ddof=1).mean(),
+            "here, other seeds": np.std(grid, axis=1, ddof=1).mean(),
+        }
+        assert table.loc[name].to_dict() == pytest.approx(wanted)
 
 
 def test_the_ccc_loss_against_the_mse_in_all_six_pairs():
@@ -88,7 +83,7 @@ def test_the_ccc_loss_against_the_mse_in_all_six_pairs():
     short = {"cross entropy": "ce", "MSE before softmax": "before", "MSE after softmax": "after"}
     for _, pair in table.iterrows():
         end = f"{short[pair['expression loss']]}_{pair['learning rate']}"
-        own = differences(results, f"ccc_{end}", f"mse_{end}", range(3))
+        own = differences(results, f"ccc_{end}", f"mse_{end}")
         assert pair["here"] == f"{np.mean(own):.3f} ± {np.std(own, ddof=1):.3f}"
     some = made_up(["ccc_ce_0.001", "mse_ce_0.001"])
     assert (table_xi.ccc_against_mse(some)["here"] == "-").tolist() == [True, False, True, True, True, True]

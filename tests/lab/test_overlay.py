@@ -57,24 +57,20 @@ def bars_of(drawing):
     return drawing[:HEIGHT, WIDTH:]
 
 
-def test_the_box_is_where_the_face_is_and_the_rest_of_the_picture_is_untouched():
-    overlay = Overlay(faces(3), steady(3), WIDTH, HEIGHT)
-    drawing = overlay.draw(1, PLAIN)
-    assert np.array_equal(drawing.shape[1::-1], overlay.size)
-    rows, columns = np.nonzero((drawing[:HEIGHT, :WIDTH] != PLAIN).any(axis=-1))
-    assert abs(rows.min() - 100) <= 3 and abs(rows.max() - 280) <= 3
-    assert abs(columns.min() - 200) <= 3 and abs(columns.max() - 350) <= 3
-    assert np.array_equal(drawing[110:270, 210:340], PLAIN[110:270, 210:340])  # the face itself
-
-
-def test_a_small_video_and_its_box_are_scaled_up_together():
-    face = faces(1, box=(80.0, 60.0, 100.0, 90.0))
-    picture = np.full((240, 320, 3), 50, np.uint8)
-    overlay = Overlay(face, steady(1), 320, 240)
-    assert overlay.scale == 1.5
-    rows, columns = np.nonzero(is_color(overlay.draw(0, picture)[:360, :480], ORANGE))
-    assert abs(rows.min() - 90) <= 3 and abs(rows.max() - 225) <= 3
-    assert abs(columns.min() - 120) <= 3 and abs(columns.max() - 270) <= 3
+@pytest.mark.parametrize("size, box, scale", [
+    ((WIDTH, HEIGHT), (200, 100, 150, 180), 1),
+    ((320, 240), (80, 60, 100, 90), 1.5),  # a small video and its box are scaled up together
+])  # fmt: skip
+def test_the_box_is_where_the_face_is_and_the_rest_of_the_picture_is_untouched(size, box, scale):
+    overlay = Overlay(faces(3, box=box), steady(3), *size)
+    drawing = overlay.draw(1, cv2.resize(PLAIN, size))
+    assert overlay.scale == scale and np.array_equal(drawing.shape[1::-1], overlay.size)
+    width, height = (round(scale * side) for side in size)
+    x, y, w, h = (round(scale * side) for side in box)
+    rows, columns = np.nonzero((drawing[:height, :width] != PLAIN[0, 0]).any(axis=-1))
+    corners = [columns.min(), rows.min(), columns.max(), rows.max()]
+    np.testing.assert_allclose(corners, [x, y, x + w, y + h], atol=3)
+    assert (drawing[y + 10 : y + h - 10, x + 10 : x + w - 10] == PLAIN[0, 0]).all()  # the face itself
 
 
 def test_letters_are_twelve_pixels_high_in_the_smallest_video():
