@@ -1,7 +1,7 @@
 """What students of such courses and users of affect corpora complain about most, and why nobody has to here.
 
 Each test is named after a complaint and fails where it would be true. Others are looked at where they belong:
-broken dependencies in test_environment.py; missing and wrong solutions in test_course_exercises.py; notebooks
+broken dependencies in test_environment.py; missing and wrong solutions in test_exercises.py; notebooks
 that are too long, are stored from several runs, or break when cells are run twice in test_notebooks.py.
 """
 
