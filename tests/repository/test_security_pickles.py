@@ -21,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 from affkit.checkpoints import load_checkpoint
 from affkit.cli import main as affkit
 from affkit.errors import UserError
-from affkit.faces.feature_cache import cached_features
 from affkit.store import Store
 from affkit_course.exercises.grade import grade_folder
+from affkit_lab.backbones.face_net import cached_features
 from affkit_lab.backbones.vgg_weights import read_weights
 from affkit_lab.experiments.results import Results
 from affkit_studio.annotate.import_export import SUFFIXES, import_annotation
