@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from affkit.cli import Force, Task, argument, option, out_file, room
+from affkit.commands import Force, Task, argument, option, out_file, room
 
 app = room()
 

@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from repository import ROOT
 
-from affkit.cli import main
+from affkit.__main__ import main
 from affkit.errors import UserError
 from affkit_course.exercises import grade as grading
 from affkit_course.exercises.framework import load

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pictures import png
 from repository import ROOT
 
-from affkit.cli import main
+from affkit.__main__ import main
 from affkit.errors import UserError
 from affkit_course.site import failure, find_executed, write_site
 

@@ -14,8 +14,8 @@ from score_checks import assert_scores
 from small_experiment import memory_store, partition_of
 from typer.testing import CliRunner
 
+from affkit.__main__ import app, main
 from affkit.checkpoints import load_checkpoint, save_checkpoint
-from affkit.cli import app, main
 from affkit.corpus.partition import write_partition
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store

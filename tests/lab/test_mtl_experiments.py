@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score
 from small_experiment import memory_store, partition_of
 from typer.testing import CliRunner
 
+from affkit.__main__ import app
 from affkit.checkpoints import load_checkpoint
-from affkit.cli import app
 from affkit.corpus.partition import Partition, write_partition
 from affkit.errors import UserError
 from affkit.evaluation.predict import predict_store

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_experiment import partition_of
 
-from affkit.cli import main
+from affkit.__main__ import main
 from affkit.corpus.partition import write_partition
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.store import Store

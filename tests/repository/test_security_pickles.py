@@ -18,8 +18,8 @@ from mishaps.judge import BadInput, judge
 from repository import tracked
 from safetensors import SafetensorError, safe_open
 
+from affkit.__main__ import main as affkit
 from affkit.checkpoints import load_checkpoint
-from affkit.cli import main as affkit
 from affkit.errors import UserError
 from affkit.store import Store
 from affkit_course.exercises.grade import grade_folder
