@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
 
-from affkit.faces.boxes import Box, Detector, crop_face, resized
+from affkit.faces.detectors import Box, Detector, crop_face, resized
 
 SEARCH_SECONDS = 0.25  # the whole picture is searched this often
 GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
