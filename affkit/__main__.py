@@ -100,24 +100,19 @@ def main():
     """Run the command line; exit code 2 and one line for anything the user can fix."""
     warnings.showwarning = _warn_in_one_line
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except UserError as error:
-        code = _complain(str(error))
+        code, message = 2, str(error)
     except typer.TyperException as error:  # a command or option we do not have
-        code = _complain(f"{error.format_message()} See affkit --help.")
+        code, message = 2, f"{error.format_message()} See affkit --help."
     except OSError as error:  # a path that the system refuses; all else is a fault of ours and is shown whole
-        if (told := unusable_path(error)) is None:
+        code, message = 2, unusable_path(error)
+        if message is None:
             raise
-        code = _complain(str(told))
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("affkit: stopped; the same command goes on from here", err=True)
-        code = 130
-    sys.exit(code)
-
-
-def _complain(message: str) -> int:
+        code, message = 130, "stopped; the same command goes on from here"
     typer.echo(f"affkit: {message}", err=True)
-    return 2
+    sys.exit(code)
 
 
 if __name__ == "__main__":  # also torchrun --nproc-per-node 2 -m affkit train mtl ...

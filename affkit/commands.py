@@ -51,9 +51,6 @@ Weights = option(Path | None, "Checkpoint to take the CNN from: cnn.safetensors.
 VggWeights = option(Path | None, "Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
 Cache = option(Path | None, "Folder for the features of a frozen CNN; that of --data by default.")
 Labels = option(Path | None, "Annotations in an Aff-Wild or Aff-Wild2 layout.", "--labels")
-Keep = Literal["all", "majority"]  # whose labels annotators agree on
-Disagreed = Literal["unknown", "absent"]  # what an action unit is where annotators differ
-Task = Literal["au", "expression"]  # what is annotated
 Config = Literal["1", "2", "2-7x7"]  # the paper's GAN configurations
 
 
@@ -65,8 +62,8 @@ def part_rows(store, part: str, all_frames: bool = False):
 
     if not part:
         return None
-    file, colon, name = part.rpartition(":")
-    if not colon or not file:
+    file, _, name = part.rpartition(":")
+    if not file:
         fix = "write FILE:SET, such as partition.json:train"
         raise UserError(f"--part {part}", "names no file or no set", fix)
     partition = read_partition(file)
@@ -124,15 +121,13 @@ def stats(
 
     from affkit.corpus.corpus import Corpus
     from affkit.corpus.statistics import Statistics
-    from affkit.files import existing_file
+    from affkit.files import existing_file, offered
 
     if units is not None:
         existing_file(units)
     corpus = Corpus.open(data, progress=True)
     statistics = Statistics.of(corpus, progress=True)
     if out is not None:
-        from affkit.files import offered
-
         offered("affkit.drawings", "corpus")(corpus, statistics, out, units, force)
     typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
 
@@ -141,8 +136,8 @@ def stats(
 def agree(
     folders: argument(list[Path], "A table or a folder for each annotator."),
     out: option(Path, "Folder of the agreed annotations.", "--out", "-o", callback=out_folder),
-    disagreed: option(Disagreed, "What action units are where they differ.") = "unknown",
-    keep: option(Keep, "What all say, or what most say.") = "all",
+    disagreed: option(Literal["unknown", "absent"], "What action units are where they differ.") = "unknown",
+    keep: option(Literal["all", "majority"], "What all say, or what most say.") = "all",
     align: option(float, "Largest lag of raters to look for, in seconds.", min=0, max=3600) = 0,
     fps: option(float, "Frames a second, for --align.", min=1, max=120) = 30.0,
     common: option(bool, "Only the videos that all have.", "--common") = False,
@@ -326,23 +321,20 @@ def predict(
     The folder holds table.csv, openface.csv with the columns of OpenFace and py-feat, label files in the
     ABAW layout, and an annotated MP4.
     """
-    from affkit.evaluation.predict import predict_video, write_predictions
-    from affkit.files import refuse_existing
+    from affkit.evaluation import predict
+    from affkit.files import offered, refuse_existing
     from affkit.video.video import Video
 
     if out.suffix.lower() == ".csv":
         refuse_existing(out, force)
-        predictions = predict_video(video, checkpoint, detector=detector, device=device)
-        write_predictions(out, predictions, force)
+        predictions = predict.predict_video(video, checkpoint, detector=detector, device=device)
+        predict.write_predictions(out, predictions, force)
     else:
-        from affkit.evaluation.predict import check_prediction_folder, write_prediction_folder
-        from affkit.files import offered
-
-        check_prediction_folder(out, video, force)
+        predict.check_prediction_folder(out, video, force)
         draw = offered("affkit.drawings", "overlay") if with_video else None
         with Video(video) as clip:
-            predictions = predict_video(clip, checkpoint, detector=detector, device=device)
-            write_prediction_folder(out, clip, predictions, draw, force)
+            predictions = predict.predict_video(clip, checkpoint, detector=detector, device=device)
+            predict.write_prediction_folder(out, clip, predictions, draw, force)
     typer.echo(f"{len(predictions)} faces in {out}")
 
 

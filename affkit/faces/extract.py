@@ -324,7 +324,12 @@ def add_labels(
     for video, rows in index.groupby("video", sort=False):
         centers = (rows["x"] + rows["w"] / 2).groupby(rows["person"]).mean().to_dict()
         names = names_of_people(annotations, video, centers, width[video])
-        _warn_of_lengths(video, [len(annotations[name]) for name in names.values()], frames[video])
+        lengths = [len(annotations[name]) for name in names.values()]
+        if not lengths:
+            warnings.warn(f"{video}: no labels for this video", stacklevel=2)
+        elif set(lengths) != {frames[video]}:
+            lines = f"{' and '.join(map(str, lengths))} label lines, {frames[video]} frames"
+            warnings.warn(f"{video}: {lines}; the shorter counts", stacklevel=2)
         used |= set(names.values())
         for person, own in rows.groupby("person", sort=False):
             name = names.get(person)
@@ -344,14 +349,6 @@ def refuse_other_names(annotations: Collection[str], videos: Collection[str]) ->
 def _no_labels(videos: Collection[str], annotations: Collection[str]) -> UserError:
     problem = f"none of the videos has labels; there are some for {', '.join(list(annotations)[:3])}"
     return UserError(", ".join(videos), problem, "compare the names of videos and labels")
-
-
-def _warn_of_lengths(video: str, lengths: list[int], num_frames: int) -> None:
-    if not lengths:
-        warnings.warn(f"{video}: no labels for this video", stacklevel=3)
-    elif set(lengths) != {num_frames}:
-        lines = " and ".join(map(str, lengths))
-        warnings.warn(f"{video}: {lines} label lines, {num_frames} frames; the shorter counts", stacklevel=3)
 
 
 def sample_faces(

@@ -108,12 +108,9 @@ class Video:
     15
     """
 
-    container: InputContainer
-    stream: VideoStream
-
     def __init__(self, path: str | Path, cache_bytes: int = CACHE_BYTES):
-        self.path = existing_file(path)
-        self._open()
+        self.path = Path(path)
+        self.container, self.stream = _open_video(self.path)
         self._numbers: dict[int, int] | None = None  # time to number, looked up when it is needed first
         self._seconds: np.ndarray | None = None
         self._reader: object = None  # who reads now
@@ -231,9 +228,6 @@ class Video:
                     self._numbers = {time: number for number, time in enumerate(times)}
         return self._numbers
 
-    def _open(self) -> None:
-        self.container, self.stream = _open_video(existing_file(self.path))
-
     def _go_to(self, start: int) -> dict[int, int]:
         """Go to where frame ``start`` can be decoded; the numbers of frames by their time."""
         if self._index():
@@ -241,7 +235,7 @@ class Video:
             self.container.seek(times[min(start, len(times) - 1)], stream=self.stream)
         else:
             self.container.close()
-            self._open()
+            self.container, self.stream = _open_video(self.path)
         return self._index()
 
     def _decode_on(self, numbers: dict[int, int]) -> Iterator[tuple[int, Fraction, VideoFrame]]:
@@ -277,17 +271,14 @@ class Video:
             self._ahead = self.decode(i)
         self._next = None  # at the end of the file, or after an error, the next call has to jump
         for number, _, frame in self._ahead:
-            self._keep(number, frame)
+            self._cache[number] = frame
+            self._cache.move_to_end(number)
+            size = sum(plane.buffer_size for plane in frame.planes)
+            while len(self._cache) > max(1, self._cache_bytes // size):
+                self._cache.popitem(last=False)
             if number >= i:
                 self._next = number + 1
                 return
-
-    def _keep(self, number: int, frame: VideoFrame) -> None:
-        self._cache[number] = frame
-        self._cache.move_to_end(number)
-        size = sum(plane.buffer_size for plane in frame.planes)
-        while len(self._cache) > max(1, self._cache_bytes // size):
-            self._cache.popitem(last=False)
 
     def _shown(self, frame: VideoFrame, format: str = "rgb24") -> np.ndarray:
         picture = frame.to_ndarray(format=format, width=self.view.width, height=self.view.height)
@@ -316,7 +307,7 @@ class _Clock:
 
 def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
-        container = av.open(f"file:{path}", options=_OPEN)
+        container = av.open(f"file:{existing_file(path)}", options=_OPEN)
     except av.FFmpegError as error:
         with open(path, "rb") as file:
             head = file.read(8)
