@@ -271,14 +271,17 @@ class Video:
             self._ahead = self.decode(i)
         self._next = None  # at the end of the file, or after an error, the next call has to jump
         for number, _, frame in self._ahead:
-            self._cache[number] = frame
-            self._cache.move_to_end(number)
-            size = sum(plane.buffer_size for plane in frame.planes)
-            while len(self._cache) > max(1, self._cache_bytes // size):
-                self._cache.popitem(last=False)
+            self._keep(number, frame)
             if number >= i:
                 self._next = number + 1
                 return
+
+    def _keep(self, number: int, frame: VideoFrame) -> None:
+        self._cache[number] = frame
+        self._cache.move_to_end(number)
+        size = sum(plane.buffer_size for plane in frame.planes)
+        while len(self._cache) > max(1, self._cache_bytes // size):
+            self._cache.popitem(last=False)
 
     def _shown(self, frame: VideoFrame, format: str = "rgb24") -> np.ndarray:
         picture = frame.to_ndarray(format=format, width=self.view.width, height=self.view.height)
