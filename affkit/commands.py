@@ -1,12 +1,77 @@
-"""Commands of the library: from a raw clip to faces, labels, trained networks and scores."""
+"""Commands of the library, from a raw clip to faces, labels, trained networks and scores; and the options
+that commands of all rooms share.
+"""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from affkit import cli
-from affkit.cli import argument, option, out_file, out_folder, part_rows, room
 from affkit.errors import UserError
+from affkit.files import check_output
+
+
+def room(**settings) -> typer.Typer:
+    settings |= {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+    return typer.Typer(**settings)
+
+
+def option(kind, text: str, *names: str, **settings):
+    return Annotated[kind, typer.Option(*names, help=text, **settings)]
+
+
+def argument(kind, text: str, **settings):
+    return Annotated[kind, typer.Argument(help=text, **settings)]
+
+
+def out_file(path: Path | None) -> Path | None:
+    """A file to write, or a folder: refused before the work where nothing can be written."""
+    return None if path is None else check_output(path)
+
+
+def out_folder(path: Path | None) -> Path | None:
+    return None if path is None else check_output(path, folder=True)
+
+
+Force = option(bool, "Replace what is already there.", "--force")
+Jobs = option(int, "Videos worked on at the same time.", "--jobs", "-j", min=1)
+Runs = option(int, "Runs at the same time, one thread each.", "--jobs", "-j", min=1)
+Recipe = option(str, "kit: good faces on two cores. paper, paper-d-more: all as printed.", "--recipe")
+MOST_SEED = 2**32 - 1
+Seed = option(int, "Same seed, same result on the CPU.", "--seed", min=0, max=MOST_SEED)
+Device = option(str, "auto, cpu, cuda or mps.", "--device")
+Precision = option(str, "32-true, bf16-mixed or 16-mixed.", "--precision")
+Resume = option(bool, "Go on from the last checkpoint in --out.", "--resume")
+SaveEvery = option(int, "Steps from one checkpoint to the next.", "--save-every", min=1)
+Width = option(float, "Channels as a share of the paper's; 1.0 is the paper.", "--width", min=0.01, max=16)
+Part = option(str, "FILE:SET, only the faces in a set of a partition: partition.json:train.", "--part")
+EVERY_FRAME = "Use every frame of the people in a set: without an agreed expression it still teaches V-A."
+AllFrames = option(bool, EVERY_FRAME, "--all-frames/--listed-frames")
+Weights = option(Path | None, "Checkpoint to take the CNN from: cnn.safetensors.")
+VggWeights = option(Path | None, "Published VGG-Face weights (.pth, .npz, .safetensors) to start from.")
+Cache = option(Path | None, "Folder for the features of a frozen CNN; that of --data by default.")
+Labels = option(Path | None, "Annotations in an Aff-Wild or Aff-Wild2 layout.", "--labels")
+Config = Literal["1", "2", "2-7x7"]  # the paper's GAN configurations
+
+
+def part_rows(store, part: str, all_frames: bool = False):
+    """The rows of a store in ``FILE:SET``, a set of a partition, or None for all; with ``all_frames`` also
+    frames of its people that it does not list.
+    """
+    from affkit.corpus.partition import read_partition
+
+    if not part:
+        return None
+    file, _, name = part.rpartition(":")
+    if not file:
+        fix = "write FILE:SET, such as partition.json:train"
+        raise UserError(f"--part {part}", "names no file or no set", fix)
+    partition = read_partition(file)
+    sets = (partition.whole() if all_frames else partition).rows(store.index)
+    if name not in sets:
+        raise UserError(file, f"has no set {name!r}", f"choose {' or '.join(sets)}")
+    return sets[name]
+
 
 app = room()
 
@@ -15,9 +80,9 @@ app = room()
 def convert(
     inputs: argument(list[Path], "Video files, or folders of them."),
     out: option(Path, "Folder for the MP4 files.", "--out", "-o", callback=out_folder),
-    labels: cli.Labels = None,
-    force: cli.Force = False,
-    jobs: cli.Jobs = 1,
+    labels: Labels = None,
+    force: Force = False,
+    jobs: Jobs = 1,
 ):
     """Any clip to MP4, H.264, constant 30 fps (Section III.A); labels are re-timed with their frames."""
     from affkit.video.convert import convert_videos
@@ -32,9 +97,9 @@ def faces(
     out: option(Path, "Folder of the new store.", "--out", "-o", callback=out_folder),
     size: option(int, "Side of a crop in pixels: 96 or 32 in the paper.") = 96,
     detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
-    labels: cli.Labels = None,
-    force: cli.Force = False,
-    jobs: cli.Jobs = 1,
+    labels: Labels = None,
+    force: Force = False,
+    jobs: Jobs = 1,
 ):
     """Detect, follow, crop and store the faces of some videos (Section III.E)."""
     from affkit.faces.extract import extract_faces
@@ -49,22 +114,20 @@ def stats(
     out: option(Path | None, "Folder for figures and tables.", "--out", "-o", callback=out_folder) = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
     units: option(Path | None, "Picture of the action units for Figure 1: action_units.jpg.") = None,
-    force: cli.Force = False,
+    force: Force = False,
 ):
     """What a corpus holds, beside the paper's numbers (Section II)."""
     import json
 
     from affkit.corpus.corpus import Corpus
     from affkit.corpus.statistics import Statistics
-    from affkit.files import existing_file
+    from affkit.files import existing_file, offered
 
     if units is not None:
         existing_file(units)
     corpus = Corpus.open(data, progress=True)
     statistics = Statistics.of(corpus, progress=True)
     if out is not None:
-        from affkit.files import offered
-
         offered("affkit.drawings", "corpus")(corpus, statistics, out, units, force)
     typer.echo(json.dumps(statistics.as_dict(), indent=2) if as_json else statistics.text())
 
@@ -73,13 +136,13 @@ def stats(
 def agree(
     folders: argument(list[Path], "A table or a folder for each annotator."),
     out: option(Path, "Folder of the agreed annotations.", "--out", "-o", callback=out_folder),
-    disagreed: option(cli.Disagreed, "What action units are where they differ.") = "unknown",
-    keep: option(cli.Keep, "What all say, or what most say.") = "all",
+    disagreed: option(Literal["unknown", "absent"], "What action units are where they differ.") = "unknown",
+    keep: option(Literal["all", "majority"], "What all say, or what most say.") = "all",
     align: option(float, "Largest lag of raters to look for, in seconds.", min=0, max=3600) = 0,
     fps: option(float, "Frames a second, for --align.", min=1, max=120) = 30.0,
     common: option(bool, "Only the videos that all have.", "--common") = False,
     as_json: option(bool, "Print JSON, for programs.", "--json") = False,
-    force: cli.Force = False,
+    force: Force = False,
 ):
     """Keep the labels on which annotators agree, average ratings, and measure agreement (Section III.C-D)."""
     from affkit.corpus import agreement, reliability
@@ -101,8 +164,8 @@ def split(
     inactive: option(int | None, "Frames without an active unit to keep.") = None,
     check: option(Path | None, "Look for leaks in this file or folder instead.") = None,
     across_tasks: option(bool, "With --check: fail if sets of tasks mix.", "--across-tasks") = False,
-    seed: cli.Seed = 0,
-    force: cli.Force = False,
+    seed: Seed = 0,
+    force: Force = False,
 ):
     """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
     if check is not None:
@@ -134,21 +197,21 @@ def split(
 def train_gan(
     data: option(Path, "Store of faces.", "--data"),
     out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: cli.Part = "",
+    part: Part = "",
     pool: option(Path | None, "Folder of faces without labels, half of each batch.", "--pool") = None,
-    config: option(cli.Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = "1",
-    recipe: cli.Recipe = "kit",
+    config: option(Config, "Tables V-VI (1), VII-VIII (2), or the latter with 7x7.") = "1",
+    recipe: Recipe = "kit",
     targets: option(str, "va+au, va or au.") = "va+au",
     va_loss: option(str, "ccc or mse, for real and for generated faces.") = "ccc",
     augment: option(str, "Change what the discriminator sees: any of flip,color,translation,cutout.") = "",
     spectral_norm: option(bool, "In the discriminator, for batch normalisation.", "--spectral-norm") = False,
     steps: option(int, "Steps in all.", min=1) = 1000,
-    save_every: cli.SaveEvery = 200,
-    width: cli.Width = 1.0,
-    seed: cli.Seed = 0,
-    resume: cli.Resume = False,
-    device: cli.Device = "auto",
-    precision: cli.Precision = "32-true",
+    save_every: SaveEvery = 200,
+    width: Width = 1.0,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    precision: Precision = "32-true",
 ):
     """Train generator and discriminator (Section IV.A)."""
     from affkit.faces.pool import pool_store, with_pool
@@ -172,29 +235,29 @@ def train_gan(
 def train_mtl(
     data: option(Path, "Store of faces with labels.", "--data"),
     out: option(Path, "Folder of the run.", "--out", callback=out_folder),
-    part: cli.Part = "",
-    all_frames: cli.AllFrames = True,
+    part: Part = "",
+    all_frames: AllFrames = True,
     steps: option(int, "Batches in all.", min=1) = 100,
-    save_every: cli.SaveEvery = 200,
+    save_every: SaveEvery = 200,
     alpha: option(float, "Weight of valence and arousal in Eq. 6.") = 0.5,
     beta: option(float, "Weight of the expressions in Eq. 6.") = 0.5,
     va_loss: option(str, "ccc or mse.") = "ccc",
     expr_loss: option(str, "cross_entropy, mse_before_softmax or mse_after_softmax.") = "cross_entropy",
     frozen: option(bool, "Leave the CNN as it is; give --weights.", "--frozen") = False,
-    weights: cli.Weights = None,
-    vgg_weights: cli.VggWeights = None,
-    cache: cli.Cache = None,
+    weights: Weights = None,
+    vgg_weights: VggWeights = None,
+    cache: Cache = None,
     attention: option(str, "additive or dot_product.") = "additive",
     recurrent: option(
         bool, "GRU and attention, or each frame by itself.", "--recurrent/--no-recurrent"
     ) = True,
     frames_at_a_time: option(int | None, "Frames in the CNN together: fewer need less memory.", min=1) = None,
     lr: option(float, "Learning rate.", min=1e-12, max=1e3) = 1e-3,
-    width: cli.Width = 0.125,
-    seed: cli.Seed = 0,
-    resume: cli.Resume = False,
-    device: cli.Device = "auto",
-    precision: cli.Precision = "32-true",
+    width: Width = 0.125,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    precision: Precision = "32-true",
 ):
     """Train VGGFACE-GRU-attention on valence, arousal and expressions (Section IV.B).
 
@@ -227,8 +290,8 @@ def generate(
     checkpoint: option(Path, "generator.safetensors of a run."),
     out: option(Path, "The picture, a PNG file.", "--out", "-o", callback=out_file),
     n: option(int, "How many faces.", "--n", min=1) = 64,
-    seed: cli.Seed = 0,
-    force: cli.Force = False,
+    seed: Seed = 0,
+    force: Force = False,
 ):
     """Draw faces from noise with a trained generator."""
     from affkit.files import refuse_existing
@@ -250,31 +313,28 @@ def predict(
     checkpoint: option(Path, "affwildnet.safetensors or discriminator.safetensors."),
     detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
     with_video: option(bool, "Draw the annotated video into the folder.", "--video/--no-video") = True,
-    device: cli.Device = "auto",
-    force: cli.Force = False,
+    device: Device = "auto",
+    force: Force = False,
 ):
     """What a trained network says about each face in each frame of a video.
 
     The folder holds table.csv, openface.csv with the columns of OpenFace and py-feat, label files in the
     ABAW layout, and an annotated MP4.
     """
-    from affkit.evaluation.predict import predict_video, write_predictions
-    from affkit.files import refuse_existing
+    from affkit.evaluation import predict
+    from affkit.files import offered, refuse_existing
     from affkit.video.video import Video
 
     if out.suffix.lower() == ".csv":
         refuse_existing(out, force)
-        predictions = predict_video(video, checkpoint, detector=detector, device=device)
-        write_predictions(out, predictions, force)
+        predictions = predict.predict_video(video, checkpoint, detector=detector, device=device)
+        predict.write_predictions(out, predictions, force)
     else:
-        from affkit.evaluation.predict import check_prediction_folder, write_prediction_folder
-        from affkit.files import offered
-
-        check_prediction_folder(out, video, force)
+        predict.check_prediction_folder(out, video, force)
         draw = offered("affkit.drawings", "overlay") if with_video else None
         with Video(video) as clip:
-            predictions = predict_video(clip, checkpoint, detector=detector, device=device)
-            write_prediction_folder(out, clip, predictions, draw, force)
+            predictions = predict.predict_video(clip, checkpoint, detector=detector, device=device)
+            predict.write_prediction_folder(out, clip, predictions, draw, force)
     typer.echo(f"{len(predictions)} faces in {out}")
 
 
@@ -298,7 +358,7 @@ def evaluate_predictions(
     ) = 1000,
     subjects: option(Path | None, "Who is who; by default subjects.csv in the folder of the truth.") = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
-    seed: cli.Seed = 0,
+    seed: Seed = 0,
 ):
     """CCC, F1 and accuracy of predictions (Section IV.D), with intervals by subject.
 

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
 from affkit.errors import UserError, check_choices
-from affkit.faces.feature_cache import cached_features, feature_key
 from affkit.files import offered
 from affkit.loop import RowStream, fingerprint, make_fabric, own_functions, run
 from affkit.losses import EXPRESSION_LOSSES, VA_LOSSES, multitask_loss
@@ -99,6 +98,7 @@ class MtlTrainer:
         self.features = None
         if config.frozen:
             with fabric.rank_zero_first():  # one process computes them, the others read them
+                cached_features = offered("affkit.extensions", "cached_features")
                 self.features = cached_features(net.cnn, store, cache or store.path, fabric.device)  # (N, F)
 
     def step(self, number: int) -> dict[str, Tensor]:
@@ -234,6 +234,6 @@ def train_mtl(
         step, network, loss
     )
     if config.frozen:  # weights that do not come from the run itself
-        identity["features"] = feature_key(net.cnn, store)
+        identity["features"] = offered("affkit.extensions", "feature_key")(net.cnn, store)
     log = run(mtl, out, identity, steps, resume, save_every, callback, progress)
     return MtlRun(out, out / "affwildnet.safetensors", log, loaded)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from affkit.cli import Force, argument, option, out_file, out_folder, room
+from affkit.commands import Force, argument, option, out_file, out_folder, room
 from affkit.errors import UserError
 
 app = room()

@@ -5,25 +5,25 @@ from pathlib import Path
 
 import typer
 
-from affkit import cli
-from affkit.cli import option
+from affkit import commands
+from affkit.commands import option, out_folder, room
 from affkit.errors import UserError
 
-app = cli.room()
+app = room()
 
 
 @app.command("train.cnn", epilog="Example: affkit train cnn --data others --out run/cnn --steps 4000")
 def train_cnn(
     data: option(Path, "Store of faces with labels, of other people.", "--data"),
-    out: option(Path, "Folder of the run.", "--out", callback=cli.out_folder),
-    part: cli.Part = "",
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
+    part: commands.Part = "",
     steps: option(int, "Batches in all.", min=1) = 4000,
-    save_every: cli.SaveEvery = 200,
+    save_every: commands.SaveEvery = 200,
     lr: option(float, "Learning rate of the first step; falls to 0.", min=1e-12, max=1e3) = 2e-3,
-    width: cli.Width = 0.125,
-    seed: cli.Seed = 0,
-    resume: cli.Resume = False,
-    device: cli.Device = "auto",
+    width: commands.Width = 0.125,
+    seed: commands.Seed = 0,
+    resume: commands.Resume = False,
+    device: commands.Device = "auto",
 ):
     """Train the convolutional half that `affkit train mtl --weights` starts from: who it is, action units."""
     from affkit.store import Store
@@ -31,7 +31,7 @@ def train_cnn(
 
     store = Store.open(data)
     config = cnn_config(width=width, image_size=store.size, lr=lr, lr_steps=steps, seed=seed)
-    rows = cli.part_rows(store, part)
+    rows = commands.part_rows(store, part)
     file = train_faces(store, out, config, steps, resume, device, rows=rows, save_every=save_every)
     typer.echo(f"{file} after {steps} steps")
 
@@ -42,20 +42,20 @@ def train_cnn(
 )
 def train_features(
     data: option(Path, "Store of faces with labels.", "--data"),
-    out: option(Path, "Folder of the run.", "--out", callback=cli.out_folder),
-    part: cli.Part = "",
+    out: option(Path, "Folder of the run.", "--out", callback=out_folder),
+    part: commands.Part = "",
     steps: option(int, "Batches in all.", min=1) = 1000,
-    save_every: cli.SaveEvery = 200,
-    seed: cli.Seed = 0,
-    resume: cli.Resume = False,
-    device: cli.Device = "auto",
+    save_every: commands.SaveEvery = 200,
+    seed: commands.Seed = 0,
+    resume: commands.Resume = False,
+    device: commands.Device = "auto",
 ):
     """Train the small network that `affkit evaluate gan` looks at generated faces with."""
     from affkit.store import Store
     from affkit_lab.backbones.train_faces import features_config, train_faces
 
     store, config = Store.open(data), features_config(seed=seed)
-    rows = cli.part_rows(store, part)
+    rows = commands.part_rows(store, part)
     file = train_faces(store, out, config, steps, resume, device, rows=rows, save_every=save_every)
     typer.echo(f"{file} after {steps} steps")
 
@@ -68,12 +68,12 @@ def evaluate_gan(
     run: option(Path, "Folder of the run: generator and discriminator.", "--run"),
     data: option(Path, "Store of the faces it was trained on, with labels.", "--data"),
     features: option(Path, "features.safetensors of `affkit train features`."),
-    part: cli.Part = "",
+    part: commands.Part = "",
     n: option(int, "How many faces to generate.", "--n", min=16) = 1000,
-    out: option(Path | None, "Folder for results.", "--out", "-o", callback=cli.out_folder) = None,
+    out: option(Path | None, "Folder for results.", "--out", "-o", callback=out_folder) = None,
     as_json: option(bool, "Print JSON instead of text.", "--json") = False,
-    seed: cli.Seed = 0,
-    force: cli.Force = False,
+    seed: commands.Seed = 0,
+    force: commands.Force = False,
 ):
     """FID, diversity, copies and the discriminator's reading of generated faces, beside real ones."""
     import json
@@ -85,7 +85,7 @@ def evaluate_gan(
     if out is not None:
         refuse_existing(out / "evaluation.csv", force)  # before the work, not after it
     store = Store.open(data)
-    rows = cli.part_rows(store, part)
+    rows = commands.part_rows(store, part)
     networks = run / "generator.safetensors", run / "discriminator.safetensors", features
     evaluation = gan_evaluation.evaluate_gan(*networks, store, rows, n, seed)
     if out is not None:
@@ -104,8 +104,8 @@ def numbers(kind: type) -> Callable:
             found = [kind(number) for number in text.split(",")]
         except ValueError as error:
             raise UserError(said, "is not numbers with commas between them", "give such as 0,1,2") from error
-        if not all(0 <= number <= cli.MOST_SEED for number in found):  # also what is no number, "nan"
-            raise UserError(said, f"is not from 0 to {cli.MOST_SEED}", "give such as 0,1,2")
+        if not all(0 <= number <= commands.MOST_SEED for number in found):  # also what is no number, "nan"
+            raise UserError(said, f"is not from 0 to {commands.MOST_SEED}", "give such as 0,1,2")
         return found
 
     return read
@@ -113,7 +113,7 @@ def numbers(kind: type) -> Callable:
 
 Data = option(Path, "Store of faces with labels.", "--data")
 PartitionFile = option(Path, "File made by `affkit split`.", "--partition")
-Out = option(Path, "Folder of the experiment, to go on with as well.", "--out", callback=cli.out_folder)
+Out = option(Path, "Folder of the experiment, to go on with as well.", "--out", callback=out_folder)
 Seeds = option(str, "Numbers; each row is trained once with each.", "--seeds", callback=numbers(int))
 Shares = option(str, "Fractions of the faces that keep labels.", "--shares", callback=numbers(float))
 Amounts = option(str, "Faces to add for each that keeps its labels.", "--amounts", callback=numbers(float))
@@ -131,11 +131,11 @@ def table_ix(
     out: Out,
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
-    width: cli.Width = 1.0,
-    config: cli.Config = "1",
-    recipe: cli.Recipe = "kit",
-    jobs: cli.Runs = 1,
-    device: cli.Device = "auto",
+    width: commands.Width = 1.0,
+    config: commands.Config = "1",
+    recipe: commands.Recipe = "kit",
+    jobs: commands.Runs = 1,
+    device: commands.Device = "auto",
     as_json: Json = False,
 ):
     """The discriminator as regressor, classifier or both, beside the paper's numbers (Table IX).
@@ -164,11 +164,11 @@ def semi_supervised(
     by: option(str, "What keeps labels: frame or subject.", "--by") = "frame",
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
-    width: cli.Width = 1.0,
-    config: cli.Config = "1",
-    recipe: cli.Recipe = "kit",
-    jobs: cli.Runs = 1,
-    device: cli.Device = "auto",
+    width: commands.Width = 1.0,
+    config: commands.Config = "1",
+    recipe: commands.Recipe = "kit",
+    jobs: commands.Runs = 1,
+    device: commands.Device = "auto",
     as_json: Json = False,
 ):
     """What faces without labels are worth when few have them (Section IV.A)."""
@@ -200,9 +200,9 @@ def enrich(
     most: option(int, "Leave out what would need more added faces.", min=1) = 10_000,
     seeds: Seeds = "0,1,2,3,4",
     steps: Steps = 1200,
-    width: cli.Width = 1.0,
-    jobs: cli.Runs = 1,
-    device: cli.Device = "auto",
+    width: commands.Width = 1.0,
+    jobs: commands.Runs = 1,
+    device: commands.Device = "auto",
     as_json: Json = False,
 ):
     """Does it help to add generated faces to the training set? (Section VI)
@@ -248,16 +248,16 @@ def mtl_table(
     data: Data,
     partition: PartitionFile,
     out: Out,
-    weights: cli.Weights = None,
-    vgg_weights: cli.VggWeights = None,
+    weights: commands.Weights = None,
+    vgg_weights: commands.VggWeights = None,
     frozen: Frozen = True,
-    all_frames: cli.AllFrames = True,
+    all_frames: commands.AllFrames = True,
     seeds: Seeds = "0,1,2",
     steps: Steps = 400,
-    width: cli.Width = 0.125,
-    cache: cli.Cache = None,
-    jobs: cli.Runs = 1,
-    device: cli.Device = "auto",
+    width: commands.Width = 0.125,
+    cache: commands.Cache = None,
+    jobs: commands.Runs = 1,
+    device: commands.Device = "auto",
     as_json: Json = False,
 ):
     """Train the multi-task network in all rows of Table X or XI."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from affkit.cli import MOST_SEED, Force, Jobs, option, out_folder, room
+from affkit.commands import MOST_SEED, Force, Jobs, option, out_folder, room
 
 app = room()
 

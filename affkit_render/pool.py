@@ -8,8 +8,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from affkit.errors import UserError
-from affkit.faces.boxes import crop_face
-from affkit.faces.detectors import HaarDetector
+from affkit.faces.detectors import HaarDetector, crop_face
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit_render.affect import perform, sample_style
 from affkit_render.clip import place_actor, render_clip, sample_scene

@@ -1,10 +1,11 @@
 """Commands with a screen: the annotation tool, the latent browser, the doctor."""
 
 from pathlib import Path
+from typing import Literal
 
 import typer
 
-from affkit.cli import Force, Task, argument, option, out_file, room
+from affkit.commands import Force, argument, option, out_file, room
 
 app = room()
 
@@ -19,7 +20,7 @@ def annotate(
         "annotation.affkit"
     ),
     annotator: option(str, "Who annotates.") = "me",
-    task: option(Task, "8 action units, or 7 exclusive expressions.") = "au",
+    task: option(Literal["au", "expression"], "8 action units, or 7 exclusive expressions.") = "au",
     browser: OpenBrowser = True,
     port: Port = 0,
 ):

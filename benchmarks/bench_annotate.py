@@ -89,7 +89,7 @@ def _use_the_page(clip: Path, steps: int) -> tuple[float, float, list[float]]:
 
     with tempfile.TemporaryDirectory() as folder, browse(find_chromium(), Path(folder)) as watched:
         page, project = watched.page, Path(folder) / "p.affkit"
-        command = [sys.executable, "-c", "from affkit.cli import main; main()", "annotate"]
+        command = [sys.executable, "-c", "from affkit.__main__ import main; main()", "annotate"]
         command += [clip, "--project", project, "--no-browser"]
         start = time.perf_counter()
         # What it says for a terminal is kept out of the table.

@@ -20,8 +20,8 @@ from skimage import data
 from tqdm import tqdm
 
 from affkit.errors import UserError
-from affkit.faces.boxes import Box, Detector
-from affkit.faces.detectors import make_detector
+from affkit.faces.detectors import Box, Detector
+from affkit.faces.extract import make_detector
 from affkit.labels import EXPRESSIONS
 from affkit.video.video import Video
 from affkit_render.affect import Performance, perform, sample_style

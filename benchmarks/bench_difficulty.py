@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from affkit.corpus.corpus import Corpus
-from affkit.faces.boxes import Box, crop_face
+from affkit.faces.detectors import Box, crop_face
 from affkit.gan import Discriminator, GanNetConfig
 from affkit.losses import va_loss
 from affkit.metrics import StreamingCCC

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from skimage import data
 
-from affkit.faces.boxes import Box
+from affkit.faces.detectors import Box
 from affkit.faces.extract import extract_faces
 from affkit.video.video import write_video
 

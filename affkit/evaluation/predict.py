@@ -19,8 +19,7 @@ from tqdm import tqdm
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.faces.extract import extract_faces
-from affkit.faces.label_faces import names_of_people
+from affkit.faces.extract import extract_faces, names_of_people
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import checked_video_name
 from affkit.labelfiles.layouts import write_annotations

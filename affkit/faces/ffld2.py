@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from affkit.errors import UserError
-from affkit.faces.boxes import Box
+from affkit.faces.detectors import Box
 
 FOLDER = Path("runs/ffld2")
 VARIABLE = "AFFKIT_FFLD2"

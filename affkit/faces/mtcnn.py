@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from affkit.errors import UserError
-from affkit.faces.boxes import Box
+from affkit.faces.detectors import Box
 
 INSTALL = "pip install --no-deps facenet-pytorch==2.6.0"
 STEP = 0.709  # from one size of the pyramid to the next: half the area

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError
-from affkit.faces.boxes import resized
+from affkit.faces.detectors import resized
 from affkit.files import existing_file, write_beside
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.store import COLUMNS, FORMAT, CropRows, Store

@@ -9,13 +9,14 @@ is dropped, short gaps are filled, and boxes smoothed.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, pairwise
 
 import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
 
-from affkit.faces.boxes import Box, Detector, crop_face, resized
+from affkit.faces.detectors import Box, Detector, crop_face, resized
 
 SEARCH_SECONDS = 0.25  # the whole picture is searched this often
 GAP_SECONDS = 0.5  # a face not seen for longer is gone; shorter gaps are filled
@@ -190,16 +191,14 @@ def fill_gaps(boxes: dict[int, Box], longest: int) -> dict[int, Box]:
     >>> fill_gaps({0: Box(0, 0, 9, 9, 1.0), 2: Box(4, 0, 9, 9, 1.0)}, longest=1)[1]
     Box(x=2.0, y=0.0, w=9.0, h=9.0, score=nan)
     """
-    frames = np.array(sorted(boxes))
-    values = np.array([boxes[frame][:4] for frame in frames])
-    filled = {}
-    for place, frame in enumerate(frames):
-        filled[int(frame)] = boxes[frame]
-        following = frames[place + 1] if place + 1 < len(frames) else frame
+    frames = sorted(boxes)
+    columns = np.array([boxes[frame][:4] for frame in frames]).T
+    filled = dict(boxes)
+    for frame, following in pairwise(frames):
         if following - frame - 1 <= longest:
             for between in range(frame + 1, following):
-                filled[between] = Box(*(float(np.interp(between, frames, column)) for column in values.T))
-    return filled
+                filled[between] = Box(*(float(np.interp(between, frames, column)) for column in columns))
+    return dict(sorted(filled.items()))
 
 
 def smooth(boxes: dict[int, Box], window: int) -> dict[int, Box]:
@@ -228,16 +227,9 @@ def find_people(frames: Iterable[np.ndarray], detector: Detector, fps: float) ->
     :data:`PERSON_SECONDS` in all, or than half of a shorter clip, or never with the score ``detector.clear``.
     Boxes that were filled in have the score ``nan``.
     """
-    num_frames = 0
-
-    def counted():
-        nonlocal num_frames
-        for frame in frames:
-            num_frames += 1
-            yield frame
-
-    tracks = follow_faces(counted(), detector, fps)
-    least = min(round(PERSON_SECONDS * fps), (num_frames + 1) // 2)
+    counter = count()
+    tracks = follow_faces((frame for frame, _ in zip(frames, counter, strict=False)), detector, fps)
+    least = min(round(PERSON_SECONDS * fps), (next(counter) + 1) // 2)  # the number of frames
     tracks = [track for track in tracks if len(track.boxes) >= (track.last - track.first + 1) / 2]
     people = [person for person in join_tracks(tracks) if len(person.boxes) >= least]
     clear = getattr(detector, "clear", -np.inf)

@@ -4,8 +4,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,83 +67,56 @@ def parse_cells(
     >>> parse_cells("a.txt", "0.5,-1\\n0,1", ("valence", "arousal"), first_line=2)["arousal"].tolist()
     [-1.0, 1.0]
     """
-    form = _Form(tuple(columns), tuple(text_columns), allow_empty)
-    if (cells := form.parse(body)) is None:
-        raise _first_fault(path, body.split("\n"), form, first_line)
+    import pandas as pd
+
+    numeric = [i for i, name in enumerate(columns) if name not in text_columns]
+    quoting = csv.QUOTE_MINIMAL if text_columns else csv.QUOTE_NONE
+    num_lines, cells, sound = body.count("\n") + 1, None, False
+    with suppress(ValueError):  # pandas' ParserError is one
+        cells = pd.read_csv(
+            io.StringIO(body),
+            header=None,
+            dtype={i: np.float64 if i in numeric else str for i in range(len(columns))},
+            quoting=quoting,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            keep_default_na=False,
+            na_filter=allow_empty,
+            na_values={i: [""] for i in numeric} if allow_empty else None,
+        )
+    if cells is not None and cells.shape == (num_lines, len(columns)):
+        cells.columns = list(columns)
+        numbers = cells.iloc[:, numeric].to_numpy()
+        sound = (np.isfinite(numbers) | (allow_empty & np.isnan(numbers))).all()
+    # pandas fills up short lines; commas tell, but for those in quotation marks
+    quoted = quoting == csv.QUOTE_MINIMAL and '"' in body
+    if not sound or quoted or body.count(",") != num_lines * (len(columns) - 1):
+        for row, problem, fix in _faults(body.split("\n"), columns, numeric, quoting, allow_empty):
+            raise UserError(path, f"line {first_line + row}: {problem}", fix)
+    if not sound:
+        raise UserError(path, "is not comma-separated text", "write plain numbers and words between commas")
     return cells
 
 
-@dataclass(frozen=True)
-class _Form:  # of every line of a file
-    columns: tuple[str, ...]
-    text_columns: tuple[str, ...]
-    allow_empty: bool
-
-    @property
-    def quoting(self) -> int:
-        return csv.QUOTE_MINIMAL if self.text_columns else csv.QUOTE_NONE
-
-    @property
-    def numeric(self) -> list[int]:
-        return [i for i, name in enumerate(self.columns) if name not in self.text_columns]
-
-    def parse(self, body: str) -> "pd.DataFrame | None":
-        """The cells of all lines, or ``None`` if any line is not as it must be."""
-        import pandas as pd
-
-        try:
-            cells = pd.read_csv(
-                io.StringIO(body),
-                header=None,
-                dtype={i: np.float64 if i in self.numeric else str for i in range(len(self.columns))},
-                quoting=self.quoting,
-                skip_blank_lines=False,
-                skipinitialspace=True,
-                keep_default_na=False,
-                na_filter=self.allow_empty,
-                na_values={i: [""] for i in self.numeric} if self.allow_empty else None,
-            )
-        except ValueError:  # pandas' ParserError is one; _first_fault finds the words for it
-            return None
-        if cells.shape != (body.count("\n") + 1, len(self.columns)) or not self.is_rectangular(body):
-            return None
-        cells.columns = list(self.columns)
-        numbers = cells.iloc[:, self.numeric].to_numpy()
-        sound = np.isfinite(numbers) | (self.allow_empty & np.isnan(numbers))
-        return cells if sound.all() else None
-
-    def is_rectangular(self, body: str) -> bool:
-        """Whether all lines have a cell for each column; pandas would fill up the short ones."""
-        if self.quoting == csv.QUOTE_MINIMAL and '"' in body:
-            rows = csv.reader(body.split("\n"), skipinitialspace=True)
-            return all(len(cells) == len(self.columns) for cells in rows)
-        return body.count(",") == (body.count("\n") + 1) * (len(self.columns) - 1)
-
-    def is_number(self, cell: str) -> bool:
-        return math.isfinite(float(cell)) if _NUMBER.fullmatch(cell) else self.allow_empty and not cell
-
-
-def _first_fault(path: str | Path, lines: list[str], form: _Form, first_line: int) -> UserError:
-    while len(lines) > 1000:  # halve quickly, then look at each line slowly
-        half = len(lines) // 2
-        sound = form.parse("\n".join(lines[:half])) is not None
-        lines, first_line = (lines[half:], first_line + half) if sound else (lines[:half], first_line)
-    rows = csv.reader(lines, quoting=form.quoting, skipinitialspace=True)
+def _faults(
+    lines: list[str], columns: Sequence[str], numeric: list[int], quoting: int, allow_empty: bool
+) -> Iterator[tuple[int, str, str]]:
+    """For each line with a fault its row, what is wrong with it, and what would fix it."""
+    rows = csv.reader(lines, quoting=quoting, skipinitialspace=True)
     for row, cells in enumerate(rows):
-        text, line = lines[row], first_line + row
         if rows.line_num != row + 1:
-            return UserError(path, f"line {line}: a quotation mark is not closed", "close or delete it")
-        if not text.strip():
-            fix = "every frame needs its line; mark it as not labelled"
-            return UserError(path, f"line {line}: is blank", fix)
-        if len(cells) != len(form.columns):
-            problem = f"line {line}: has {len(cells)} columns, not {len(form.columns)}: {quote(text)}"
-            return UserError(path, problem, f"write {','.join(form.columns)}, separated by commas")
-        for i in form.numeric:
-            if not form.is_number(cell := cells[i].strip()):
-                problem = f"line {line}: {form.columns[i]} is {quote(cell)}"
-                return UserError(path, problem, "write a number there")
-    return UserError(path, "is not comma-separated text", "write plain numbers and words between commas")
+            yield row, "a quotation mark is not closed", "close or delete it"
+        elif not lines[row].strip():
+            yield row, "is blank", "every frame needs its line; mark it as not labelled"
+        elif len(cells) != len(columns):
+            problem = f"has {len(cells)} columns, not {len(columns)}: {quote(lines[row])}"
+            yield row, problem, f"write {','.join(columns)}, separated by commas"
+        else:
+            for i in numeric:
+                cell = cells[i].strip()
+                is_number = _NUMBER.fullmatch(cell) and math.isfinite(float(cell))
+                if not (is_number or (allow_empty and not cell)):
+                    yield row, f"{columns[i]} is {quote(cell)}", "write a number there"
 
 
 def write_columns(path: str | Path, header: Sequence[str] | None, columns: Sequence[Sequence[str]]) -> None:

@@ -203,10 +203,8 @@ def video_of(name: str) -> tuple[str, str]:
     >>> video_of("clip_left"), video_of("left_clip"), video_of("clip_leftover")
     (('clip', 'left'), ('left_clip', ''), ('clip_leftover', ''))
     """
-    for side in ("left", "right"):
-        if name.endswith(f"_{side}") and len(name) > len(side) + 1:
-            return name.removesuffix(f"_{side}"), side
-    return name, ""
+    match = re.fullmatch("(.+)_(left|right)", name, re.DOTALL)
+    return match.groups() if match else (name, "")
 
 
 def find_video(folder: str | Path, name: str) -> Path | None:

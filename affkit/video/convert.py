@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -265,16 +266,15 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
     if not folder.is_dir():
         raise UserError(folder, "is not a folder", "give the folder that holds the label files")
     folder = folder.resolve()
-    files: dict[str, list[Path]] = {}
-    for file in sorted(folder.rglob("[!.]*.txt")):
-        files.setdefault(file.stem, []).append(file)
     names = {clip.source.stem for clip in clips}
+    files: dict[str, list[Path]] = defaultdict(list)  # by clip
+    for file in sorted(folder.rglob("[!.]*.txt")):
+        files[file.stem if file.stem in names else video_of(file.stem)[0]].append(file)
     labelled, base = [], _base(clips, folder)
     for clip in clips:
-        own = [name for name in files if (name if name in names else video_of(name)[0]) == clip.source.stem]
-        found = [file for name in own for file in files[name]]
-        _check_lengths(clip, found)
-        labelled.append(replace(clip, labels=tuple((file, out / file.relative_to(base)) for file in found)))
+        own = files[clip.source.stem]
+        _check_lengths(clip, own)
+        labelled.append(replace(clip, labels=tuple((file, out / file.relative_to(base)) for file in own)))
     missing = [clip.source.name for clip in labelled if not clip.labels]
     if len(missing) == len(clips):
         problem = f"no label file of any of the clips in it, such as {clips[0].source.stem}.txt"
@@ -309,13 +309,18 @@ class Journal:
     def __init__(self, out: Path, clips: list[Clip], force: bool):
         self.path, self.done = out / JOURNAL, []
         self.job = {"fps": FPS, "crf": CRF, **H264, "clips": [clip.describe(out) for clip in clips]}
-        old = self._read()
-        if old is not None and old["job"] == self.job:
-            self.done = [name for name in old["done"] if (out / name).exists()]
-            return
-        if old is not None and not force:
-            fix = "finish it with the same command, or discard it with --force"
-            raise UserError(out, "an interrupted conversion of other clips is unfinished in it", fix)
+        if self.path.exists():
+            try:
+                old = json.loads(self.path.read_text(encoding="utf-8"))
+                job, done = old["job"], list(old["done"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(self.path, "cannot be read", "delete it and add --force") from error
+            if job == self.job:
+                self.done = [name for name in done if (out / name).exists()]
+                return
+            if not force:
+                fix = "finish it with the same command, or discard it with --force"
+                raise UserError(out, "an interrupted conversion of other clips is unfinished in it", fix)
         for clip in clips:
             for target in (clip.target, *(target for _, target in clip.labels)):
                 refuse_existing(target, force)
@@ -331,15 +336,6 @@ class Journal:
     def __exit__(self, kind, error, trace) -> None:
         if error is None or not self.done:
             self.path.unlink()
-
-    def _read(self) -> dict | None:
-        if not self.path.exists():
-            return None
-        try:
-            note = json.loads(self.path.read_text(encoding="utf-8"))
-            return {"job": note["job"], "done": list(note["done"])}
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(self.path, "cannot be read", "delete it and add --force") from error
 
     def _write(self) -> None:
         try:

@@ -108,12 +108,9 @@ class Video:
     15
     """
 
-    container: InputContainer
-    stream: VideoStream
-
     def __init__(self, path: str | Path, cache_bytes: int = CACHE_BYTES):
-        self.path = existing_file(path)
-        self._open()
+        self.path = Path(path)
+        self.container, self.stream = _open_video(self.path)
         self._numbers: dict[int, int] | None = None  # time to number, looked up when it is needed first
         self._seconds: np.ndarray | None = None
         self._reader: object = None  # who reads now
@@ -231,9 +228,6 @@ class Video:
                     self._numbers = {time: number for number, time in enumerate(times)}
         return self._numbers
 
-    def _open(self) -> None:
-        self.container, self.stream = _open_video(existing_file(self.path))
-
     def _go_to(self, start: int) -> dict[int, int]:
         """Go to where frame ``start`` can be decoded; the numbers of frames by their time."""
         if self._index():
@@ -241,7 +235,7 @@ class Video:
             self.container.seek(times[min(start, len(times) - 1)], stream=self.stream)
         else:
             self.container.close()
-            self._open()
+            self.container, self.stream = _open_video(self.path)
         return self._index()
 
     def _decode_on(self, numbers: dict[int, int]) -> Iterator[tuple[int, Fraction, VideoFrame]]:
@@ -316,7 +310,7 @@ class _Clock:
 
 def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
-        container = av.open(f"file:{path}", options=_OPEN)
+        container = av.open(f"file:{existing_file(path)}", options=_OPEN)
     except av.FFmpegError as error:
         with open(path, "rb") as file:
             head = file.read(8)

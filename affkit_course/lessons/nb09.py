@@ -23,7 +23,6 @@ from affkit.corpus.partition import Partition
 from affkit.errors import UserError
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
-from affkit.faces.feature_cache import cached_features  # noqa: F401
 from affkit.labelfiles.formats import constant_runs
 from affkit.labels import EXPRESSIONS, VA, Labels
 from affkit.loop import RowStream, make_fabric
@@ -31,6 +30,7 @@ from affkit.losses import ccc, multitask_loss
 from affkit.multitask import AffWildNet, AffWildNetConfig, AffWildOutput, VGGFace
 from affkit.store import SequenceDataset, Store, select_rows
 from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
+from affkit_lab.backbones.face_net import cached_features  # noqa: F401
 from affkit_lab.experiments.table_x import MtlPlan  # noqa: F401
 from affkit_lab.figures.architecture import trace
 from affkit_lab.figures.style import PALETTE, line_styles
@@ -316,7 +316,7 @@ def task_gradients(
     """The gradients of the two losses of Eq. 6 on the GRU and the attention of a network, as it was trained.
 
     A row a batch: ``cosine`` of the angle between the two, and their lengths ``va`` and ``expression`` at
-    alpha = beta = 1. ``features`` ``(len(store), F)`` are those of :mod:`affkit.faces.feature_cache`.
+    alpha = beta = 1. ``features`` ``(len(store), F)`` are those of :mod:`affkit_lab.backbones.face_net`.
     """
     net, how = load_checkpoint(checkpoint, "affwildnet")
     config = how["config"]

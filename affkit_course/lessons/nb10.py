@@ -18,7 +18,7 @@ from affkit.errors import UserError
 from affkit.evaluation.bootstrap import SubjectSums, bootstrap, paired_difference, percentile_interval
 from affkit.evaluation.evaluate import DEFAULTS, Evaluation, Options, evaluate_labels
 from affkit.evaluation.predict import face_labels
-from affkit.faces.label_faces import label_table
+from affkit.faces.extract import label_table
 from affkit.files import existing_file
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores

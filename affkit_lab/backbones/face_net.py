@@ -8,17 +8,31 @@ on top of it says about those was learned there.
 Thirteen plain convolutions are hard to train: with few faces, action units are not learned at all. So there
 is batch normalization (Ioffe & Szegedy 2015) behind each layer while it trains. Afterwards that is a scale
 and a shift for each channel, which weights and biases absorb: :func:`folded` gives VGG-Face's layers back.
+
+What a half that is frozen says of each face never changes: :func:`cached_features` computes it once and keeps
+it beside the faces. The file's name tells of which weights and faces.
 """
 
+import hashlib
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from tqdm import tqdm
 
+from affkit.errors import UserError
+from affkit.files import write_beside
 from affkit.labels import ACTION_UNITS
 from affkit.multitask import AffWildNetConfig, VGGFace
+from affkit.store import Store, to_unit_range
 from affkit_lab.backbones.feature_net import FeatureOutput
+
+SAMPLE = 64  # faces whose pixels go into the name: all of them would have to be read, which is what we save
+BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -93,3 +107,64 @@ def _add_batch_norm(cnn: VGGFace) -> None:
             layers.append(nn.BatchNorm2d(layer.out_channels))
     cnn.layers = nn.Sequential(*layers)
     cnn.fc = nn.Sequential(cnn.fc, nn.BatchNorm1d(cnn.fc.out_features))
+
+
+def cached_features(
+    cnn: nn.Module,
+    store: Store,
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+) -> np.ndarray:
+    """``(len(store), F)`` float32, memory-mapped: features of every face, from ``folder`` or computed now.
+
+    ``cnn`` makes ``(N, F)`` from faces ``(N, 3, S, S)`` in [-1, 1], each by itself. A :class:`UserError` if
+    they are not numbers, the file is damaged, or the folder cannot be written to.
+    """
+    path = Path(folder) / f"features_{feature_key(cnn, store)}.npy"
+    if not path.is_file():
+        features = compute_features(cnn, store, device, progress)
+        try:
+            with write_beside(path) as part:
+                np.save(part, features)
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            problem = f"cannot be written to ({error.strerror})"
+            raise UserError(folder, problem, "choose another folder") from error
+    try:
+        features = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(features, np.ndarray) or features.shape[:-1] != (len(store),):
+            raise ValueError("an archive of arrays, or features of other faces")
+    except (ValueError, EOFError) as error:
+        raise UserError(path, "is damaged", "delete it: it is made again") from error
+    return features
+
+
+@torch.no_grad()
+def compute_features(
+    cnn: nn.Module, store: Store, device: str | torch.device = "cpu", progress: bool = True
+) -> np.ndarray:
+    """As :func:`cached_features`, always computed: ``(len(store), F)`` float32."""
+    parts = []
+    with tqdm(total=len(store), unit="face", desc="features", delay=2, disable=not progress) as bar:
+        for start in range(0, len(store), BATCH):
+            images = to_unit_range(store.images[start : start + BATCH]).to(device)  # (B, 3, S, S)
+            parts.append(cnn(images).float().cpu().numpy())  # (B, F)
+            bar.update(len(images))
+    features = np.concatenate(parts)  # (N, F)
+    if not np.isfinite(features).all():
+        face = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        problem = f"the network's features of face {face} are not numbers"
+        raise UserError(store.path, problem, "give other weights, these are damaged")
+    return features
+
+
+def feature_key(cnn: nn.Module, store: Store) -> str:
+    """16 hexadecimal digits of the weights, where each face was found, and the pixels of some of them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(cnn.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(store.index[["video", "frame", "person", "x", "y", "w", "h"]].to_csv(index=False).encode())
+    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
+    digest.update(np.ascontiguousarray(store.images[rows]).tobytes())
+    return digest.hexdigest()[:16]

@@ -17,12 +17,12 @@ from affkit.errors import UserError
 from affkit.evaluation.claims import Claim
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
-from affkit.faces.feature_cache import cached_features
 from affkit.labels import EXPRESSIONS, VA
 from affkit.loop import make_fabric
 from affkit.multitask import VGGFace
 from affkit.store import Store, select_rows
 from affkit.train_multitask import MtlConfig, starting_net, train_mtl
+from affkit_lab.backbones.face_net import cached_features
 from affkit_lab.experiments.baselines import EXPRESSION_WORDS, expression_baselines
 from affkit_lab.experiments.results import (
     EXPRESSION_SCORES,

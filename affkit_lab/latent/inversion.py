@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from affkit.errors import UserError
-from affkit.faces.boxes import Detector, crop_face
-from affkit.faces.detectors import HaarDetector
+from affkit.faces.detectors import Detector, HaarDetector, crop_face
 from affkit.gan import Generator, sample_z
 from affkit.store import fit_size, to_unit_range
 from affkit.video.video import Video

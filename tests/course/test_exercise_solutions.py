@@ -17,7 +17,7 @@ from torch import nn
 
 from affkit import losses
 from affkit.evaluation.claims import interval as claim_interval
-from affkit.faces.boxes import Box
+from affkit.faces.detectors import Box
 from affkit.gan import Convolution, GanNetConfig, Layer
 from affkit.store import to_unit_range
 from affkit_course.exercises import nb01, nb03, nb04, nb05, nb06, nb07, nb08

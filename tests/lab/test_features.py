@@ -9,12 +9,12 @@ from small_experiment import memory_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint
-from affkit.faces.feature_cache import cached_features, feature_key
 from affkit.faces.pool import without_labels
 from affkit.loop import make_fabric
 from affkit.multitask import AffWildNetConfig, VGGFace
 from affkit.store import select_rows, write_store
 from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net, train_mtl
+from affkit_lab.backbones.face_net import cached_features, feature_key
 
 pytestmark = pytest.mark.slow  # trains small networks
 

@@ -15,9 +15,9 @@ from small_experiment import PEOPLE, memory_store, partition_of
 from affkit.checkpoints import load_checkpoint
 from affkit.corpus.partition import Partition, write_partition
 from affkit.evaluation.predict import predict_store
-from affkit.faces.feature_cache import compute_features
 from affkit.store import Store, select_rows
 from affkit.train_multitask import MtlConfig
+from affkit_lab.backbones.face_net import compute_features
 from affkit_lab.experiments import table_x, table_xi
 from affkit_lab.experiments.baselines import expression_baselines
 from affkit_lab.experiments.results import Results

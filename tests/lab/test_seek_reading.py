@@ -12,7 +12,7 @@ from skimage import data
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.faces.boxes import Box
+from affkit.faces.detectors import Box
 from affkit.gan import sample_z
 from affkit.labels import VA, Labels
 from affkit.video.video import write_video

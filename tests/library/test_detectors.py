@@ -19,8 +19,8 @@ from skimage import data
 
 from affkit.errors import UserError
 from affkit.faces import ffld2, mtcnn
-from affkit.faces.boxes import Box, Detector
-from affkit.faces.detectors import make_detector
+from affkit.faces.detectors import Box, Detector
+from affkit.faces.extract import make_detector
 from affkit.faces.ffld2 import FFLD2Detector
 from affkit.faces.mtcnn import MTCNNDetector
 

@@ -18,9 +18,8 @@ from squares import SquareDetector
 
 from affkit.errors import UserError
 from affkit.faces import extract
-from affkit.faces.boxes import Box, crop_face
-from affkit.faces.extract import extract_faces
-from affkit.faces.label_faces import add_labels, names_of_people
+from affkit.faces.detectors import Box, crop_face
+from affkit.faces.extract import add_labels, extract_faces, names_of_people
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.store import Store, part_folder
 from affkit.video.video import Video, write_video

@@ -11,8 +11,16 @@ from squares import SquareDetector
 from affkit.errors import UserError
 from affkit.faces import detectors as faces
 from affkit.faces import tracking
-from affkit.faces.boxes import CROP_MARGIN, CROP_RISE, Box, Detector, crop_face
-from affkit.faces.detectors import HaarDetector, YuNetDetector, make_detector
+from affkit.faces.detectors import (
+    CROP_MARGIN,
+    CROP_RISE,
+    Box,
+    Detector,
+    HaarDetector,
+    YuNetDetector,
+    crop_face,
+)
+from affkit.faces.extract import make_detector
 from affkit.faces.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
 
 ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, measured by eye on the photograph

@@ -8,7 +8,7 @@ from repository import ROOT
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
-from affkit.faces.boxes import Box, crop_face
+from affkit.faces.detectors import Box, crop_face
 from affkit.faces.extract import sample_faces
 from affkit.video.video import Video
 

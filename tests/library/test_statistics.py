@@ -14,7 +14,7 @@ from small_corpus import labels_of, write_corpus
 from strategies import corpora
 from typer.testing import CliRunner
 
-from affkit.cli import app
+from affkit.__main__ import app
 from affkit.corpus import statistics
 from affkit.corpus.corpus import Corpus, part_names
 from affkit.errors import UserError

@@ -85,7 +85,7 @@ def judge_all(chosen: Sequence[BadInput]) -> list[tuple[BadInput, list[str]]]:
     """Each bad input and what is wrong with the answer to it."""
     from mishaps.good import make_good
 
-    from affkit.cli import main as command
+    from affkit.__main__ import main as command
     from affkit_course import run as course  # noqa: F401  (slow to import, and the limit of time is for the work)
     from affkit_studio import standalone  # noqa: F401
 

@@ -11,7 +11,7 @@ from mishaps.good import make_good
 from mishaps.judge import BadInput, contents, judge
 from mishaps.mutants import ALSO_RIGHT, mutant_rows, mutants, rejects
 
-from affkit.cli import main as affkit
+from affkit.__main__ import main as affkit
 
 pytestmark = pytest.mark.slow  # runs whole commands
 

@@ -13,8 +13,8 @@ import pytest
 from skimage import data
 from stores import people_store
 
+from affkit.__main__ import main
 from affkit.checkpoints import load_checkpoint, save_checkpoint
-from affkit.cli import main
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit.store import write_store
@@ -184,7 +184,7 @@ def test_a_page_takes_the_directions_beside_the_generator(folder, affkit):
 
 def test_a_process_ends_with_the_exit_code():
     run = subprocess.run(
-        [sys.executable, "-c", "from affkit.cli import main; main()", "paint"], capture_output=True
+        [sys.executable, "-c", "from affkit.__main__ import main; main()", "paint"], capture_output=True
     )
     assert run.returncode == 2
     assert run.stderr.decode().startswith("affkit: No such command")

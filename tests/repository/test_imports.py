@@ -63,7 +63,7 @@ def test_the_graph_is_that_of_the_kit(graph):
 
 
 def test_help_lists_the_commands_of_all_rooms_and_loads_nothing_heavy():
-    code = "import sys; from affkit.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = "import sys; from affkit.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
     code += f"print(sorted({HEAVY} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"

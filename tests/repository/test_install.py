@@ -33,7 +33,7 @@ assert not affkit.__file__.startswith({str(ROOT)!r})
 for module in pkgutil.walk_packages(affkit.__path__, "affkit."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-from affkit.cli import main
+from affkit.__main__ import main
 for line in '''convert clip.mp4 -o clips
 faces clips/clip.mp4 -o store --size 32
 train gan --data store --out run --steps 1 --width 0.05 --device cpu

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import typer
 
-from affkit.cli import app
+from affkit.__main__ import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "paper_map.md"

@@ -16,7 +16,7 @@ from made_files import COMMANDS, SMALL
 from mishaps.good import make_good
 from mishaps.judge import contents, run_in
 
-from affkit.cli import main as affkit
+from affkit.__main__ import main as affkit
 from affkit.errors import UserError
 from affkit.files import write_beside
 from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, export_name

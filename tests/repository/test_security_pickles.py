@@ -18,12 +18,12 @@ from mishaps.judge import BadInput, judge
 from repository import tracked
 from safetensors import SafetensorError, safe_open
 
+from affkit.__main__ import main as affkit
 from affkit.checkpoints import load_checkpoint
-from affkit.cli import main as affkit
 from affkit.errors import UserError
-from affkit.faces.feature_cache import cached_features
 from affkit.store import Store
 from affkit_course.exercises.grade import grade_folder
+from affkit_lab.backbones.face_net import cached_features
 from affkit_lab.backbones.vgg_weights import read_weights
 from affkit_lab.experiments.results import Results
 from affkit_studio.annotate.import_export import SUFFIXES, import_annotation

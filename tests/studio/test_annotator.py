@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import read_number, write_numbered
 
-from affkit.cli import main
+from affkit.__main__ import main
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, Labels
 from affkit_studio.annotate.annotator import PAGE, AnnotationDesk, annotator, jpeg

@@ -15,7 +15,7 @@ from test_doctor import ABAW5, VA
 from typer.main import get_command
 from year_folders import FRAMES, SETS, add_crops, add_video, listed_lines, make_year, write
 
-from affkit.cli import app, main
+from affkit.__main__ import app, main
 from affkit.labelfiles.layouts import read_annotations
 from affkit.labelfiles.tables import write_table
 from affkit.store import write_store

@@ -10,8 +10,8 @@ from live_generators import save_run
 from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
 from stores import people_store
 
+from affkit.__main__ import main
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
-from affkit.cli import main
 from affkit.errors import UserError
 from affkit.faces.pool import write_sheet
 from affkit.gan import GanNetConfig, sample_z

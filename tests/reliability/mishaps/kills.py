@@ -22,7 +22,7 @@ SECONDS = 300  # nothing here takes so long
 PARTS = (".out.part", "out")  # where a command works, before or after it has its name
 
 # The children are forks of a server that has imported all this: what is killed is work, not imports.
-WARM = ["torch", "lightning_fabric", "cv2", "av", "affkit.cli", "affkit.faces.extract", "mishaps.kills"]
+WARM = ["torch", "lightning_fabric", "cv2", "av", "affkit.__main__", "affkit.faces.extract", "mishaps.kills"]
 WARM += [
     "affkit_lab.experiments.table_ix",
     "affkit_render.corpus",
@@ -134,7 +134,7 @@ def run_command(folder: str, line: str, out: str, log: str) -> None:
     """In a process of its own: the command line, as if it had been typed in ``folder``."""
     import torch
 
-    from affkit.cli import main
+    from affkit.__main__ import main
 
     with open(log, "a") as words:
         os.dup2(words.fileno(), 1)
