@@ -6,7 +6,7 @@
 
 The frames of all videos are pooled, as in the challenges, or each video is scored and the mean taken, which
 gives other numbers: the result says which. Which frame is compared with which:
-:mod:`affkit.evaluation.match_frames`; intervals: ``bootstrap``.
+:mod:`affkit.evaluation.match_frames`; intervals: ``intervals``.
 """
 
 import os
@@ -20,8 +20,7 @@ import pandas as pd
 
 from affkit.corpus.corpus import PARTS, SUBJECTS_FILE, labelled_frames, read_subjects
 from affkit.errors import UserError
-from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
-from affkit.evaluation.claims import LEVEL
+from affkit.evaluation.intervals import LEVEL, SubjectSums, bootstrap, percentile_interval
 from affkit.evaluation.match_frames import Comparison, match_frames, new_metrics
 from affkit.labelfiles.formats import drop_other
 from affkit.labelfiles.layouts import read_tasks

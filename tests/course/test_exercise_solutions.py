@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score, jaccard_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from affkit import losses
-from affkit.evaluation.claims import interval as claim_interval
+from affkit.evaluation.intervals import interval as claim_interval
 from affkit.faces.boxes import Box
 from affkit.store import to_unit_range
 from affkit_course.exercises import nb01, nb03, nb04, nb05, nb07, nb08
