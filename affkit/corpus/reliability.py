@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from affkit.corpus.agreement import TASKS, Ratings, decide, gather
-from affkit.corpus.rater_lag import Annotators
+from affkit.corpus.agreement import TASKS, Annotators, Ratings, decide, gather
 from affkit.metrics import StreamingCCC
 
 ALL = "all"  # the tag of rows about all action units, or all expressions, together
