@@ -64,11 +64,13 @@ def read_annotators(
         names = ", ".join(map(str, folders)) or "annotators"
         raise UserError(names, "agreement needs two annotators", "give two folders or more")
     names = [path.stem if path.is_file() else path.name for path in paths]
-    for number, (name, folder) in enumerate(zip(names, folders, strict=True)):
-        if paths[number] in paths[:number]:
+    for i, folder in enumerate(folders):
+        if paths[i] in paths[:i]:
             raise UserError(folder, "is given twice", "give each annotator once")
-        if name in names[:number]:
-            raise UserError(folder, f"another annotator is called {name} too", "rename one of the folders")
+        if names[i] in names[:i]:
+            raise UserError(
+                folder, f"another annotator is called {names[i]} too", "rename one of the folders"
+            )
     read = [read_annotations(folder, progress=progress) for folder in folders]
     return comparable(dict(zip(names, read, strict=True)), common_only)
 
@@ -160,16 +162,6 @@ def agree(
     is not active, as wherever it was not marked (``"absent"`` makes it 0). The second keeps more frames, but
     calls weak and beginning actions absent, on which experts differ most. Expressions are masked in either
     case.
-
-    >>> def says(*units):
-    ...     labels = Labels.empty(3, ("AU12",))
-    ...     labels.has_action_units[:], labels.action_units[:, 0] = True, units
-    ...     return {"clip": labels}
-    >>> experts = {"A1": says(1, 1, 0), "A2": says(1, 1, 0), "A3": says(1, 0, 0)}
-    >>> agree(experts)["clip"].has_action_units[:, 0].tolist()
-    [True, False, True]
-    >>> agree(experts, disagreed="absent")["clip"].action_units[:, 0].tolist()
-    [1.0, 0.0, 0.0]
     """
     agreed = {}
     for video, one in next(iter(annotators.values())).items():
@@ -229,13 +221,6 @@ def align_ratings(
     (Pearson, all videos together, mean of valence and arousal) with the mean of the others, repeated until
     nothing changes. Mariooryad & Busso maximise mutual information with the face instead, which also finds
     the delay that all raters share; ratings alone cannot tell it.
-
-    >>> wave = np.sin(np.arange(200) / 9).astype(np.float32)
-    >>> def rated(values):
-    ...     return {"clip": replace(Labels.empty(200), valence=values, has_va=np.ones(200, bool))}
-    >>> raters = {"R1": rated(wave), "R2": rated(np.roll(wave, 4)), "R3": rated(np.roll(wave, 9))}
-    >>> align_ratings(raters, largest_lag=15)[1]
-    {'R1': 0, 'R2': 4, 'R3': 9}
     """
     ratings = gather(raters, "valence-arousal")
     if len(who := ratings.annotators) < 2 or largest_lag < 1:
@@ -277,11 +262,6 @@ def correlation_at_lags(
     """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, ``(N,)`` each, 0 where their mask is
     false: ``(2 * largest + 1,)`` from -largest on, over frames in which both masks are true; NaN where one
     does not move, or too few frames meet.
-
-    >>> ramp = np.array([0.0, 1, 4, 9, 16, 25])
-    >>> full = np.ones(6, bool)
-    >>> correlation_at_lags(np.roll(ramp, 1), full, ramp, full, largest=1).round(2).tolist()
-    [-0.27, 0.17, 1.0]
     """
 
     def sums(a, b):  # sum over t of a[t + lag] * b[t], for every lag at once by a Fourier transform

@@ -17,11 +17,7 @@ from affkit.labelfiles.tables import read_mtl
 
 @dataclass(frozen=True)
 class Leak:
-    """A subject or a video that is in more than one set.
-
-    >>> print(Leak("subject", "s1", {"train": ("a", "b"), "test": ("c",)}))
-    subject s1: train (a, b), test (c)
-    """
+    """A subject or a video that is in more than one set, such as ``subject s1: train (a, b), test (c)``."""
 
     kind: str  # "subject" or "video"
     who: str
@@ -83,20 +79,19 @@ def across_tasks(
     """What is in sets of different names in different tasks, but in one within each: harmful to who learns
     several tasks of Aff-Wild2 at once. The sets are called ``task/set``.
     """
+    sets = [(task, subset, own) for task, one in partitions.items() for subset, own in one.sets.items()]
     merged: dict[str, dict[str, None]] = {}
+    for _, subset, own in sets:
+        merged.setdefault(subset, {}).update(dict.fromkeys(own))
     subjects = subjects or {}
-    for partition in partitions.values():
-        for subset, names in partition.sets.items():
-            merged.setdefault(subset, {}).update(dict.fromkeys(names))
     inside = {(leak.kind, leak.who) for one in partitions.values() for leak in leaks(one, subjects)}
     found = []
     for leak in leaks(Partition(merged), subjects):
         if (leak.kind, leak.who) not in inside:
             places = {}
-            for task, partition in partitions.items():
-                for subset, own in partition.sets.items():
-                    if names := tuple(name for name in leak.sets.get(subset, ()) if name in own):
-                        places[f"{task}/{subset}"] = names
+            for task, subset, own in sets:
+                if names := tuple(name for name in leak.sets.get(subset, ()) if name in own):
+                    places[f"{task}/{subset}"] = names
             found.append(Leak(leak.kind, leak.who, places))
     return found
 
@@ -113,19 +108,20 @@ class LeakReport:
     def culprits(self, across: bool = False) -> list[str]:
         """A line for each leak, with ``across`` also between tasks; no line: the check passed."""
         several = len(self.partitions) > 1
-        found = [(task, leak) for task, own in self.leaks.items() for leak in own]
-        lines = [f"{task}: {leak}" if several else str(leak) for task, leak in found]
-        return lines + ([f"across tasks: {leak}" for leak in self.across] if across else [])
+        found = [
+            f"{task}: {leak}" if several else str(leak) for task, own in self.leaks.items() for leak in own
+        ]
+        return found + [f"across tasks: {leak}" for leak in self.across if across]
 
     def summary(self) -> str:
         """One line for a partition that passed: what was looked at, and what could not be."""
-        names = {name for one in self.partitions.values() for own in one.sets.values() for name in own}
-        sets = ", ".join(dict.fromkeys(subset for one in self.partitions.values() for subset in one.sets))
+        sets = [(subset, own) for one in self.partitions.values() for subset, own in one.sets.items()]
+        names = set().union(*(own for _, own in sets))
         who = people(names, self.subjects)
         unknown = sum(not some for some in who.values())
         known = len(set().union(*who.values()))
         line = f"no subject is in two sets: {known} subjects, " if known else "no video is in two sets: "
-        line += f"{len({video_of(name)[0] for name in names})} videos in {sets}"
+        line += f"{len({video_of(name)[0] for name in names})} videos in {', '.join(dict(sets))}"
         if len(self.partitions) > 1:
             line += f", within each of {', '.join(self.partitions)}"
         if not known:
@@ -135,9 +131,7 @@ class LeakReport:
         return line
 
     def note(self) -> str:
-        """One line about what is in different sets in different tasks, or nothing."""
-        if not self.across:
-            return ""
+        """One line about what is in different sets in different tasks."""
         where = "are in one set of one task and in another set of another; do not learn these tasks together"
         return f"note: {len(self.across)} subjects or videos {where} (--across-tasks lists them and fails)"
 
@@ -156,9 +150,9 @@ def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
     subjects = {name: who for one in partitions.values() for name, who in one.subjects.items()}
     if data is not None and not (Path(data) / SUBJECTS_FILE).is_file():
         raise UserError(data, f"has no {SUBJECTS_FILE}", "leave --data out to check videos only")
-    for root in [path] + ([] if data is None else [Path(data)]):
-        if (root / SUBJECTS_FILE).is_file():
-            subjects |= read_subjects(root / SUBJECTS_FILE)["subject"].to_dict()
+    for listed in (Path(root, SUBJECTS_FILE) for root in (path, data) if root is not None):
+        if listed.is_file():
+            subjects |= read_subjects(listed)["subject"].to_dict()
     inside = {task: leaks(one, subjects) for task, one in partitions.items()}
     return LeakReport(partitions, subjects, inside, across_tasks(partitions, subjects))
 

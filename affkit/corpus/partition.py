@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ class Partition:
 
     def whole(self) -> "Partition":
         """The same names with all their frames, also those not chosen for the task; no name in two sets."""
-        names = [name for own in self.sets.values() for name in own]
-        if twice := sorted(name for name, number in Counter(names).items() if number > 1):
+        names = Counter(name for own in self.sets.values() for name in own)
+        if twice := sorted(name for name, number in names.items() if number > 1):
             fix = "use the frames it lists, or divide by subject with `affkit split`"
             raise UserError("the partition", f"has frames of {twice[0]} in two sets", fix)
         sets = {subset: dict.fromkeys(own) for subset, own in self.sets.items()}
@@ -77,11 +78,7 @@ class Partition:
 
 
 def frame_ranges(frames: np.ndarray) -> np.ndarray:
-    """Rising frame numbers as ranges, ``(R, 2)`` int64: first and last of each.
-
-    >>> frame_ranges(np.array([1, 2, 3, 8])).tolist()
-    [[1, 3], [8, 8]]
-    """
+    """Rising frame numbers as ranges, ``(R, 2)`` int64: first and last of each."""
     frames = np.asarray(frames, dtype=np.int64)
     # while frames follow each other, number and place differ by the same
     starts, stops = constant_runs(frames - np.arange(len(frames))).T
@@ -107,7 +104,7 @@ def write_partition(path: str | Path, partition: Partition, force: bool = False)
     refuse_existing(path, force)
     sets = {}
     for subset, own in partition.sets.items():
-        sets[subset] = {name: None if own[name] is None else own[name].tolist() for name in sorted(own)}
+        sets[subset] = {name: own[name] if own[name] is None else own[name].tolist() for name in sorted(own)}
     subjects = dict(sorted(partition.subjects.items()))
     content = {"task": partition.task, "seed": partition.seed, "sets": sets, "subjects": subjects}
     with write_beside(path) as part:
@@ -126,11 +123,9 @@ def _json(value: object, depth: int = 1) -> str:
 def read_partition(path: str | Path) -> Partition:
     """Read what :func:`write_partition` wrote, or a file written by hand in that form."""
     try:
-        content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
+        content = json.loads(read_text(path), object_pairs_hook=partial(_without_repeats, path))
     except json.JSONDecodeError as error:
         raise UserError(path, f"line {error.lineno}: is not JSON", "make it with `affkit split`") from error
-    except _RepeatedKey as error:
-        raise UserError(path, f"{quote(str(error))} comes twice", "leave it once in each set") from error
     sets = content.get("sets") if isinstance(content, dict) else None
     if not isinstance(sets, dict) or not sets or not all(isinstance(names, dict) for names in sets.values()):
         raise UserError(path, "has no 'sets' with the names in each of them", "make it with `affkit split`")
@@ -142,15 +137,12 @@ def read_partition(path: str | Path) -> Partition:
     return Partition(sets, subjects, content.get("task", ""), content.get("seed"))
 
 
-class _RepeatedKey(Exception):
-    """A key that is twice in one JSON object; the second would silently take the place of the first."""
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _without_repeats(path: str | Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; the second of two equal keys would silently take the place of the first."""
     seen = {}
     for key, value in pairs:
         if key in seen:
-            raise _RepeatedKey(key)
+            raise UserError(path, f"{quote(key)} comes twice", "leave it once in each set")
         seen[key] = value
     return seen
 

@@ -45,11 +45,7 @@ class SubjectSums:
 
 
 def resample_counts(num_subjects: int, num_resamples: int, seed: int = 0) -> np.ndarray:
-    """``(num_resamples, num_subjects)``: how often each is drawn in as many draws as there are subjects.
-
-    >>> resample_counts(5, 1000).sum(axis=1).tolist() == [5] * 1000
-    True
-    """
+    """``(num_resamples, num_subjects)``: how often each is drawn in as many draws as there are subjects."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(num_subjects, np.full(num_subjects, 1 / num_subjects), size=num_resamples)
 
