@@ -105,9 +105,9 @@ def split(
 ):
     """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
     if check is not None:
-        from affkit.corpus import leakage
+        from affkit.corpus.partition import check as look_for_leaks
 
-        report = leakage.check(check, data)
+        report = look_for_leaks(check, data)
         culprits = report.culprits(across_tasks)
         typer.echo("\n".join(culprits or [report.summary()]))
         if report.across and not across_tasks:
