@@ -287,9 +287,9 @@ class LeakReport:
 
 
 def check(path: str | Path, data: str | Path | None = None) -> LeakReport:
-    """Look for leaks in ``path``: a file of :func:`write_partition`; a CSV file
-    with ``video``, ``set`` or ``split``, and perhaps ``person`` and ``subject``; or a folder of annotations.
-    Its ``subjects.csv`` says who is who, and that of the corpus ``data`` counts more.
+    """Look for leaks in ``path``: a file of :func:`write_partition`; a CSV file with ``video``, ``set`` or
+    ``split``, and perhaps ``person`` and ``subject``; or a folder of annotations. Its ``subjects.csv`` says
+    who is who, and that of the corpus ``data`` counts more.
     """
     path = Path(path)
     if path.is_dir():
@@ -320,11 +320,10 @@ def read_table(path: str | Path) -> Partition:
     sets = {each: dict.fromkeys(names[rows[subset] == each]) for each in rows[subset].unique()}
     if "subject" not in header:
         return Partition(sets)
-    known = pd.DataFrame({"name": names, "subject": rows["subject"]})[rows["subject"] != ""]
-    first = known.groupby("name")["subject"].transform("first").reindex(rows.index, fill_value="")
-    other = ((rows["subject"] != "") & (rows["subject"] != first)).to_numpy()
+    known = rows["subject"].where(rows["subject"] != "")
+    other = (known.notna() & (known != known.groupby(names).transform("first"))).to_numpy()
     refuse(path, other, 2, "another subject than above", rows["subject"], "give each name one subject")
-    return Partition(sets, known.drop_duplicates("name").set_index("name")["subject"].to_dict())
+    return Partition(sets, known.set_axis(names).dropna().to_dict())
 
 
 def read_folder(root: str | Path) -> dict[str, Partition]:

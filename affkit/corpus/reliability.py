@@ -189,8 +189,7 @@ def _pairs(
         both = present[i] & present[j]
         found.append(measure(values[i, both], values[j, both]))
         yield f"{name}, {names[i]} and {names[j]}", found[-1]
-    defined = [value for value in found if not np.isnan(value)]
-    yield f"mean {name}", float(np.mean(defined)) if defined else float("nan")
+    yield f"mean {name}", pd.Series(found).mean()
 
 
 def kept_frames(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> pd.DataFrame:

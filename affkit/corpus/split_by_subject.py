@@ -27,7 +27,7 @@ PAPER_VIDEOS = {"au": (38, 8, 18), "expr": (30, 10, 15)}
 PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440)}
 
 _SIZES = "give three numbers such as 38,8,18 or fractions such as 0.6,0.15,0.25"
-_Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames kept, and those to draw from
+_Chosen = Mapping[str, np.ndarray]  # of each name (2, T) bool: the frames kept, and those to draw from
 
 
 def default_task(corpus: Corpus) -> str:
@@ -91,18 +91,17 @@ def split_corpus(
     return Partition(sets, known, task, seed)
 
 
-def _chosen(labels: Labels, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """``(T,)`` bool twice: the frames that are kept, and those of which some are drawn."""
-    labelled = labelled_frames(labels, task)
-    if task != "au":
-        return labelled, np.zeros_like(labelled)
-    active = ((labels.action_units == 1) & labels.has_action_units).any(axis=1)
-    return active, labelled & ~active
+def _chosen(labels: Labels, task: str) -> np.ndarray:
+    """``(2, T)`` bool: the frames that are kept, and those of which some are drawn."""
+    labelled = kept = labelled_frames(labels, task)
+    if task == "au":
+        kept = ((labels.action_units == 1) & labels.has_action_units).any(axis=1)
+    return np.stack([kept, labelled & ~kept])
 
 
 def _count(chosen: _Chosen, names: Sequence[str]) -> tuple[int, int]:
     """How many frames of these names are kept anyway, and from how many some are drawn."""
-    kept, spare = (sum(int(chosen[name][which].sum()) for name in names) for which in range(2))
+    kept, spare = sum((chosen[name].sum(axis=1) for name in names), np.zeros(2, int)).tolist()
     return kept, spare
 
 

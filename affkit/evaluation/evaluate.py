@@ -143,23 +143,21 @@ def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
         metrics |= _new_metrics("au", ACTION_UNITS)
         likely = predictions[list(ACTION_UNITS)].to_numpy()
         metrics["au"].update(likely >= ACTIVE, labels.action_units, labels.has_action_units)
-        found |= _average_precision(likely, labels)
+        areas = list(_average_precisions(likely, labels))
+        found |= {"au_average_precision": np.mean(areas)} if areas else {}
     sums = {name: metric.sums() for name, metric in metrics.items()}
     found |= _scores({"expr": EXPRESSIONS, "au": ACTION_UNITS}, sums)
     return {name: float(found[name]) for name in SCORES if name in found}
 
 
-def _average_precision(likely: np.ndarray, labels: Labels) -> dict[str, float]:
-    """Of probabilities ``(N, A)``; nothing where no unit is active."""
+def _average_precisions(likely: np.ndarray, labels: Labels) -> Iterator[float]:
+    """Of each unit that is active somewhere, from probabilities ``(N, A)``."""
     from sklearn.metrics import average_precision_score  # slow to import
 
-    active = (labels.action_units == 1) & labels.has_action_units  # (N, A)
-    seen = labels.has_action_units
-    areas = [
-        average_precision_score(active[seen[:, unit], unit], likely[seen[:, unit], unit])
-        for unit in np.flatnonzero(active.any(axis=0))
-    ]
-    return {"au_average_precision": float(np.mean(areas))} if areas else {}
+    for unit, seen in enumerate(labels.has_action_units.T):  # (N,)
+        active = labels.action_units[seen, unit] == 1
+        if active.any():
+            yield average_precision_score(active, likely[seen, unit])
 
 
 def evaluate_files(
