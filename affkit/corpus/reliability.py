@@ -62,10 +62,15 @@ def coincidences(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     array([[2., 1.],
            [1., 2.]])
     """
-    classes = range(int(np.max(values, initial=0, where=present)) + 1)
-    counts = np.stack([((values == c) & present).sum(axis=0) for c in classes])  # (C, N)
-    weighted = counts / np.maximum(counts.sum(axis=0) - 1, 1)
-    return weighted @ counts.T - np.diag(weighted.sum(axis=1))  # no rating meets itself
+    classes = int(np.max(values, initial=0, where=present)) + 1
+    weight = 1 / np.maximum(present.sum(axis=0) - 1, 1)
+    table = np.zeros(classes**2)
+    for i, j in combinations(range(len(values)), 2):
+        both = present[i] & present[j]
+        pairs = values[i, both].astype(np.int64) * classes + values[j, both]
+        table += np.bincount(pairs, weights=weight[both], minlength=classes**2)
+    table = table.reshape(classes, classes)
+    return table + table.T
 
 
 def fleiss_kappa(values: np.ndarray, present: np.ndarray) -> float:
