@@ -146,10 +146,9 @@ def agree(
 ):
     """Keep the labels on which annotators agree, average ratings, and measure agreement (Section III.C-D)."""
     from affkit.corpus import agreement, reliability
-    from affkit.corpus.rater_lag import align_ratings
 
     annotators = agreement.read_annotators(folders, common, progress=True)
-    annotators, lags = align_ratings(annotators, round(align * fps), progress=True)
+    annotators, lags = agreement.align_ratings(annotators, round(align * fps), progress=True)
     table = reliability.agreement_table(annotators, keep, disagreed, lags if align else {}, progress=True)
     agreement.write_agreement(out, agreement.agree(annotators, keep, disagreed), table, force)
     typer.echo(table.to_json(orient="records") if as_json else reliability.as_text(table))
@@ -169,9 +168,9 @@ def split(
 ):
     """Divide a corpus by subject (Section II.D), or check a partition: exit code 1 if a subject is split."""
     if check is not None:
-        from affkit.corpus import leakage
+        from affkit.corpus.partition import check as look_for_leaks
 
-        report = leakage.check(check, data)
+        report = look_for_leaks(check, data)
         culprits = report.culprits(across_tasks)
         typer.echo("\n".join(culprits or [report.summary()]))
         if report.across and not across_tasks:

@@ -2,7 +2,7 @@
 
 Each class is fed batch by batch with ``update`` and keeps a few numbers; all frames are pooled, and two are
 added with ``+``. ``sums`` gives these numbers so that they can be added, and ``scores`` turns such sums, of
-one set of frames or of a thousand at once, into all scores: see :mod:`affkit.evaluation.bootstrap`. Values
+one set of frames or of a thousand at once, into all scores: see :mod:`affkit.evaluation.intervals`. Values
 are those of torchmetrics and scikit-learn where they define the same thing.
 """
 

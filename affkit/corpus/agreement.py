@@ -3,6 +3,10 @@
 In the paper three experts labelled action units and expressions, none seeing the others' work, and eight
 raters valence and arousal. Here an annotator is a folder or table of labels.
 :mod:`affkit.corpus.reliability` measures how far they agree.
+
+Raters are late, each by another amount. The delay of a joystick is one to six seconds and differs from person
+to person (Mariooryad & Busso 2015, IEEE Transactions on Affective Computing 6(2)); a mean of ratings that are
+not in step is too flat, so these lags can be found and taken out.
 """
 
 import shutil
@@ -14,13 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import signal
+from tqdm import tqdm
 
-from affkit.corpus.rater_lag import Annotators, align_ratings
 from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import common_expression_names
 from affkit.labelfiles.layouts import read_annotations, write_annotations
-from affkit.labels import KINDS, Labels
+from affkit.labels import KINDS, VA, Labels
+
+Annotators = Mapping[str, Mapping[str, Labels]]  # name of the annotator, then of the video
 
 TABLE_FILE = "agreement.csv"
 KEEP = ("all", "majority")
@@ -28,6 +35,9 @@ DISAGREED = ("unknown", "absent")
 
 _KINDS = {"action units": "au", "expressions": "expr", "valence-arousal": "va"}
 TASKS = tuple(_KINDS)
+
+MOST_ROUNDS = 10  # of finding the lags one after the other, until none changes; three are usual
+LEAST_OVERLAP = 0.5  # the fraction of the frames that must be left to compare at a lag
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,13 @@ def read_annotators(
         names = ", ".join(map(str, folders)) or "annotators"
         raise UserError(names, "agreement needs two annotators", "give two folders or more")
     names = [path.stem if path.is_file() else path.name for path in paths]
-    for number, (name, folder) in enumerate(zip(names, folders, strict=True)):
-        if paths[number] in paths[:number]:
+    for i, folder in enumerate(folders):
+        if paths[i] in paths[:i]:
             raise UserError(folder, "is given twice", "give each annotator once")
-        if name in names[:number]:
-            raise UserError(folder, f"another annotator is called {name} too", "rename one of the folders")
+        if names[i] in names[:i]:
+            raise UserError(
+                folder, f"another annotator is called {names[i]} too", "rename one of the folders"
+            )
     read = [read_annotations(folder, progress=progress) for folder in folders]
     return comparable(dict(zip(names, read, strict=True)), common_only)
 
@@ -95,7 +107,7 @@ def comparable(annotators: Annotators, common_only: bool = False) -> dict[str, d
 
 
 def _same_videos(annotators: Annotators, common_only: bool) -> dict[str, dict[str, Labels]]:
-    every = sorted({video for labels in annotators.values() for video in labels})
+    every = sorted(set().union(*annotators.values()))
     common = [video for video in every if all(video in labels for labels in annotators.values())]
     if len(common) < len(every):
         video = next(video for video in every if video not in common)
@@ -136,7 +148,9 @@ def gather(annotators: Annotators, task: str) -> Ratings:
     return Ratings(task, tuple(who), tuple(columns), some.expression_names, values, present, rows)
 
 
-def agree(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> dict[str, Labels]:
+def agree(
+    annotators: Annotators, keep: str = "all", disagreed: str = "unknown", tasks: Sequence[str] = TASKS
+) -> dict[str, Labels]:
     """One set of labels from those of :func:`read_annotators` (Section III.D).
 
     Of action units and expressions stays what all annotators of the task say, or with ``keep="majority"``,
@@ -148,44 +162,41 @@ def agree(annotators: Annotators, keep: str = "all", disagreed: str = "unknown")
     is not active, as wherever it was not marked (``"absent"`` makes it 0). The second keeps more frames, but
     calls weak and beginning actions absent, on which experts differ most. Expressions are masked in either
     case.
-
-    >>> def says(*units):
-    ...     labels = Labels.empty(3, ("AU12",))
-    ...     labels.has_action_units[:], labels.action_units[:, 0] = True, units
-    ...     return {"clip": labels}
-    >>> experts = {"A1": says(1, 1, 0), "A2": says(1, 1, 0), "A3": says(1, 0, 0)}
-    >>> agree(experts)["clip"].has_action_units[:, 0].tolist()
-    [True, False, True]
-    >>> agree(experts, disagreed="absent")["clip"].action_units[:, 0].tolist()
-    [1.0, 0.0, 0.0]
     """
-    agreed = combine_ratings(annotators)
-    for task in ("action units", "expressions"):
+    agreed = {}
+    for video, one in next(iter(annotators.values())).items():
+        agreed[video] = Labels.empty(len(one), one.action_unit_names, one.expression_names)
+    for task in tasks:
         ratings = gather(annotators, task)
         if len(ratings.annotators) < 2:
             continue
-        values, known = decide(ratings, keep, disagreed if task == "action units" else "unknown")
-        mask, (field,) = KINDS[_KINDS[task]]
+        values, known = decide(ratings, keep, disagreed)
+        mask, fields = KINDS[_KINDS[task]]
+        found = dict(zip(fields, np.split(values, len(fields), axis=1), strict=True)) | {mask: known}
         for video, place in ratings.rows.items():
-            for name, found in {field: values, mask: known}.items():
+            for name, array in found.items():
                 own = getattr(agreed[video], name)  # (T,), or (T, A)
-                own[...] = found[place].reshape(own.shape)
+                own[...] = array[place].reshape(own.shape)
     return agreed
 
 
 def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> tuple[np.ndarray, np.ndarray]:
-    """What is agreed on, see :func:`agree`, and the mask of where: ``(N, columns)`` each."""
+    """What is agreed on ``(N, columns)``, see :func:`agree`, and the mask of where; of ratings ``(N, 1)``."""
     if keep not in KEEP or disagreed not in DISAGREED:
         raise ValueError(f"no rule {keep!r} with {disagreed!r}: choose from {KEEP} and {DISAGREED}")
     values, present = ratings.values, ratings.present
     by_all = present.all(axis=0)
+    if ratings.task == "valence-arousal":
+        known = by_all.all(axis=1, keepdims=True)
+        return values.mean(axis=0, dtype=np.float64) * known, known
     if keep == "all":
         agreed, known = values[0], by_all & (values == values[0]).all(axis=0)
     else:
         classes = range(int(values.max(initial=0)) + 1)
         votes = np.stack([((values == c) & present).sum(axis=0, dtype=np.int16) for c in classes])
         agreed, known = votes.argmax(axis=0), 2 * votes.max(axis=0) > len(values)
-    return np.where(known, agreed, 0), (known | by_all if disagreed == "absent" else known)
+    absent = disagreed == "absent" and ratings.task == "action units"
+    return np.where(known, agreed, 0), (known | by_all if absent else known)
 
 
 def combine_ratings(raters: Annotators, largest_lag: int = 0) -> dict[str, Labels]:
@@ -194,21 +205,88 @@ def combine_ratings(raters: Annotators, largest_lag: int = 0) -> dict[str, Label
     The paper names eight raters (Section II.A), not how their ratings became one label; the mean is our
     choice. For Aff-Wild see Zafeiriou et al. (2017, CVPR workshops) and Kollias et al. (2019, International
     Journal of Computer Vision 127). With a ``largest_lag`` they are put in step first, see
-    :func:`~affkit.corpus.rater_lag.align_ratings`.
+    :func:`align_ratings`.
     """
-    raters, _ = align_ratings(raters, largest_lag)
-    combined = {}
-    for video, one in next(iter(raters.values())).items():
-        combined[video] = Labels.empty(len(one), one.action_unit_names, one.expression_names)
+    return agree(align_ratings(raters, largest_lag)[0], tasks=("valence-arousal",))
+
+
+def align_ratings(
+    raters: Annotators, largest_lag: int, progress: bool = False
+) -> tuple[dict[str, dict[str, Labels]], dict[str, int]]:
+    """Shift the valence and arousal of each rater towards the start, in step with the fastest of them: the
+    raters, and rater to lag in frames, 0 or more (none for who rated nothing). The last ``lag`` frames
+    become masked.
+
+    A rater has one lag: the shift, at most ``largest_lag`` frames, at which the rating correlates best
+    (Pearson, all videos together, mean of valence and arousal) with the mean of the others, repeated until
+    nothing changes. Mariooryad & Busso maximise mutual information with the face instead, which also finds
+    the delay that all raters share; ratings alone cannot tell it.
+    """
     ratings = gather(raters, "valence-arousal")
-    if len(ratings.annotators) < 2:
-        return combined
-    known = ratings.present.all(axis=(0, 2))  # (N,)
-    mean = ratings.values.mean(axis=0, dtype=np.float64) * known[:, None]
-    for video, place in ratings.rows.items():
-        one = combined[video]
-        one.valence[:], one.arousal[:], one.has_va[:] = *mean[place].T, known[place]
-    return combined
+    if len(who := ratings.annotators) < 2 or largest_lag < 1:
+        return {name: dict(videos) for name, videos in raters.items()}, dict.fromkeys(who, 0)
+    between = ((0, 0), (0, 2 * largest_lag), (0, 0))  # unrated frames between two videos
+    values, present = (
+        np.concatenate([np.pad(array[:, rows], between) for rows in ratings.rows.values()], axis=1)
+        for array in (ratings.values.astype(np.float64) * ratings.present, ratings.present)
+    )
+    values, present = np.moveaxis(values, 2, 1), present[:, :, 0]  # (K, 2, N) and (K, N)
+    lags = np.zeros(len(who), int)
+    for _ in tqdm(range(MOST_ROUNDS), desc="lags", unit="round", delay=2, disable=not progress):
+        before = lags.copy()
+        for rater in range(len(who)):
+            lags[rater] = _lag_to_the_others(values, present, lags, rater, largest_lag)
+        if (lags == before).all():
+            break
+    found = {name: int(lag) for name, lag in zip(who, lags - lags.min(), strict=True)}
+    moved = {}
+    for name, videos in raters.items():
+        moved[name] = {video: _earlier(one, found.get(name, 0)) for video, one in videos.items()}
+    return moved, found
+
+
+def _lag_to_the_others(values, present, lags: np.ndarray, rater: int, largest: int) -> int:
+    """The lag of one rater, -largest to largest, against the mean of the others at their lags."""
+    others = [other for other in range(len(lags)) if other != rater]
+    rated = np.all([np.roll(present[other], -lags[other]) for other in others], axis=0)  # (N,)
+    mean = sum(np.roll(values[other], -lags[other], axis=1) for other in others) / len(others) * rated
+    pairs = zip(values[rater], mean, strict=True)  # valence, then arousal
+    scores = [correlation_at_lags(own, present[rater], other, rated, largest) for own, other in pairs]
+    total = np.nansum(scores, axis=0)  # where somebody never moves, nothing is known: neither for nor against
+    return int(total.argmax()) - largest if total.any() else int(lags[rater])
+
+
+def correlation_at_lags(
+    late: np.ndarray, has_late: np.ndarray, early: np.ndarray, has_early: np.ndarray, largest: int
+) -> np.ndarray:
+    """Pearson's correlation of ``late[t + lag]`` with ``early[t]``, ``(N,)`` each, 0 where their mask is
+    false: ``(2 * largest + 1,)`` from -largest on, over frames in which both masks are true; NaN where one
+    does not move, or too few frames meet.
+    """
+
+    def sums(a, b):  # sum over t of a[t + lag] * b[t], for every lag at once by a Fourier transform
+        middle = len(b) - 1
+        return signal.correlate(a, b, "full", "fft")[middle - largest : middle + largest + 1]
+
+    has_late, has_early = has_late.astype(np.float64), has_early.astype(np.float64)
+    # small numbers: what a transform of many frames rounds off stays small
+    late = (late - late.sum() / max(has_late.sum(), 1)) * has_late
+    early = (early - early.sum() / max(has_early.sum(), 1)) * has_early
+    count = np.maximum(np.rint(sums(has_late, has_early)), 1)
+    mean_late, mean_early = sums(late, has_early) / count, sums(has_late, early) / count
+    covariance = sums(late, early) / count - mean_late * mean_early
+    variance_late = sums(late**2, has_early) / count - mean_late**2
+    variance_early = sums(has_late, early**2) / count - mean_early**2
+    moves = np.minimum(variance_late, variance_early) > 1e-9
+    enough = count >= max(LEAST_OVERLAP * count.max(), 2)
+    product = np.where(moves & enough, variance_late * variance_early, np.nan)
+    return covariance / np.sqrt(product)
+
+
+def _earlier(labels: Labels, lag: int) -> Labels:
+    return replace(
+        labels, **{name: np.pad(getattr(labels, name), (0, lag))[lag:] for name in ("has_va", *VA)}
+    )
 
 
 def write_agreement(
@@ -228,8 +306,7 @@ def write_agreement(
             held = others[0] if others else f"annotations without {TABLE_FILE}"
             raise UserError(out, f"holds {held}, which is not ours to replace", "choose another output")
     with write_beside(out) as part:
-        if part.is_dir():
-            shutil.rmtree(part)
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         write_annotations(part, labels)
         table.to_csv(part / TABLE_FILE, index=False, float_format="%.10g", lineterminator="\n")
         if out.is_dir():

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from affkit.corpus.agreement import TASKS, Ratings, decide, gather
-from affkit.corpus.rater_lag import Annotators
+from affkit.corpus.agreement import TASKS, Annotators, Ratings, decide, gather
 from affkit.metrics import StreamingCCC
 
 ALL = "all"  # the tag of rows about all action units, or all expressions, together
@@ -28,8 +27,6 @@ SUMMARY = {  # the tables for a task, each with its statistics; those of pairs a
     "chosen for the same frame": ("confused",),
     "lags": ("lag",),
 }
-_COLUMNS = ["task", "tag", "statistic", "value"]
-_Measures = Iterator[tuple[str, float]]  # name and value
 
 
 def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
@@ -148,7 +145,11 @@ def reliability(annotators: Annotators, progress: bool = False) -> pd.DataFrame:
         for tag, values, present in tqdm(tags, desc=task, unit="tag", delay=2, disable=not progress):
             rows.append((task, tag, "annotators", len(values)))
             rows += [(task, tag, *row) for row in _measures(task, values, present, ratings.annotators)]
-    return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
+    return _table(rows)
+
+
+def _table(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["task", "tag", "statistic", "value"]).astype({"value": float})
 
 
 def _tasks(annotators: Annotators) -> Iterator[Ratings]:
@@ -169,7 +170,9 @@ def _tags(ratings: Ratings) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         yield ALL, values.reshape(len(values), -1), present.reshape(len(values), -1)
 
 
-def _measures(task: str, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> _Measures:
+def _measures(
+    task: str, values: np.ndarray, present: np.ndarray, names: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
     if task == "valence-arousal":
         for name in ("CCC", "Pearson"):
             yield from _pairs(name, partial(concordance, measure=name), values, present, names)
@@ -182,15 +185,16 @@ def _measures(task: str, values: np.ndarray, present: np.ndarray, names: tuple[s
     yield "Krippendorff's alpha", krippendorff_alpha(values, present)
 
 
-def _pairs(name: str, measure: Callable, values, present, names: tuple[str, ...]) -> _Measures:
+def _pairs(
+    name: str, measure: Callable, values, present, names: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
     """A measure of two for every pair, then the mean over the pairs for which it is defined."""
     found = []
     for i, j in combinations(range(len(values)), 2):
         both = present[i] & present[j]
         found.append(measure(values[i, both], values[j, both]))
         yield f"{name}, {names[i]} and {names[j]}", found[-1]
-    defined = [value for value in found if not np.isnan(value)]
-    yield f"mean {name}", float(np.mean(defined)) if defined else float("nan")
+    yield f"mean {name}", pd.Series(found).mean()
 
 
 def kept_frames(annotators: Annotators, keep: str = "all", disagreed: str = "unknown") -> pd.DataFrame:
@@ -204,34 +208,26 @@ def kept_frames(annotators: Annotators, keep: str = "all", disagreed: str = "unk
     """
     rows = []
     for ratings in _tasks(annotators):
-        task = ratings.task
+        task, (agreed, kept) = ratings.task, decide(ratings, keep, disagreed)
         if task == "valence-arousal":
-            by_all = ratings.present.all(axis=(0, 2))
-            counts = {"frames": by_all.size, "kept": by_all.sum(), "not labelled by all": (~by_all).sum()}
-            rows += [(task, ALL, *item) for item in counts.items()]
+            counts = {"frames": kept.size, "kept": kept.sum(), "not labelled by all": (~kept).sum()}
+            rows += [(task, ALL, *count) for count in counts.items()]
             continue
-        agreed, kept = decide(ratings, keep, disagreed if task == "action units" else "unknown")
         result = replace(ratings, values=agreed[None], present=kept[None])
         for (tag, values, present), (_, value, known) in zip(_tags(ratings), _tags(result), strict=True):
-            several = task == "expressions" and tag == ALL
-            if task == "expressions" and tag != ALL:
+            by_all = present.all(axis=0)
+            same, active = by_all & (values == values[0]).all(axis=0), values[0] == 1
+            if task == "expressions" and tag == ALL:
+                active = np.ones_like(same)  # one of them is always there
+            elif task == "expressions":
                 known = known & (value == 1)
-            rows += [(task, tag, "frames", values.shape[1]), (task, tag, "kept", known.sum())]
-            rows += [(task, tag, *row) for row in _reasons(values, present, several)]
+            counts = {"frames": by_all.size, "kept": known.sum(), "all present": (same & active).sum()}
+            counts |= {"all absent": (same & ~active).sum(), "disagreed": (by_all & ~same).sum()}
+            counts |= {"not labelled by all": (~by_all).sum()}
+            rows += [(task, tag, *count) for count in counts.items()]
         if task == "expressions":
             rows += [(task, *row) for row in _confused(ratings)]
-    return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float})
-
-
-def _reasons(values: np.ndarray, present: np.ndarray, several: bool) -> Iterator[tuple[str, int]]:
-    """Frames by what the annotators said, ``(K, N)``; one of ``several`` classes, or present and absent."""
-    by_all = present.all(axis=0)
-    same = by_all & (values == values[0]).all(axis=0)
-    active = several | (values[0] == 1)
-    yield "all present", (same & active).sum()
-    yield "all absent", (same & ~active).sum()
-    yield "disagreed", (by_all & ~same).sum()
-    yield "not labelled by all", (~by_all).sum()
+    return _table(rows)
 
 
 def _confused(ratings: Ratings) -> list[tuple[str, str, int]]:
@@ -250,9 +246,9 @@ def agreement_table(
     lags: Mapping[str, int] | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    rows = [("valence-arousal", name, "lag", float(lag)) for name, lag in (lags or {}).items()]
     parts = [kept_frames(annotators, keep, disagreed), reliability(annotators, progress)]
-    return pd.concat([*parts, pd.DataFrame(rows, columns=_COLUMNS)] if rows else parts, ignore_index=True)
+    rows = [("valence-arousal", name, "lag", lag) for name, lag in (lags or {}).items()]
+    return pd.concat([*parts, _table(rows)] if rows else parts, ignore_index=True)
 
 
 def summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -10,9 +10,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.optimize import LinearConstraint, milp
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from tqdm import trange
 
 from affkit.corpus.corpus import PARTS, Corpus, labelled_frames, part_names
@@ -28,11 +27,11 @@ PAPER_VIDEOS = {"au": (38, 8, 18), "expr": (30, 10, 15)}
 PAPER_FRAMES = {"au": (107_661, 23_134, 49_205), "expr": (67_525, 20_675, 27_440)}
 
 _SIZES = "give three numbers such as 38,8,18 or fractions such as 0.6,0.15,0.25"
-_Chosen = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of each name the frames kept, and those to draw from
+_Chosen = Mapping[str, np.ndarray]  # of each name (2, T) bool: the frames kept, and those to draw from
 
 
 def default_task(corpus: Corpus) -> str:
-    """``"au"`` if the corpus has action units, else ``"expr"`` if it has expressions, else ``"va"``."""
+    """The first of :data:`PARTS` that the corpus has."""
     if task := next((task for task in PARTS if part_names(corpus, task)), None):
         return task
     raise UserError(corpus.root, "has no labels in any frame", "label some frames first")
@@ -92,18 +91,17 @@ def split_corpus(
     return Partition(sets, known, task, seed)
 
 
-def _chosen(labels: Labels, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """``(T,)`` bool twice: the frames that are kept, and those of which some are drawn."""
-    labelled = labelled_frames(labels, task)
-    if task != "au":
-        return labelled, np.zeros_like(labelled)
-    active = ((labels.action_units == 1) & labels.has_action_units).any(axis=1)
-    return active, labelled & ~active
+def _chosen(labels: Labels, task: str) -> np.ndarray:
+    """``(2, T)`` bool: the frames that are kept, and those of which some are drawn."""
+    labelled = kept = labelled_frames(labels, task)
+    if task == "au":
+        kept = ((labels.action_units == 1) & labels.has_action_units).any(axis=1)
+    return np.stack([kept, labelled & ~kept])
 
 
 def _count(chosen: _Chosen, names: Sequence[str]) -> tuple[int, int]:
     """How many frames of these names are kept anyway, and from how many some are drawn."""
-    kept, spare = (sum(int(chosen[name][which].sum()) for name in names) for which in range(2))
+    kept, spare = sum((chosen[name].sum(axis=1) for name in names), np.zeros(2, int)).tolist()
     return kept, spare
 
 
@@ -134,15 +132,14 @@ def _draw_inactive(members, chosen: _Chosen, inactive: int, rng) -> dict[str, np
 
 
 def _groups(names: Sequence[str], subjects: Mapping[str, str]) -> list[list[str]]:
-    videos, _ = pd.factorize(np.array([video_of(name)[0] for name in names], dtype=object))
-    people, _ = pd.factorize(np.array([subjects[name] for name in names], dtype=object))
-    people = people + videos.max() + 1
-    size = int(people.max()) + 1
-    links = coo_array((np.ones(len(names)), (videos, people)), shape=(size, size))
-    _, group = connected_components(links, directed=False)
-    groups: dict[int, list[str]] = {}
-    for name, number in zip(names, group[videos], strict=True):
-        groups.setdefault(int(number), []).append(name)
+    """Names that hang together by a video or a subject; both in the order of ``names``."""
+    linked, first = DisjointSet(names), {}
+    for name in names:
+        for key in (("video", video_of(name)[0]), ("subject", subjects[name])):
+            linked.merge(name, first.setdefault(key, name))
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(linked[name], []).append(name)
     return list(groups.values())
 
 
@@ -173,8 +170,7 @@ def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list
         problem = f"all {available} videos hang together by their subjects in {len(videos)} groups"
         raise UserError(option, problem, "add videos of other people")
     kinds, numbers = np.unique(videos, return_counts=True)
-    wish = np.outer(numbers, wanted) / available
-    nearest = (kinds @ deal_counts(kinds, numbers, wanted, wish)).tolist()
+    nearest = (kinds @ deal_counts(kinds, numbers, wanted, np.outer(numbers, wanted) / available)).tolist()
     if not shares and nearest != wanted:
         fix = f"the nearest possible is {','.join(map(str, nearest))}"
         raise UserError(option, "cannot be met without dividing a subject or a video", fix)
@@ -196,13 +192,12 @@ def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
 
 def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
     """``(3, J + 1)``: sums of weights, values, squares; of the task's labels, valence, arousal, frames."""
+    values = known = np.zeros((len(labels), 0), bool)
     if task == "au":
         values, known = labels.action_units, labels.has_action_units
     elif task == "expr":
         values = labels.expression[:, None] == np.arange(len(labels.expression_names))
         known = np.repeat(labels.has_expression[:, None], values.shape[1], axis=1)
-    else:
-        values, known = np.zeros((len(labels), 0)), np.zeros((len(labels), 0), bool)
     every = np.ones(len(labels), bool)
     values = np.column_stack([values, labels.valence, labels.arousal, every]).astype(np.float64)
     known = np.column_stack([known, labels.has_va, labels.has_va, every]) * weight[:, None]
@@ -227,10 +222,9 @@ class SplitSearch:
     def run(self, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
         """The set of each group, ``(G,)``, their number for none: the best of several local optima."""
         best, lowest = None, np.inf
-        everything = np.arange(len(self.counts) + 1)
         for _ in trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress):
             assigned = self._exchange(self._random_assignment(rng), rng)
-            misfit = self.misfit(self._totals(assigned), everything).sum()
+            misfit = self.misfit(self._totals(assigned), np.arange(len(self.counts) + 1)).sum()
             if best is None or misfit < lowest - 1e-9:
                 best, lowest = assigned, misfit
         return best
@@ -327,21 +321,21 @@ def partition_table(partition: Partition, corpus: Corpus) -> pd.DataFrame:
     """What is in each set, in all together, and in the paper's; two people in a video count each."""
     task, sums, columns = partition.task or default_task(corpus), {}, {}
     for subset, names in partition.sets.items():
-        masks = {name: np.zeros(len(corpus.labels[name])) for name in names}
-        for name, mask in masks.items():
-            mask[partition.frames(subset, name) - 1] = 1
-        sums[subset] = sum(_sums(corpus.labels[name], mask, task) for name, mask in masks.items())
+        sums[subset] = 0
+        for name in names:
+            listed = np.bincount(partition.frames(subset, name) - 1, minlength=len(corpus.labels[name]))
+            sums[subset] += _sums(corpus.labels[name], listed, task)
     first = next(iter(corpus.labels.values()))
     labels = {"au": first.action_unit_names, "expr": first.expression_names, "va": ()}[task]
-    rows = [*labels, "mean valence", "mean arousal"]
+    rows = ["videos", "subjects", "frames", *labels, "mean valence", "mean arousal"]
+    rows += ["variance of valence", "variance of arousal"]
     everybody = [name for own in partition.sets.values() for name in own]
     for subset, one in (sums | {"all": sum(sums.values())}).items():
         names = partition.sets.get(subset, everybody)
+        people = {corpus.subjects.get(name, name) for name in names}
         mean, variance = (np.where(one[0] > 0, values, np.nan) for values in moments(one))
-        columns[subset] = {"videos": len({video_of(name)[0] for name in names})}
-        columns[subset] |= {"subjects": len({corpus.subjects.get(name, name) for name in names})}
-        columns[subset] |= {"frames": one[0, -1], **dict(zip(rows, mean[:-1], strict=True))}
-        columns[subset] |= {"variance of valence": variance[-3], "variance of arousal": variance[-2]}
+        values = [len({video_of(name)[0] for name in names}), len(people), one[0, -1]]
+        columns[subset] = dict(zip(rows, [*values, *mean[:-1], *variance[-3:-1]], strict=True))
     if task in PAPER_VIDEOS:
         for subset, videos, frames in zip(SETS, PAPER_VIDEOS[task], PAPER_FRAMES[task], strict=True):
             columns[f"paper's {subset}"] = {"videos": videos, "frames": frames}

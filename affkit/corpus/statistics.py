@@ -4,8 +4,9 @@ Where two people share a video, two counts differ: *frames of a video* are pictu
 *labelled frames* count once for each person in them (Table III and the figures).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +98,16 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
             pass  # what it is, is known from opening it
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
     sizes = [(info.width, info.height) for info in infos.values()]
-    people = corpus.root / ("raters" if part == "va" else "coders")
-    annotators = [path for path in people.glob("[!.]*") if path.is_dir() or path.suffix == ".csv"]
+    folder = corpus.root / ("raters" if part == "va" else "coders")
+    annotators = [path for path in folder.glob("[!.]*") if path.is_dir() or path.suffix == ".csv"]
+    people = corpus.attributes.reindex(index=names, columns=["subject", "gender"], fill_value="")
+    people = people.drop_duplicates("subject")
     return Attributes(
         frames=sum(rows.values()),
         videos=len(rows),
         subjects=len({corpus.subjects[name] for name in names}),
-        genders=_genders(corpus, names),
-        annotators=len(annotators) if people.is_dir() else None,
+        genders=people.loc[people["gender"] != "", "gender"].value_counts().to_dict(),
+        annotators=len(annotators) if folder.is_dir() else None,
         seconds=(min(seconds), max(seconds)) if seconds else None,
         formats=tuple(sorted({path.suffix[1:].upper() for path in infos})),
         resolution=tuple(np.mean(sizes, axis=0).tolist()) if sizes else None,
@@ -127,7 +130,7 @@ def action_unit_table(corpus: Corpus) -> pd.DataFrame:
     """
     known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
     units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
-    rows = (*units, ANY_UNIT, ALL_FRAMES)
+    rows = [*units, ANY_UNIT, ALL_FRAMES]
     active, labelled = np.zeros((2, len(rows)), np.int64)
     for name in part_names(corpus, "au"):
         labels = corpus.labels[name].with_action_units(units)
@@ -149,7 +152,7 @@ def expression_table(corpus: Corpus) -> pd.DataFrame:
         counts += np.bincount(labels.expression[labels.has_expression], minlength=len(classes))
         frames += len(labels)
     seven = counts[[name in EXPRESSIONS for name in classes]].sum()
-    rows = (*classes, ANY_EXPRESSION, ALL_FRAMES)
+    rows = [*classes, ANY_EXPRESSION, ALL_FRAMES]
     labelled = np.full(len(rows), counts.sum())
     return _count_table(rows, np.array([*counts, seven, frames]), labelled, PAPER_EXPRESSIONS)
 
@@ -183,12 +186,9 @@ class VAHistogram:
     def quadrants(self) -> dict[str, float]:
         """Fraction of frames in each quarter of the plane; what is exactly 0 counts as positive."""
         half = len(self.counts) // 2
-        sides = {"negative": slice(half), "positive": slice(half, None)}
-        return {
-            f"{v} valence, {a} arousal": float(self.counts[rows, columns].sum() / max(self.frames, 1))
-            for v, rows in sides.items()
-            for a, columns in sides.items()
-        }
+        fractions = self.counts.reshape(2, half, 2, half).sum(axis=(1, 3)).ravel() / max(self.frames, 1)
+        signs = product(("negative", "positive"), repeat=2)
+        return {f"{v} valence, {a} arousal": x for (v, a), x in zip(signs, fractions.tolist(), strict=True)}
 
 
 def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHistogram:
@@ -204,26 +204,25 @@ def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHis
     return VAHistogram(counts, edges)
 
 
-def _count_table(
-    rows: Sequence[str], counts: np.ndarray, labelled: np.ndarray, paper: Mapping[str, int]
-) -> pd.DataFrame:
-    table = pd.DataFrame({"frames": counts, "share": counts / max(counts[-1], 1)}, index=list(rows))
-    table["labelled"], table["paper"] = labelled, pd.array([paper.get(row) for row in rows], dtype="Int64")
-    table["paper_share"] = [paper[row] / paper[ALL_FRAMES] if row in paper else np.nan for row in rows]
-    return table
-
-
-def _genders(corpus: Corpus, names: Sequence[str]) -> dict[str, int]:
-    if "gender" not in corpus.attributes:
-        return {}
-    known = corpus.attributes.loc[[name for name in names if name in corpus.attributes.index]]
-    genders = known.drop_duplicates("subject")["gender"]
-    return genders[genders != ""].value_counts().to_dict()
+def _count_table(rows: list[str], counts: np.ndarray, labelled: np.ndarray, paper: dict) -> pd.DataFrame:
+    columns = {"frames": counts, "share": counts / max(counts[-1], 1), "labelled": labelled}
+    paper = pd.Series(paper, rows, dtype="Int64")
+    columns |= {"paper": paper, "paper_share": (paper / paper[ALL_FRAMES]).astype(float)}
+    return pd.DataFrame(columns, rows)
 
 
 def _spoken(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} mins {rest} secs" if minutes else f"{rest} secs"
+
+
+_TABLES = {  # what it is of, and its heading
+    "table_1": ("au", "Part with action units (Table I)"),
+    "table_4": ("expr", "Part with expressions (Table IV)"),
+    "section_2a": ("va", "All with valence and arousal (Section II.A)"),
+    "table_3": ("action units", "Frames with each action unit, once for each person in them (Table III)"),
+    "figure_3": ("expressions", "Frames with each expression, once for each person in them (Figure 3)"),
+}
 
 
 @dataclass(frozen=True)
@@ -248,27 +247,21 @@ class Statistics:
         )
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        names = {"table_1": "au", "table_4": "expr", "section_2a": "va"}
-        names = {name: part for name, part in names.items() if part in self.parts}
-        counted = {"table_3": self.action_units, "figure_3": self.expressions}
-        tables = {name: _beside_paper(self.parts[part], part) for name, part in names.items()}
-        return tables | {name: table for name, table in counted.items() if table is not None}
+        counted = {"action units": self.action_units, "expressions": self.expressions}
+        counted |= {part: _beside_paper(one, part) for part, one in self.parts.items()}
+        return {name: table for name, (of, _) in _TABLES.items() if (table := counted.get(of)) is not None}
 
     def text(self) -> str:
-        headings = {
-            "table_1": "Part with action units (Table I)",
-            "table_4": "Part with expressions (Table IV)",
-            "section_2a": "All with valence and arousal (Section II.A)",
-            "table_3": "Frames with each action unit, once for each person in them (Table III)",
-            "figure_3": "Frames with each expression, once for each person in them (Figure 3)",
-        }
-        formats = {"share": ".1%", "paper_share": ".1%", "frames": ",", "labelled": ",", "paper": ","}
+        formats = dict.fromkeys(("share", "paper_share"), "{:.1%}")
+        formats |= dict.fromkeys(("frames", "labelled", "paper"), "{:,}")
         blocks = []
         for name, table in self.tables().items():
             if "share" in table:
-                texts = {key: [_text(x, form) for x in table[key]] for key, form in formats.items()}
-                table = table.assign(**texts)
-            blocks.append(f"{headings[name]}\n{table.to_string()}")
+                texts = {
+                    key: table[key].map(form.format, na_action="ignore") for key, form in formats.items()
+                }
+                table = table.assign(**texts).fillna("")
+            blocks.append(f"{_TABLES[name][1]}\n{table.to_string()}")
         if self.action_units is not None:
             agreement = order_agreement(self.action_units)
             words = "not defined, all counts are equal" if np.isnan(agreement) else f"{agreement:.2f}"
@@ -285,11 +278,9 @@ class Statistics:
 
     def as_dict(self) -> dict:
         """All of it in plain lists, numbers and text, to be written as JSON; ``None`` is not known."""
-        parts = {part: (asdict(one), asdict(PAPER_ATTRIBUTES[part])) for part, one in self.parts.items()}
-        result: dict = {
-            "parts": {part: {"corpus": one, "paper": paper} for part, (one, paper) in parts.items()},
-            "quadrants": {part: histogram.quadrants for part, histogram in self.plane.items()},
-        }
+        result = {"parts": {}, "quadrants": {part: one.quadrants for part, one in self.plane.items()}}
+        for part, one in self.parts.items():
+            result["parts"][part] = {"corpus": asdict(one), "paper": asdict(PAPER_ATTRIBUTES[part])}
         for name in ("action_units", "expressions"):
             if (table := getattr(self, name)) is not None:
                 result[name] = table.astype(object).where(table.notna(), None).to_dict(orient="index")
@@ -297,7 +288,3 @@ class Statistics:
             agreement = order_agreement(self.action_units)
             result["action_unit_order"] = None if np.isnan(agreement) else agreement
         return result
-
-
-def _text(number: float, form: str) -> str:
-    return "" if pd.isna(number) else format(number, form)

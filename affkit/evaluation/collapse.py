@@ -21,11 +21,7 @@ NUM_FACES = 64
 
 
 def mean_distance(points: Tensor) -> float:
-    """Mean Euclidean distance over all pairs of ``(N, D)`` points; 0 when all are the same.
-
-    >>> mean_distance(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]))
-    3.3333332538604736
-    """
+    """Mean Euclidean distance over all pairs of ``(N, ...)`` points; 0 when all are the same."""
     return float(torch.pdist(points.flatten(1)).mean())
 
 
@@ -50,8 +46,7 @@ class CollapseWatch:
     def trouble(self, generator: nn.Module, log: pd.DataFrame) -> str | None:
         """What is wrong after the steps of ``log``, as a clause; None before step 1000 or if all is well.
 
-        Its column ``x_fake`` is the probability of "fake" that the discriminator gave to generated faces in
-        training.
+        Its ``x_fake`` is the probability of "fake" that the discriminator gave to generated faces.
         """
         if len(log) < START:
             return None

@@ -4,28 +4,29 @@
 - Of expressions and of action units: F1 macro (the challenges' score), F1 weighted, accuracy, and F1 of each.
 - Of all three: ``multi_task``, the sum of ``ccc_mean`` and the two F1 macro, up to 3 (multi-task challenge).
 
-The frames of all videos are pooled, as in the challenges, or each video is scored and the mean taken, which
-gives other numbers: the result says which. Which frame is compared with which:
-:mod:`affkit.evaluation.match_frames`; intervals: ``bootstrap``.
+Predictions and labels are matched by video and frame. A frame that is labelled and not predicted is an error,
+since to leave out what is hard would raise any score; one that is predicted and not labelled is ignored, as
+in the challenges. The frames of all videos are pooled, as there, or each video is scored and the mean taken,
+which gives other numbers: the result says which. Intervals: :mod:`affkit.evaluation.intervals`.
 """
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from affkit.corpus.corpus import PARTS, SUBJECTS_FILE, labelled_frames, read_subjects
 from affkit.errors import UserError
-from affkit.evaluation.bootstrap import SubjectSums, bootstrap, percentile_interval
-from affkit.evaluation.claims import LEVEL
-from affkit.evaluation.match_frames import Comparison, match_frames, new_metrics
-from affkit.labelfiles.formats import drop_other
+from affkit.evaluation.intervals import LEVEL, SubjectSums, bootstrap, percentile_interval
+from affkit.labelfiles.formats import common_expression_names, drop_other
 from affkit.labelfiles.layouts import read_tasks
-from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, VA, Labels
+from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, KINDS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
 
 # task to the kinds of labels it is made of
@@ -50,7 +51,30 @@ SCORES = (  # what score() gives
     *("mse_valence", "mse_arousal", "au_average_precision"),
 )
 
-_F1_METRICS = (("expr", "expression", StreamingExpressionScores), ("au", "au", StreamingActionUnitScores))
+# kind of label to how its scores are called, and their metric
+_F1_METRICS = {"expr": ("expression", StreamingExpressionScores), "au": ("au", StreamingActionUnitScores)}
+
+
+@dataclass
+class Comparison:
+    """What came out for one kind of label, ``"va"``, ``"expr"`` or ``"au"``."""
+
+    classes: tuple[str, ...] = ()  # expressions or action units that were compared
+    missing_units: tuple[str, ...] = ()  # labelled action units that are nowhere predicted
+    # of each video the ``sums`` of its metrics (affkit.metrics), by the names of _new_metrics
+    sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    frames: int = 0  # scored
+    videos: int = 0  # labelled, whether they are predicted or not
+    # predicted videos with labelled frames that are not predicted, wholly or for some action units: the
+    # number of the first such frame, from 1, and how many there are
+    gaps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    missing_videos: list[str] = field(default_factory=list)  # labelled, without any prediction
+    not_labelled: int = 0  # frames predicted that nobody labelled
+
+    @property
+    def missing_frames(self) -> int:
+        """How many labelled frames of predicted videos lack (some of) their prediction."""
+        return sum(count for _, count in self.gaps.values())
 
 
 @dataclass(frozen=True)
@@ -79,19 +103,13 @@ class Evaluation:
     def as_dict(self) -> dict:
         """All of it as JSON can hold it; ``None`` is not known."""
         plain = self.table.astype(object).where(self.table.notna(), None)
-        counts = {
-            part: {
-                "frames": one.frames,
-                "videos": len(one.sums),
-                "left_out_frames": one.missing_frames,
-                "left_out_videos": one.missing_videos,
-                "left_out_units": list(one.missing_units),
-                "predicted_not_labelled": one.not_labelled,
-            }
-            for part, one in self.parts.items()
-        }
         result = {"task": self.task, "pooling": "videos" if self.options.per_video else "frames"}
-        result |= {"scores": plain.to_dict(orient="index"), "counts": counts}
+        result |= {"scores": plain.to_dict(orient="index"), "counts": {}}
+        for part, one in self.parts.items():
+            left_out = {"left_out_frames": one.missing_frames, "left_out_videos": one.missing_videos}
+            left_out |= {"left_out_units": list(one.missing_units)}
+            counts = {"frames": one.frames, "videos": len(one.sums)} | left_out
+            result["counts"][part] = counts | {"predicted_not_labelled": one.not_labelled}
         if self.confusion is not None:
             matrix = self.confusion.to_numpy().tolist()
             result["confusion"] = {"classes": list(self.confusion), "truth_by_prediction": matrix}
@@ -114,34 +132,32 @@ def score(predictions: pd.DataFrame, labels: Labels) -> dict[str, float]:
     labels = drop_other(labels).with_action_units(ACTION_UNITS)
     metrics, found = {}, {}
     if VA[0] in predictions and labels.has_va.any():
-        metrics |= new_metrics("va", ())
+        metrics |= _new_metrics("va", ())
         for name in VA:
             metrics[name].update(predictions[name], getattr(labels, name), labels.has_va)
     if EXPRESSIONS[0] in predictions and labels.has_expression.any():
-        metrics |= new_metrics("expr", EXPRESSIONS)
+        metrics |= _new_metrics("expr", EXPRESSIONS)
         likeliest = predictions[list(EXPRESSIONS)].to_numpy().argmax(axis=1)
         metrics["expr"].update(likeliest, labels.expression, labels.has_expression)
     if ACTION_UNITS[0] in predictions and labels.has_action_units.any():
-        metrics |= new_metrics("au", ACTION_UNITS)
+        metrics |= _new_metrics("au", ACTION_UNITS)
         likely = predictions[list(ACTION_UNITS)].to_numpy()
         metrics["au"].update(likely >= ACTIVE, labels.action_units, labels.has_action_units)
-        found |= _average_precision(likely, labels)
+        areas = list(_average_precisions(likely, labels))
+        found |= {"au_average_precision": np.mean(areas)} if areas else {}
     sums = {name: metric.sums() for name, metric in metrics.items()}
     found |= _scores({"expr": EXPRESSIONS, "au": ACTION_UNITS}, sums)
     return {name: float(found[name]) for name in SCORES if name in found}
 
 
-def _average_precision(likely: np.ndarray, labels: Labels) -> dict[str, float]:
-    """Of probabilities ``(N, A)``; nothing where no unit is active."""
+def _average_precisions(likely: np.ndarray, labels: Labels) -> Iterator[float]:
+    """Of each unit that is active somewhere, from probabilities ``(N, A)``."""
     from sklearn.metrics import average_precision_score  # slow to import
 
-    active = (labels.action_units == 1) & labels.has_action_units  # (N, A)
-    seen = labels.has_action_units
-    areas = [
-        average_precision_score(active[seen[:, unit], unit], likely[seen[:, unit], unit])
-        for unit in np.flatnonzero(active.any(axis=0))
-    ]
-    return {"au_average_precision": float(np.mean(areas))} if areas else {}
+    for unit, seen in enumerate(labels.has_action_units.T):  # (N,)
+        active = labels.action_units[seen, unit] == 1
+        if active.any():
+            yield average_precision_score(active, likely[seen, unit])
 
 
 def evaluate_files(
@@ -177,12 +193,6 @@ def evaluate_labels(
     Row i is frame i + 1 in both, of any length; a video not in ``subjects`` is a subject of its own. Refused
     are a labelled frame without a prediction (unless ``partial``), labels of which none is predicted, and
     lists of expressions that do not fit together.
-
-    >>> labels = Labels.empty(3)
-    >>> labels.has_expression[:] = True
-    >>> found = evaluate_labels({"clip": labels}, {"clip": labels}, "expr")
-    >>> float(found.table.at["expression_f1_macro", "value"])
-    1.0
     """
     found, known = (dict.fromkeys(_kinds(task), labels) for labels in (predictions, truth))
     return _evaluate(found, known, task, subjects or {}, options, "predictions", "truth")
@@ -198,11 +208,19 @@ def _evaluate(
     predictions, truth, task: str, subjects, options: Options, found: str, known: str
 ) -> Evaluation:
     """Score labels by kind and video; ``found`` and ``known`` are what messages call the two."""
-    kept, notes = _parts_of_both(predictions, truth, task, found, known)
+    lacking: dict[str, str] = {}  # kind of label to the side that has none
+    for part in TASKS[task]:
+        for side, where in ((truth[part], known), (predictions[part], found)):
+            if not any(labelled_frames(one, part).any() for one in side.values()):
+                lacking.setdefault(part, where)
     parts = {
-        part: match_frames(part, predictions[part], truth[part], options.partial, found, options.progress)
-        for part in kept
+        part: _match_frames(part, predictions[part], truth[part], options, found)
+        for part in TASKS[task]
+        if part not in lacking
     }
+    if not parts:
+        part, where = next(iter(lacking.items()))
+        raise UserError(where, f"has no {PARTS[part]} in any frame", "give other files, or another task")
     sample = _by_subject(parts, subjects, options.per_video)
     drawn = {}
     if options.num_resamples and len(sample.subjects) > 1:
@@ -214,52 +232,109 @@ def _evaluate(
     if expr := parts.get("expr"):
         total = sum(sums["expr"] for sums in expr.sums.values()).reshape(2 * [len(expr.classes)])
         confusion = pd.DataFrame(total, index=list(expr.classes), columns=list(expr.classes))
-    notes = [*_about(parts, options), *_about_subjects(sample, parts, subjects, options), *notes]
+    notes = [*_about(parts, sample, subjects, options)]
+    notes += [f"Not scored: {PARTS[part]}; {where} has none." for part, where in lacking.items()]
     return Evaluation(task, table, parts, confusion, sample, options, tuple(notes))
 
 
-def _parts_of_both(predictions, truth, task: str, found: str, known: str) -> tuple[list[str], list[str]]:
-    """The kinds of labels to score, and a note about each that one side lacks; an error if none is left."""
-    kept, notes, faults = [], [], []
-    for part in TASKS[task]:
-        labelled, predicted = (
-            any(labelled_frames(one, part).any() for one in side[part].values())
-            for side in (truth, predictions)
-        )
-        if labelled and predicted:
-            kept.append(part)
+def _match_frames(
+    part: str, predictions: Mapping[str, Labels], truth: Mapping[str, Labels], options: Options, where: str
+) -> Comparison:
+    """Compare one kind of label in all videos; row i of labels is frame i + 1 in both, of any length."""
+    result, (mask, columns) = _classes(part, predictions, truth, where), KINDS[part]
+    units = result.classes if part == "au" else ()
+    result.not_labelled = sum(int(labelled_frames(one, part).sum()) for one in predictions.values())
+    for name, labels in tqdm(truth.items(), desc=part, unit="video", delay=2, disable=not options.progress):
+        if not (wanted := labelled_frames(labels, part)).any():
             continue
-        lacking, problem = (found if labelled else known), f"has no {PARTS[part]} in any frame"
-        notes.append(f"Not scored: {PARTS[part]}; {lacking} has none.")
-        faults.append(UserError(lacking, problem, "give other files, or another task"))
-    if not kept:
-        raise faults[0]
-    return kept, notes
+        result.videos += 1
+        if name not in predictions:
+            result.missing_videos.append(name)
+            continue
+        given = predictions[name][: len(labels)]
+        rows = slice(len(given))  # of the frames that are there in both
+        result.not_labelled -= int((labelled_frames(given, part) & wanted[rows]).sum())
+        given, labels = given.with_action_units(units), labels.with_action_units(units)
+        labelled = getattr(labels, mask)  # (T,), or (T, A) for action units
+        predicted = np.zeros_like(labelled)
+        predicted[rows] = getattr(given, mask)
+        metrics, both = _new_metrics(part, result.classes), (labelled & predicted)[rows]
+        for column, metric in zip(columns, metrics.values(), strict=True):
+            metric.update(getattr(given, column), getattr(labels, column)[rows], both)
+        missing = (labelled & ~predicted).reshape(len(labels), -1).any(axis=1)
+        if missing.any():
+            result.gaps[name] = int(np.argmax(missing)) + 1, int(missing.sum())
+        if both.any():
+            result.sums[name] = {key: metric.sums() for key, metric in metrics.items()}
+            result.frames += int(both.reshape(len(both), -1).any(axis=1).sum())
+    if not options.partial:
+        _refuse_gaps(part, result, where)
+    if not result.sums:
+        problem = f"predicts no {PARTS[part]} of any labelled frame"
+        raise UserError(where, problem, "compare the names of the videos")
+    return result
+
+
+def _new_metrics(part: str, classes: tuple[str, ...]) -> dict:
+    """The metrics of one kind of label, by name, before any frame."""
+    if part == "va":
+        return {name: StreamingCCC() for name in VA}
+    return {part: _F1_METRICS[part][1](len(classes))}
+
+
+def _classes(part: str, predictions: Mapping[str, Labels], truth: Mapping[str, Labels], where: str):
+    """A comparison of the expressions, or of the action units that both have labels of, before any frame."""
+    if part == "va":
+        return Comparison()
+    if part == "expr":
+        try:
+            return Comparison(common_expression_names([*truth.values(), *predictions.values()]))
+        except ValueError as error:  # the lists of the two differ
+            raise UserError(where, str(error), "use the classes of the truth") from error
+    labelled, predicted = (
+        dict.fromkeys(
+            unit
+            for one in side.values()
+            for unit in compress(one.action_unit_names, one.has_action_units.any(axis=0))
+        )
+        for side in (truth, predictions)
+    )
+    missing = tuple(unit for unit in labelled if unit not in predicted)
+    return Comparison(tuple(unit for unit in labelled if unit in predicted), missing)
+
+
+def _refuse_gaps(part: str, result: Comparison, where: str) -> None:
+    if result.missing_units:
+        problem = f"has no {', '.join(result.missing_units)}, which the truth has"
+        raise UserError(where, problem, "predict every labelled unit, or leave such units out with --partial")
+    if result.missing_videos:
+        some, count = result.missing_videos[0], len(result.missing_videos)
+        problem = f"{some} ({count:,} of {result.videos:,} labelled videos)"
+    elif result.gaps:
+        name, (frame, _) = next(iter(result.gaps.items()))
+        count = f"{result.missing_frames:,} such frames in {len(result.gaps):,} videos"
+        problem = f"frame {frame} of {name} ({count})"
+    else:
+        return
+    fix = "predict every labelled frame, or leave such frames out with --partial"
+    raise UserError(where, f"predicts no {PARTS[part]} of {problem}", fix)
 
 
 def _by_subject(parts: Mapping[str, Comparison], subjects: Mapping[str, str], per_video: bool) -> SubjectSums:
     """What the scores are made of, subject by subject: sums over frames, or over the scores of videos."""
-    score, rows = partial(_scores, {part: one.classes for part, one in parts.items()}), []
-    own: dict[str, list[str]] = {}
+    score = partial(_scores, {part: one.classes for part, one in parts.items()})
+    nothing = {key: 0 * own for one in parts.values() for key, own in next(iter(one.sums.values())).items()}
+    rows: dict[str, list[dict[str, np.ndarray]]] = {}  # of the videos of each subject
     for video in dict.fromkeys(name for one in parts.values() for name in one.sums):
-        own.setdefault(subjects.get(video, video), []).append(video)
-    for videos in own.values():
+        row = dict(nothing)
+        for one in parts.values():
+            row |= one.sums.get(video, {})
         if per_video:
-            each = pd.DataFrame([score(_sums_of_videos(parts, [video])) for video in videos], dtype=float)
-            rows.append({name: np.array([each[name].sum(), each[name].count()]) for name in each})
-        else:
-            rows.append(_sums_of_videos(parts, videos))
-    sums = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-    return SubjectSums(tuple(own), sums, _means if per_video else score)
-
-
-def _sums_of_videos(parts: Mapping[str, Comparison], videos: list[str]) -> dict[str, np.ndarray]:
-    """The sums of each metric, ``(K,)``, over these videos; 0 for those in which it has no frame."""
-    sums = {}
-    for one in parts.values():
-        for key, some in next(iter(one.sums.values())).items():
-            sums[key] = sum((one.sums[name][key] for name in videos if name in one.sums), 0 * some)
-    return sums
+            found = score(row).items()
+            row = {name: np.array([np.nan_to_num(value), ~np.isnan(value)]) for name, value in found}
+        rows.setdefault(subjects.get(video, video), []).append(row)
+    sums = {key: np.stack([sum(row[key] for row in own) for own in rows.values()]) for key in row}
+    return SubjectSums(tuple(rows), sums, _means if per_video else score)
 
 
 def _scores(classes: Mapping[str, tuple[str, ...]], sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -268,7 +343,7 @@ def _scores(classes: Mapping[str, tuple[str, ...]], sums: Mapping[str, np.ndarra
     for name in VA:
         if name in sums:
             scores |= {f"{kind}_{name}": value for kind, value in StreamingCCC.scores(sums[name]).items()}
-    for part, prefix, metric in _F1_METRICS:
+    for part, (prefix, metric) in _F1_METRICS.items():
         if part in sums:
             found = metric.scores(sums[part])
             each = found.pop("f1")  # (..., C)
@@ -288,17 +363,18 @@ def _means(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _of_challenges(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The scores with those that the challenges make of them in front."""
-    scores = {name: value for name, value in scores.items() if name not in ("multi_task", "ccc_mean")}
     first = {}
     if "ccc_valence" in scores:
         first["ccc_mean"] = (scores["ccc_valence"] + scores["ccc_arousal"]) / 2
-    if "ccc_mean" in first and {"expression_f1_macro", "au_f1_macro"} <= scores.keys():
-        total = first["ccc_mean"] + scores["expression_f1_macro"] + scores["au_f1_macro"]
-        first = {"multi_task": total} | first
-    return first | scores
+        if {"expression_f1_macro", "au_f1_macro"} <= scores.keys():
+            total = first["ccc_mean"] + scores["expression_f1_macro"] + scores["au_f1_macro"]
+            first = {"multi_task": total} | first
+    return first | {name: value for name, value in scores.items() if name not in first}
 
 
-def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
+def _about(
+    parts: Mapping[str, Comparison], sample: SubjectSums, subjects: Mapping[str, str], options: Options
+) -> Iterator[str]:
     each = options.per_video
     yield "Mean over videos of the score of each." if each else "Pooled over the frames of all videos."
     for part, one in parts.items():
@@ -314,19 +390,13 @@ def _about(parts: Mapping[str, Comparison], options: Options) -> Iterator[str]:
             yield f"{words}: left out {', '.join(one.missing_units)}, which nobody predicted."
         if one.not_labelled:
             yield f"{words}: ignored {one.not_labelled:,} predicted frames that are not labelled."
-
-
-def _about_subjects(
-    sample: SubjectSums, parts, subjects: Mapping[str, str], options: Options
-) -> Iterator[str]:
     videos = {name for one in parts.values() for name in one.sums}
-    unknown, count = len(videos - subjects.keys()), len(sample.subjects)
+    unknown, count, who = len(videos - subjects.keys()), len(sample.subjects), ""
+    if unknown:
+        who = f"; {unknown:,} videos without a known one are each a subject of its own"
     if unknown == len(videos):
-        yield f"Subjects: {count:,}; nothing says who they are, so each video is a subject of its own."
-    elif unknown:
-        yield f"Subjects: {count:,}; {unknown:,} videos without a known one are each a subject of its own."
-    else:
-        yield f"Subjects: {count:,}."
+        who = "; nothing says who they are, so each video is a subject of its own"
+    yield f"Subjects: {count:,}{who}."
     if count < 2:
         yield "Intervals: none, since they need two subjects."
     elif options.num_resamples:

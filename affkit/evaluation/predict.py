@@ -112,15 +112,14 @@ def predict_faces(
     if images.shape[1] < size:
         raise too_small(source, images.shape[1], "this network reads", size)
     device = next(model.parameters()).device
-    va, units, fake = [], [], []
+    batches = []
     for start in tqdm(range(0, len(images), batch_size), unit="batch", disable=not progress):
         output = model(fit_size(to_unit_range(images[start : start + batch_size]).to(device), size))
-        va += [] if output.va is None else [output.va.cpu()]  # (B, 2)
-        units += [] if output.action_units is None else [output.action_units.sigmoid().cpu()]  # (B, 8)
-        fake += [output.fake.sigmoid().cpu()] if with_fake else []  # (B,)
-    columns = _va_columns(torch.cat(va)) if va else {}
-    columns |= dict(zip(ACTION_UNITS, torch.cat(units).numpy().T, strict=True)) if units else {}
-    return columns | ({"fake": torch.cat(fake).numpy()} if fake else {})
+        columns = {} if output.va is None else _columns(VA, output.va.clamp(-1, 1))
+        if output.action_units is not None:
+            columns |= _columns(ACTION_UNITS, output.action_units.sigmoid())
+        batches.append(columns | ({"fake": output.fake.sigmoid().cpu().numpy()} if with_fake else {}))
+    return {name: np.concatenate([columns[name] for columns in batches]) for name in next(iter(batches), {})}
 
 
 @torch.no_grad()
@@ -148,11 +147,11 @@ def _predict_sequences(
         rows = torch.from_numpy(sequences.rows[items])[mask]  # (N,) for N frames with a face
         va[rows] = output.va.cpu()[mask]
         expression[rows] = output.expression.softmax(dim=-1).cpu()[mask]
-    return _va_columns(va) | dict(zip(EXPRESSIONS, expression.numpy().T, strict=True))
+    return _columns(VA, va.clamp(-1, 1)) | _columns(EXPRESSIONS, expression)
 
 
-def _va_columns(va: Tensor) -> dict[str, np.ndarray]:
-    return dict(zip(VA, va.clamp(-1, 1).numpy().T, strict=True))
+def _columns(names: tuple[str, ...], values: Tensor) -> dict[str, np.ndarray]:
+    return dict(zip(names, values.cpu().numpy().T, strict=True))
 
 
 def face_labels(faces: pd.DataFrame, num_frames: int, active: float | pd.Series = ACTIVE) -> Labels:
@@ -194,11 +193,6 @@ def openface_table(predictions: pd.DataFrame, seconds: np.ndarray) -> pd.DataFra
     digits in both, without OpenFace's ``_r`` or ``_c``: a probability is neither. ``confidence`` is 1 where
     the detector saw the face, else 0. A frame without a face is one row with ``success`` 0 and the rest
     empty, as in py-feat: the zeros that OpenFace writes look like values.
-
-    >>> face = {"video": ["a"], "frame": [2], "person": [0], "x": [5.0], "y": [5.0], "w": [9.0], "h": [9.0]}
-    >>> table = openface_table(pd.DataFrame(face | {"score": [7.0], "AU1": [0.9]}), np.array([0.0, 0.04]))
-    >>> table[["frame", "timestamp", "success", "FaceRectX", "AU01"]].values.tolist()
-    [[1.0, 0.0, 0.0, nan, nan], [2.0, 0.04, 1.0, 5.0, 0.9]]
     """
     frames = pd.DataFrame({"frame": np.arange(1, len(seconds) + 1), "timestamp": seconds})
     rows = frames.merge(predictions.sort_values("person", kind="stable"), on="frame", how="left")

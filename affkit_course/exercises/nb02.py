@@ -294,7 +294,7 @@ out the ratings of the same length as they would be in time. The last frames hav
 
 What a late rater says in frame `i + lag` is about frame `i`. So the list moves towards its start, and at its
 end there is nothing. Repeating the last value there invents labels, and `np.roll` puts the first seconds of a
-clip behind its last ones. `affkit.corpus.rater_lag.align_ratings` finds the lags, moves the ratings, and
+clip behind its last ones. `affkit.corpus.agreement.align_ratings` finds the lags, moves the ratings, and
 masks the end.""",
     examples=[
         (([1, 2, 3, 4, 5], 2), [3, 4, 5, None, None], "frame 0 gets what is said in frame 2"),

@@ -89,8 +89,8 @@ is a subject of its own.
 - The intersection of both sets: people_in_train & people_in_test.
 
 This misses one kind of leak: two *different* people who share a video. Their faces are taken under the same
-lamp, before the same wall, often feeling the same thing. `affkit.corpus.leakage.leaks` counts a video on two
-sides as a leak.""",
+lamp, before the same wall, often feeling the same thing. `affkit.corpus.partition.leaks` counts a video on
+two sides as a leak.""",
     examples=[
         ((["a"], ["b"], KNOWN), set(), "Ann learns, Ben is tested: nobody is on both sides"),
         ((["a", "b"], ["c"], KNOWN), {"Ann"}, "names differ, the person does not: look up the subject"),
@@ -125,13 +125,13 @@ ACROSS = OpenExercise(
     """**Leaks across tasks** (hard). The two parts of the corpus share videos, and the paper divides each
 part by itself. Divide both with `split_corpus` (`task="expr"`, sizes 30, 10, 15) and count the people who are
 in the training set of one task and in the test set of the other. When is that a leak?
-`affkit.corpus.leakage.across_tasks` helps you check.
+`affkit.corpus.partition.across_tasks` helps you check.
 - The partition of the action units is there already; you need one more, of the expressions.
 - partition.sets['train'] are names; corpus.subjects says who each is.
 - Intersect train of one task with test of the other, both ways. What did a network of both see?
 
 ```python
-from affkit.corpus.leakage import across_tasks
+from affkit.corpus.partition import across_tasks
 
 expressions = split_corpus(corpus, [30, 10, 15], task="expr", seed=SEED)
 people = {

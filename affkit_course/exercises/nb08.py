@@ -142,7 +142,7 @@ semi.printed(whole)
 
 A tenth of the faces of 38 clips is four people. Notebook 03 showed that the same number of frames from more
 people is worth more; here the same number of *labels* is. Compare `share_0.1_without` of both experiments
-seed by seed, with `affkit.evaluation.claims.interval` of the differences, before you say so. In the small
+seed by seed, with `affkit.evaluation.intervals.interval` of the differences, before you say so. In the small
 profile expect "not decided"."""
 )
 
@@ -198,7 +198,7 @@ The mean of $n$ differences varies by $s / \sqrt{n}$ from one set of seeds to th
 from the same differences, which costs one: $n - 1$. With two seeds t is 12.7 for 95%, so two seeds decide
 only what is glaring; with five it is 2.8. The notebook takes differences *within* a seed, since both rows of
 one seed share the luck of the draw; the interval of two separate means would be wider.
-`affkit.evaluation.claims.interval` looks up t itself.""",
+`affkit.evaluation.intervals.interval` looks up t itself.""",
     examples=[
         (([0.0, 0.2], 12.7), (-1.17, 1.37), "mean 0.1, s / sqrt(2) is 0.1"),
         (([1.0, 3.0, 5.0, 7.0], 3.0), (4 - 15**0.5, 4 + 15**0.5), "s^2 is 20 / 3, the error sqrt(5 / 3)"),

@@ -312,7 +312,7 @@ def without_memory(plan, out):
 Then compare seed by seed, with the same rule as for the claims:
 
 ```python
-from affkit.evaluation.claims import interval
+from affkit.evaluation.intervals import interval
 
 alone = without_memory(plan, OUT / "without_memory")
 scores = [results.test.set_index(["row", "seed"]).loc["0.5_0.5"] for results in (live, alone)]

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from affkit.corpus.corpus import TRUTH_FOLDER, Corpus, read_ground_truth
 from affkit.errors import UserError
-from affkit.evaluation.bootstrap import SubjectSums, bootstrap, paired_difference, percentile_interval
 from affkit.evaluation.evaluate import DEFAULTS, Evaluation, Options, evaluate_labels
+from affkit.evaluation.intervals import SubjectSums, bootstrap, paired_difference, percentile_interval
 from affkit.evaluation.predict import face_labels
 from affkit.faces.extract import label_table
 from affkit.files import existing_file
@@ -198,7 +198,7 @@ def paired_people(
 ) -> pd.DataFrame:
     """Has the first of two predictors the higher CCC with ``label`` or ``true`` on new people?
 
-    Rows valence and arousal, columns of :func:`~affkit.evaluation.bootstrap.paired_difference`.
+    Rows valence and arousal, columns of :func:`~affkit.evaluation.intervals.paired_difference`.
     """
     rows = {}
     for name in VA:

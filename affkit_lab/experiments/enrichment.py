@@ -27,8 +27,8 @@ import pandas as pd
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim, interval
 from affkit.evaluation.evaluate import score
+from affkit.evaluation.intervals import Claim, interval
 from affkit.evaluation.predict import FacePredictor
 from affkit.faces.pool import join_stores
 from affkit.gan import Discriminator, Generator

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim, judge, paper_difference
+from affkit.evaluation.intervals import Claim, judge, paper_difference
 from affkit.files import existing_file, write_beside
 
 SCORE_NAMES = {

@@ -26,10 +26,9 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from affkit.corpus.leakage import leaks
-from affkit.corpus.partition import read_partition
+from affkit.corpus.partition import leaks, read_partition
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim
+from affkit.evaluation.intervals import Claim
 from affkit.faces.pool import without_labels
 from affkit.files import existing_file, read_json, write_beside
 from affkit.labels import Labels

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim
+from affkit.evaluation.intervals import Claim
 from affkit.faces.pool import join_stores, pool_store
 from affkit.store import Store
 from affkit_lab.experiments.baselines import AU_WORDS, action_unit_baselines

@@ -14,8 +14,8 @@ import pandas as pd
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.claims import Claim
 from affkit.evaluation.evaluate import score
+from affkit.evaluation.intervals import Claim
 from affkit.evaluation.predict import predict_store
 from affkit.labels import EXPRESSIONS, VA
 from affkit.loop import make_fabric

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from affkit.evaluation.claims import Claim, judge, paper_difference
+from affkit.evaluation.intervals import Claim, judge, paper_difference
 from affkit_lab.experiments.baselines import EXPRESSION_WORDS
 from affkit_lab.experiments.results import (
     EXPRESSION_SCORES,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affkit.evaluation.claims import interval
+from affkit.evaluation.intervals import interval
 from affkit_lab.experiments import enrichment, table_ix, table_x, table_xi
 from affkit_lab.experiments.baselines import best_baseline
 from affkit_lab.experiments.results import AU_SCORES, MTL_SCORES, SCORE_NAMES, VA_SCORES, Results

@@ -6,7 +6,7 @@ A check yields findings: code, severity, and what they are about; what is the ma
 from collections.abc import Iterator
 from pathlib import Path
 
-from affkit.corpus.leakage import across_tasks, leaks, task_partitions
+from affkit.corpus.partition import across_tasks, leaks, task_partitions
 from affkit.errors import UserError
 from affkit.labelfiles.formats import checked_video_name
 from affkit.labelfiles.layouts import set_of_folder, task_of_folder
@@ -199,7 +199,7 @@ def check_content(folder: Folder) -> Iterator[Finding]:
 
 
 def check_leaks(folder: Folder) -> Iterator[Finding]:
-    """Subjects and videos in several sets (:mod:`affkit.corpus.leakage`)."""
+    """Subjects and videos in several sets (:mod:`affkit.corpus.partition`)."""
     inside, across = [], []
     for annotations in folder.annotations.used:
         names = {key: annotations.names(*key) for key in annotations.sources if key[1] != "all"}

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from affkit import losses
-from affkit.evaluation.claims import interval as claim_interval
+from affkit.evaluation.intervals import interval as claim_interval
 from affkit.faces.detectors import Box
 from affkit.gan import Convolution, GanNetConfig, Layer
 from affkit.store import to_unit_range

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affkit.evaluation.claims import Claim
+from affkit.evaluation.intervals import Claim
 from affkit_lab.experiments import table_x, table_xi
 from affkit_lab.experiments.results import EXPRESSION_SCORES, VA_SCORES, Results, conclude, votes
 from affkit_lab.figures.tables import table_x_bars, table_xi_bars

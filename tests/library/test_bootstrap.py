@@ -7,14 +7,14 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
 from affkit.errors import UserError
-from affkit.evaluation.bootstrap import (
+from affkit.evaluation.evaluate import Options, evaluate_labels
+from affkit.evaluation.intervals import (
     SubjectSums,
     bootstrap,
     paired_difference,
     percentile_interval,
     resample_counts,
 )
-from affkit.evaluation.evaluate import Options, evaluate_labels
 
 QUICK = Options(num_resamples=0)
 

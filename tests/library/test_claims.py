@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from affkit.evaluation.claims import Claim, interval, judge, paper_difference
+from affkit.evaluation.intervals import Claim, interval, judge, paper_difference
 
 numbers = st.floats(-1, 1, allow_subnormal=False)
 

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squ
 from strategies import corpora
 
 from affkit.errors import UserError
-from affkit.evaluation.bootstrap import bootstrap, resample_counts
 from affkit.evaluation.evaluate import Evaluation, Options, evaluate_files, evaluate_labels, score
+from affkit.evaluation.intervals import bootstrap, resample_counts
 from affkit.labelfiles.formats import write_expressions, write_va
 from affkit.labelfiles.layouts import read_tasks, write_annotations
 from affkit.labelfiles.tables import write_mtl, write_submission, write_table

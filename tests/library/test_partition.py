@@ -12,11 +12,12 @@ from people import kept, make_corpus, shared_subjects, thirty_videos
 from refusals import refused, run_affkit
 
 from affkit.corpus.corpus import Corpus
-from affkit.corpus.leakage import check, leaks
 from affkit.corpus.partition import (
     SETS,
     Partition,
+    check,
     frame_ranges,
+    leaks,
     random_frame_split,
     read_partition,
     write_partition,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from experts import lagging
 
-from affkit.corpus.agreement import combine_ratings
-from affkit.corpus.rater_lag import align_ratings, correlation_at_lags
+from affkit.corpus.agreement import align_ratings, combine_ratings, correlation_at_lags
 from affkit.corpus.reliability import concordance
 from affkit.labels import Labels
 

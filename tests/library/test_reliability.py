@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
-from affkit.corpus.agreement import agree
-from affkit.corpus.rater_lag import align_ratings
+from affkit.corpus.agreement import agree, align_ratings
 from affkit.corpus.reliability import (
     agreement_table,
     as_text,

@@ -11,8 +11,7 @@ from people import kept, make_corpus, shared_subjects, thirty_videos
 from refusals import refused
 
 from affkit.corpus.corpus import Corpus
-from affkit.corpus.leakage import leaks
-from affkit.corpus.partition import SETS, Partition
+from affkit.corpus.partition import SETS, Partition, leaks
 from affkit.corpus.split_by_subject import partition_table, split_corpus
 from affkit.errors import UserError
 
