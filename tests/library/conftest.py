@@ -1,6 +1,8 @@
-"""What tests of label files share."""
+"""What several tests share: a label file, a small store, a corpus."""
 
 import pytest
+from people import thirty_videos
+from stores import noise_store
 
 
 @pytest.fixture
@@ -13,3 +15,15 @@ def file(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory):
+    """40 faces of two videos; nothing changes them."""
+    return noise_store(tmp_path_factory.mktemp("faces") / "store")
+
+
+@pytest.fixture(scope="session")
+def thirty():
+    """A corpus in memory: 30 videos of 30 people, some of them in two."""
+    return thirty_videos()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import refused
+from refusals import refuses
 
 from affkit.augment import AUGMENTATIONS, augment, brightness, contrast, cutout, saturation, translation
 from affkit.train_gan import GanConfig
@@ -96,5 +96,5 @@ def test_the_seed_says_what_happens_and_each_picture_is_changed_by_itself():
     images = faces(1).expand(5, -1, -1, -1)
     for kind in ALL:
         assert len({picture.numpy().tobytes() for picture in augment(images, (kind,), random())}) > 1
-    with refused("augment: 'blur' is not known; choose from flip, color, translation, cutout"):
-        GanConfig(augment=("color", "blur"))
+    words = "augment: 'blur' is not known; choose from flip, color, translation, cutout"
+    refuses(words, GanConfig, augment=("color", "blur"))

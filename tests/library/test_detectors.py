@@ -3,10 +3,11 @@
 import os
 import shutil
 import textwrap
-import threading
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -14,10 +15,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import run_affkit
+from refusals import refuses, run_affkit
 from skimage import data
 
-from affkit.errors import UserError
 from affkit.faces import ffld2, mtcnn
 from affkit.faces.detectors import Box, Detector
 from affkit.faces.extract import make_detector
@@ -142,8 +142,7 @@ def test_what_is_missing_is_said_in_a_line(name, words, monkeypatch, tmp_path, c
     mtcnn._networks.cache_clear()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ffld2.VARIABLE, raising=False)
-    with pytest.raises(UserError, match=words):
-        make_detector(name)
+    refuses(words, make_detector, name)
     line = ("faces", "a.mp4", "-o", "store", "--detector", name)
     code, _, complaints = run_affkit(monkeypatch, capsys, *line)
     assert code == 2 and complaints.count("\n") == 1 and not list(tmp_path.iterdir())
@@ -231,35 +230,27 @@ def test_ffld2_answers_each_question_and_looks_closer_where_a_face_is_expected(w
 
 
 def test_ffld2_is_asked_by_one_thread_at_a_time(worker):
-    detector, found = make_detector("ffld2"), {}
+    detector = make_detector("ffld2")
 
     def ask(number):
-        found[number] = [detector.detect(red(number, 20, 30, 40, score=3))[0] for _ in range(5)]
+        return [detector.detect(red(number, 20, 30, 40, score=3))[0] for _ in range(5)]
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for number in range(6):
-        assert found[number] == [meant(number, 20, 30, 40, score=3)] * 5
+    with ThreadPoolExecutor(6) as threads:
+        for number, found in enumerate(threads.map(ask, range(6))):
+            assert found == [meant(number, 20, 30, 40, score=3)] * 5
 
 
 def test_ffld2_that_stops_is_said_and_started_again_also_after_ctrl_c(worker, monkeypatch):
     detector = make_detector("ffld2")
-    with pytest.raises(UserError, match=r"stopped \(the picture is haunted\); run tools/build_ffld2.sh"):
-        detector.detect(np.full((9, 9, 3), 66, np.uint8))
+    haunted = np.full((9, 9, 3), 66, np.uint8)
+    refuses("stopped (the picture is haunted); run tools/build_ffld2.sh", detector.detect, haunted)
     assert detector.detect(red(10, 20, 30, 40, score=3))[0] == meant(10, 20, 30, 40, score=3)
     ffld2.running_worker().process.kill()
     ffld2.running_worker().process.wait()
-    with pytest.raises(UserError, match=r"FFLD2 stopped \(a model is read\)"):
-        detector.detect(np.zeros((900, 900, 3), np.uint8))  # more than a pipe holds
+    large = np.zeros((900, 900, 3), np.uint8)  # more than a pipe holds
+    refuses("FFLD2 stopped (a model is read)", detector.detect, large)
     assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
-
-    def stop(length):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ffld2.running_worker(), "_read", stop)
+    monkeypatch.setattr(ffld2.running_worker(), "_read", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         detector.detect(red(10, 20, 30, 40, score=5))
     assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
@@ -271,11 +262,10 @@ def test_ffld2_that_cannot_start(worker, tmp_path, monkeypatch):
     (folder / "bin" / "python").symlink_to(worker / "bin" / "python")
     (folder / "worker.py").write_text("import no_such_library_here")
     monkeypatch.setenv(ffld2.VARIABLE, str(folder))
-    with pytest.raises(UserError, match="No module named 'no_such_library_here'"):
-        make_detector("ffld2")
+    refuses("No module named 'no_such_library_here'", make_detector, "ffld2")
     (folder / "worker.py").write_text("print('Hello')")
-    with pytest.raises(UserError, match=r"worker.py: says b'Hello.n'; run tools/build_ffld2.sh again"):
-        make_detector("ffld2")
+    words = r"worker.py: says b'Hello\n'; run tools/build_ffld2.sh again"
+    refuses(words, make_detector, "ffld2")
 
 
 @with_ffld2

@@ -9,17 +9,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import squares
+from folders import contents
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from refusals import refuses
+from repository import ROOT
 from squares import SquareDetector
 
-from affkit.errors import UserError
+from affkit.corpus.corpus import Corpus
 from affkit.faces import extract
 from affkit.faces.detectors import Box, crop_face
-from affkit.faces.extract import add_labels, extract_faces, names_of_people
+from affkit.faces.extract import add_labels, extract_faces, names_of_people, sample_faces
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.store import Store, part_folder
 from affkit.video.video import Video, write_video
@@ -41,8 +47,8 @@ def film(num_frames, people):
 
 def make(videos, store, size=32, detector=None, **options):
     """A store of the squares, without a bar."""
-    detector = detector or SquareDetector()
-    return extract_faces(videos, store, size, detector, progress=options.pop("progress", False), **options)
+    options = {"progress": False} | options
+    return extract_faces(videos, store, size, detector or SquareDetector(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +71,6 @@ def reference(videos, tmp_path_factory):
     path = tmp_path_factory.mktemp("reference") / "store"
     make(videos, path)
     return path
-
-
-def contents(folder):
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def test_index_and_crops_belong_together_and_the_folder_says_how_it_was_made(clips, reference):
@@ -111,11 +113,11 @@ def test_progress_goes_to_stderr_and_can_be_silent(videos, tmp_path, capfd):
 
 
 def test_a_video_without_a_face_is_left_out_and_alone_leaves_nothing_behind(clips, tmp_path):
-    with pytest.raises(UserError, match="none.mp4: no face in any frame"):
-        extract_faces([clips / "none.mp4"], tmp_path / "store", progress=False)  # with the real detector
+    words, none = "none.mp4: no face in any frame", [clips / "none.mp4"]
+    refuses(words, extract_faces, none, tmp_path / "store", progress=False)  # with the real detector
     assert list(tmp_path.iterdir()) == []
     with pytest.warns(UserWarning, match="none.mp4: no face in any frame; left out"):
-        faces = make([clips / "none.mp4", clips / "one.mp4"], tmp_path / "store")
+        faces = make([*none, clips / "one.mp4"], tmp_path / "store")
     assert set(faces.index["video"]) == {"one"}
 
 
@@ -123,8 +125,7 @@ def test_an_existing_store_is_replaced_only_by_force(videos, tmp_path):
     path = tmp_path / "store"
     path.mkdir()
     (path / "old.txt").write_text("an old store")
-    with pytest.raises(UserError, match="already exists.*--force"):
-        make(videos[:1], path)
+    refuses(("already exists", "--force"), make, videos[:1], path)
     assert [file.name for file in path.iterdir()] == ["old.txt"]
     make(videos[:1], path, force=True)
     assert set(Store.open(path).index["video"]) == {"one"}
@@ -137,33 +138,26 @@ def test_a_bad_video_is_named_and_leaves_no_store(videos, tmp_path, jobs):
     for content in (None, b"", b"hello\n" * 100, good[: len(good) // 2]):
         if content is not None:
             bad.write_bytes(content)
-        with pytest.raises(UserError, match="bad.mp4"):
-            make([videos[0], bad], tmp_path / "store", jobs=jobs)
+        refuses("bad.mp4", make, [videos[0], bad], tmp_path / "store", jobs=jobs)
         assert not (tmp_path / "store").exists() and not part_folder(tmp_path / "store").exists()
 
 
 def test_wrong_arguments(videos, tmp_path):
     (tmp_path / "one.avi").write_bytes(b"x")
-    for wrong, options, words in (
-        ([], {}, "no video was given"),
-        (videos, {"size": 8}, "not between 16 and 512"),
-        ([videos[0], tmp_path / "one.avi"], {}, "one.avi: has the same name as .*one.mp4"),
-        (videos, {"detector": "dlib"}, "known are haar"),
-    ):
-        with pytest.raises(UserError, match=words):
-            extract_faces(wrong, tmp_path / "store", **options)
+    out, twice = tmp_path / "store", [videos[0], tmp_path / "one.avi"]
+    refuses("no video was given", extract_faces, [], out)
+    refuses("not between 16 and 512", extract_faces, videos, out, size=8)
+    refuses(("one.avi: has the same name as ", "one.mp4"), extract_faces, twice, out)
+    refuses("known are haar", extract_faces, videos, out, detector="dlib")
     assert [path.name for path in tmp_path.iterdir()] == ["one.avi"]
 
 
 @pytest.mark.parametrize("place", ["_write_header", "shutil.copyfileobj", "pd.DataFrame.to_csv"])
 def test_a_full_disk_is_said_and_the_next_run_goes_on(videos, reference, tmp_path, monkeypatch, place):
-    def full(*args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patch:
-        patch.setattr(f"affkit.faces.extract.{place}", full)
-        with pytest.raises(UserError, match="the disk is full"):
-            make(videos, tmp_path / "store")
+        patch.setattr(f"affkit.faces.extract.{place}", Mock(side_effect=full))
+        refuses("the disk is full", make, videos, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     make(videos, tmp_path / "store")
     assert contents(tmp_path / "store") == contents(reference)
@@ -187,16 +181,13 @@ def test_stopped_after_any_step_it_goes_on_to_the_same_bytes(videos, reference, 
 
         return step_or_stop
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", stopping(os.replace))
-        patch.setattr(extract.shutil, "rmtree", stopping(extract.shutil.rmtree))
-        patch.setattr(extract.shutil, "copyfileobj", stopping(extract.shutil.copyfileobj))
-        with pytest.raises(Killed):
-            make(videos, tmp_path / "store")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        for module, name in ((os, "replace"), (shutil, "rmtree"), (shutil, "copyfileobj")):
+            patch.setattr(module, name, stopping(getattr(module, name)))
+        make(videos, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     if step:
-        with pytest.raises(UserError, match="interrupted; run the same command again"):
-            Store.open(tmp_path / "store")
+        refuses("interrupted; run the same command again", Store.open, tmp_path / "store")
     make(videos, tmp_path / "store")
     assert contents(tmp_path / "store") == contents(reference)
 
@@ -227,41 +218,31 @@ def test_killed_in_earnest_it_goes_on_where_it_stopped(videos, reference, tmp_pa
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert not path.exists()
-    done, original = [], extract._extract_one
-
-    def watched(video, *args):
-        done.append(video.stem)
-        return original(video, *args)
-
+    watched = Mock(side_effect=extract._extract_one)
     monkeypatch.setattr(extract, "_extract_one", watched)
     make(videos, path)
-    assert done == ["two"]  # the first video was not done again
+    assert [call.args[0].stem for call in watched.mock_calls] == ["two"]  # the first was not done again
     assert contents(path) == contents(reference)
 
 
-def stopped_before_joining(videos, path, size=32):
-    def stop(*args):
-        raise Killed
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(extract, "_finish", stop)
-        make(videos, path, size)
-
-
 def test_an_interrupted_run_with_other_settings_or_another_video_is_not_mixed_in(
-    videos, reference, tmp_path, clips
+    clips, videos, reference, tmp_path
 ):
-    stopped_before_joining(videos, tmp_path / "store", size=16)
-    with pytest.raises(UserError, match="an interrupted run with other videos or settings"):
-        make(videos, tmp_path / "store")
+    def stopped_before_joining(videos, size=32):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(extract, "_finish", Mock(side_effect=Killed))
+            make(videos, tmp_path / "store", size)
+
+    stopped_before_joining(videos, size=16)
+    refuses("an interrupted run with other videos or settings", make, videos, tmp_path / "store")
     make(videos, tmp_path / "store", force=True)
     assert contents(tmp_path / "store") == contents(reference)
     # the parts of the other videos are kept; those of a video that was fixed are not
     shutil.rmtree(tmp_path / "store")
     corrected = [tmp_path / "one.mp4", videos[1]]
-    corrected[0].write_bytes((clips / "none.mp4").read_bytes())
-    stopped_before_joining(corrected, tmp_path / "store")
-    corrected[0].write_bytes(videos[0].read_bytes())
+    shutil.copy(clips / "none.mp4", corrected[0])
+    stopped_before_joining(corrected)
+    shutil.copy(videos[0], corrected[0])
     make(corrected, tmp_path / "store")
     assert contents(tmp_path / "store") == contents(reference)
 
@@ -315,25 +296,24 @@ def test_too_few_or_no_labels_are_warned_about(videos, tmp_path):
     has = faces.labels.has_va
     assert has.sum() == 11 and faces.index["frame"][has].max() == 12
     write_labels(tmp_path / "others", "another", 12)
-    with pytest.raises(UserError, match="none of the videos has labels.*another"):
-        make(videos[:1], tmp_path / "other store", labels=tmp_path / "others")
+    words = "none of the videos has labels", "another"
+    refuses(words, make, videos[:1], tmp_path / "other store", labels=tmp_path / "others")
     # told before the work, not after it
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels", "others", "store"]
 
 
-def test_left_and_right_are_as_the_viewer_sees_them():
-    def people(known, centers):
-        return names_of_people(known, "v", centers, width=100)
-
-    both = {"v_left", "v_right"}
-    assert people(both, {0: 20.0, 1: 80.0, 2: 1.0}) == {0: "v_left", 1: "v_right"}
-    assert people(both, {0: 80.0, 1: 20.0}) == {1: "v_left", 0: "v_right"}
-    assert people(both, {0: 80.0}) == {0: "v_right"}
-    assert people(both, {0: 20.0}) == {0: "v_left"}
-    assert people({"v", "v_right"}, {0: 80.0, 1: 20.0}) == {0: "v_right", 1: "v"}
-    assert people({"v", "v_left"}, {0: 80.0, 1: 20.0}) == {0: "v", 1: "v_left"}
-    assert people({"v"}, {0: 80.0, 1: 20.0}) == {0: "v"}
-    assert people({"vv"}, {0: 80.0}) == {}
+@pytest.mark.parametrize("known, centers, people", [
+    ({"v_left", "v_right"}, {0: 20, 1: 80, 2: 1}, {0: "v_left", 1: "v_right"}),
+    ({"v_left", "v_right"}, {0: 80, 1: 20}, {1: "v_left", 0: "v_right"}),
+    ({"v_left", "v_right"}, {0: 80}, {0: "v_right"}),
+    ({"v_left", "v_right"}, {0: 20}, {0: "v_left"}),
+    ({"v", "v_right"}, {0: 80, 1: 20}, {0: "v_right", 1: "v"}),
+    ({"v", "v_left"}, {0: 80, 1: 20}, {0: "v", 1: "v_left"}),
+    ({"v"}, {0: 80, 1: 20}, {0: "v"}),
+    ({"vv"}, {0: 80}, {}),
+])  # fmt: skip
+def test_left_and_right_are_as_the_viewer_sees_them(known, centers, people):
+    assert names_of_people(known, "v", centers, width=100) == people
 
 
 def test_minus_one_is_a_valence_and_other_is_an_expression():
@@ -345,3 +325,65 @@ def test_minus_one_is_a_valence_and_other_is_an_expression():
     assert index["valence"].tolist() == [-1, -1]
     assert index["expression"].tolist() == ["Anger", "Other"]
     assert index["subject"].tolist() == ["Ann", "Ann"]
+
+
+# Faces sampled from the clips of a corpus
+
+
+class Found:
+    """A detector that always sees two faces, the surer one on the right."""
+
+    name = "found"
+
+    def detect(self, frame):
+        height, width = frame.shape[:2]
+        side = height / 3
+        return [Box(0.7 * width, 9, side, side, 2.0), Box(0.1 * width, 9, side, side, 1.0)]
+
+
+class Blind:
+    name = "blind"
+
+    def detect(self, frame):
+        return []
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus.open(ROOT / "data_samples" / "clips")
+
+
+def sample(corpus, names, per_clip, detector=None):
+    return sample_faces(corpus, names, per_clip, detector=detector or Found(), progress=False)
+
+
+def test_sampled_rows_carry_the_labels_of_their_frames_and_are_cut_from_them(corpus):
+    store = sample(corpus, ["interview", "webcam_avi"], 5)
+    assert len(store) == 10 and store.images.shape == (10, 32, 32, 3)
+    film = list(Video(corpus.video_path("webcam_avi")).frames())
+    for i, row in store.index.iterrows():
+        assert store.labels[i : i + 1] == corpus.labels[row["name"]][row.frame - 1 : row.frame]
+        assert row.subject == corpus.subjects[row["name"]]
+        if row["name"] == "webcam_avi":
+            frame = film[row.frame - 1]
+            np.testing.assert_array_equal(store[i], crop_face(frame, Found().detect(frame)[0], 32))
+    frames = store.index.groupby("name")["frame"].agg(["first", "last"]).loc["interview"]
+    assert frames.tolist() == [1 + np.flatnonzero(corpus.labels["interview"].has_va)[i] for i in (0, -1)]
+
+
+def test_two_people_in_a_picture_are_told_apart(corpus):
+    index = sample(corpus, ["two_people_left", "two_people_right"], 2).index
+    assert ((index["x"] > 640 / 2) == (index["name"] == "two_people_right")).all()  # the width is 640
+    assert index["person"].tolist() == [0, 0, 1, 1] and set(index["video"]) == {"two_people"}
+
+
+@settings(max_examples=5)
+@given(per_clip=st.integers(1, 400))
+def test_sampled_frames_are_spread_evenly(corpus, per_clip):
+    steps = np.diff(sample(corpus, ["webcam_avi"], per_clip).index["frame"])
+    assert len(steps) + 1 == min(per_clip, corpus.labels["webcam_avi"].has_va.sum())
+    assert len(steps) == 0 or (steps.min() > 0 and np.ptp(steps) <= 1)
+
+
+def test_nobody_there_is_said(corpus):
+    refuses("no face in any", sample, corpus, ["webcam_avi"], 2, Blind())

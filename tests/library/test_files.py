@@ -3,6 +3,8 @@
 import errno
 
 import pytest
+from joblib import Parallel, delayed
+from refusals import refuses
 
 from affkit.errors import UserError
 from affkit.files import check_output, existing_file, refuse_existing, unusable_path, write_beside
@@ -32,27 +34,19 @@ def test_a_full_disk_is_told_in_one_line_and_other_system_errors_are_not_hidden(
         raise PermissionError("read-only")
 
 
-def test_existing_file_says_what_is_wrong(tmp_path):
+def test_what_is_there_or_not_is_refused_also_a_link_that_leads_nowhere(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty").touch()
+    (tmp_path / "link").symlink_to("nothing")
     for name, problem in {"none": "no such file", "folder": "not a file", "empty": "empty"}.items():
-        with pytest.raises(UserError, match=problem):
-            existing_file(tmp_path / name)
-
-
-def test_what_is_there_is_refused_also_a_link_that_leads_nowhere(tmp_path):
+        refuses(problem, existing_file, tmp_path / name)
     refuse_existing(tmp_path / "free")
     refuse_existing(tmp_path, force=True)
-    with pytest.raises(UserError, match="--force"):
-        refuse_existing(tmp_path)
-    (tmp_path / "link").symlink_to("nothing")
-    with pytest.raises(UserError, match="already exists"):
-        refuse_existing(tmp_path / "link")
+    refuses("--force", refuse_existing, tmp_path)
+    refuses("already exists", refuse_existing, tmp_path / "link")
 
 
 def test_an_error_comes_back_whole_from_another_process():
-    from joblib import Parallel, delayed
-
     def fail():
         raise UserError("a.mp4", "the file is empty", "copy it again")
 
@@ -82,10 +76,8 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
         "new/" + "\N{GRINNING FACE}" * 64: "too long",  # 256 bytes
     }.items():
         for folder in (False, True):
-            with pytest.raises(UserError, match=problem):
-                check_output(tmp_path / name, folder)
-    with pytest.raises(UserError, match="file: is a file"):
-        check_output(tmp_path / "file", folder=True)
+            refuses(problem, check_output, tmp_path / name, folder)
+    refuses("file: is a file", check_output, tmp_path / "file", folder=True)
 
 
 def test_an_output_in_a_folder_that_is_shut_is_refused(tmp_path, monkeypatch):
@@ -93,8 +85,7 @@ def test_an_output_in_a_folder_that_is_shut_is_refused(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied", str(how["dir"]))
 
     monkeypatch.setattr("affkit.files.tempfile.TemporaryFile", shut)  # the tests may be run by root
-    with pytest.raises(UserError, match="out: may not be read or written"):
-        check_output(tmp_path / "out")
+    refuses("out: may not be read or written", check_output, tmp_path / "out")
 
 
 def test_only_what_people_can_mend_is_told_of_a_path():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from meta_networks import meta
+from refusals import refuses
 from torch import nn
 
 from affkit import gan
-from affkit.errors import UserError
 from affkit.store import fit_size
 from affkit.train_gan import frozen_statistics
 
@@ -49,14 +49,11 @@ def test_variants_of_the_discriminator(targets, outputs):
 def numpy_conv(x, w, stride, before, size):
     """Cross-correlation of ``(C, H, H)`` with ``(O, C, k, k)``; the first window is ``before`` outside."""
     k = w.shape[-1]
+    padded = np.pad(x, ((0, 0), (before, k), (before, k)))
     y = np.zeros((len(w), size, size))
-    for i in range(size):
-        for j in range(size):
-            for a in range(k):
-                for b in range(k):
-                    r, c = i * stride + a - before, j * stride + b - before
-                    if 0 <= r < x.shape[1] and 0 <= c < x.shape[2]:
-                        y[:, i, j] += w[:, :, a, b] @ x[:, r, c]
+    for i, j in np.ndindex(size, size):
+        window = padded[:, i * stride : i * stride + k, j * stride : j * stride + k]
+        y[:, i, j] = (w * window).sum(axis=(1, 2, 3))
     return y
 
 
@@ -64,11 +61,8 @@ def numpy_deconv(x, w, stride, before, size):
     """Each pixel of ``(C, H, H)`` stamps the filter ``(C, O, k, k)``; ``size`` pixels are kept."""
     k, h = w.shape[-1], x.shape[1]
     full = np.zeros((w.shape[1], (h - 1) * stride + k, (h - 1) * stride + k))
-    for i in range(h):
-        for j in range(h):
-            for a in range(k):
-                for b in range(k):
-                    full[:, i * stride + a, j * stride + b] += x[:, i, j] @ w[:, :, a, b]
+    for i, j in np.ndindex(h, h):
+        full[:, i * stride : i * stride + k, j * stride : j * stride + k] += np.tensordot(x[:, i, j], w, 1)
     return full[:, before : before + size, before : before + size]
 
 
@@ -106,11 +100,12 @@ def test_same_deconvolution_is_the_gradient_of_same_convolution(k):
     torch.testing.assert_close((down(x) * y).sum(), (x * up(y)).sum(), rtol=1e-4, atol=1e-3)
 
 
-def test_five_pixels_of_stride_two_pad_one_before_and_two_after():
-    assert gan.same_padding(32, 5, 2) == gan.same_padding(96, 5, 2) == (1, 2)
-    assert gan.same_padding(96, 7, 2) == (2, 3)
-    assert gan.same_padding(7, 5, 2) == (2, 2)
-    assert gan.same_padding(4, 1, 2) == (0, 0)
+@pytest.mark.parametrize("given, padding", [
+    ((32, 5, 2), (1, 2)), ((96, 5, 2), (1, 2)),
+    ((96, 7, 2), (2, 3)), ((7, 5, 2), (2, 2)), ((4, 1, 2), (0, 0)),
+])  # fmt: skip
+def test_pixels_before_and_after(given, padding):
+    assert gan.same_padding(*given) == padding
 
 
 def test_spectral_norm_takes_the_place_of_batch_norm_and_learns_in_training_only():
@@ -161,24 +156,24 @@ def test_dcgan_weights():
 
 def test_frozen_statistics_leave_no_trace_and_change_no_output():
     discriminator = gan.Discriminator(gan.GanNetConfig("1", width=0.05))
-    before = {name: value.clone() for name, value in discriminator.named_buffers() if "running" in name}
-    images = torch.randn(4, 3, 32, 32)
+
+    def statistics():
+        return {n: values.clone() for n, values in discriminator.named_buffers() if "running" in n}
+
+    before, images = statistics(), torch.randn(4, 3, 32, 32)
     with frozen_statistics(discriminator):
         frozen = discriminator(images)
-    after = dict(discriminator.named_buffers())
-    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert all(torch.equal(value, before[name]) for name, value in statistics().items())
     assert torch.equal(discriminator(images).fake, frozen.fake)
-    assert not any(torch.equal(after[name], value) for name, value in before.items())
+    assert not any(torch.equal(value, before[name]) for name, value in statistics().items())
 
 
 def test_larger_faces_are_averaged_down():
     images = torch.rand(2, 3, 96, 96)
-    blocks = images.unflatten(2, (32, 3)).unflatten(4, (32, 3)).mean(dim=(3, 5))
-    torch.testing.assert_close(fit_size(images, 32), blocks)
+    torch.testing.assert_close(fit_size(images, 32), nn.functional.avg_pool2d(images, 3))
     assert fit_size(images, 96) is images
 
 
 def test_unknown_choices_are_refused():
-    for wrong in ({"configuration": "3"}, {"targets": "all"}, {"padding": "full"}, {"width": 0}):
-        with pytest.raises(UserError, match=next(iter(wrong))):
-            gan.GanNetConfig(**wrong)
+    for name, value in {"configuration": "3", "targets": "all", "padding": "full", "width": 0}.items():
+        refuses(name, gan.GanNetConfig, **{name: value})

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given
 from strategies import any_labels
 
-from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.labelfiles.formats import ABAW_ACTION_UNITS
+from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 
 def test_the_papers_lists_and_empty_labels_of_nothing():
     assert [int(name[2:]) for name in ACTION_UNITS] == [1, 2, 4, 6, 12, 15, 20, 25]
     assert tuple(ACTION_UNIT_NAMES) == ACTION_UNITS
-    assert len(EXPRESSIONS) == 7 and EXPRESSIONS[0] == "Neutral"
+    assert ",".join(EXPRESSIONS) == "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise"
+    assert EXPRESSIONS_WITH_OTHER == (*EXPRESSIONS, "Other")
+    years_after = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"  # the header of their files
+    assert ",".join(ABAW_ACTION_UNITS) == years_after
     labels = Labels.empty(3)
     assert len(labels) == 3
     for mask in (labels.has_va, labels.has_expression, labels.has_action_units):

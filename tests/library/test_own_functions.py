@@ -7,31 +7,18 @@ import pandas as pd
 import pytest
 import torch
 from repository import ROOT
-from safetensors.torch import load_file
+from small_runs import assert_same_networks, gan, mtl
 from stores import noise_store
 from torch import nn
 
-from affkit.checkpoints import load_checkpoint
+from affkit.checkpoints import load_checkpoint, read_tensors, write_tensors
 from affkit.errors import UserError
 from affkit.gan import Discriminator, Generator
 from affkit.losses import fake_images_loss, generator_loss, multitask_loss, real_loss
 from affkit.multitask import AffWildNet
-from affkit.train_gan import GanConfig, GanLosses, frozen_statistics, train_gan
-from affkit.train_multitask import MtlConfig, train_mtl
+from affkit.train_gan import GanLosses, frozen_statistics
 
-TINY = GanConfig.recipe("kit", width=0.03, batch_size=8)
-TINY_MTL = MtlConfig(width=0.02, hidden=6, attention_length=4, batch_size=2, sequence_length=5)
-QUIET = {"device": "cpu", "progress": False}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return noise_store(tmp_path_factory.mktemp("own") / "store")
-
-
-def same(one, two) -> bool:
-    first, second = load_file(one), load_file(two)
-    return all(torch.equal(first[name], second[name]) for name in first)
+pytestmark = pytest.mark.slow  # trains small networks
 
 
 def written_out_step(gan, batches, w_r):
@@ -50,18 +37,17 @@ def written_out_step(gan, batches, w_r):
     return terms | {"x_fake": torch.tensor(0.5)}
 
 
-def test_a_step_of_ones_own_trains_the_same_networks(store, tmp_path):
+def test_a_step_of_ones_own_trains_the_same_networks(faces, tmp_path):
     """Equal weights after three steps, to the last bit; and the run is known as another one."""
-    kit = train_gan(store, tmp_path / "kit", TINY, 3, **QUIET)
-    own = train_gan(store, tmp_path / "own", TINY, 3, step=written_out_step, **QUIET)
-    assert same(kit.generator, own.generator)
+    gan(faces, tmp_path / "kit", 3)
+    gan(faces, tmp_path / "own", 3, step=written_out_step)
+    assert_same_networks(tmp_path / "kit", tmp_path / "own")
     with pytest.raises(UserError, match="another configuration"):
-        train_gan(store, tmp_path / "own", TINY, 4, resume=True, **QUIET)
-    own = train_gan(store, tmp_path / "own", TINY, 4, resume=True, step=written_out_step, **QUIET)
-    assert len(own.log) == 4
+        gan(faces, tmp_path / "own", 4, resume=True)
+    assert len(gan(faces, tmp_path / "own", 4, resume=True, step=written_out_step).log) == 4
 
 
-def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
+def test_losses_and_networks_of_ones_own_are_used(faces, tmp_path):
     calls = []
 
     def doubled(*args):
@@ -76,9 +62,8 @@ def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
         def forward(self, z):
             return self.layer(z).tanh().reshape(-1, 3, 32, 32)
 
-    networks = Linear, Discriminator
-    own = {"networks": networks, "losses": GanLosses(generator=doubled)}
-    run = train_gan(store, tmp_path / "run", TINY, 2, **own, **QUIET)
+    losses = GanLosses(generator=doubled)
+    run = gan(faces, tmp_path / "run", 2, networks=(Linear, Discriminator), losses=losses)
     assert len(calls) == 2
     with pytest.raises(UserError, match="holds no network of affkit"):
         load_checkpoint(run.generator)
@@ -87,7 +72,7 @@ def test_losses_and_networks_of_ones_own_are_used(store, tmp_path):
     assert isinstance(load_checkpoint(run.discriminator)[0], Discriminator)
 
 
-def test_the_multitask_step_network_and_loss_can_be_replaced(store, tmp_path):
+def test_the_multitask_step_network_and_loss_can_be_replaced(faces, tmp_path):
     seen = []
 
     def step(mtl, items):
@@ -102,29 +87,27 @@ def test_the_multitask_step_network_and_loss_can_be_replaced(store, tmp_path):
     class Wider(AffWildNet):
         pass
 
-    kit = train_mtl(store, tmp_path / "kit", TINY_MTL, steps=3, **QUIET)
-    own = train_mtl(store, tmp_path / "own", TINY_MTL, steps=3, step=step, loss=loss, network=Wider, **QUIET)
+    kit = mtl(faces, tmp_path / "kit", 3)
+    own = mtl(faces, tmp_path / "own", 3, step=step, loss=loss, network=Wider)
     assert seen == [(), (), ()]
     pd.testing.assert_frame_equal(kit.log, own.log)
-    assert same(kit.checkpoint, own.checkpoint)
+    assert_same_networks(tmp_path / "kit", tmp_path / "own", ["affwildnet"])
 
 
-def test_runs_of_before_are_gone_on_with(store, tmp_path):
+def test_runs_of_before_are_gone_on_with(faces, tmp_path):
     """A run whose configuration and weights still say "average" where the kit now says EMA."""
-    from affkit.checkpoints import read_tensors, write_tensors
-
-    whole = train_gan(store, tmp_path / "whole", TINY, 4, **QUIET)
-    train_gan(store, tmp_path / "old", TINY, 2, **QUIET)
+    gan(faces, tmp_path / "whole", 4)
+    gan(faces, tmp_path / "old", 2)
     state = tmp_path / "old" / "training.safetensors"
     tensors, header = read_tensors(state)
     assert '"ema": 0.999' in header["identity"] and any(name.startswith("ema/") for name in tensors)
     header["identity"] = header["identity"].replace('"ema"', '"average"')
     write_tensors(state, {re.sub("^ema/", "average/", name): t for name, t in tensors.items()}, header)
-    run = train_gan(store, tmp_path / "old", TINY, 4, resume=True, **QUIET)
-    assert same(whole.generator, run.generator)
+    gan(faces, tmp_path / "old", 4, resume=True)
+    assert_same_networks(tmp_path / "whole", tmp_path / "old")
 
 
-def test_the_ten_lines_of_the_readme_run(store, tmp_path, monkeypatch):
+def test_the_ten_lines_of_the_readme_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert "affkit.train" not in code and "Trainer" not in code
     monkeypatch.chdir(tmp_path)

@@ -1,26 +1,39 @@
-"""What comes out of training: checkpoints, generated faces, predictions and their scores."""
+"""What comes out of training: checkpoints, generated faces, predictions; the folder of `affkit predict`."""
+
+import errno
+from functools import partial
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from refusals import refused
+from folders import contents
+from refusals import refuses
 from safetensors.torch import load_file, save_file
-from sklearn.metrics import f1_score
+from skimage import data
 from stores import noise_store
+from videos import NTSC
 
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.evaluate import score
-from affkit.evaluation.predict import predict_store
+from affkit.evaluation.predict import (
+    abaw_labels,
+    openface_table,
+    predict_store,
+    predict_video,
+    write_prediction_folder,
+)
 from affkit.gan import Discriminator, GanNetConfig, Generator, generate, sample_z
-from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA, Labels
+from affkit.labelfiles.layouts import find_layout, read_annotations
+from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import FrameDataset, SequenceDataset, Store, image_grid, pictures, to_pixels, write_picture
+from affkit.video.video import Video, write_video
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
+from affkit_lab.figures.overlay import annotate_video
 
 pytestmark = pytest.mark.slow  # trains small networks
 
@@ -28,7 +41,7 @@ pytestmark = pytest.mark.slow  # trains small networks
 def test_no_length_of_the_header_makes_a_file_look_like_a_pickle(tmp_path):
     """A safetensors file begins with that length: 0x80 is also a pickle's first byte."""
     firsts = set()
-    for length in range(0, 2048, 8):
+    for length in range(0, 256, 8):
         save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors", {"text": "x" * length})
         tensors, header = read_tensors(tmp_path / "a.safetensors")
         assert tensors["a"].item() == 1 and len(header["text"]) == length
@@ -60,12 +73,8 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path, model):
 def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
     good = save_checkpoint(tmp_path / "good.safetensors", Generator(GanNetConfig("1", width=0.02)))
     data = good.read_bytes()
-    for name, content in {
-        "empty": b"",
-        "cut": data[:-10],
-        "header": data[:40],
-        "text": b"no weights",
-    }.items():
+    contents = {"empty": b"", "cut": data[:-10], "header": data[:40], "text": b"no weights"}
+    for name, content in contents.items():
         (tmp_path / f"{name}.safetensors").write_bytes(content)
     torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
     torch.save({"a": torch.zeros(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
@@ -78,10 +87,9 @@ def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
     words |= dict.fromkeys(("wide", "json"), "do not fit")
     files = {f"{name}.safetensors": word for name, word in words.items()}
     for name, word in (files | {"net.pt": "only safetensors", "old.pt": "pickle"}).items():
-        with refused(name, word):
-            load_checkpoint(tmp_path / name)
-    with refused(good.name, "holds weights of generator, needed are those of discriminator"):
-        load_checkpoint(good, "discriminator")
+        refuses((name, word), load_checkpoint, tmp_path / name)
+    words = good.name, "holds weights of generator, needed are those of discriminator"
+    refuses(words, load_checkpoint, good, "discriminator")
 
 
 def test_half_the_bytes_draw_the_same_pictures(tmp_path):
@@ -98,8 +106,7 @@ def test_half_the_bytes_draw_the_same_pictures(tmp_path):
     assert faces[0].std() > 5  # not all grey
     assert np.abs(faces[0] - faces[1]).max() <= 2
     generator.layers[0].weight.data[0, 0] = 1e5
-    with pytest.raises(UserError, match="too large for float16"):
-        save_checkpoint(half, generator, half=True)
+    refuses("too large for float16", save_checkpoint, half, generator, half=True)
     assert load_checkpoint(half)[1] == {"steps": 1}  # the old file is still there
 
 
@@ -113,8 +120,8 @@ def test_generated_faces_depend_on_the_seed_and_not_on_the_batch(tmp_path):
     assert not np.array_equal(faces, generate(path, 5, seed=2))
     one_by_one = pictures(generator, sample_z(5, seed=1), batch_size=1)
     assert np.abs(faces.astype(int) - one_by_one).max() <= 1
-    with pytest.raises(UserError, match="holds weights of discriminator"):
-        generate(save_checkpoint(tmp_path / "d.safetensors", Discriminator(GanNetConfig("1", width=0.02))), 1)
+    other = save_checkpoint(tmp_path / "d.safetensors", Discriminator(GanNetConfig("1", width=0.02)))
+    refuses("holds weights of discriminator", generate, other, 1)
 
 
 def test_a_sheet_shows_each_picture_once_in_order_and_pixels_survive_the_way_there_and_back(tmp_path):
@@ -168,35 +175,241 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
         np.testing.assert_allclose(table["valence"].iloc[rows], output.va[0, mask, 0].clamp(-1, 1), atol=1e-5)
 
 
-def test_the_wrong_network_or_store_is_refused(tmp_path):
-    store = noise_store(tmp_path / "store")
+def test_the_wrong_network_or_store_is_refused(faces, tmp_path):
     generator = save_checkpoint(tmp_path / "g.safetensors", Generator(GanNetConfig("1", width=0.02)))
-    with pytest.raises(UserError, match="holds weights of generator, which predicts nothing"):
-        predict_store(generator, store, device="cpu")
+    words = "holds weights of generator, which predicts nothing"
+    refuses(words, predict_store, generator, faces, device="cpu")
     net = save_checkpoint(tmp_path / "n.safetensors", AffWildNet(AffWildNetConfig(width=0.01, hidden=4)))
-    with pytest.raises(UserError, match="make a store with --size 96"):
-        predict_store(net, store, device="cpu")
+    refuses("make a store with --size 96", predict_store, net, faces, device="cpu")
 
 
-def test_scores_are_of_labelled_frames_only(tmp_path):
-    store = noise_store(tmp_path / "store", frames=60)
-    labels, random = store.labels, np.random.default_rng(3)
-    table = store.index[["video", "frame", "person"]].copy()
-    table["valence"], table["arousal"] = labels.valence, np.float32(0.1)
-    table[list(EXPRESSIONS)] = random.dirichlet(np.ones(7), 60)
-    table[list(ACTION_UNITS)] = random.random((60, 8))
-    scores = score(table, labels)
-    assert scores["ccc_valence"] == pytest.approx(1) and scores["ccc_arousal"] == 0
-    mask = labels.has_expression
-    predicted = table[list(EXPRESSIONS)].to_numpy()[mask].argmax(axis=1)
-    expected = f1_score(labels.expression[mask], predicted, average="macro")
-    assert scores["expression_f1_macro"] == pytest.approx(expected)
-    mask = labels.has_action_units.all(axis=1)
-    predicted = table[list(ACTION_UNITS)].to_numpy()[mask] >= 0.5
-    expected = f1_score(labels.action_units[mask], predicted, average="weighted")
-    assert scores["au_f1_weighted"] == pytest.approx(expected)
-    expected = {f"{kind}_{name}" for kind in ("ccc", "mse") for name in VA}
-    assert set(score(table[["valence", "arousal"]], labels)) == expected
-    assert score(table, Labels.empty(60)) == {}
-    with pytest.raises(UserError, match="60 predictions for 59"):
-        score(table, labels[:59])
+# The command: tables that agree, that others can read, and all or nothing
+
+OPENFACE = ["frame", "face_id", "timestamp", "confidence", "success"]
+PY_FEAT = ["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"]
+EMOTIONS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+UNITS = ["AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25"]
+TASKS = {  # kind of network to the folder, the names and the columns of what it predicts besides affect
+    "mtl": ("EXPR_Recognition_Challenge", EXPRESSIONS, EMOTIONS),
+    "gan": ("AU_Detection_Challenge", ACTION_UNITS, UNITS),
+}
+LABELS = "Test_Set/holiday.txt"
+NUM_FRAMES = 50
+EMPTY = range(31, 51)  # 1-based: the face has left
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """The astronaut drifts for 30 frames, then nobody is there for 20."""
+    photo = data.astronaut()[:300, 60:400]
+    wall = np.full_like(photo, (70, 90, 80))
+    frames = [np.roll(photo, 2 * i, axis=1) if i + 1 not in EMPTY else wall for i in range(NUM_FRAMES)]
+    path = tmp_path_factory.mktemp("clip") / "holiday.mp4"
+    write_video(path, frames, fps=NTSC)
+    return path
+
+
+@pytest.fixture
+def grey(tmp_path):
+    """A clip of 40 grey frames in a folder of its own."""
+    write_video(tmp_path / "a.mp4", np.full((40, 200, 400, 3), 90, np.uint8))
+    return tmp_path / "a.mp4"
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Untrained, with weights large enough that what they say is not all alike."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("networks")
+    mtl = AffWildNet(AffWildNetConfig(width=0.03, image_size=32, hidden=8, attention_length=3))
+    gan = Discriminator(GanNetConfig("1", width=0.1, weight_std=0.2))
+    return {
+        "mtl": save_checkpoint(folder / "affwildnet.safetensors", mtl),
+        "gan": save_checkpoint(folder / "discriminator.safetensors", gan),
+    }
+
+
+@pytest.fixture(scope="module", params=["mtl", "gan"])
+def predicted(request, clip, networks, tmp_path_factory):
+    """A folder of predictions, and the table that it was made from."""
+    predictions = predict_video(clip, networks[request.param], device="cpu", progress=False)
+    out = tmp_path_factory.mktemp("predicted") / "out"
+    write_prediction_folder(out, clip, predictions, annotate_video, progress=False)
+    return out, predictions, request.param
+
+
+def people(num_people, num_frames=40):
+    """Predictions of people, the first on the right, the second on the left; each is away for a while."""
+    rng = np.random.default_rng(num_people)
+    parts = []
+    for person, x in enumerate((250.0, 20.0, 130.0)[:num_people]):
+        seen = np.setdiff1d(np.arange(1, num_frames + 1), np.arange(3, 5 + 2 * person))
+        part = pd.DataFrame({"video": "a", "frame": seen, "person": person, "x": x, "y": 9.0, "w": 80.0})
+        part = part.assign(h=90.0, score=4.5)
+        part["valence"], part["arousal"] = rng.uniform(-1, 1, (2, len(seen))).astype(np.float32)
+        part[list(EXPRESSIONS)] = rng.dirichlet(np.ones(7), len(seen)).astype(np.float32)
+        part[list(ACTION_UNITS)] = rng.random((len(seen), 8))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_cells(path):
+    """The header and the numbers of a label file, without affkit."""
+    header = path.read_text().partition("\n")[0].split(",")
+    return header, np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+
+
+def test_the_folder_holds_what_it_should(predicted):
+    out, predictions, kind = predicted
+    labels = {f"{folder}/{LABELS}" for folder in ("VA_Estimation_Challenge", TASKS[kind][0])}
+    assert contents(out).keys() == {"table.csv", "openface.csv", "holiday.mp4"} | labels
+    assert not list(out.parent.glob(".*"))
+    table, loosely = pd.read_csv(out / "table.csv"), {"check_dtype": False, "check_categorical": False}
+    pd.testing.assert_frame_equal(table, predictions, **loosely, atol=6e-5)
+
+
+def test_abaw_files_say_what_the_table_says(predicted):
+    """Read by the kit and, number by number, without it."""
+    out, _, kind = predicted
+    table = pd.read_csv(out / "table.csv").set_index("frame")
+    seen = np.isin(np.arange(1, NUM_FRAMES + 1), table.index)
+    assert seen[:25].all() and not seen[-5:].any()
+    annotations = read_annotations(out)
+    assert find_layout(out).splits == ("test",) and list(annotations) == ["holiday"]
+    assert np.array_equal(annotations["holiday"].has_va, seen)
+    valence = annotations["holiday"].valence[seen]
+    np.testing.assert_array_equal(valence, table["valence"].astype(np.float32))
+    header, cells = read_cells(out / "VA_Estimation_Challenge" / LABELS)
+    assert header == ["valence", "arousal"] and (cells[~seen] == -5).all()
+    np.testing.assert_array_equal(cells[seen], table[header])
+    folder, names, _ = TASKS[kind]
+    header, cells = read_cells(out / folder / LABELS)
+    said = table[header].to_numpy()
+    said = said >= 0.5 if kind == "gan" else said.argmax(axis=1)[:, None]
+    assert header == list(names) and (cells[~seen] == -1).all() and np.array_equal(cells[seen], said)
+
+
+def test_openface_columns_are_those_others_look_for(predicted):
+    out, _, kind = predicted
+    table, ours = pd.read_csv(out / "openface.csv"), pd.read_csv(out / "table.csv").set_index("frame")
+    _, names, told = TASKS[kind]
+    assert list(table.columns) == [*OPENFACE, *PY_FEAT, "valence", "arousal", *told]
+    assert table["frame"].tolist() == list(range(1, NUM_FRAMES + 1)) and (table["face_id"] == 0).all()
+    np.testing.assert_allclose(table["timestamp"], np.arange(NUM_FRAMES) / float(NTSC), atol=1e-4)
+    table = table.set_index("frame")
+    assert np.array_equal(table["success"] == 1, np.isin(table.index, ours.index))
+    away = table[table["success"] == 0]
+    assert (away["confidence"] == 0).all() and away[[*PY_FEAT, "valence", *told]].isna().all(axis=None)
+    there = table.loc[ours.index]
+    assert np.array_equal(there["confidence"] == 1, ours["score"].notna())
+    np.testing.assert_array_equal(there[PY_FEAT], ours[["x", "y", "w", "h", "score"]])
+    np.testing.assert_array_equal(there[["valence", "arousal"]], ours[["valence", "arousal"]])
+    ordered = [name.capitalize() for name in told] if kind == "mtl" else list(names)
+    np.testing.assert_array_equal(there[told], ours[ordered])
+
+
+def test_the_video_has_every_frame_and_a_box_where_there_is_a_face(predicted):
+    out, predictions, _ = predicted
+    with Video(out / "holiday.mp4") as video:
+        assert video.num_frames == NUM_FRAMES and video.fps == NTSC
+        assert video.width % 2 == video.height % 2 == 0 and video.width > 340 * 1.2
+        frames = list(video.frames())
+    outline = [is_orange(frame[:360, :408]).sum() for frame in frames]  # 300 x 340 scaled by 1.2
+    seen = np.isin(np.arange(1, NUM_FRAMES + 1), predictions["frame"])
+    assert min(np.array(outline)[seen]) > 300 and max(np.array(outline)[~seen]) == 0
+    face = predictions.iloc[10]
+    rows, columns = np.nonzero(is_orange(frames[int(face["frame"]) - 1][:360, :408]))
+    found = np.array([columns.min(), rows.min(), columns.max(), rows.max()]) / 1.2
+    box = [face["x"], face["y"], face["x"] + face["w"], face["y"] + face["h"]]
+    np.testing.assert_allclose(found, box, atol=4)
+
+
+def is_orange(picture):
+    """About the colour of the boxes; H.264 changes it a little."""
+    return np.abs(picture.astype(int) - (222, 143, 5)).sum(axis=-1) < 70
+
+
+def test_two_people_have_a_file_each_by_their_side():
+    table = people(2)
+    found = abaw_labels(table, 40, width=400)
+    assert set(found) == {"a_left", "a_right"}
+    for labels, person in ((found["a_right"], 0), (found["a_left"], 1)):
+        own = table[table["person"] == person]
+        assert np.array_equal(np.flatnonzero(labels.has_va) + 1, own["frame"])
+        np.testing.assert_allclose(labels.valence[labels.has_va], own["valence"], atol=6e-5)
+        said = own[list(EXPRESSIONS)].to_numpy().argmax(1)
+        assert np.array_equal(labels.expression[labels.has_expression], said)
+
+
+def test_of_three_people_two_are_in_the_files_and_all_in_the_tables(tmp_path, grey):
+    table = people(3)
+    write_prediction_folder(tmp_path / "out", grey, table, progress=False)
+    annotations = read_annotations(tmp_path / "out")
+    assert set(annotations) == {"a_left", "a_right"} and {len(one) for one in annotations.values()} == {40}
+    written = pd.read_csv(tmp_path / "out" / "openface.csv")
+    counts = written[written["success"] == 1]["face_id"].value_counts()
+    assert counts.to_dict() == table["person"].value_counts().to_dict()
+    assert written["frame"].is_monotonic_increasing and set(written["frame"]) == set(range(1, 41))
+    nobody = written[written["success"] == 0]
+    assert nobody["frame"].tolist() == [3, 4] and (nobody["face_id"] == 0).all()
+    keys = ["frame", "person", "valence"]
+    said = written[written["success"] == 1].rename(columns={"face_id": "person"})[keys].sort_values(keys[:2])
+    np.testing.assert_allclose(said, table[keys].sort_values(keys[:2]), atol=6e-5)
+    assert (pd.read_csv(tmp_path / "out" / "table.csv")["person"] == table["person"]).all()
+
+
+def test_a_box_that_was_filled_in_is_a_success_without_confidence():
+    table = people(1)
+    table.loc[table["frame"] == 7, "score"] = np.nan
+    rows = openface_table(table, np.arange(40) / 25).set_index("frame")
+    assert rows.loc[7, ["success", "confidence"]].tolist() == [1, 0] and np.isnan(rows.loc[7, "FaceScore"])
+    assert rows.loc[8, ["success", "confidence"]].tolist() == [1, 1]
+    assert rows.loc[26, "timestamp"] == 1.0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "no space left")])
+def test_what_fails_or_is_stopped_leaves_nothing_and_the_old_folder_alone(tmp_path, grey, error):
+    out, table = tmp_path / "results" / "out", people(2)
+
+    def break_off(target, *_):
+        target.write_bytes(b"half a video")
+        raise error
+
+    expected = UserError if isinstance(error, OSError) else error
+    with pytest.raises(expected):
+        write_prediction_folder(out, grey, table, break_off, progress=False)
+    assert not list(out.parent.iterdir())
+    part = out.with_name(".out.part")  # of a run that was killed without a chance to tidy up
+    part.mkdir()
+    (part / "rest").write_text("old")
+    write_prediction_folder(out, grey, table, progress=False)
+    assert [path.name for path in out.parent.iterdir()] == ["out"] and not (out / "rest").exists()
+    before = contents(out.parent)
+    assert not any(name.endswith(".mp4") for name in before)
+    with pytest.raises(expected):
+        write_prediction_folder(out, grey, table, break_off, force=True, progress=False)
+    assert contents(out.parent) == before
+    write_prediction_folder(out, grey, table[table["person"] == 0], annotate_video, True, progress=False)
+    assert list(read_annotations(out)) == ["a"] and (out / "a.mp4").is_file()
+
+
+def test_folders_of_the_user_are_never_replaced(tmp_path, grey):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("three years")
+    (tmp_path / "words").write_text("a file")
+    write = partial(write_prediction_folder, progress=False)
+    problems = {mine: "not a folder of predictions", tmp_path: "a.mp4", tmp_path / "words": "is a file"}
+    for out, problem in problems.items():
+        refuses(problem, write, out, grey, people(1), force=True)
+        refuses("already exists", write, out, grey, people(1))
+    assert (mine / "thesis.txt").read_text() == "three years" and grey.exists()
+    refuses("is not a video name", write, tmp_path / "out", grey.rename(tmp_path / "a,b.mp4"), people(1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_seconds_are_those_of_the_file(tmp_path):
+    """A variable rate comes back to the thousandth; the first frame is at 0."""
+    times = np.cumsum([0.0, 0.03, 0.2, 0.05, 0.011])
+    write_video(tmp_path / "a.mp4", np.zeros((5, 32, 32, 3), np.uint8), times=times.tolist())
+    np.testing.assert_allclose(Video(tmp_path / "a.mp4").seconds, times, atol=1e-3)

@@ -1,16 +1,18 @@
 """Reliability against published examples, scikit-learn, statsmodels, NumPy and hand-made annotators."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 from experts import EXPERTS, annotators, lagging
+from guesses import plain_ccc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
-from affkit.corpus.agreement import agree, align_ratings
+from affkit.corpus.agreement import agree, align_ratings, combine_ratings, correlation_at_lags
 from affkit.corpus.reliability import (
     agreement_table,
     as_text,
@@ -22,7 +24,7 @@ from affkit.corpus.reliability import (
     reliability,
     summary,
 )
-from affkit.labels import EXPRESSIONS
+from affkit.labels import EXPRESSIONS, Labels
 
 RNG = np.random.default_rng(5)
 NAN = float("nan")
@@ -58,22 +60,6 @@ def test_alpha_and_fleiss_kappa_of_the_published_examples():
         krippendorff_alpha(OBSERVERS, OBSERVERS > 0, "ordinal")
 
 
-@pytest.mark.parametrize("level", ["nominal", "interval"])
-def test_alpha_is_that_of_all_pairs_one_by_one(level):
-    """Disagreement within units over disagreement of all, counted pair by pair from the definition."""
-    values, present = RNG.integers(0, 4, (5, 30)), RNG.random((5, 30)) < 0.6
-
-    def disagreement(numbers):
-        pairs = [(int(a), int(b)) for a, b in combinations(numbers, 2)]
-        return sum(a != b if level == "nominal" else (a - b) ** 2 for a, b in pairs)
-
-    units = [values[present[:, u], u] for u in range(30) if present[:, u].sum() > 1]
-    pooled = np.concatenate(units)
-    within = sum(disagreement(unit) / (len(unit) - 1) for unit in units) / len(pooled)
-    expected = disagreement(pooled) / len(pooled) / (len(pooled) - 1)
-    assert krippendorff_alpha(values, present, level) == pytest.approx(1 - within / expected)
-
-
 def test_fleiss_kappa_is_that_of_statsmodels_where_all_labelled():
     values, present = RNG.integers(0, 3, (4, 80)), RNG.random((4, 80)) < 0.9
     table, _ = inter_rater.aggregate_raters(values[:, present.all(axis=0)].T)
@@ -86,15 +72,6 @@ def test_cohens_kappa_is_that_of_scikit_learn(classes):
     second = np.where(RNG.random(500) < 0.6, first, RNG.integers(0, classes, 500))
     for pair in ((first, second), (first, first), (first, 0 * first), (first, (first + 1) % classes)):
         assert cohen_kappa(*pair) == pytest.approx(cohen_kappa_score(*pair))
-
-
-def test_ccc_and_pearson_are_those_of_numpy():
-    x = RNG.normal(size=300)
-    y = 0.5 * x + 0.2 * RNG.normal(size=300) + 1
-    covariance = np.cov(x, y, bias=True)
-    assert concordance(x, y, "Pearson") == pytest.approx(np.corrcoef(x, y)[0, 1])
-    expected = 2 * covariance[0, 1] / (np.trace(covariance) + (x.mean() - y.mean()) ** 2)
-    assert concordance(x, y) == pytest.approx(expected)
 
 
 def test_where_all_say_the_same_or_nothing_nothing_is_known():
@@ -118,14 +95,14 @@ def test_where_all_say_the_same_or_nothing_nothing_is_known():
 
 def test_frames_by_reason():
     table = kept_frames(EXPERTS)
-    first = {"frames": 5, "kept": 2, "all present": 1, "all absent": 1, "disagreed": 1}
-    assert values_of(table, "action units", "AU1") == first | {"not labelled by all": 2}
-    together = {"frames": 10, "kept": 4, "all present": 2, "all absent": 2, "disagreed": 3}
-    assert values_of(table, "action units", "all") == together | {"not labelled by all": 3}
-    happy = {"frames": 5, "kept": 1, "all present": 1, "all absent": 1, "disagreed": 1}
-    assert values_of(table, "expressions", "Happiness") == happy | {"not labelled by all": 2}
-    every = {"frames": 5, "kept": 2, "all present": 2, "all absent": 0, "disagreed": 1}
-    assert values_of(table, "expressions", "all") == every | {"not labelled by all": 2}
+    reasons = ("frames", "kept", "all present", "all absent", "disagreed", "not labelled by all")
+    for task, tag, *counts in (
+        ("action units", "AU1", 5, 2, 1, 1, 1, 2),
+        ("action units", "all", 10, 4, 2, 2, 3, 3),
+        ("expressions", "Happiness", 5, 1, 1, 1, 1, 2),
+        ("expressions", "all", 5, 2, 2, 0, 1, 2),
+    ):
+        assert values_of(table, task, tag) == dict(zip(reasons, counts, strict=True))
     confused = table[table["statistic"] == "confused"]
     assert confused[["tag", "value"]].values.tolist() == [["Happiness / Surprise", 1]]
 
@@ -135,13 +112,15 @@ def test_frames_by_reason():
 def test_kept_frames_are_those_of_the_agreed_labels(annotators, keep, disagreed):
     table, agreed = kept_frames(annotators, keep, disagreed), agree(annotators, keep, disagreed).values()
     kept = table[table["statistic"] == "kept"].set_index(["task", "tag"])["value"].to_dict()
-    expected = {("action units", "AU12"): sum(one.has_action_units[:, 1].sum() for one in agreed)}
-    expected["action units", "all"] = sum(one.has_action_units.sum() for one in agreed)
-    expected["expressions", "all"] = sum(one.has_expression.sum() for one in agreed)
+    expected = {
+        ("action units", "AU12"): sum(one.has_action_units[:, 1].sum() for one in agreed),
+        ("action units", "all"): sum(one.has_action_units.sum() for one in agreed),
+        ("expressions", "all"): sum(one.has_expression.sum() for one in agreed),
+        ("valence-arousal", "all"): sum(one.has_va.sum() for one in agreed),
+    }
     for index, name in enumerate(EXPRESSIONS):
-        chosen = [(one.expression == index) & one.has_expression for one in agreed]
+        chosen = ((one.expression == index) & one.has_expression for one in agreed)
         expected["expressions", name] = sum(mask.sum() for mask in chosen)
-    expected["valence-arousal", "all"] = sum(one.has_va.sum() for one in agreed)
     assert all(kept[key] == expected[key] for key in kept if key in expected)
     for (task, tag), count in table[table["statistic"] == "frames"].groupby(["task", "tag"])["value"]:
         found = values_of(table, task, tag)
@@ -174,6 +153,7 @@ def test_reliability_of_ratings():
     expected = [np.corrcoef(*pair)[0, 1] for pair in combinations(traces, 2)]
     assert found["mean Pearson"] == pytest.approx(np.mean(expected))
     assert found["Pearson, R0 and R2"] == pytest.approx(expected[1])
+    assert found["CCC, R0 and R2"] == pytest.approx(plain_ccc(traces[0], traces[2]))
     aligned = values_of(reliability(align_ratings(raters, 20)[0]), "valence-arousal", "valence")
     assert all(aligned[name] > found[name] for name in ("mean CCC", "mean Pearson", "Krippendorff's alpha"))
 
@@ -185,3 +165,47 @@ def test_tables_to_read():
     assert tables["action units: frames"].index.tolist() == ["AU1", "AU12", "all"]
     text = as_text(agreement_table(EXPERTS, lags={"R2": 12}))
     assert "66.7" in text and "nan" not in text.lower() and "12" in text.splitlines()[-1]
+
+
+# Raters who lag are put in step: against NumPy, and lags that are known
+
+
+def test_the_correlation_at_each_lag_is_that_of_numpy():
+    late, early = RNG.normal(size=(2, 60)) + 3
+    has_late, has_early = RNG.random((2, 60)) < 0.9
+    late, early = late * has_late, early * has_early
+    found = correlation_at_lags(late, has_late, early, has_early, largest=10)
+    for lag in range(-10, 11):
+        frames = [t for t in range(60) if 0 <= t + lag < 60 and has_early[t] and has_late[t + lag]]
+        expected = np.corrcoef(late[[t + lag for t in frames]], early[frames])[0, 1]
+        assert found[lag + 10] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lags", [[0, 7], [30, 12, 55, 12], [5, 5, 5]])
+def test_lags_are_found(lags):
+    aligned, found = align_ratings(lagging(lags), largest_lag=60)
+    assert list(found.values()) == [lag - min(lags) for lag in lags]
+    for number, lag in enumerate(lags):
+        late = lag - min(lags)
+        before, after = lagging(lags)[f"R{number}"]["v0"], aligned[f"R{number}"]["v0"]
+        assert after.has_va.sum() == 400 - late and not after.has_va[400 - late :].any()
+        assert (after.valence[: 400 - late] == before.valence[late:]).all()
+
+
+def test_alignment_makes_the_mean_better():
+    raters, true = lagging([0, 40, 20]), lagging([0], noise=0)["R0"]["v1"]
+    plain, aligned = combine_ratings(raters)["v1"], combine_ratings(raters, largest_lag=60)["v1"]
+    known = aligned.has_va
+    assert known.sum() == 360
+    scores = [concordance(one.valence[known], true.valence[known]) for one in (aligned, plain)]
+    assert scores[0] > scores[1]
+
+
+def test_who_never_moves_or_rated_nothing_has_no_lag():
+    raters = lagging([3, 0])
+    raters["flat"] = {name: replace(one, valence=one.valence * 0, arousal=one.arousal * 0)
+                      for name, one in raters["R0"].items()}  # fmt: skip
+    raters["A1"] = {name: Labels.empty(400, ("AU1", "AU12")) for name in raters["R0"]}
+    aligned, found = align_ratings(raters, largest_lag=10)
+    assert found["R0"] - found["R1"] == 3 and "A1" not in found
+    assert aligned["A1"] == raters["A1"]

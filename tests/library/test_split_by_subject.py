@@ -7,41 +7,30 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import kept, make_corpus, shared_subjects, thirty_videos
-from refusals import refused
+from people import kept, make_corpus, shared_subjects
+from refusals import refused, refuses
+from scipy.sparse.csgraph import connected_components
 
 from affkit.corpus.corpus import Corpus
 from affkit.corpus.partition import SETS, Partition, leaks
 from affkit.corpus.split_by_subject import partition_table, split_corpus
-from affkit.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return thirty_videos()
 
 
 def video_sets(partition: Partition) -> dict[str, set[str]]:
     return {subset: {name[:3] for name in names} for subset, names in partition.sets.items()}
 
 
-def components(people: list[list[str]]) -> list[set[int]]:
-    """Videos that hang together by a subject, found by joining until nothing changes."""
-    groups = [({i}, set(present)) for i, present in enumerate(people)]
-    for _ in people:
-        for one, two in itertools.combinations(list(groups), 2):
-            if one in groups and two in groups and one[1] & two[1]:
-                groups.remove(one)
-                groups.remove(two)
-                groups.append((one[0] | two[0], one[1] | two[1]))
-    return [videos for videos, _ in groups]
+def components(people: list[list[str]]) -> list[int]:
+    """Numbers of videos that hang together by a subject."""
+    shared = [[bool(set(one) & set(other)) for other in people] for one in people]
+    return np.bincount(connected_components(np.array(shared))[1]).tolist()
 
 
 def possible_sizes(people: list[list[str]]) -> set[tuple[int, ...]]:
     """All sizes of the three sets that there are, found by trying; the fourth set is what is left over."""
     possible = {(0, 0, 0)}
-    for group in components(people):
-        steps = len(group) * np.eye(3, dtype=int)
+    for size in components(people):
+        steps = size * np.eye(3, dtype=int)
         possible |= {tuple((sizes + step).tolist()) for sizes in map(np.array, possible) for step in steps}
     return possible
 
@@ -69,15 +58,13 @@ def test_no_subject_is_divided_and_sizes_are_met(people, data):
         assert leaks(partition) == []
         assert partition.subjects == {name: corpus.subjects[name] for name in names}
     else:
-        with pytest.raises(UserError) as error:
+        with refused() as error:
             split_corpus(corpus, sizes, task)
         if len(components(people)) < 3:
             assert "hang together" in str(error.value) or "adds up to" in str(error.value)
         elif sum(sizes) <= len(people):
             nearest = tuple(map(int, str(error.value).split("nearest possible is ")[1].split(",")))
-            distance = {
-                other: np.abs(np.subtract(other, sizes)).sum() for other in possible if min(other) > 0
-            }
+            distance = {other: np.abs(np.subtract(other, sizes)).sum() for other in met}
             assert distance[nearest] == min(distance.values())
 
 
@@ -88,19 +75,18 @@ def test_no_subject_is_divided_and_sizes_are_met(people, data):
     ((10, 10, 0), "not a size for each"),
     ((10, 0.5, 5), "not a size for each"),
 ])  # fmt: skip
-def test_bad_sizes(corpus, sizes, expected):
-    with refused(expected):
-        split_corpus(corpus, sizes)
+def test_bad_sizes(thirty, sizes, expected):
+    refuses(expected, split_corpus, thirty, sizes)
 
 
-def test_shares_become_the_nearest_numbers(corpus):
-    videos = video_sets(split_corpus(corpus, (0.6, 0.15, 0.25)))
-    assert [len(videos[subset]) for subset in SETS] in ([18, 4, 8], [18, 5, 7])
+def test_shares_become_the_nearest_numbers(thirty):
+    def sizes(corpus, shares):
+        return [len(videos) for videos in video_sets(split_corpus(corpus, shares)).values()]
+
+    assert sizes(thirty, (0.6, 0.15, 0.25)) in ([18, 4, 8], [18, 5, 7])
+    assert sizes(thirty, (0.97, 0.015, 0.015)) == [28, 1, 1]
     pairs = make_corpus([["a"], ["a"], ["b"], ["b"], ["c"], ["c"]])
-    videos = video_sets(split_corpus(pairs, (0.5, 0.25, 0.25)))
-    assert [len(videos[subset]) for subset in SETS] == [2, 2, 2]
-    videos = video_sets(split_corpus(corpus, (0.97, 0.015, 0.015)))
-    assert [len(videos[subset]) for subset in SETS] == [28, 1, 1]
+    assert sizes(pairs, (0.5, 0.25, 0.25)) == [2, 2, 2]
 
 
 def kept_rows(corpus: Corpus, task: str) -> dict[str, pd.DataFrame]:
@@ -129,10 +115,10 @@ def misfit(tables: dict[str, pd.DataFrame], sets: dict[str, list[str]]) -> float
 
 
 @pytest.mark.parametrize("task", ["au", "expr"])
-def test_sets_are_more_alike_than_random_ones(corpus, task):
-    rng, tables = np.random.default_rng(1), kept_rows(corpus, task)
+def test_sets_are_more_alike_than_random_ones(thirty, task):
+    rng, tables = np.random.default_rng(1), kept_rows(thirty, task)
     groups = {}
-    for name, subject in corpus.subjects.items():  # "a" and "b" hang together by the first video
+    for name, subject in thirty.subjects.items():  # "a" and "b" hang together by the first video
         groups.setdefault("a" if subject == "b" else subject, []).append(name)
     random = []
     while len(random) < 12:
@@ -141,16 +127,16 @@ def test_sets_are_more_alike_than_random_ones(corpus, task):
             sets[rng.choice(list(sets), p=[0.6, 0.15, 0.25])] += groups[subject]
         if [len({name[:3] for name in names}) for names in sets.values()] == [18, 4, 8]:
             random.append(misfit(tables, sets))
-    ours = split_corpus(corpus, (18, 4, 8), task, inactive=0 if task == "au" else None)
+    ours = split_corpus(thirty, (18, 4, 8), task, inactive=0 if task == "au" else None)
     found = misfit(tables, {subset: list(names) for subset, names in ours.sets.items()})
     assert found < min(random) and found < np.mean(random) / 4
 
 
 @pytest.mark.parametrize("inactive", [None, 0, 1, 300])
-def test_all_active_frames_and_some_inactive_ones(corpus, inactive):
-    partition = split_corpus(corpus, (18, 4, 8), inactive=inactive)
-    masks = kept(partition, corpus)
-    rows = [(labels, masks[name]) for name, labels in corpus.labels.items()]
+def test_all_active_frames_and_some_inactive_ones(thirty, inactive):
+    partition = split_corpus(thirty, (18, 4, 8), inactive=inactive)
+    masks = kept(partition, thirty)
+    rows = [(labels, masks[name]) for name, labels in thirty.labels.items()]
     known = np.concatenate([labels.has_action_units.any(axis=1) for labels, _ in rows])
     active = np.concatenate([(labels.action_units == 1).any(axis=1) for labels, _ in rows])
     mask = np.concatenate([mask for _, mask in rows])
@@ -159,27 +145,27 @@ def test_all_active_frames_and_some_inactive_ones(corpus, inactive):
     assert mask[~active].sum() == (wanted if inactive is None else inactive)
     if inactive == 300:  # in proportion to what each set has
         for names in partition.sets.values():
-            own = [(corpus.labels[name], masks[name]) for name in names]
+            own = [(thirty.labels[name], masks[name]) for name in names]
             calm = [one.has_action_units.any(axis=1) & ~one.action_units.any(axis=1) for one, _ in own]
             spare = sum(one.sum() for one in calm)
             drawn = sum((mask & one).sum() for (_, mask), one in zip(own, calm, strict=True))
             assert abs(drawn - 300 * spare / (known & ~active).sum()) < 1
 
 
-def test_drawn_frames_differ_with_the_seed_and_are_spread(corpus):
-    one, two = (kept(split_corpus(corpus, (18, 4, 8), inactive=300, seed=seed), corpus) for seed in (0, 1))
+def test_drawn_frames_differ_with_the_seed_and_are_spread(thirty):
+    one, two = (kept(split_corpus(thirty, (18, 4, 8), inactive=300, seed=seed), thirty) for seed in (0, 1))
     assert any((one[name] != two[name]).any() for name in one)
     drawn = np.concatenate([
         np.flatnonzero(one[name] & ~labels.action_units.any(axis=1)) / len(labels)
-        for name, labels in corpus.labels.items()
+        for name, labels in thirty.labels.items()
     ])  # fmt: skip
     assert abs(drawn.mean() - 0.5) < 0.07  # of 300 uniform numbers it is within 0.05 nearly always
 
 
 @pytest.mark.parametrize("task, mask", [("expr", "has_expression"), ("va", "has_va")])
-def test_all_labelled_frames_of_other_tasks(corpus, task, mask):
-    masks = kept(split_corpus(corpus, (18, 4, 8), task), corpus)
-    assert all((masks[name] == getattr(labels, mask)).all() for name, labels in corpus.labels.items())
+def test_all_labelled_frames_of_other_tasks(thirty, task, mask):
+    masks = kept(split_corpus(thirty, (18, 4, 8), task), thirty)
+    assert all((masks[name] == getattr(labels, mask)).all() for name, labels in thirty.labels.items())
 
 
 @pytest.mark.parametrize("task, inactive, expected", [
@@ -188,23 +174,22 @@ def test_all_labelled_frames_of_other_tasks(corpus, task, mask):
     ("expr", 10, "for action units only"),
     ("pose", None, "is not a task; choose from au, expr, va"),
 ])  # fmt: skip
-def test_bad_tasks_and_numbers(corpus, task, inactive, expected):
-    with refused(expected):
-        split_corpus(corpus, (18, 4, 8), task, inactive)
+def test_bad_tasks_and_numbers(thirty, task, inactive, expected):
+    refuses(expected, split_corpus, thirty, (18, 4, 8), task, inactive)
 
 
-def test_the_table_says_what_is_in_the_sets(corpus):
-    partition = split_corpus(corpus, (18, 4, 8))
-    table = partition_table(partition, corpus)
-    masks = kept(partition, corpus)
+def test_the_table_says_what_is_in_the_sets(thirty):
+    partition = split_corpus(thirty, (18, 4, 8))
+    table = partition_table(partition, thirty)
+    masks = kept(partition, thirty)
     assert table.loc["videos", [*SETS, "all"]].tolist() == [18, 4, 8, 30]
     for subset in SETS:
-        labels = [corpus.labels[name][masks[name]] for name in partition.sets[subset]]
+        labels = [thirty.labels[name][masks[name]] for name in partition.sets[subset]]
         assert table.at["frames", subset] == sum(map(len, labels))
         units = np.concatenate([one.action_units for one in labels])
         np.testing.assert_allclose(table.loc["AU1":"AU25", subset], units.mean(axis=0))
         valence = np.concatenate([one.valence for one in labels])
         np.testing.assert_allclose(table.at["mean valence", subset], valence.mean(), rtol=1e-4)
         np.testing.assert_allclose(table.at["variance of valence", subset], valence.var(), rtol=1e-4)
-        assert table.at["subjects", subset] == len({corpus.subjects[name] for name in partition.sets[subset]})
+        assert table.at["subjects", subset] == len({thirty.subjects[name] for name in partition.sets[subset]})
     assert table.loc["frames", "paper's train":].sum() == 180_000

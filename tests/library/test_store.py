@@ -1,19 +1,26 @@
-"""A store of faces: opening it, reading it, and the datasets over it."""
+"""Stores of faces: opening and reading them, the datasets over them, stores joined and made of pools."""
 
 import json
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from refusals import refuses
+from small_experiment import memory_store
 from stores import people_store
 
 from affkit import store
 from affkit.errors import UserError
-from affkit.labels import ACTION_UNITS, EXPRESSIONS
-from affkit.store import FrameDataset, SequenceDataset, Store, batches, write_store
+from affkit.faces import pool as pools
+from affkit.faces.pool import SHEET_COLUMNS, join_stores, pool_store, read_pool, without_labels, write_sheet
+from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
+from affkit.store import CropRows, FrameDataset, SequenceDataset, Store, batches, select_rows, write_store
 
 
 def make_store(path, tracks, size=16, labels=None):
@@ -30,79 +37,69 @@ def make_store(path, tracks, size=16, labels=None):
     return Store.open(path)
 
 
-def test_a_damaged_store_is_not_opened(tmp_path):
-    def damaged(name, content):
-        path = tmp_path / f"{len(list(tmp_path.iterdir()))}"
-        make_store(path, [("v", 0, range(1, 6))])
-        if content is None:
-            (path / name).unlink()
-        else:
-            (path / name).write_bytes(content((path / name).read_bytes()))
-        with pytest.raises(UserError) as caught:
-            Store.open(path)
-        return str(caught.value)
+DAMAGE = [  # a file of the store, what becomes of its bytes, and what is said
+    ("crops.npy", None, "has no crops.npy"),
+    ("index.csv", None, "has no index.csv"),
+    ("store.json", None, "is not a face store"),
+    ("crops.npy", lambda b: b[:-1], "cut off"),
+    ("crops.npy", lambda b: b"", "cut off"),
+    ("crops.npy", lambda b: b + b"x", "wrong length"),
+    ("index.csv", lambda b: b + b"v,6,0,0,0,9,9,1\n", "holds 5 crops"),
+    ("index.csv", lambda b: b.replace(b"person", b"subject"), "has not the columns"),
+    ("index.csv", lambda b: b.replace(b"v,3,", b"v,three,"), "is damaged"),
+    ("store.json", lambda b: b[:-5], "is damaged"),
+    ("store.json", lambda b: b'{"format": 99, "size": 16}', "format 99"),
+    ("store.json", lambda b: b'{"format": %d}' % store.FORMAT, "store.json: says no size"),
+    ("store.json", lambda b: b'{"format": %d, "size": "large"}' % store.FORMAT, "store.json: says no size"),
+]
 
-    assert "has no crops.npy" in damaged("crops.npy", None)
-    assert "has no index.csv" in damaged("index.csv", None)
-    assert "is not a face store" in damaged("store.json", None)
-    assert "cut off" in damaged("crops.npy", lambda b: b[:-1])
-    assert "cut off" in damaged("crops.npy", lambda b: b"")
-    assert "wrong length" in damaged("crops.npy", lambda b: b + b"x")
-    assert "holds 5 crops" in damaged("index.csv", lambda b: b + b"v,6,0,0,0,9,9,1\n")
-    assert "has not the columns" in damaged("index.csv", lambda b: b.replace(b"person", b"subject"))
-    assert "is damaged" in damaged("index.csv", lambda b: b.replace(b"v,3,", b"v,three,"))
-    assert "is damaged" in damaged("store.json", lambda b: b[:-5])
-    assert "format 99" in damaged("store.json", lambda b: b'{"format": 99, "size": 16}')
-    with pytest.raises(UserError, match="is not a face store; check the spelling"):
-        Store.open(tmp_path / "nowhere")
+
+@pytest.mark.parametrize("name, change, words", DAMAGE)
+def test_a_damaged_store_is_not_opened(tmp_path, name, change, words):
+    path = make_store(tmp_path / "store", [("v", 0, range(1, 6))]).path
+    content = (path / name).read_bytes()
+    (path / name).unlink() if change is None else (path / name).write_bytes(change(content))
+    refuses(words, Store.open, path)
+    refuses("is not a face store; check the spelling", Store.open, tmp_path / "nowhere")
 
 
 def test_values_of_the_index_outside_their_range_are_told_with_their_line(tmp_path):
     """A frame number far too large would be as many windows of 80 frames, one after the other."""
     write_store(tmp_path / "store", people_store(num_people=1))
-    file, info = tmp_path / "store" / store.INDEX, tmp_path / "store" / store.INFO
+    file = tmp_path / "store" / store.INDEX
     sound, table = file.read_bytes(), pd.read_csv(file, dtype=str)
     bad = {"valence": "1.5", "arousal": "inf", "expression": "Bored", "AU12": "2"}
     cases = [(name, value, f"line 3: {name} is '?{value}") for name, value in bad.items()]
     frames = "0", "-3", str(10**9), str(10**15), str(10**30)
     cases += [("frame", number, "line 3: the frame number is|is damaged") for number in frames]
     for column, value, words in cases:
-        Store.open(tmp_path / "store")
         changed = table.copy()
         changed.loc[1, column] = value
         changed.to_csv(file, index=False)
         with pytest.raises(UserError, match=f"index.csv: ({words})"):
             Store.open(tmp_path / "store")
         file.write_bytes(sound)
+        Store.open(tmp_path / "store")
     for column in ("arousal", "expression", "AU12"):  # without valence there are no labels at all
         table.drop(columns=column).to_csv(file, index=False)
-        with pytest.raises(UserError, match=f"index.csv: has no column {column}"):
-            Store.open(tmp_path / "store")
+        refuses(f"index.csv: has no column {column}", Store.open, tmp_path / "store")
     file.write_bytes(sound.replace(b"clip_0", b"clip\0_0", 1))
-    with pytest.raises(UserError, match="index.csv: is damaged"):
-        Store.open(tmp_path / "store")
-    file.write_bytes(sound)
-    for content in ({"format": store.FORMAT}, {"format": store.FORMAT, "size": "large"}):
-        info.write_text(json.dumps(content))
-        with pytest.raises(UserError, match="store.json: says no size"):
-            Store.open(tmp_path / "store")
+    refuses("index.csv: is damaged", Store.open, tmp_path / "store")
 
 
 def test_pickles_are_refused_and_video_names_are_text(tmp_path):
     faces = make_store(tmp_path / "store", [("007", 0, [1]), ("NA", 0, [1]), ("1e3", 0, [1])])
     assert faces.index["video"].tolist() == ["007", "NA", "1e3"]
     np.save(faces.path / "crops.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="damaged"):
-        Store.open(faces.path)
+    refuses("damaged", Store.open, faces.path)
 
 
 def test_batch_is_the_crops_in_the_order_asked_for(tmp_path):
     faces = make_store(tmp_path / "store", [("v", 0, range(1, 51))])
     rows = np.random.default_rng(0).permutation(len(faces))[:20]
     expected = np.load(faces.path / "crops.npy")
-    np.testing.assert_array_equal(faces.batch(rows), expected[rows])
-    np.testing.assert_array_equal(faces.batch(list(rows)), expected[rows])
-    np.testing.assert_array_equal(faces[7], expected[7])
+    for found, wanted in ((faces.batch(rows), rows), (faces.batch(list(rows)), rows), (faces[7], 7)):
+        np.testing.assert_array_equal(found, expected[wanted])
     with pytest.raises(IndexError):
         faces.batch([len(faces)])
 
@@ -124,12 +121,14 @@ def test_frames_are_in_unit_range_and_labels_are_masked(tmp_path):
     images, labels = dataset[[0, 1, 2]]
     assert images.shape == (3, 3, 16, 16) and images.dtype == torch.float32
     np.testing.assert_allclose(images[:, 0, 0, 0], np.arange(3) / 127.5 - 1, atol=1e-7)
-    assert labels["has_va"].tolist() == [True, True, False]
-    assert labels["valence"].tolist() == [0.5, -1.0, 0.0]
-    assert labels["has_expression"].tolist() == [True, False, False]  # Other is not one of the seven
-    assert labels["expression"].tolist() == [4, 0, 0]
-    assert labels["has_action_units"].tolist() == [[True] * 8, [True] * 8, [False] * 8]
-    assert labels["action_units"].tolist() == [[1] * 8, [0] * 8, [0] * 8]
+    assert {name: values.tolist() for name, values in labels.items() if name != "arousal"} == {
+        "has_va": [True, True, False],
+        "valence": [0.5, -1.0, 0.0],
+        "has_expression": [True, False, False],  # Other is not one of the seven
+        "expression": [4, 0, 0],
+        "has_action_units": [[True] * 8, [True] * 8, [False] * 8],
+        "action_units": [[1] * 8, [0] * 8, [0] * 8],
+    }
     image, single = dataset[1]
     assert torch.equal(image, images[1])
     assert all(torch.equal(single[name], labels[name][1]) for name in labels)
@@ -202,6 +201,7 @@ def test_batches_cover_everything_once_and_repeat_with_the_seed(tmp_path):
     assert epoch(batches(FrameDataset(faces), shuffle=False))[0] == list(range(64))
 
 
+@pytest.mark.slow  # a process of its own
 def test_crops_are_mapped_not_loaded(tmp_path):
     """A store of 1.4 GB is opened and read at random without its size in memory."""
     num_crops, size = 50_000, 96
@@ -227,3 +227,108 @@ def test_crops_are_mapped_not_loaded(tmp_path):
     length, megabytes = map(int, done.stdout.split())
     assert length == num_crops
     assert megabytes < 300
+
+
+# Stores joined, parts of them, labels taken away, pools as stores: against plain NumPy and pandas
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_rows_of_several_arrays_are_those_of_the_concatenated_one(lengths, random):
+    rng = np.random.default_rng(random.randrange(99))
+    arrays = [rng.integers(0, 256, (n, 2, 2, 3), dtype=np.uint8) for n in lengths]
+    whole = np.concatenate(arrays)
+    part = np.repeat(np.arange(len(arrays)), lengths)
+    crops = CropRows(arrays, part, np.concatenate([np.arange(n) for n in lengths]))
+    assert crops.shape == whole.shape and len(crops) == len(whole)
+    for items in (rng.integers(0, len(whole), 7), slice(1, None), int(rng.integers(len(whole))), []):
+        items = np.array(items, int) if isinstance(items, list) else items
+        np.testing.assert_array_equal(crops[items], whole[items])
+
+
+def test_a_joint_store_holds_the_faces_and_labels_of_both_which_must_fit(tmp_path):
+    first = write_store(tmp_path / "first", memory_store())
+    second = memory_store(frames=3, seed=1)
+    joint = join_stores([first, second])
+    assert len(joint) == len(first) + len(second)
+    rows = np.array([0, len(joint) - 1, len(first), len(first) - 1])
+    expected = np.concatenate([first.images, second.images])[rows]
+    np.testing.assert_array_equal(joint.batch(rows), expected)
+    assert joint.labels[: len(first)] == first.labels and joint.labels[len(first) :] == second.labels
+    images, labels = FrameDataset(select_rows(joint, rows))[[0, 1, 2, 3]]
+    np.testing.assert_allclose(images.numpy(), expected.transpose(0, 3, 1, 2) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_array_equal(labels["valence"], joint.labels.valence[rows])
+    store, other = memory_store(), memory_store()
+    other.info = other.info | {"size": 16}
+    refuses("faces of 16 pixels, memory of 32", join_stores, [store, other])
+    other.info = store.info | {"action_units": ["AU7"]}
+    refuses("other labels", join_stores, [store, other])
+
+
+def test_taking_labels_away_leaves_those_of_the_others():
+    store = memory_store()
+    before, rows = store.labels, np.array([3, 0, 60])
+    stripped = without_labels(store, rows).labels
+    rest = np.setdiff1d(np.arange(len(store)), rows)
+    assert stripped[rest] == before[rest] and stripped[rows] == Labels.empty(3)
+    assert store.labels == before and (store.index.dtypes == without_labels(store, rows).index.dtypes).all()
+
+
+def test_a_written_store_is_the_one_that_was_in_memory(tmp_path):
+    store = without_labels(memory_store(), [1, 2])
+    opened = write_store(tmp_path / "store", store)
+    np.testing.assert_array_equal(opened.images, store.images)
+    assert opened.labels == store.labels and list(opened.index) == list(store.index)
+    refuses("already exists", write_store, tmp_path / "store", store)
+    assert len(write_store(tmp_path / "store", memory_store(frames=2), force=True)) == 14
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_pool_becomes_a_store_without_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (SHEET_COLUMNS, 64, 64, 3), dtype=np.uint8)
+    write_sheet(tmp_path / "faces_01.webp", faces)
+    store = pool_store(tmp_path, 32)
+    assert store.images.shape == (SHEET_COLUMNS, 32, 32, 3) and store.labels == Labels.empty(len(store))
+    averaged = read_pool(tmp_path).reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4))  # two by two pixels
+    np.testing.assert_allclose(store.images, averaged, atol=1)
+    np.testing.assert_array_equal(pool_store(tmp_path, 64).images, read_pool(tmp_path))
+    refuses("faces of 64 pixels, 96 are needed", pool_store, tmp_path, 96)
+    joint = join_stores([memory_store(), store])
+    assert joint.labels[-SHEET_COLUMNS:] == Labels.empty(SHEET_COLUMNS) and isinstance(joint, Store)
+
+
+BROKEN = [  # what is said, and what became of the sheet
+    ("is empty", lambda sheet, data: sheet.write_bytes(b"")),
+    ("is not a file", lambda sheet, data: sheet.mkdir()),
+    ("no such file", lambda sheet, data: sheet.symlink_to(sheet)),
+    ("no such file", lambda sheet, data: sheet.symlink_to(sheet.parent / "gone.webp")),
+    ("is not a sheet of faces", lambda sheet, data: sheet.write_bytes(data[: len(data) // 3])),
+    ("is not a sheet of faces", lambda sheet, data: sheet.write_bytes(b"faces")),
+    # a picture, but not 32 faces wide
+    ("is not a sheet of faces", lambda sheet, data: cv2.imwrite(str(sheet), np.zeros((32, 33, 3), np.uint8))),
+]
+
+
+@pytest.mark.parametrize("problem, spoil", BROKEN)
+def test_a_broken_sheet_of_a_pool_is_named(tmp_path, problem, spoil):
+    faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), dtype=np.uint8)
+    sheet = tmp_path / "faces_02.webp"
+    write_sheet(tmp_path / "faces_01.webp", faces)
+    write_sheet(sheet, faces)
+    assert len(read_pool(tmp_path)) == 2 * SHEET_COLUMNS
+    sound = sheet.read_bytes()
+    sheet.unlink()
+    spoil(sheet, sound)
+    refuses(("faces_02.webp: ", problem), pool_store, tmp_path, 32)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
+def test_a_pool_makes_up_its_share_of_the_rows(share):
+    """Each of its faces comes as often as each other one; the chosen rows of the corpus come once."""
+    corpus, pool = memory_store(), without_labels(memory_store(), range(len(memory_store())))
+    chosen = [0, 2, 3]
+    joint, rows = pools.with_pool(corpus, np.tile(chosen, 400), pool, share)
+    own, times = rows < len(corpus), np.bincount(rows[rows >= len(corpus)])[len(corpus) :]
+    assert rows[own].tolist() == chosen * 400 and len(set(times)) == 1 and len(joint) == 2 * len(corpus)
+    assert abs((~own).mean() - share) < 0.02  # a whole number of times each
+    assert not joint.labels.has_va[rows[~own]].any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import refused
+from refusals import refused, refuses
 from strategies import assert_same, corpora
 
 from affkit.errors import UserError
@@ -50,6 +50,9 @@ def test_files_of_many_videos_come_back(tmp_path_factory, labels):
         assert row["arousal"] == "" if not one.has_va[i] else np.float32(row["arousal"]) == one.arousal[i]
         expected = EXPRESSIONS_WITH_OTHER[one.expression[i]] if one.has_expression[i] else ""
         assert row["expression"] == expected
+    seven = {name: formats.drop_other(one) for name, one in labels.items()}
+    tables.write_table(path, seven)
+    assert tables.read_table(path) == tables.read_listing(path) == seven
     tables.write_affwild_csv(path, labels)
     found = {"va": [tables.read_affwild_csv(path), tables.read_listing(path)]}
     for task in KINDS:
@@ -63,14 +66,12 @@ def test_files_of_many_videos_come_back(tmp_path_factory, labels):
             assert task != "au" or back[name].action_unit_names == ABAW_ACTION_UNITS
 
 
-@settings(max_examples=30)
-@given(corpora(expression_names=("Neutral", "Contempt")), corpora())
-def test_our_table_with_other_classes_and_with_the_seven_comes_back(tmp_path_factory, others, seven):
+@settings(max_examples=15)
+@given(corpora(expression_names=("Neutral", "Contempt")))
+def test_our_table_with_other_classes_comes_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("table") / "labels.csv"
-    tables.write_table(path, others)
-    assert tables.read_table(path, ("Neutral", "Contempt")) == others
-    tables.write_table(path, seven)
-    assert tables.read_table(path) == tables.read_listing(path) == seven
+    tables.write_table(path, labels)
+    assert tables.read_table(path, ("Neutral", "Contempt")) == labels
 
 
 def test_videos_with_different_columns_share_all_of_them_and_none_are_refused(tmp_path):
@@ -82,8 +83,7 @@ def test_videos_with_different_columns_share_all_of_them_and_none_are_refused(tm
     back = tables.read_table(path)
     assert back["one"] == one.with_action_units(("AU1", "AU2"))
     assert back["two"] == two.with_action_units(("AU1", "AU2"))
-    with pytest.raises(UserError, match="no labels to write"):
-        tables.write_table(tmp_path / "labels.csv", {})
+    refuses("no labels to write", tables.write_table, tmp_path / "labels.csv", {})
 
 
 def test_mtl_masks_and_gaps(file):
@@ -209,15 +209,13 @@ def test_bad_lines_are_named(file, kind, lines, expected):
 ])  # fmt: skip
 def test_wrong_headers_are_shown(file, read, header):
     path = file(header + "\nclip/00001.jpg,0,0,0\n")
-    with refused("line 1: the header is", header[:40]):
-        read(path)
+    refuses(("line 1: the header is", header[:40]), read, path)
 
 
 @pytest.mark.parametrize("name", ["../clip", "a/b", "a\\b", "a,b", "", ".hidden", "a\nb", "..", 'a"b'])
 @pytest.mark.parametrize("write", [tables.write_mtl, tables.write_table, tables.write_affwild_csv])
 def test_names_that_would_break_the_file_are_refused(tmp_path, write, name):
-    with pytest.raises(UserError, match="not a video name"):
-        write(tmp_path / "labels.csv", {name: Labels.empty(1)})
+    refuses("not a video name", write, tmp_path / "labels.csv", {name: Labels.empty(1)})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,91 +1,70 @@
-"""Both training runs on small stores of noise: repeatable, resumable, and usable afterwards."""
+"""Training runs on small stores of noise: repeatable, resumable, usable, or stopped when they go wrong."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from folders import contents
+from refusals import refused, refuses, run_affkit
 from safetensors.torch import load_file
+from scipy.spatial.distance import pdist
+from small_experiment import memory_store
+from small_runs import TINY, TINY_MTL, assert_same_networks, gan, mtl
 from stores import noise_store
+from torch import nn
 
 from affkit import loop as runs
 from affkit import train_gan as train_gan_module
-from affkit.errors import UserError
+from affkit.evaluation import collapse
+from affkit.evaluation.collapse import CollapseWatch, mean_distance
 from affkit.evaluation.evaluate import score
 from affkit.evaluation.predict import predict_store
 from affkit.gan import Discriminator, generate
-from affkit.store import FrameDataset
-from affkit.train_gan import GanConfig, GanTrainer, train_gan
-from affkit.train_multitask import MtlConfig, train_mtl
+from affkit.store import FrameDataset, write_store
+from affkit.train_gan import GanConfig, GanTrainer
+from affkit.train_multitask import MtlConfig
 from affkit_lab.backbones.cuda_graph_step import RecordedGanTrainer
 
 pytestmark = pytest.mark.slow  # trains small networks
-
-TINY = {"width": 0.03, "batch_size": 8}
-TINY_MTL = {"width": 0.02, "hidden": 6, "attention_length": 4, "batch_size": 2, "sequence_length": 5}
-
-
-def gan(store, out, steps, config=None, **options):
-    config = config or GanConfig.recipe("kit", **TINY)
-    return train_gan(store, out, config, steps, device="cpu", progress=False, **options)
-
-
-def mtl(store, out, steps, config=None, **options):
-    config = config or MtlConfig(**TINY_MTL)
-    return train_mtl(store, out, config, steps=steps, device="cpu", progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory):
-    """40 faces of two videos; nothing changes them."""
-    return noise_store(tmp_path_factory.mktemp("faces") / "store")
-
-
-def assert_same_networks(one, two, names=("generator", "discriminator")):
-    """The networks of these names in two folders, to the last bit."""
-    for name in names:
-        first, second = (load_file(folder / f"{name}.safetensors") for folder in (one, two))
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 class Killed(Exception):
     pass
 
 
-def kill_after(step):
-    def callback(number, values, trainer):
-        if number >= step:
-            raise Killed
-
-    return callback
+def kill_after_step_4(number, values, trainer):
+    if number >= 4:
+        raise Killed
 
 
-@pytest.mark.parametrize(
-    ("train", "networks"), [(gan, ("generator", "discriminator")), (mtl, ("affwildnet",))], ids=["gan", "mtl"]
-)
-def test_killed_and_resumed_ends_with_the_same_bytes(faces, tmp_path, train, networks):
-    train(faces, tmp_path / "whole", 7, save_every=3)
+def test_killed_and_resumed_ends_with_the_same_bytes(faces, tmp_path):
+    mtl(faces, tmp_path / "whole", 7, save_every=3)
     with pytest.raises(Killed):
-        train(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after(4))
+        mtl(faces, tmp_path / "killed", 7, save_every=2, callback=kill_after_step_4)
     torch.manual_seed(99)  # whatever the new process has drawn before
-    train(faces, tmp_path / "killed", 7, save_every=2, resume=True)
-    assert_same_networks(tmp_path / "whole", tmp_path / "killed", networks)
+    mtl(faces, tmp_path / "killed", 7, save_every=2, resume=True)
+    assert_same_networks(tmp_path / "whole", tmp_path / "killed", ["affwildnet"])
     log = pd.read_csv(tmp_path / "killed" / "log.csv")
     assert log["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     pd.testing.assert_frame_equal(log, pd.read_csv(tmp_path / "whole" / "log.csv"))
 
 
 OPTIONS = {
-    "augmented": {"augment": ("color", "translation", "cutout")},
+    "augmented, no EMA": {"augment": ("color", "translation", "cutout"), "ema": 0.0},
     "spectral norm": {"spectral_norm": True},
-    "no EMA": {"ema": 0.0},
     "all": {"augment": ("cutout",), "spectral_norm": True, "discriminator_steps": 2, "w_r": 1.0},
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+def trainer_of(store, config=None, kind=GanTrainer):
+    return kind(runs.make_fabric("cpu"), store, None, config or GanConfig.recipe("kit", **TINY))
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_killed_in_any_step_with_any_option_ends_with_the_same_bytes(faces, tmp_path, monkeypatch, options):
     """Killed amid step 2, before the first save, and amid step 4, when step 2 is the last that was saved."""
     config = GanConfig.recipe("kit", **TINY, **options)
@@ -122,8 +101,7 @@ def test_every_face_that_the_discriminator_sees_is_augmented_and_no_other(faces,
     monkeypatch.setattr(
         Discriminator, "forward", lambda self, images: seen.append(images) or original(self, images)
     )
-    config = GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1)
-    gan(faces, tmp_path / "run", 1, config)
+    gan(faces, tmp_path, 1, GanConfig.recipe("paper", **TINY, augment=("cutout",), generator_steps=1))
     assert flows == [False, False, True]  # a gradient goes through the last one only
     assert len(seen) == 3 and all((images == 0.25).all() for images in seen)
 
@@ -160,26 +138,22 @@ def test_a_run_is_a_function_of_its_seed(faces, tmp_path, train):
 def test_only_the_same_run_is_resumed_and_none_is_overwritten(faces, tmp_path):
     gan(faces, tmp_path / "run", 1)
     before = (tmp_path / "run" / "training.safetensors").read_bytes()
-    with pytest.raises(UserError, match="add --resume"):
-        gan(faces, tmp_path / "run", 2)
-    with pytest.raises(UserError, match="another configuration"):
-        gan(faces, tmp_path / "run", 2, GanConfig.recipe("kit", **TINY, lr_generator=1e-3), resume=True)
-    with pytest.raises(UserError, match="other data"):
-        gan(faces, tmp_path / "run", 2, rows=[*range(39), 0], resume=True)
+    run, other = (gan, faces, tmp_path / "run", 2), GanConfig.recipe("kit", **TINY, lr_generator=1e-3)
+    refuses("add --resume", *run)
+    refuses("another configuration", *run, other, resume=True)
+    refuses("other data", *run, rows=[*range(39), 0], resume=True)
     assert (tmp_path / "run" / "training.safetensors").read_bytes() == before
     assert len(gan(faces, tmp_path / "run", 1, resume=True).log) == 1  # nothing left to do
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_networks(faces, tmp_path):
-
     def break_weights(number, values, trainer):
         with torch.no_grad():
             trainer.modules["discriminator"].head.weight.fill_(torch.nan)
 
-    with pytest.raises(UserError, match="no longer a number at step 3; lower the learning rate"):
-        gan(faces, tmp_path / "run", 6, save_every=2, callback=break_weights)
-    kept = load_file(tmp_path / "run" / "discriminator.safetensors")
-    assert all(tensor.isfinite().all() for tensor in kept.values())
+    line = complaint(faces, tmp_path / "run", 6, None, save_every=2, callback=break_weights)
+    assert "no longer a number at step 3; lower the learning rate" in line
+    assert finite(tmp_path / "run" / "discriminator.safetensors")
     assert len(pd.read_csv(tmp_path / "run" / "log.csv")) == 2
 
 
@@ -197,8 +171,7 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
     best = MtlConfig()
     assert (best.alpha, best.beta, best.va_loss, best.expression_loss) == (0.5, 0.5, "ccc", "cross_entropy")
     assert (best.lr, best.batch_size, best.sequence_length, best.attention_length) == (1e-3, 10, 80, 32)
-    with pytest.raises(UserError, match="choose paper or paper-d-more or kit"):
-        GanConfig.recipe("best")
+    refuses("choose paper or paper-d-more or kit", GanConfig.recipe, "best")
 
 
 def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(
@@ -223,7 +196,7 @@ def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_a
 
 def test_gradients_are_clipped(faces, tmp_path):
     """With a tiny norm Adam's first step is as large as ever; the gradient that it saw is not."""
-    trainer = GanTrainer(runs.make_fabric("cpu"), faces, None, GanConfig.recipe("kit", **TINY, clip=1e-3))
+    trainer = trainer_of(faces, GanConfig.recipe("kit", **TINY, clip=1e-3))
     trainer.step(0)
     for module in trainer.modules["generator"], trainer.modules["discriminator"]:
         norm = torch.stack([w.grad.norm() for w in module.parameters() if w.grad is not None]).norm()
@@ -231,7 +204,7 @@ def test_gradients_are_clipped(faces, tmp_path):
 
 
 def test_mirrored_faces_and_the_average_of_weights(faces, tmp_path):
-    trainer = GanTrainer(runs.make_fabric("cpu"), faces, None, GanConfig.recipe("kit", **TINY))
+    trainer = trainer_of(faces)
     original = FrameDataset(faces)[trainer.stream.batch(0)][0]
     trainer.random = runs.step_generator(0, 0)
     images, _, _ = trainer.batch(0)
@@ -251,8 +224,7 @@ def test_mirrored_faces_and_the_average_of_weights(faces, tmp_path):
 def test_the_recorded_step_trains_as_the_plain_one(faces, tmp_path, recipe):
     """Without the recording, which needs a GPU: other inputs on another way must give the same networks."""
     config = GanConfig.recipe(recipe, **TINY, w_r=0.0, ema=0.9)
-    kinds = GanTrainer, RecordedGanTrainer
-    plain, recorded = (kind(runs.make_fabric("cpu"), faces, None, config) for kind in kinds)
+    plain, recorded = (trainer_of(faces, config, kind) for kind in (GanTrainer, RecordedGanTrainer))
     batches = config.discriminator_steps + config.generator_steps - 1
     for number in (0, 1, 63, 64, 200):  # 64 steps are sent at once
         recorded._send(number)
@@ -268,20 +240,18 @@ def test_the_recorded_step_trains_as_the_plain_one(faces, tmp_path, recipe):
         torch.testing.assert_close(tensor, recorded.best_generator.state_dict()[name], atol=1e-4, rtol=1e-3)
 
 
-def test_large_faces_are_averaged_down_also_by_the_recorded_step(tmp_path):
+def test_large_faces_are_averaged_down_also_by_the_recorded_step(faces, tmp_path):
     store = noise_store(tmp_path / "store", frames=12, size=96)
-    config = GanConfig.recipe("kit", **TINY)
-    recorded = RecordedGanTrainer(runs.make_fabric("cpu"), store, None, config)
+    recorded, plain = trainer_of(store, kind=RecordedGanTrainer), trainer_of(store)
     recorded._send(0)
     images, _, _ = recorded.batch(0)
-    plain = GanTrainer(runs.make_fabric("cpu"), store, None, config)
     plain.random = runs.step_generator(0, 0)
     expected, _, _ = plain.batch(0)
     torch.testing.assert_close(images, expected, atol=1 / 127, rtol=0)  # a byte again after averaging
     run = gan(store, tmp_path / "run", 1)
     assert generate(run.generator, 3).shape == (3, 32, 32, 3)
-    with pytest.raises(UserError, match="make a store with --size 96"):
-        gan(noise_store(tmp_path / "small"), tmp_path / "r", 1, GanConfig.recipe("kit", "2", width=0.01))
+    large = GanConfig.recipe("kit", "2", width=0.01)
+    refuses("make a store with --size 96", gan, faces, tmp_path / "r", 1, large)
 
 
 def test_a_gan_learns_from_faces_without_labels(tmp_path):
@@ -303,21 +273,17 @@ def test_mtl_learns_a_store_by_heart(tmp_path):
 def test_alpha_and_beta_choose_the_task(faces, tmp_path):
     only_va = mtl(faces, tmp_path / "va", 2, MtlConfig(**TINY_MTL, alpha=1, beta=0)).log
     assert (only_va["expression"] == 0).all() and (only_va["va"] > 0).all()
-    with pytest.raises(UserError, match="alpha: 1.5 is outside"):
-        MtlConfig(alpha=1.5)
-    with pytest.raises(UserError, match="va_loss: 'l1' is not known; choose ccc or mse"):
-        MtlConfig(va_loss="l1")
-    with pytest.raises(UserError, match="targets: 'all' is not known; choose va.au or va or au"):
-        GanConfig(targets="all")
-    with pytest.raises(UserError, match="no frame is labelled for va or expression"):
-        mtl(noise_store(tmp_path / "bare", labelled=False), tmp_path / "run", 1)
+    refuses("alpha: 1.5 is outside", MtlConfig, alpha=1.5)
+    refuses("va_loss: 'l1' is not known; choose ccc or mse", MtlConfig, va_loss="l1")
+    refuses("targets: 'all' is not known; choose va+au or va or au", GanConfig, targets="all")
+    bare = noise_store(tmp_path / "bare", labelled=False)
+    refuses("no frame is labelled for va or expression", mtl, bare, tmp_path / "run", 1)
 
 
 def test_epochs_are_counted_in_sequences(faces, tmp_path):
     # 2 videos of 20 frames: 8 sequences of 5, 4 batches of 2
     assert len(mtl(faces, tmp_path / "run", None, num_epochs=1.5).log) == 6
-    with pytest.raises(UserError, match="needs num_epochs or steps"):
-        train_mtl(faces, tmp_path / "other", MtlConfig(**TINY_MTL), device="cpu")
+    refuses("needs num_epochs or steps", mtl, faces, tmp_path / "other", None)
 
 
 def test_a_frozen_cnn_stays_as_it_came(faces, tmp_path):
@@ -326,13 +292,13 @@ def test_a_frozen_cnn_stays_as_it_came(faces, tmp_path):
     frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
     before, after = load_file(source), load_file(frozen)
     assert all(torch.equal(before[key], after[key]) == key.startswith("cnn.") for key in before)
-    with pytest.raises(UserError, match="has width 0.02"):
-        mtl(faces, tmp_path / "wide", 1, MtlConfig(**TINY_MTL | {"width": 0.05}), weights=source)
+    wide = MtlConfig(**TINY_MTL | {"width": 0.05})
+    refuses("has width 0.02", mtl, faces, tmp_path / "wide", 1, wide, weights=source)
 
 
 def test_a_device_that_is_not_there(faces, tmp_path):
-    with pytest.raises(UserError, match="device nonsense: .*; try --device cpu"):
-        train_gan(faces, tmp_path / "run", steps=1, device="nonsense")
+    words = "device nonsense: ", "; try --device cpu"
+    refuses(words, train_gan_module.train_gan, faces, tmp_path / "run", steps=1, device="nonsense")
 
 
 def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
@@ -354,3 +320,131 @@ def test_the_path_from_a_store_to_scores(faces, tmp_path):
         scores |= score(predict_store(checkpoint, faces, device="cpu", progress=False), faces.labels)
     assert {name.split("_", 1)[0] for name in scores} == {"ccc", "mse", "expression", "au"}
     assert all(-1 <= value <= 1 for value in scores.values())
+
+
+# Runs that go wrong: each really does, stops with one line and keeps what was good
+
+
+FOUR = TINY | {"batch_size": 4}
+
+
+def complaint(store, out, steps, config, **options) -> str:
+    """What is said when the run is stopped."""
+    with refused() as error:
+        gan(store, out, steps, config, **options)
+    return str(error.value)
+
+
+def finite(path) -> bool:
+    return all(tensor.isfinite().all() for tensor in load_file(path).values())
+
+
+def test_mean_distance_is_that_of_scipy():
+    points = np.random.default_rng(0).normal(size=(20, 3, 4, 4))
+    assert mean_distance(torch.from_numpy(points)) == pytest.approx(pdist(points.reshape(20, -1)).mean())
+
+
+@pytest.mark.parametrize("recipe", ["kit", "paper"])
+def test_an_absurd_learning_rate_ends_in_no_number(faces, tmp_path, recipe):
+    """The discriminator's weights grow by 1e20 in a step, so that a product of them is no number."""
+    config = GanConfig.recipe(recipe, **FOUR, lr_discriminator=1e20)
+    line = complaint(faces, tmp_path / "run", 200, config, save_every=1)
+    assert "no longer a number at step" in line
+    saved = tmp_path / "run" / "discriminator.safetensors"
+    assert saved.exists() == line.endswith("the last good checkpoint is kept")
+    assert all(finite(path) for path in (tmp_path / "run").glob("*or.safetensors"))
+
+
+class Shows(nn.Module):
+    """A generator that shows what it is given, whatever z is."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = nn.Parameter(images)
+
+    def forward(self, z):
+        return self.images
+
+
+def test_diversity_is_measured_beside_that_of_the_real_faces(tmp_path):
+    faces = FrameDataset(noise_store(tmp_path / "store", frames=80))
+    watch = CollapseWatch(faces, 32)
+    real = faces[np.unique(np.linspace(0, 79, 64).round().astype(int))][0]
+    log = pd.DataFrame({"step": np.arange(1, collapse.START + 1), "x_fake": 0.6})
+    for share in (1.0, 0.05, 0.02, 0.0):
+        shows = Shows(real * share)
+        assert watch.diversity(shows) == pytest.approx(share, abs=1e-6) and shows.training
+        trouble = watch.trouble(shows, log)
+        assert trouble is None if share > 0.03 else "the generator collapsed" in trouble
+        assert watch.trouble(shows, log[:-1]) is None  # too early to say
+    sure = "to it generated faces are fake with probability 0.9999"
+    assert sure in watch.trouble(Shows(real), log.assign(x_fake=0.9999))
+    less_sure = log.assign(x_fake=np.where(log["step"] < collapse.START - 60, 1, 0.9))
+    assert watch.trouble(Shows(real), less_sure) is None
+
+
+GONE_WRONG = {
+    # its weights are next to nothing and stay so: it draws one grey picture, whatever z is
+    "the generator collapsed: its faces differ 0.0% as much as real ones at step 4;": (
+        3, 4, 2, {"lr_generator": 1e-12, "weight_std": 1e-9},
+    ),
+    # the generator stands still, and the label of its faces is not smoothed
+    "the discriminator saturated: to it generated faces are fake with probability 0.9": (
+        60, 300, 50, {"lr_generator": 1e-12, "fake_label": 1.0, "lr_discriminator": 5e-2},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", GONE_WRONG)
+def test_a_run_that_went_wrong_is_stopped(faces, tmp_path, monkeypatch, words):
+    start, steps, save_every, options = GONE_WRONG[words]
+    monkeypatch.setattr(collapse, "START", start)
+    config = GanConfig.recipe("kit", **FOUR | options)
+    line = complaint(faces, tmp_path / "run", steps, config, save_every=save_every)
+    assert words in line and line.endswith("the last good checkpoint is kept")
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert len(log) % save_every == 0 and np.isfinite(log).all(axis=None)  # no loss told of it
+    assert all(finite(tmp_path / "run" / f"{name}.safetensors") for name in ("generator", "discriminator"))
+
+
+def test_who_wants_to_go_on_can(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(collapse, "START", 0)
+    monkeypatch.setattr(collapse, "LEAST_DIVERSITY", 9.0)
+    config = GanConfig.recipe("kit", **TINY)
+    assert "collapsed" in complaint(faces, tmp_path / "run", 1, config)
+    assert not (tmp_path / "run").exists()
+    assert len(gan(faces, tmp_path / "on", 1, replace(config, stop_at_collapse=False)).log) == 1
+    assert config.stop_at_collapse and not GanConfig.recipe("paper").stop_at_collapse
+
+
+# Two processes on one CPU share each batch, and get what one process gets
+
+
+@pytest.mark.parametrize("options", [(), ("--frozen",)], ids=["end to end", "frozen"])
+def test_two_processes_end_with_the_weights_of_one(tmp_path, monkeypatch, capsys, options):
+    store = write_store(tmp_path / "store", memory_store(frames=100)).path  # 14 sequences of 80 frames
+    line = ["train", "mtl", "--data", store, "--width", "0.02", "--steps", "3", "--device", "cpu"]
+    line += ["--lr", "0.01", *options, "--out"]
+    assert run_affkit(monkeypatch, capsys, *line, tmp_path / "one")[0] == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "affkit", *line, tmp_path / "two"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("after 3 steps") == 1  # only one of them talks
+    logs = [pd.read_csv(tmp_path / name / "log.csv") for name in ("one", "two")]
+    np.testing.assert_allclose(*logs, rtol=1e-4)
+    one, two = (load_file(tmp_path / name / "affwildnet.safetensors") for name in ("one", "two"))
+    for name, weight in one.items():
+        np.testing.assert_allclose(weight, two[name], atol=2e-4, err_msg=name)
+    assert contents(tmp_path / "one").keys() == contents(tmp_path / "two").keys()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_fabric.Fabric.world_size", 3)
+    refuses("a batch of 2: cannot be shared by 3 processes", mtl, faces, tmp_path / "three", 1)
+    assert not (tmp_path / "three").exists()
+
+
+def test_work_for_one_process_says_so(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refuses("torchrun: started 2 processes, and this work is for one", runs.make_fabric, "cpu")
