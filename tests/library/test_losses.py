@@ -150,6 +150,8 @@ def test_generator_loss_is_the_formula():
     assert losses.generator_loss(*arguments).item() == pytest.approx(np.log(x).mean() + 0.3 * huber)
     other = losses.generator_loss(*arguments, kind="non-saturating").item()
     assert other == pytest.approx(-np.log(1 - x).mean() + 0.3 * huber)
+    sharper = np.where(d <= 0.4, d**2 / 2, 0.4 * (d - 0.2)).mean()
+    assert losses.reconstruction_loss(*arguments[1:3], delta=0.4).item() == pytest.approx(sharper)
 
 
 def test_both_generator_losses_pull_the_same_way_but_only_one_pulls_when_d_is_sure():
