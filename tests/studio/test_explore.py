@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_generators import save_run
-from planted import NAMES, PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from live_generators import planted_explorer, save_run
+from planted import NAMES, orthonormal_axes, planted_directions, read_blocks
 from scipy.special import expit
 
 from affkit.checkpoints import save_checkpoint
@@ -25,18 +25,13 @@ MIXED = AXES.copy()
 MIXED[1] = 0.6 * AXES[0] + 0.8 * AXES[1]  # arousal drags valence along
 
 
-def explorer(axes=AXES, curve=lambda x: x, seed=0) -> Explorer:
-    generator = PlantedGenerator(axes, curve)
-    return Explorer(generator, planted_directions(axes), {"blocks": probabilities}, seed)
-
-
 def blocks(browser: Explorer) -> np.ndarray:
     """Valence, arousal, AU4, AU12 as the picture shows them."""
     return read_blocks(browser.picture()[None]).to_numpy()[0]
 
 
 def test_the_first_face_is_that_of_the_seed_and_predictions_are_those_of_the_predictors():
-    browser = explorer(seed=7)
+    browser = planted_explorer(seed=7)
     np.testing.assert_allclose(browser.z, sample_z(1, 7)[0].double())
     np.testing.assert_array_equal(browser.picture(), pictures(browser.generator, sample_z(1, 7))[0])
     predictions = browser.predictions()["blocks"]
@@ -45,9 +40,7 @@ def test_the_first_face_is_that_of_the_seed_and_predictions_are_those_of_the_pre
 
 
 def test_sliders_move_their_predictions_alone_and_come_back_from_beyond_the_cube():
-    browser = explorer()
-    base = browser.z
-    browser.set_truncation(0.5)  # so that nothing is clipped
+    browser = planted_explorer(truncation=0.5)  # so that nothing is clipped
     before, z = blocks(browser), browser.z
     browser.move("AU4", 1.5)
     np.testing.assert_allclose(blocks(browser) - before, [0, 0, 1.5 * 0.2, 0], atol=0.03)
@@ -61,16 +54,15 @@ def test_sliders_move_their_predictions_alone_and_come_back_from_beyond_the_cube
     np.testing.assert_allclose(browser.z, z, atol=1e-12)  # what was clipped is not lost
     browser.move("AU4", 1.0)
     browser.set_truncation(0.25)  # draws the face, not what the sliders did
-    np.testing.assert_allclose(browser.z, 0.25 * base + browser.directions["AU4"])
+    np.testing.assert_allclose(browser.z, z / 2 + browser.directions["AU4"])
     with pytest.raises(ValueError, match="not in"):
         browser.set_truncation(-0.1)
     assert browser.state.truncation == 0.25
 
 
 def test_a_locked_direction_stands_still_and_nothing_jumps_when_it_is_locked():
-    free, browser = explorer(MIXED), explorer(MIXED)
+    free, browser = (planted_explorer(MIXED, truncation=0.4) for _ in range(2))
     for one in (free, browser):
-        one.set_truncation(0.4)
         one.move("arousal", 0.5)
     z, before = browser.z, blocks(browser)
     browser.lock("valence")
@@ -87,7 +79,7 @@ def test_a_locked_direction_stands_still_and_nothing_jumps_when_it_is_locked():
 
 
 def test_what_is_locked_cannot_be_moved_and_what_lies_within_the_locked_stands_still():
-    browser = explorer()
+    browser = planted_explorer()
     browser.lock("AU4")
     with pytest.raises(UserError, match="AU4: is locked; unlock it to move it"):
         browser.move("AU4", 1.0)
@@ -102,8 +94,7 @@ def test_what_is_locked_cannot_be_moved_and_what_lies_within_the_locked_stands_s
 
 
 def test_locks_hold_while_single_numbers_of_z_are_set():
-    browser = explorer()
-    browser.set_truncation(0.5)
+    browser = planted_explorer(truncation=0.5)
     browser.lock("valence")
     before = blocks(browser)
     index = int(np.abs(AXES[0]).argmax())
@@ -123,8 +114,7 @@ def test_settling_brings_locked_predictions_back_where_the_generator_is_bent():
     def curve(x):
         return torch.cat([x[:, :1] + 2 * x[:, 1:2] ** 2, x[:, 1:]], dim=1)
 
-    browser = explorer(curve=curve)
-    browser.set_truncation(0.3)
+    browser = planted_explorer(curve=curve, truncation=0.3)
     browser.lock("valence")
     held = blocks(browser)[0]
     browser.move("arousal", 1.5)
@@ -142,8 +132,7 @@ def test_settling_brings_locked_predictions_back_where_the_generator_is_bent():
 
 
 def test_a_click_in_the_plane_leads_there_and_a_drag_is_one_step():
-    browser = explorer(MIXED)
-    browser.set_truncation(0.5)
+    browser = planted_explorer(MIXED, truncation=0.5)
     start = browser.z
     for valence in (0.0, 0.1, 0.2):
         found = browser.seek(valence, -0.15)
@@ -159,8 +148,7 @@ def test_a_click_in_the_plane_leads_there_and_a_drag_is_one_step():
 
 
 def test_after_something_else_a_click_starts_from_the_face_that_is_shown():
-    browser = explorer()
-    browser.set_truncation(0.4)
+    browser = planted_explorer(truncation=0.4)
     browser.seek(0.1, 0.1)
     browser.move("AU4", 1.0)
     moved = blocks(browser)
@@ -174,7 +162,7 @@ def test_after_something_else_a_click_starts_from_the_face_that_is_shown():
 
 
 def test_steps_are_taken_back_and_done_again_one_drag_at_a_time():
-    browser = explorer()
+    browser = planted_explorer()
     assert not browser.can_undo and not browser.undo() and not browser.redo()
     shown = [browser.z]
 
@@ -216,7 +204,7 @@ actions = st.lists(
 @settings(max_examples=40)
 @given(actions)
 def test_whatever_is_done_z_stays_in_range_and_all_of_it_can_be_undone(done):
-    browser = explorer(MIXED)
+    browser = planted_explorer(MIXED)
     first = browser.z
     for name, *arguments in done:
         if name == "move" and arguments[0] in browser.state.locks:
@@ -233,7 +221,7 @@ def test_whatever_is_done_z_stays_in_range_and_all_of_it_can_be_undone(done):
 
 
 def test_a_new_face_keeps_locks_of_its_own_predictions_and_reset_clears_all():
-    browser = explorer()
+    browser = planted_explorer()
     browser.lock("valence")
     browser.move("AU4", 1.0)
     browser.new_face(3)
@@ -251,8 +239,7 @@ def test_a_new_face_keeps_locks_of_its_own_predictions_and_reset_clears_all():
 
 
 def test_films_and_neighbours_keep_the_locks():
-    browser = explorer(MIXED)
-    browser.set_truncation(0.3)
+    browser = planted_explorer(MIXED, truncation=0.3)
     browser.lock("valence")
     browser.move("arousal", 1.0)
     path = browser.along("arousal", [-1.0, 1.0, 2.0])
@@ -264,9 +251,9 @@ def test_films_and_neighbours_keep_the_locks():
     assert np.ptp(read_blocks(browser.faces(grid))["valence"]) < 0.03
 
 
-def test_two_browsers_do_not_share_anything():
-    generator, truth = PlantedGenerator(AXES), planted_directions(AXES)
-    one, other = (Explorer(generator, truth, {"blocks": probabilities}) for _ in range(2))
+def test_two_browsers_of_one_generator_do_not_share_anything():
+    one = planted_explorer()
+    other = Explorer(one.generator, one.directions, one.predictors)
     picture = other.picture()
     one.move("AU4", 2.0)
     one.lock("valence")
@@ -274,11 +261,14 @@ def test_two_browsers_do_not_share_anything():
     assert other.state.locks == {} and not other.can_undo
 
 
+learns = pytest.mark.slow  # learns directions
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A run that was opened, and what it was opened as: its directions are learned once."""
     folder = tmp_path_factory.mktemp("run")
-    generator = save_run(folder, GanNetConfig("1", width=0.05, weight_std=0.2))
+    generator = save_run(folder, GanNetConfig("1", width=0.02, weight_std=0.2))
     return folder, Explorer.open(generator, directions=folder / "learned.safetensors")
 
 
@@ -287,6 +277,7 @@ def folder(first, tmp_path):
     return Path(shutil.copytree(first[0], tmp_path / "run"))
 
 
+@learns
 def test_it_opens_a_run_and_remembers_its_directions(first):
     folder, browser = first
     file = folder / "learned.safetensors"
@@ -302,31 +293,22 @@ def test_it_opens_a_run_and_remembers_its_directions(first):
     assert browser.settle().empty and "discriminator" in browser.predictions()
 
 
-def test_what_it_cannot_open_is_told_in_one_line(folder):
+@learns
+def test_what_it_cannot_open_is_told_and_links_that_lead_nowhere_are_not_written_over(folder):
     generator = folder / "generator.safetensors"
-    torch.save({"a": torch.zeros(1)}, folder / "old.pt")
-    (folder / "cut.safetensors").write_bytes(generator.read_bytes()[:1000])
-    for name, predictors, message in (
-        ("discriminator.safetensors", (), "holds weights of discriminator, needed are those of generator"),
-        ("generator.safetensors", [generator], "generator, which reads no faces"),
-        ("old.pt", (), "is a pickle"),
-        ("cut.safetensors", (), "damaged"),
-    ):
-        with pytest.raises(UserError, match=message):
-            Explorer.open(folder / name, predictors)
+    with pytest.raises(UserError, match="generator, which reads no faces"):
+        Explorer.open(generator, [generator])
+    for name, other in (("lost.safetensors", "gone.safetensors"), ("loop.safetensors", "loop.safetensors")):
+        (folder / name).symlink_to(other)
+        with pytest.raises(UserError, match=f"{name}: no such file"):
+            Explorer.open(generator, directions=folder / name)
+        assert (folder / name).is_symlink() and not (folder / "gone.safetensors").exists()
     (folder / "discriminator.safetensors").unlink()
     with pytest.raises(UserError, match="discriminator.safetensors: no such file"):
         Explorer.open(generator)
 
 
-def test_directions_at_a_link_that_leads_nowhere_are_told_and_not_written_over(folder):
-    for name, other in (("lost.safetensors", "gone.safetensors"), ("loop.safetensors", "loop.safetensors")):
-        (folder / name).symlink_to(other)
-        with pytest.raises(UserError, match=f"{name}: no such file"):
-            Explorer.open(folder / "generator.safetensors", directions=folder / name)
-        assert (folder / name).is_symlink() and not (folder / "gone.safetensors").exists()
-
-
+@learns
 def test_a_larger_network_is_given_enlarged_faces(folder):
     torch.manual_seed(0)
     save_checkpoint(folder / "f.safetensors", FeatureNet(FeatureNetConfig(2, image_size=48, channels=2)))

@@ -1,18 +1,19 @@
 """The latent browser in a real browser: with a kernel of the test, in JupyterLab, as a page of its own."""
 
 import json
+from functools import partial
 from urllib.parse import urlparse
 
 import cv2
 import numpy as np
 import pytest
 from browser import drawn, show_bare, standalone, write_notebook
-from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from live_generators import planted_explorer
+from planted import probabilities, read_blocks
 from repository import ROOT
 
 from affkit.gan import sample_z
 from affkit_lab.latent.directions import faces_at
-from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.latent_browser import LatentBrowser
 from affkit_studio.browse.latent_desk import LatentDesk
@@ -77,6 +78,24 @@ class Page:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def keys(self, name, *keys):
+        """Press keys while a slider has the focus; the face afterwards."""
+        self.slider(name).focus()
+        return self.after(lambda: self.press(*keys))
+
+    def shortcut(self, key):
+        """Press a key that the whole page knows; the face afterwards."""
+        self.root.focus()
+        return self.after(lambda: self.press(key))
+
+    def click(self, name):
+        """The face after a button was clicked."""
+        return self.after(self.button(name).click)
+
+    def waits_for(self, what):
+        """Until this JavaScript is true."""
+        self.page.wait_for_function(what)
+
     def says(self, text):
         self.page.wait_for_function(
             "text => document.querySelector('.afl-message').textContent.includes(text)", arg=text
@@ -86,9 +105,7 @@ class Page:
 @pytest.fixture
 def desk(tmp_path):
     """Of a planted generator."""
-    axes = orthonormal_axes()
-    explorer = Explorer(PlantedGenerator(axes), planted_directions(axes), {"blocks": probabilities}, 3)
-    return LatentDesk(explorer, Favourites(tmp_path / "favourites.json", "key"))
+    return LatentDesk(planted_explorer(seed=3), Favourites(tmp_path / "favourites.json", "key"))
 
 
 @pytest.fixture
@@ -98,34 +115,36 @@ def page(watched, desk):
     return Page(watched.page)
 
 
-def planted_face(desk, z):
-    return faces_at(desk.explorer.generator, np.asarray(z)[None])[0]
-
-
-def test_every_slider_by_keyboard_and_by_mouse(page, desk):
+@pytest.fixture
+def shows(page, desk):
+    """That the page shows the face of the seed, moved along directions."""
     base = sample_z(1, 3)[0].double().numpy()
-    np.testing.assert_array_equal(page.face(), planted_face(desk, base))
-    truth = planted_directions(orthonormal_axes())
-    for name in truth.names:
-        page.slider(name).focus()
-        face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowRight"))
-        wanted = planted_face(desk, np.clip(base + 0.3 * truth[name], -1, 1))
-        np.testing.assert_array_equal(face, wanted)
-        box = page.slider(name).bounding_box()
-        middle = box["y"] + box["height"] / 2
-        face = page.after(lambda: page.page.mouse.click(box["x"] + 0.8 * box["width"], middle))  # noqa: B023
+
+    def check(**sliders):
+        moves = sum(amount * desk.explorer.directions[name] for name, amount in sliders.items())
+        wanted = faces_at(desk.explorer.generator, np.clip(base + moves, -1, 1)[None])[0]
+        np.testing.assert_array_equal(page.face(), wanted)
+
+    return check
+
+
+def test_every_slider_by_keyboard_and_by_mouse(page, desk, shows):
+    shows()
+    for name in desk.explorer.directions.names:
+        page.keys(name, "ArrowRight", "ArrowRight", "ArrowRight")
+        shows(**{name: 0.3})
+        width, height = (page.slider(name).bounding_box()[side] for side in ("width", "height"))
+        place = {"x": 0.8 * width, "y": height / 2}
+        page.after(partial(page.slider(name).click, position=place))
         amount = float(page.slider(name).input_value())
         assert 1.5 < amount < 3.2
-        wanted = planted_face(desk, np.clip(base + amount * truth[name], -1, 1))
-        np.testing.assert_array_equal(face, wanted)
-        page.root.focus()
-        page.after(lambda: page.press("r"))
+        shows(**{name: amount})
+        page.shortcut("r")
     assert page.slider("AU12").input_value() == "0"
 
 
 def test_what_is_read_stands_under_the_face(page):
-    page.slider("AU12").focus()
-    page.after(lambda: page.press("PageUp"))
+    page.keys("AU12", "PageUp")
     said = dict(row.split("\t") for row in page.page.locator(".afl-predictions tbody tr").all_inner_texts())
     wanted = probabilities(page.face()[None]).iloc[0]
     assert list(said)[:2] == ["valence", "arousal"]
@@ -133,7 +152,7 @@ def test_what_is_read_stands_under_the_face(page):
     assert said["AU12"].strip() == f"{round(100 * wanted['AU12'])}%"
 
 
-def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk):
+def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk, shows):
     box = page.slider("AU4").bounding_box()
     middle = box["y"] + box["height"] / 2
     page.page.mouse.move(box["x"] + box["width"] / 2, middle)
@@ -147,39 +166,34 @@ def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk):
     page.rest()
     amount = float(page.slider("AU4").input_value())
     assert desk.explorer.state.sliders == {"AU4": pytest.approx(amount)}
-    np.testing.assert_array_equal(page.face(), planted_face(desk, desk.explorer.z))
-    page.root.focus()
-    base = sample_z(1, 3)[0].double().numpy()
-    np.testing.assert_array_equal(page.after(lambda: page.press("Control+z")), planted_face(desk, base))
+    shows(AU4=desk.explorer.state.sliders["AU4"])
+    page.shortcut("Control+z")
+    shows()
 
 
 def test_locks_undo_truncation_seed_and_numbers(page, desk):
     page.slider("valence").focus()
     page.press("l")
-    page.page.wait_for_function("document.querySelector('[data-name=valence]').disabled")
+    page.waits_for("document.querySelector('[data-name=valence]').disabled")
     lock = page.button("Lock valence")
     assert lock.get_attribute("aria-pressed") == "true" and lock.inner_text() == "locked"
     before = read_blocks(page.face()[None]).iloc[0]
-    page.slider("arousal").focus()
-    face = page.after(lambda: page.press("PageDown"))
-    moved = read_blocks(face[None]).iloc[0] - before
+    moved = read_blocks(page.keys("arousal", "PageDown")[None]).iloc[0] - before
     assert moved["arousal"] < -0.05 and abs(moved["valence"]) < 0.02
     lock.click()
-    page.page.wait_for_function("!document.querySelector('[data-name=valence]').disabled")
-    page.slider("truncation").focus()
-    page.after(lambda: page.press("Home"))
+    page.waits_for("!document.querySelector('[data-name=valence]').disabled")
+    page.keys("truncation", "Home")
     assert desk.explorer.state.truncation == 0
     seed = page.page.get_by_label("Seed of the face")
     seed.fill("11")
     page.after(lambda: page.press("Tab"))
     assert desk.explorer.state.seed == 11
     page.tab("numbers of z").click()
-    page.slider("z 8").focus()
-    page.after(lambda: page.press("End"))
+    page.keys("z 8", "End")
     assert desk.explorer.z[7] == 1
-    page.after(lambda: page.button("Undo").click())
+    page.click("Undo")
     assert desk.explorer.z[7] == 0
-    page.after(lambda: page.button("Redo").click())
+    page.click("Redo")
     seed.fill("-4")
     page.press("Tab")
     page.says("a seed is a whole number")
@@ -192,19 +206,23 @@ def test_the_plane_by_mouse_and_by_keys(page):
         across, down = box["width"] - 34 - 12, box["height"] - 12 - 30
         return box["x"] + 34 + (valence + 1) / 2 * across, box["y"] + 12 + (1 - arousal) / 2 * down
 
-    face = page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
-    np.testing.assert_allclose(read_blocks(face[None]).iloc[0, :2], [0.3, -0.2], atol=0.04)
+    def reads(valence, arousal):
+        found = read_blocks(page.face()[None]).iloc[0, :2]
+        np.testing.assert_allclose(found, [valence, arousal], atol=0.04)
+
+    page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
+    reads(0.3, -0.2)
     page.page.mouse.move(*at(0.3, -0.2))
     page.page.mouse.down()
-    face = page.after(lambda: page.page.mouse.move(*at(-0.2, 0.3), steps=8))
+    page.after(lambda: page.page.mouse.move(*at(-0.2, 0.3), steps=8))
     page.page.mouse.up()
     page.rest()
-    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.2, 0.3], atol=0.04)
+    reads(-0.2, 0.3)
     page.page.locator(".afl-plane").focus()
-    face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
+    page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
     page.page.wait_for_timeout(200)
     page.rest()
-    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.1, 0.35], atol=0.04)
+    reads(-0.1, 0.35)
 
 
 def test_neighbours_favourites_and_films(page, tmp_path):
@@ -212,15 +230,13 @@ def test_neighbours_favourites_and_films(page, tmp_path):
     page.page.wait_for_selector(".afl-grid canvas")
     np.testing.assert_array_equal(page.face(".afl-grid button:nth-child(5) canvas"), first)
     corner = page.face(".afl-grid button:nth-child(9) canvas")
-    face = page.after(lambda: page.button("in row 3, column 3").click())
-    np.testing.assert_array_equal(face, corner)
+    np.testing.assert_array_equal(page.click("in row 3, column 3"), corner)
     page.keep(name)
     page.says(f"kept: {name}")
     assert page.page.locator(".afl-kept").inner_text().startswith(name)
-    page.root.focus()
-    page.after(lambda: page.press("n"))
+    page.shortcut("n")
     page.keep("second")
-    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 2")
+    page.waits_for("document.querySelectorAll('.afl-kept').length === 2")
     for box in page.page.locator(".afl-kept input").all():
         box.check()
     page.button("Film from each chosen").click()
@@ -231,13 +247,12 @@ def test_neighbours_favourites_and_films(page, tmp_path):
     capture = cv2.VideoCapture(str(tmp_path / "film-01.gif"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 21
     page.tab("Favourites").click()
-    face = page.after(lambda: page.button(f"Go to {name}").click())
-    np.testing.assert_array_equal(face, corner)
+    np.testing.assert_array_equal(page.click(f"Go to {name}"), corner)
     page.button("Remove second").click()
-    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 1")
+    page.waits_for("document.querySelectorAll('.afl-kept').length === 1")
     page.slider("AU12").focus()
     page.press("p")
-    page.page.wait_for_function("document.querySelectorAll('.afl-strip canvas').length === 12")
+    page.waits_for("document.querySelectorAll('.afl-strip canvas').length === 12")
     kept = json.loads((tmp_path / "favourites.json").read_text())["favourites"]
     assert [one["name"] for one in kept] == [name]
 
@@ -263,8 +278,7 @@ def test_two_pages_of_one_kernel_show_the_same(page, desk, watched):
     show_bare(other, LatentBrowser, desk.handle)
     second = Page(other)
     watched.page.bring_to_front()
-    page.slider("AU4").focus()
-    face = page.after(lambda: page.press("PageUp"))
+    face = page.keys("AU4", "PageUp")
     other.bring_to_front()
     other.wait_for_function("Number(document.querySelector('[data-name=AU4]').value) > 0")
     second.rest()
@@ -291,9 +305,7 @@ def test_in_jupyterlab_with_the_shipped_generator(lab):
     write_notebook(lab.root / "browse.ipynb", CELL.format(checkpoint=str(GENERATOR)), "1 + 1")
     assert lab.run("browse.ipynb") == []
     page = Page(lab.watched.page)
-    page.slider("AU12").focus()
-    page.after(lambda: page.press("End"))
-    smile = page.face()
+    smile = page.keys("AU12", "End")
     said = page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
     # the network that read it along had its say in the direction
     assert int(said.strip().rstrip("%")) > 50
@@ -312,8 +324,7 @@ def test_in_jupyterlab_with_the_shipped_generator(lab):
     assert lab.run("browse.ipynb") == []
     page = Page(lab.watched.page)
     page.tab("Favourites").click()
-    face = page.after(lambda: page.button("Go to smile").click())
-    np.testing.assert_array_equal(face, smile)
+    np.testing.assert_array_equal(page.click("Go to smile"), smile)
     assert lab.watched.outside == []
 
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from live_generators import save_run
-from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from live_generators import planted_explorer, save_run
+from planted import orthonormal_axes, planted_directions, probabilities, read_blocks
+from refusals import run_affkit
 from stores import people_store
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
-from affkit.cli import main
 from affkit.errors import UserError
 from affkit.faces.pool import write_sheet
 from affkit.gan import GanNetConfig, sample_z
@@ -36,9 +36,8 @@ class Asking:
     """A desk, asked as the page does."""
 
     def __init__(self, folder, extras=None):
-        axes = orthonormal_axes()
-        explorer = Explorer(PlantedGenerator(axes), planted_directions(axes), {"blocks": probabilities}, 3)
-        self.desk = LatentDesk(explorer, Favourites(folder / "favourites.json", "key"), extras)
+        favourites = Favourites(folder / "favourites.json", "key")
+        self.desk = LatentDesk(planted_explorer(seed=3), favourites, extras)
         self.asked = 0
 
     def __call__(self, kind, buffers=None, **more):
@@ -56,8 +55,12 @@ class Asking:
         return reply, []
 
 
+def faces_of(pictures):
+    return np.frombuffer(pictures[0], np.uint8).reshape(-1, SIZE, SIZE, 3)
+
+
 def pixels(pictures, index=0):
-    return np.frombuffer(pictures[0], np.uint8).reshape(-1, SIZE, SIZE, 3)[index]
+    return faces_of(pictures)[index]
 
 
 @pytest.fixture
@@ -75,6 +78,10 @@ def test_the_page_is_told_what_there_is(ask):
         pixels(pictures), faces_at(ask.desk.explorer.generator, sample_z(1, 3).numpy())[0]
     )
     np.testing.assert_allclose(reply["state"]["z"], sample_z(1, 3)[0], atol=1e-4)
+    names, values = zip(*ask("read")[0]["predictions"]["blocks"], strict=True)
+    assert names[:2] == ("valence", "arousal")
+    wanted = probabilities(ask.desk.explorer.picture()[None]).iloc[0]
+    np.testing.assert_allclose(values, wanted[list(names)])
 
 
 @pytest.mark.parametrize(("kind", "more"), [
@@ -120,18 +127,10 @@ def test_two_pages_see_each_other(ask):
     assert reply["state"]["sliders"] == {"AU4": 1.0} and len(pictures) == 1
 
 
-def test_predictions_are_those_of_the_predictors(ask):
-    reply, _ = ask("read")
-    names, values = zip(*reply["predictions"]["blocks"], strict=True)
-    assert names[:2] == ("valence", "arousal")
-    wanted = probabilities(ask.desk.explorer.picture()[None]).iloc[0]
-    np.testing.assert_allclose(values, wanted[list(names)])
-
-
 def test_neighbours_lie_around_the_face_and_can_be_gone_to(ask):
     _, first = ask("open")
     _, pictures = ask("neighbours", across="AU4", down="AU12", step=1.0)
-    faces = np.frombuffer(pictures[0], np.uint8).reshape(9, SIZE, SIZE, 3)
+    faces = faces_of(pictures)
     np.testing.assert_array_equal(faces[4], pixels(first))
     read = read_blocks(faces)
     assert (np.diff(read["AU4"].to_numpy().reshape(3, 3), axis=1) > 0.1).all()
@@ -163,7 +162,7 @@ def test_favourites_and_the_film_between_them(ask, tmp_path):
     assert ask("remove", name="first")[0]["favourites"] == ["<b>second</b>"]
     assert "has no favourite 'first'" in ask("show", name="first")[0]["error"]
     reply, film = ask("along", name="AU12")
-    rising = read_blocks(np.frombuffer(film[0], np.uint8).reshape(-1, SIZE, SIZE, 3))["AU12"]
+    rising = read_blocks(faces_of(film))["AU12"]
     assert reply["frames"] == len(rising) == 25 and (np.diff(rising) >= 0).all()
 
 
@@ -224,7 +223,7 @@ def test_a_clip_is_played_and_leaks_are_measured(tmp_path):
     labels = replace(Labels.empty(40), valence=valence, has_va=np.ones(40, bool))
     ask = Asking(tmp_path, Extras(clips={"clip_01": labels}))
     reply, film = ask.work("clip", name="clip_01")
-    frames = np.frombuffer(film[0], np.uint8).reshape(-1, SIZE, SIZE, 3)
+    frames = faces_of(film)
     assert reply["frames"] == len(frames) == len(reply["wanted"])
     np.testing.assert_allclose(read_blocks(frames)["valence"], np.array(reply["wanted"])[:, 0], atol=0.08)
     ask("lock", name="valence")
@@ -234,21 +233,18 @@ def test_a_clip_is_played_and_leaks_are_measured(tmp_path):
     assert ask("save", format="gif")[0]["saved"] == "film-01.gif"
 
 
-def test_work_that_is_stopped_ends():
-    def work(progress):
+def test_work_can_be_stopped_and_says_what_the_user_can_mend():
+    def endless(progress):
         while True:
             progress(1, 2)
 
-    job = Job(work)
-    job.stop()
-    job.wait(10)
-    assert not job.running and job.result is None and job.error is None
-
-
-def test_work_says_what_the_user_can_mend_and_hides_no_bug(capfd):
     def mendable(progress):
         raise UserError("a.png", "is empty", "copy it again")
 
+    job = Job(endless)
+    job.stop()
+    job.wait(10)
+    assert not job.running and job.result is None and job.error is None
     job = Job(mendable)
     job.wait(10)
     assert str(job.error) == "a.png: is empty; copy it again"
@@ -305,9 +301,6 @@ def test_what_the_command_cannot_open_is_one_line_and_exit_code_2(tmp_path, capf
         words = [str(tmp_path / word) if word[0] != "-" else word for word in words]
         if "--favourites" not in words:
             words += ["--favourites", str(tmp_path / "new.json")]
-        with pytest.raises(SystemExit) as stopped:
-            monkeypatch.setattr("sys.argv", ["affkit", "browse", "--no-browser", *words])
-            main()
-        error = capfd.readouterr().err.strip().splitlines()[-1]
-        assert stopped.value.code == 2 and said in error, error
+        code, _, error = run_affkit(monkeypatch, capfd, "browse", "--no-browser", *words)
+        assert code == 2 and said in error.strip().splitlines()[-1], error
     assert set(tmp_path.iterdir()) == files
