@@ -200,6 +200,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow  # starts a Python
 def test_python_exits_quietly_with_a_tool_open(tmp_path, clip):
     command = [sys.executable, "-c", OPEN_AND_EXIT, str(clip), str(tmp_path / "p.affkit")]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)

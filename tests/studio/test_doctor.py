@@ -15,18 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import video_kinds, write_numbered
-from year_folders import (
-    FRAMES,
-    SPLIT,
-    TASKS,
-    YEARS,
-    add_crops,
-    add_video,
-    label_lines,
-    listed_lines,
-    make_year,
-    write,
-)
+from year_folders import FRAMES, YEARS, add_crops, add_video, label_lines, listed_lines, make_year, write
 
 from affkit.errors import UserError
 from affkit.faces import pool
@@ -42,6 +31,7 @@ from affkit_studio.doctor.listing import STORE_FILE, list_folder
 from affkit_studio.doctor.report import examine, page
 
 HEADER = ("valence", "arousal")
+WORDS = {"va": "valence and arousal", "expr": "expressions", "au": "action units"}
 CORPUS = Path(__file__).parents[2] / "data_samples" / "corpus"
 ABAW5 = "5th ABAW Annotations"
 VA = f"{ABAW5}/VA_Estimation_Challenge/Train_Set/alpha.txt"
@@ -215,7 +205,7 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("misnamed-folder", "ABAW5", copied(f"{ABAW5}/AU_Detection_Challenge", f"{ABAW5}/AU_Challenge")),
     ("misnamed-folder", "ABAW1", copied("VA_Set/Training_Set", "VA_Set/Learning_Set")),
     ("empty-set", "ABAW5", both(
-        removed(*(VA.replace("alpha", name) for name in SPLIT["train"])),
+        removed(*(VA.replace("alpha", name) for name in ("alpha", "two_left", "two_right"))),
         text(VA.replace("alpha.txt", "readme.md")),
     )),
     ("cannot-read", "ABAW5", both(copied(ABAW5, "coders/A1"), text("coders/A1/VA_test_set_release.txt"))),
@@ -514,14 +504,13 @@ def test_where_crops_begin(tmp_path, first, code):
         assert "In 4 of 4 the last number confirms it" in found[0].what
 
 
-@pytest.mark.parametrize("tasks", [tasks for n in (1, 2) for tasks in itertools.combinations(TASKS, n)])
+@pytest.mark.parametrize("tasks", [tasks for n in (1, 2) for tasks in itertools.combinations(WORDS, n)])
 def test_missing_tasks_are_named(tmp_path, tasks):
     make_year(tmp_path, "ABAW1")
     for task in tasks:
         shutil.rmtree(tmp_path / f"{task.upper()}_Set")
-    words = {"va": "valence and arousal", "expr": "expressions", "au": "action units"}
     what = only(tmp_path, "task-missing").what
-    assert what == f"No annotations of {' or '.join(words[task] for task in tasks)}."
+    assert what == f"No annotations of {' or '.join(WORDS[task] for task in tasks)}."
 
 
 # ---- the page

@@ -36,6 +36,7 @@ def is_sound(path: Path) -> bool:
 # Several processes, killed or not
 
 
+@pytest.mark.slow  # starts eight processes
 def test_what_was_said_to_be_saved_survives_a_kill(project):
     chance, saved = random.Random(1), 0
     for _ in range(8):
