@@ -120,7 +120,7 @@ def test_annotate_lose_the_kernel_and_go_on(lab):
     ]  # fmt: skip
     tool.page.get_by_label("Format of the export").select_option("abaw")
     tool.page.locator(".afk-do-export").click()
-    expect(tool.page.locator(".afk-message")).to_contain_text(re.compile("^written"))
+    expect(tool.page.locator(".afk-message").first).to_contain_text(re.compile("^written"))
     name = tool.text("message").split(": ")[1]
     lines = [line.split(",") for line in (lab.root / name).read_text().splitlines()]
     assert lines[0] == ["AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25"]
@@ -149,7 +149,7 @@ def test_expressions_exclude_each_other_and_names_stay_text(lab):
     tool.wait_segments(0)  # what another program wrote is seen
     (lab.root / "clip.mp4").rename(lab.root / "elsewhere.mp4")
     tool.press("End")
-    expect(tool.page.locator(".afk-error")).to_contain_text("no such file")
+    expect(tool.page.locator(".afk-error").first).to_contain_text("no such file")
     assert "Traceback" not in tool.tool.inner_text()
 
 

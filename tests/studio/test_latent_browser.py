@@ -93,7 +93,7 @@ class Page:
         return self.after(self.button(name).click)
 
     def says(self, text):
-        expect(self.page.locator(".afl-message")).to_contain_text(text)
+        expect(self.page.locator(".afl-message").first).to_contain_text(text)
 
 
 @pytest.fixture
