@@ -1,6 +1,5 @@
 """Simulated annotators: right when they never err, wrong in the ways and as often as they are told to be."""
 
-import hashlib
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,6 +9,7 @@ import pytest
 from guesses import plain_ccc
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mishaps.judge import contents
 from scipy import ndimage
 from sklearn.metrics import cohen_kappa_score
 
@@ -57,6 +57,11 @@ def unit_of(labels, unit: str) -> np.ndarray:
     return labels.action_units[:, ACTION_UNITS.index(unit)]
 
 
+def marked(truth: pd.DataFrame, coder: Coder, seed: int, **more) -> tuple[np.ndarray, np.ndarray]:
+    """First and last frame of what a coder marks as AU4."""
+    return ends_of(unit_of(code_action_units(truth, coder, seed, **more), "AU4"))
+
+
 @pytest.fixture(scope="module")
 def clips() -> list[pd.DataFrame]:
     return [acted(seed) for seed in range(24)]
@@ -78,8 +83,7 @@ def test_a_coder_who_never_errs_says_the_truth(seed):
 
 def test_marks_are_late_and_inexact_by_as_much_as_the_coder_is():
     truth = pulses("AU4", STARTS, 60, 60_100)
-    coder = Coder("A1", lag=(5, 1), jitter=3)
-    begin, last = ends_of(unit_of(code_action_units(truth, coder, seed=0), "AU4"))
+    begin, last = marked(truth, Coder("A1", lag=(5, 1), jitter=3), seed=0)
     assert len(begin) == len(STARTS)
     for errors, lag in ((begin - STARTS, 5), (last - (STARTS + 59), 1)):
         assert abs(errors.mean() - lag) < 4 * 3 / np.sqrt(len(STARTS))
@@ -92,8 +96,7 @@ def test_weak_and_brief_marks_are_missed_as_often_as_said_and_half_of_them_found
     starts = np.arange(10, 60_000, 20)
     truth = pulses("AU4", starts, 1, 60_010)
     truth["AU4"] *= 0.2001  # at the threshold
-    labels = code_action_units(truth, Coder("A1", miss=0.3, repair=0.5), seed=1, passes=passes)
-    begin, _ = ends_of(unit_of(labels, "AU4"))
+    begin, _ = marked(truth, Coder("A1", miss=0.3, repair=0.5), seed=1, passes=passes)
     assert set(begin) <= set(starts)
     assert abs(1 - len(begin) / len(starts) - share) < 0.04
 
@@ -102,13 +105,9 @@ def test_strong_and_long_marks_are_not_missed_and_covered_ones_are():
     starts = np.arange(100, 30_000, 200)
     truth = pulses("AU4", starts, 100, 30_100)
     coder = Coder("A1", miss=0.3, hidden=0.5)
-
-    def found():
-        return len(ends_of(unit_of(code_action_units(truth, coder, seed=2), "AU4"))[0]) / len(starts)
-
-    assert found() > 0.97
-    truth["covered"] = 1.0
-    assert abs(found() - 0.5) < 0.13
+    seen, _ = marked(truth, coder, seed=2)
+    covered, _ = marked(truth.assign(covered=1.0), coder, seed=2)
+    assert len(seen) > 0.97 * len(starts) and abs(len(covered) / len(starts) - 0.5) < 0.13
 
 
 def test_a_smile_is_taken_for_a_raised_cheek_only_by_a_coder_who_does_so():
@@ -172,24 +171,23 @@ def test_brief_gaps_are_bridged_and_short_marks_dropped(seed):
 def test_a_stricter_coder_marks_fewer_frames_and_hysteresis_marks_more(seed, threshold, factor, release):
     truth = acted(seed % 8, seconds=10)
 
-    def marked(threshold, release=1.0):
+    def coded(threshold, release=1.0):
         coder = Coder("A1", dict.fromkeys(Coder("A1").thresholds, threshold), release=release)
         return code_action_units(truth, coder, seed).action_units.astype(bool)
 
-    assert (marked(threshold * factor) <= marked(threshold)).all()
-    assert (marked(threshold) <= marked(threshold, release)).all()
+    assert (coded(threshold * factor) <= coded(threshold)).all()
+    assert (coded(threshold) <= coded(threshold, release)).all()
     # below the lower threshold nothing is ever marked
-    assert not (marked(threshold, release) & (truth[list(ACTION_UNITS)] < threshold * release)).any(axis=None)
+    assert not (coded(threshold, release) & (truth[list(ACTION_UNITS)] < threshold * release)).any(axis=None)
 
 
 def test_nobody_labels_a_face_that_is_not_there():
     truth = acted(0)
     truth.loc[200:399, "visible"] = 0
-    coder, rater = sample_coders(0, 1)[0], sample_raters(0, 1)[0]
+    (coder,), (rater,) = sample_coders(0, 1), sample_raters(0, 1)
     there = truth["visible"].to_numpy(bool)
     units = code_action_units(truth, coder, seed=0)
-    assert np.array_equal(units.has_action_units.all(axis=1), there)
-    assert not units.has_action_units[~there].any() and not units.action_units[~there].any()
+    assert (units.has_action_units == there[:, None]).all() and not units.action_units[~there].any()
     assert not code_expressions(truth, coder, seed=0).has_expression[~there].any()
     assert np.array_equal(rate(truth, rater, seed=0).has_va, there)
 
@@ -210,16 +208,16 @@ def test_the_same_seed_gives_the_same_and_another_coder_another(clips):
 def kappas(clips, passes: int) -> dict[str, float]:
     """Mean kappa of the pairs of coders by scikit-learn, for each unit and for the tags both gave."""
     coders = sample_coders(0)
-    coded = [
-        [code_action_units(truth, coder, i, passes) for i, truth in enumerate(clips)] for coder in coders
-    ]
-    units = [np.concatenate([one.action_units for one in own]) for own in coded]
+    units, tags = [], []
+    for coder in coders:
+        coded = [code_action_units(truth, coder, i, passes) for i, truth in enumerate(clips)]
+        units.append(np.concatenate([one.action_units for one in coded]))
+        coded = [code_expressions(truth, coder, i, passes) for i, truth in enumerate(clips)]
+        tags.append(np.concatenate([np.where(one.has_expression, one.expression, -1) for one in coded]))
     result = {
         unit: np.mean([cohen_kappa_score(a[:, i], b[:, i]) for a, b in combinations(units, 2)])
         for i, unit in enumerate(ACTION_UNITS)
     }
-    every = [[code_expressions(truth, coder, i, passes) for i, truth in enumerate(clips)] for coder in coders]
-    tags = [np.concatenate([np.where(a.has_expression, a.expression, -1) for a in own]) for own in every]
     both = [(a[(a >= 0) & (b >= 0)], b[(a >= 0) & (b >= 0)]) for a, b in combinations(tags, 2)]
     return result | {"expression": np.mean([cohen_kappa_score(a, b) for a, b in both])}
 
@@ -303,26 +301,20 @@ def write_truth(folder, names) -> None:
         acted(i, seconds=4).to_csv(folder / f"{name}.csv", index=False)
 
 
-def digest(folder) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    text = b"".join(str(path.relative_to(folder)).encode() + path.read_bytes() for path in files)
-    return hashlib.sha256(text).hexdigest()
-
-
 def test_a_corpus_gets_three_coders_and_eight_raters(tmp_path):
-    for root in (tmp_path / "one", tmp_path / "two"):
+    roots = one, two = tmp_path / "one", tmp_path / "two"
+    for root in roots:
         write_truth(root / "truth", ["a", "b", "c_left"])
         annotate_corpus(root, 3, action_unit_names=["a", "b"], expression_names=["b"], progress=False)
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
-    root = tmp_path / "one"
-    files = {"coders": ["A1.csv", "A2.csv", "A3.csv"], "raters": [f"R{i}.csv" for i in range(1, 9)]}
-    assert sorted(path.name for path in root.iterdir()) == [*files, "truth"]
-    assert {name: sorted(path.name for path in (root / name).iterdir()) for name in files} == files
-    coded = read_annotations(root / "coders" / "A2.csv")
+    assert contents(one) == contents(two)
+    files = [*(f"coders/A{i}.csv" for i in (1, 2, 3)), *(f"raters/R{i}.csv" for i in range(1, 9))]
+    truths = [f"truth/{name}.csv" for name in ("a", "b", "c_left")]
+    assert set(contents(one)) == {"coders", "raters", "truth", *files, *truths}
+    coded = read_annotations(one / "coders" / "A2.csv")
     assert set(coded) == {"a", "b"} and len(coded["a"]) == 120
     assert coded["a"].has_action_units.all() and not coded["a"].has_expression.any()
     assert coded["b"].has_expression.any() and not coded["b"].has_va.any()
-    rated = read_annotations(root / "raters" / "R5.csv")
+    rated = read_annotations(one / "raters" / "R5.csv")
     assert set(rated) == {"a", "b", "c_left"}
     assert all(one.has_va.all() and not one.has_action_units.any() for one in rated.values())
 
@@ -330,10 +322,10 @@ def test_a_corpus_gets_three_coders_and_eight_raters(tmp_path):
 def test_annotations_are_replaced_only_when_asked_and_then_wholly(tmp_path):
     write_truth(tmp_path / "truth", ["a", "b"])
     annotate_corpus(tmp_path, 0, ["a", "b"], ["a"], progress=False)
-    before = digest(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(UserError, match="already exists"):
         annotate_corpus(tmp_path, 1, ["a"], progress=False)
-    assert digest(tmp_path) == before
+    assert contents(tmp_path) == before
     annotate_corpus(tmp_path, 1, ["a"], force=True, progress=False)
     assert set(read_annotations(tmp_path / "coders" / "A1.csv")) == {"a"}
 

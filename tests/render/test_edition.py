@@ -1,5 +1,6 @@
 """The annotated corpus: the counts of Section II, labels that coders and raters gave, and a pool of faces."""
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mishaps.judge import contents
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
@@ -91,26 +93,26 @@ def test_scales():
             read_scale(wrong)
 
 
+ONE = PersonPlan("s1", 5, face=100, emotions=("Happiness",))
+OTHER = PersonPlan("s2", 9, face=100)
 TWO = (
-    ClipPlan(
-        "one",
-        (PersonPlan("s1", 5, face=100, emotions=("Happiness",)),),
-        seconds=2,
-        seed=1,
-        size=(200, 160),
-        fps=10,
-        parts=("au", "expression"),
-    ),
-    ClipPlan("two", (PersonPlan("s2", 9, face=100),), 2, seed=2, size=(200, 160), fps=10, parts=("au",)),
+    ClipPlan("one", (ONE,), 2, seed=1, size=(200, 160), fps=10, parts=("au", "expression")),
+    ClipPlan("two", (OTHER,), 2, seed=2, size=(200, 160), fps=10, parts=("au",)),
 )
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """Two short clips, filmed and labelled."""
+def filmed(tmp_path_factory):
+    """Two short clips."""
     out = tmp_path_factory.mktemp("edition") / "corpus"
     film_all(TWO, out, progress=False)
     assert not (out / "annotations").exists()  # the truth is not given away as labels
+    return out
+
+
+@pytest.fixture(scope="module")
+def labelled(filmed):
+    out = shutil.copytree(filmed, filmed.with_name("labelled"))
     label_corpus(TWO, out, seed=3, progress=False)
     return out
 
@@ -132,12 +134,9 @@ def test_labels_are_what_all_coders_said(labelled):
 
 
 def test_labelling_again_gives_the_same_bytes(labelled):
-    def contents():
-        return {path: path.read_bytes() for path in sorted(labelled.rglob("*")) if path.is_file()}
-
-    before = contents()
+    before = contents(labelled)
     label_corpus(TWO, labelled, seed=3, progress=False)
-    assert contents() == before
+    assert contents(labelled) == before
 
 
 def test_truth_says_how_strongly_each_expression_is_shown(labelled):
@@ -149,14 +148,13 @@ def test_truth_says_how_strongly_each_expression_is_shown(labelled):
     assert happy.any() and set(strongest[happy]) == {"Happiness"}
 
 
-def test_a_killed_run_goes_on_and_a_finished_one_is_refused(labelled, tmp_path, monkeypatch):
-    out = tmp_path / "corpus"
-    film_all(TWO, out, progress=False)
-    filmed = []
-    monkeypatch.setattr(filming, "film", lambda plan, *_: filmed.append(plan.name))
+def test_a_killed_run_goes_on_and_a_finished_one_is_refused(filmed, labelled, tmp_path, monkeypatch):
+    out = shutil.copytree(filmed, tmp_path / "corpus")
+    again = []
+    monkeypatch.setattr(filming, "film", lambda plan, *_: again.append(plan.name))
     film_all(TWO, out, progress=False)  # killed between filming and labelling: nothing to film
     label_corpus(TWO, out, seed=3, progress=False)
-    assert filmed == []
+    assert again == []
     with pytest.raises(UserError, match="already exists"):
         film_all(TWO, out, progress=False)
     for path in (path for path in labelled.rglob("*.*") if path.suffix in (".txt", ".csv")):
@@ -175,7 +173,9 @@ def test_an_estimate_counts_frames_and_grows_with_them():
     )
 
 
-def test_a_sheet_keeps_its_faces_in_order(tmp_path):
+def test_sheets_keep_their_faces_in_order_and_others_are_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no sheet"):
+        read_pool(tmp_path)
     rng = np.random.default_rng(0)
     flat = rng.integers(0, 256, (64, 1, 1, 3), np.uint8) * np.ones((1, 16, 16, 1), np.uint8)
     write_sheet(tmp_path / "faces_01.webp", flat[:32])
@@ -184,11 +184,6 @@ def test_a_sheet_keeps_its_faces_in_order(tmp_path):
     assert pool.shape == (64, 16, 16, 3) and pool.dtype == np.uint8
     middle = pool[:, 4:12, 4:12].astype(int).mean((1, 2))
     assert np.abs(middle - flat[:, 0, 0]).mean() < 12
-
-
-def test_sheets_that_are_none_are_refused(tmp_path):
-    with pytest.raises(UserError, match="holds no sheet"):
-        read_pool(tmp_path)
     (tmp_path / "faces_01.webp").write_text("not a picture")
     with pytest.raises(UserError, match="is not a sheet"):
         read_pool(tmp_path)

@@ -1,17 +1,18 @@
 """The renderer: same seed same pixels, the shapes of the assets' own model, faces where the box says."""
 
-import dataclasses
+import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("embreex")
-pytest.importorskip("scipy")
+import torch
+from scipy.spatial.distance import pdist
 
 from affkit.errors import UserError
+from affkit.faces.detectors import Box
 from affkit.labels import EXPRESSION_ACTION_UNITS
 from affkit_render import assets
 from affkit_render.actions import AU_ACTIONS, facial_actions
@@ -39,6 +40,10 @@ def draw(head, actions=None, pose=FRONT, **more):
     return render(head, actions or {}, pose, FLAT, GREY, **more)
 
 
+def digest(head) -> str:
+    return hashlib.sha256(draw(head, {"jawOpen": 0.5}).image.tobytes()).hexdigest()
+
+
 def region(head, low, high, reach):
     """Pixels of the front picture between two heights of the base mesh and within ``reach`` of the middle."""
     rest = assets.rig().rest
@@ -51,16 +56,11 @@ def region(head, low, high, reach):
 
 def test_another_process_draws_the_same_pixels(head):
     code = (
-        "import hashlib, sys; sys.path.insert(0, 'tests/render'); import test_render as t;"
-        "h = t.Head(t.sample_identity(2));"
-        "print(hashlib.sha256(t.draw(h, {'jawOpen': 0.5}).image.tobytes()).hexdigest())"
+        "import sys; sys.path.insert(0, 'tests/render'); import test_render as t;"
+        "print(t.digest(t.Head(t.sample_identity(2))))"
     )
-    import hashlib
-
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert there == hashlib.sha256(draw(head, {"jawOpen": 0.5}).image.tobytes()).hexdigest()
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == digest(head)
 
 
 def test_drawing_leaves_the_head_and_the_background_alone(head):
@@ -70,9 +70,7 @@ def test_drawing_leaves_the_head_and_the_background_alone(head):
     np.testing.assert_array_equal(GREY, background)
 
 
-@pytest.mark.slow
 def test_actions_move_vertices_as_in_annys_own_forward(head):
-    torch = pytest.importorskip("torch")
     anny = pytest.importorskip("anny")
     model = anny.Anny(facial_actions="all", topology="makehuman-full", rig="makehuman")
     rng = np.random.default_rng(0)
@@ -106,22 +104,11 @@ def test_deform_is_linear_and_refuses_unknown_actions(head):
         head.deform({"wiggleEars": 1.0})
 
 
-@pytest.mark.parametrize(
-    ("unit", "low", "high", "reach"),
-    [
-        ("AU1", 7.36, 7.95, 0.5),
-        ("AU2", 7.36, 7.95, 0.8),
-        ("AU4", 7.25, 7.75, 0.7),
-        ("AU5", 7.15, 7.50, 0.7),
-        ("AU6", 6.85, 7.45, 0.8),
-        ("AU9", 6.75, 7.60, 0.7),
-        ("AU12", 6.35, 7.10, 0.7),
-        ("AU15", 6.25, 6.90, 0.6),
-        ("AU17", 6.20, 6.90, 0.6),
-        ("AU20", 6.25, 7.00, 0.7),
-        ("AU25", 6.20, 6.95, 0.5),
-    ],
-)
+@pytest.mark.parametrize(("unit", "low", "high", "reach"), [
+    ("AU1", 7.36, 7.95, 0.5), ("AU2", 7.36, 7.95, 0.8), ("AU4", 7.25, 7.75, 0.7), ("AU5", 7.15, 7.50, 0.7),
+    ("AU6", 6.85, 7.45, 0.8), ("AU9", 6.75, 7.60, 0.7), ("AU12", 6.35, 7.10, 0.7), ("AU15", 6.25, 6.90, 0.6),
+    ("AU17", 6.20, 6.90, 0.6), ("AU20", 6.25, 7.00, 0.7), ("AU25", 6.20, 6.95, 0.5),
+])  # fmt: skip
 def test_an_action_unit_changes_its_own_part_of_the_face(head, unit, low, high, reach):
     change = np.abs(draw(head, facial_actions({unit: 1.0})).image.astype(int) - draw(head).image).sum(2)
     own = region(head, low, high, reach)
@@ -130,10 +117,8 @@ def test_an_action_unit_changes_its_own_part_of_the_face(head, unit, low, high, 
 
 
 def test_action_units_look_different_from_each_other(head):
-    pictures = {unit: draw(head, facial_actions({unit: 1.0})).image.astype(int) for unit in AU_ACTIONS}
-    for unit, picture in pictures.items():
-        for other, rival in pictures.items():
-            assert unit == other or np.abs(picture - rival).mean() > 0.05, (unit, other)
+    pictures = [draw(head, facial_actions({unit: 1.0})).image.ravel().astype(float) for unit in AU_ACTIONS]
+    assert pdist(pictures, "cityblock").min() > 0.05 * pictures[0].size
 
 
 @pytest.mark.parametrize(
@@ -181,8 +166,7 @@ def test_a_turn_to_the_right_moves_the_nose_right_and_gaze_moves_the_iris(head):
     rest = assets.rig().rest
     nose = head.neutral[[np.argmax(rest[:, 2] * (np.abs(rest[:, 1] - 6.9) < 0.1))]]
     for change, axis, sign in (({"yaw": 0.3}, 0, 1), ({"pitch": 0.3}, 1, -1)):
-        pose = Pose(**({"yaw": 0, "pitch": 0, "roll": 0, "x": 48, "y": 48, "size": 62} | change))
-        moved = HeadView(head, pose).project(nose) - HeadView(head, FRONT).project(nose)
+        moved = HeadView(head, replace(FRONT, **change)).project(nose) - HeadView(head, FRONT).project(nose)
         assert sign * moved[0, axis] > 2
     eye = HeadView(head, FRONT).project(head.eyeballs[0].centre[None])[0].astype(int)
     patch = np.s_[eye[1] - 3 : eye[1] + 4, eye[0] - 5 : eye[0] + 6]
@@ -194,22 +178,16 @@ def test_a_turn_to_the_right_moves_the_nose_right_and_gaze_moves_the_iris(head):
     assert centre_of_dark((0.4, 0)) > centre_of_dark((-0.4, 0)) + 0.3
 
 
-def test_a_head_outside_the_picture_changes_nothing(head):
-    found = draw(head, pose=Pose(0, 0, 0, -900, 40, 60))
-    np.testing.assert_array_equal(found.image, GREY)
-    assert found.mask.max() == 0 and found.box[0] < 0
-
-
-def test_a_head_may_leave_the_picture_step_by_step(head):
+def test_a_head_may_leave_the_picture_step_by_step_and_outside_it_changes_nothing(head):
     """At some place only a lock of hair is left, or only an ear."""
-    long_hair = Head(dataclasses.replace(sample_identity(2), hair_style="long"))
-    for who in (head, long_hair):
-        seen = [
-            (draw(who, pose=dataclasses.replace(FRONT, x=float(x))).image != GREY).any(axis=2).mean()
-            for x in range(SIZE // 2, 2 * SIZE, 2)
-        ]
+    for who in (head, Head(replace(sample_identity(2), hair_style="long"))):
+        steps = [draw(who, pose=replace(FRONT, x=float(x))) for x in range(SIZE // 2, 2 * SIZE, 2)]
+        seen = [(step.image != GREY).any(axis=2).mean() for step in steps]
         assert seen[0] > 0.2 and seen[-1] == 0
         assert 0 < min(share for share in seen if share) < 0.002
+    outside = draw(head, pose=Pose(0, 0, 0, -900, 40, 60))
+    np.testing.assert_array_equal(outside.image, GREY)
+    assert outside.mask.max() == 0 and outside.box[0] < 0
 
 
 def test_identities_survive_json_and_follow_the_seed():
@@ -249,8 +227,7 @@ def test_subdivision_keeps_a_plane_a_plane_and_its_outline_inside():
     assert len(fine) == 4 * len(quads) and fine.max() == len(smooth) - 1
     assert smooth.min() >= 0 and (smooth.max(0) <= [3, 4]).all()
     a, b, c, d = (smooth[fine[:, k]] for k in range(4))
-    diagonals = (c - a, d - b)
-    areas = (diagonals[0][:, 0] * diagonals[1][:, 1] - diagonals[0][:, 1] * diagonals[1][:, 0]) / 2
+    areas = np.linalg.det(np.stack([c - a, d - b], axis=1)) / 2
     assert (areas > 0).all() and 11 < areas.sum() <= 12
 
 
@@ -262,18 +239,9 @@ def test_without_the_assets_the_mend_is_named(monkeypatch):
 
 def test_a_detector_finds_the_face_where_the_box_says():
     detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    background = np.full((200, 200, 3), 150, np.uint8)
+    background, pose = np.full((200, 200, 3), 150, np.uint8), Pose(0, 0, 0, 100, 105, 100)
     rng = np.random.default_rng(5)
-    found = 0
-    seeds = range(40, 46)
-    for seed in seeds:
-        drawn = render(
-            Head(sample_identity(seed)), {}, Pose(0, 0, 0, 100, 105, 100), sample_lighting(rng), background
-        )
-        x, y, width, height = drawn.box
+    for seed in range(40, 46):
+        drawn = render(Head(sample_identity(seed)), {}, pose, sample_lighting(rng), background)
         boxes = detector.detectMultiScale(cv2.cvtColor(drawn.image, cv2.COLOR_RGB2GRAY), 1.1, 4)
-        for left, top, side, _ in boxes:
-            across = max(0, min(left + side, x + width) - max(left, x))
-            down = max(0, min(top + side, y + height) - max(top, y))
-            found += across * down / (side**2 + width * height - across * down) > 0.5
-    assert found == len(seeds)
+        assert sum(Box(*map(float, box)).iou(Box(*drawn.box)) > 0.5 for box in boxes) == 1

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import run_affkit
 from videos import read_number, write_numbered
 
-from affkit.__main__ import main
 from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, Labels
 from affkit_studio.annotate.annotator import PAGE, AnnotationDesk, annotator, jpeg
@@ -56,8 +56,8 @@ def segments(reply):
 def test_opening_tells_what_the_page_needs(ask):
     facts = ask("open")["facts"]
     assert (facts["num_frames"], facts["fps"], facts["width"], facts["height"]) == (FRAMES, 30, 160, 96)
-    assert [lane["name"] for lane in facts["lanes"]] == list(ACTION_UNITS)
-    assert [lane["title"] for lane in facts["lanes"]] == list(ACTION_UNIT_NAMES.values())
+    names = {lane["name"]: lane["title"] for lane in facts["lanes"]}
+    assert list(names.items()) == list(ACTION_UNIT_NAMES.items()) and tuple(names) == ACTION_UNITS
     assert ask.buffers == []
 
 
@@ -200,6 +200,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow  # starts a Python
 def test_python_exits_quietly_with_a_tool_open(tmp_path, clip):
     command = [sys.executable, "-c", OPEN_AND_EXIT, str(clip), str(tmp_path / "p.affkit")]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -231,8 +232,5 @@ def test_mistakes_on_the_command_line(tmp_path, clip, monkeypatch, capsys):
             ([str(clip), *project, "--port", port], f"port {port}: cannot be used"),
             ([str(clip), *project, "--task", "smiles"], "smiles"),
         ]:
-            monkeypatch.setattr("sys.argv", ["affkit", "annotate", "--no-browser", *arguments])
-            with pytest.raises(SystemExit) as end:
-                main()
-            error = capsys.readouterr().err
-            assert end.value.code == 2 and message in error and error.count("\n") == 1
+            code, _, error = run_affkit(monkeypatch, capsys, "annotate", "--no-browser", *arguments)
+            assert code == 2 and message in error and error.count("\n") == 1

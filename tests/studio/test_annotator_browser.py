@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from browser import drawn, show_bare, standalone, write_notebook
+from browser import drag, drawn, show_bare, standalone, write_notebook
+from playwright.sync_api import expect
 from videos import read_number, write_numbered
 
 from affkit_studio.annotate.annotator import AnnotationDesk, AnnotationTool
@@ -45,27 +46,16 @@ class Page:
         return read_number(drawn(self.page, ".afk-picture")) + 1
 
     def wait_segments(self, count):
-        self.page.wait_for_function(
-            "count => document.querySelector('.afk-review-text').textContent.includes(` of ${count} seg`)",
-            arg=count,
-        )
+        expect(self.page.locator(".afk-review-text")).to_contain_text(f" of {count} seg")
 
     def wait_review(self, text):
-        self.page.wait_for_function(
-            "text => document.querySelector('.afk-review-text').textContent === text", arg=text
-        )
+        expect(self.page.locator(".afk-review-text")).to_have_text(text)
 
     def at(self, frame, row):
         """Where the middle of a frame (from 1) is in lane ``row`` (from 0) of the time line."""
         box = self.page.locator(".afk-timeline").bounding_box()
         x = box["x"] + 104 + (frame - 0.5) / FRAMES * (box["width"] - 104 - 8)
         return x, box["y"] + 20 + 22 * row + 11
-
-    def drag(self, start, end):
-        self.page.mouse.move(*start)
-        self.page.mouse.down()
-        self.page.mouse.move(*end, steps=5)
-        self.page.mouse.up()
 
 
 def saved(folder, task="au"):
@@ -93,7 +83,7 @@ def test_annotate_lose_the_kernel_and_go_on(lab):
     assert re.match(r"saved \d\d:\d\d:\d\d", tool.text("saved"))
     assert tool.text("chip") == "AU12 lip corner puller"
     # AU2 on frames 41 to 60, by mouse
-    tool.drag(tool.at(41, 1), tool.at(60, 1))
+    drag(tool.page, tool.at(41, 1), tool.at(60, 1), steps=5)
     assert tool.text("range") == "range 41–60 (20 frames)"
     tool.page.get_by_role("button", name="Mark the chosen lane").click()
     tool.wait_segments(2)
@@ -119,7 +109,7 @@ def test_annotate_lose_the_kernel_and_go_on(lab):
     tool.wait_review("AU2, frames 41–60; 1 to review")
     tool.page.get_by_label("Comment").fill("brows are down <b>again</b>")
     tool.press("Escape", "c")
-    tool.drag(tool.at(59, 1), tool.at(60, 1))
+    drag(tool.page, tool.at(59, 1), tool.at(60, 1), steps=5)
     tool.press("x")
     tool.wait_review("to review: 1 of 2 segments")
     wanted = [("AU12", 10, 31), ("AU2", 40, 58)]
@@ -130,7 +120,7 @@ def test_annotate_lose_the_kernel_and_go_on(lab):
     ]  # fmt: skip
     tool.page.get_by_label("Format of the export").select_option("abaw")
     tool.page.locator(".afk-do-export").click()
-    tool.page.wait_for_function("document.querySelector('.afk-message').textContent.startsWith('written')")
+    expect(tool.page.locator(".afk-message").first).to_contain_text(re.compile("^written"))
     name = tool.text("message").split(": ")[1]
     lines = [line.split(",") for line in (lab.root / name).read_text().splitlines()]
     assert lines[0] == ["AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25"]
@@ -159,7 +149,7 @@ def test_expressions_exclude_each_other_and_names_stay_text(lab):
     tool.wait_segments(0)  # what another program wrote is seen
     (lab.root / "clip.mp4").rename(lab.root / "elsewhere.mp4")
     tool.press("End")
-    tool.page.wait_for_function("document.querySelector('.afk-error').textContent.includes('no such file')")
+    expect(tool.page.locator(".afk-error").first).to_contain_text("no such file")
     assert "Traceback" not in tool.tool.inner_text()
 
 

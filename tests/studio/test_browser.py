@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from browser import pixels, pixels_after, write_notebook
+from browser import along, drag, pixels, pixels_after, write_notebook
 from guesses import plain_ccc
 from notebook_run import sandbox
 from playwright.sync_api import expect
@@ -53,16 +53,9 @@ def test_the_slider_shows_the_frame_of_its_number_until_its_kernel_dies(lab):
     page.keyboard.press("ArrowRight")
     assert shown_frame(first) == 0 and shown_frame(pixels_after(page, PICTURE, first)) == 1
     # a hundred events in two seconds end on the right frame
-    handle, track = page.locator(HANDLE), page.locator(".affkit-frame-slider .noUi-target").bounding_box()
-    box = handle.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, middle)
-    page.mouse.down()
-    for number in range(100):
-        page.mouse.move(track["x"] + (number * 37 % 100) / 100 * track["width"], middle)
-        page.wait_for_timeout(10)
-    page.mouse.move(track["x"] + 0.67 * track["width"], middle)
-    page.mouse.up()
+    (handle,), track = along(page.locator(HANDLE), 0.5), page.locator(".affkit-frame-slider .noUi-target")
+    shares = [number * 37 % 100 / 100 for number in range(100)]
+    drag(page, handle, *along(track, *shares, 0.67), pause=10)
     page.wait_for_timeout(1000)
     shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
     assert shown == 6 and shown_frame(pixels(page, PICTURE)) == shown
@@ -91,8 +84,8 @@ def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
     page.get_by_role("button", name="as predicted").click()
     expect(changed).to_contain_text("0.000")
     assert scores() == [1, 1, 0]
-    slider = page.locator(".affkit-score-lag .noUi-target").bounding_box()
-    page.mouse.click(slider["x"] + 0.9 * slider["width"], slider["y"] + slider["height"] / 2)
+    (place,) = along(page.locator(".affkit-score-lag .noUi-target"), 0.9)
+    page.mouse.click(*place)
     expect(changed).not_to_contain_text("1.000")
     lag = int(page.locator(".affkit-score-lag .widget-readout").inner_text())
     late = label[np.clip(np.arange(300) - lag, 0, None)]

@@ -1,11 +1,10 @@
 """Annotations out to other tools and back, against files as these tools write them and other readers."""
 
-import csv
-import io
 import time
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,18 +13,12 @@ import pytest
 from annotators import NUM_FRAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from affkit.errors import UserError
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER
-from affkit_studio.annotate.elan_boris import (
-    frame_at,
-    milliseconds,
-    read_boris,
-    read_eaf,
-    write_boris,
-    write_eaf,
-)
+from affkit_studio.annotate import elan_boris
+from affkit_studio.annotate.elan_boris import read_boris, read_eaf, write_boris, write_eaf
 from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, export_name, import_annotation
 from affkit_studio.annotate.session import ProjectVideo, Segment
 
@@ -120,9 +113,9 @@ def annotations(draw):
 
 @given(st.integers(0, 120 * 60 * 60 * 24), RATES)
 def test_frames_and_milliseconds_are_exact_both_ways(frame, fps):
-    time = milliseconds(frame, fps)
+    time = elan_boris.milliseconds(frame, fps)
     assert isinstance(time, int) and abs(Fraction(time, 1000) - frame / Fraction(fps)) <= Fraction(501, 10**6)
-    assert frame_at(time / 1000, fps) == frame
+    assert elan_boris.frame_at(time / 1000, fps) == frame
 
 
 @settings(max_examples=40)
@@ -142,7 +135,7 @@ def test_what_is_written_is_read(tmp_path_factory, drawn):
 def test_a_point_is_the_frame_it_was_seen_on(tmp_path_factory, num_frames, fps, data):
     frame = data.draw(st.integers(0, num_frames - 1))
     share = data.draw(st.floats(0, 0.9))  # of the time for which the frame is shown; a millisecond counts
-    seconds = milliseconds(frame, fps) / 1000 + max(0, share / fps - 0.002)
+    seconds = elan_boris.milliseconds(frame, fps) / 1000 + max(0, share / fps - 0.002)
     path = tmp_path_factory.getbasetemp() / "point.csv"
     path.write_text(f"Behavior,Behavior type,Start (s),Stop (s)\nAU1,POINT,{seconds:.3f},NA\n")
     video = ProjectVideo("clip", Path("clip.mp4"), num_frames, fps, 64, 48)
@@ -155,20 +148,20 @@ def test_elan_document_is_one_for_other_readers(tmp_path):
     segments = [Segment("Fear", 0, 10), Segment("Anger", 10, 11), Segment("Fear", 100, 300)]
     write_eaf(tmp_path / "a.eaf", video, "expression", segments, hostile)
     root = ElementTree.parse(tmp_path / "a.eaf").getroot()
-    assert root.tag == "ANNOTATION_DOCUMENT" and root.get("FORMAT") == "3.0"
+    assert (root.tag, root.get("FORMAT")) == ("ANNOTATION_DOCUMENT", "3.0")
     order = [child.tag for child in root]  # the sequence that the schema demands
     assert order == ["HEADER", "TIME_ORDER", *["TIER"] * 7, "LINGUISTIC_TYPE"]
-    media = root.find("HEADER/MEDIA_DESCRIPTOR")
-    assert media.get("MEDIA_URL") == media.get("RELATIVE_MEDIA_URL") == "./videos/a clip.mp4"
-    assert media.get("MIME_TYPE") == "video/mp4"
+    media = root.find("HEADER/MEDIA_DESCRIPTOR").attrib
+    assert media["MEDIA_URL"] == media["RELATIVE_MEDIA_URL"] == "./videos/a clip.mp4"
+    assert media["MIME_TYPE"] == "video/mp4"
     slots = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE")) for slot in root.iter("TIME_SLOT")}
     assert list(slots.values()) == sorted(slots.values())
-    assert [tier.get("TIER_ID") for tier in root.iter("TIER")] == list(EXPRESSIONS)
-    (kind,) = {tier.get("LINGUISTIC_TYPE_REF") for tier in root.iter("TIER")}
-    assert root.find("LINGUISTIC_TYPE").get("LINGUISTIC_TYPE_ID") == kind
-    assert {tier.get("ANNOTATOR") for tier in root.iter("TIER")} == {hostile.replace("\x01", "\ufffd")}
+    tiers, kind = root.findall("TIER"), root.find("LINGUISTIC_TYPE").get("LINGUISTIC_TYPE_ID")
+    for tier, expression in zip(tiers, EXPRESSIONS, strict=True):
+        wanted = {"TIER_ID": expression, "LINGUISTIC_TYPE_REF": kind}
+        assert tier.attrib == wanted | {"ANNOTATOR": hostile.replace("\x01", "\ufffd")}
     found, used = set(), []
-    for tier in root.iter("TIER"):
+    for tier in tiers:
         for one in tier.iter("ALIGNABLE_ANNOTATION"):
             ends = one.get("TIME_SLOT_REF1"), one.get("TIME_SLOT_REF2")
             used += [*ends, one.get("ANNOTATION_ID")]
@@ -179,32 +172,30 @@ def test_elan_document_is_one_for_other_readers(tmp_path):
 
 def test_elan_documents_are_read(tmp_path):
     path = tmp_path / "a.eaf"
-    path.write_text(ELAN, encoding="utf-8")
-    assert read_eaf(path, CLIP, "expression") == ELAN_SAYS
-    path.write_bytes(ELAN.replace('encoding="UTF-8"', 'encoding="UTF-16"').encode("utf-16"))
-    assert read_eaf(path, CLIP, "expression") == ELAN_SAYS
+    for encoding in ("UTF-8", "UTF-16"):
+        path.write_text(ELAN.replace("UTF-8", encoding), encoding=encoding)
+        assert read_eaf(path, CLIP, "expression") == ELAN_SAYS
     line = ELAN[: ELAN.index('"a1"')].count("\n") + 1
-    refused(read_eaf, path, ELAN, "au", f"line {line}: there is no tag 'Happiness'; .*AU1, AU2, AU4")
+    mistake(read_eaf, path, ELAN, "au", f"line {line}: there is no tag 'Happiness'", "AU1, AU2, AU4")
 
 
-def refused(read, path, text, task, expected):
+def mistake(read, path, text, task, *words):
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=expected) as caught:
+    with refused(*words):
         read(path, CLIP, task)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), [
-    ('TIER_ID="Surprise"', 'TIER_ID="Astonishment"', "line 24: there is no tag 'Astonishment'.*Happiness"),
+    ('TIER_ID="Surprise"', 'TIER_ID="Astonishment"', "line 24: there is no tag 'Astonishment'"),
     ('TIME_SLOT_REF2="ts3"', 'TIME_SLOT_REF2="ts4"', "line 24: an annotation of 'Surprise' has no time"),
     ('TIME_SLOT_REF2="ts3"', 'TIME_SLOT_REF2="ts9"', "line 24: an annotation of 'Surprise' has no time"),
     ('"2515"', '"25:15"', "line 24: an annotation of 'Surprise' has no time"),
-    ('"2515"', '"10500"', r"'Surprise' at 2.010 to 10.500 s \(line 24\) is not in the clip.*10.000 s"),
-    ('"2515"', '"1999"', r"'Surprise' at 2.010 to 1.999 s \(line 24\) stops before it starts"),
+    ('"2515"', '"10500"', "'Surprise' at 2.010 to 10.500 s (line 24) is not in the clip"),
+    ('"2515"', '"1999"', "'Surprise' at 2.010 to 1.999 s (line 24) stops before it starts"),
     ('TIME_SLOT_REF1="ts2"', 'TIME_SLOT_REF1="ts1"',
-     r"'Happiness' at 1.000 to 2.010 s \(line 17\) overlaps 'Surprise' at 1.000 to 2.515 s \(line 24\)"),
+     "'Happiness' at 1.000 to 2.010 s (line 17) overlaps 'Surprise' at 1.000 to 2.515 s (line 24)"),
     ("milliseconds", "PAL-frames", "line 5: times are in 'PAL-frames'"),
-    ("</TIER>", "", "line [0-9]+: is not sound XML"),
+    ("</TIER>", "", "is not sound XML"),
     ("&amp;", "&secret;", "is not sound XML"),
     (ELAN, "<html></html>", "is not an ELAN document but 'html'"),
     (ELAN, "Behavior,Start (s),Stop (s)", "line 1: is not sound XML"),
@@ -212,7 +203,7 @@ def refused(read, path, text, task, expected):
 ])  # fmt: skip
 def test_mistakes_in_elan_documents(tmp_path, old, new, expected):
     assert ELAN.replace(old, new, 1) != ELAN
-    refused(read_eaf, tmp_path / "a.eaf", ELAN.replace(old, new, 1), "expression", expected)
+    mistake(read_eaf, tmp_path / "a.eaf", ELAN.replace(old, new, 1), "expression", expected)
 
 
 @pytest.mark.parametrize("entities", [
@@ -226,7 +217,7 @@ def test_a_document_type_is_refused_unread(tmp_path, entities):
     declared = f"<!DOCTYPE ANNOTATION_DOCUMENT [{entities}]>\n<ANNOTATION_DOCUMENT"
     text = ELAN.replace("<ANNOTATION_DOCUMENT", declared, 1).replace("&amp;", "&e;")
     before = time.process_time()
-    refused(read_eaf, tmp_path / "a.eaf", text, "expression", "line 2: holds a document type")
+    mistake(read_eaf, tmp_path / "a.eaf", text, "expression", "line 2: holds a document type")
     assert time.process_time() - before < 5
 
 
@@ -234,11 +225,12 @@ def test_boris_table_is_one_for_other_readers(tmp_path):
     video = ProjectVideo('a "b", c', Path("a.mp4"), 300, 30.0, 64, 48)
     write_boris(tmp_path / "a.csv", video, [Segment("AU1", 1, 4), Segment("AU25", 299, 300)])
     table = pd.read_csv(tmp_path / "a.csv")
-    assert {"Observation id", "Media file", "FPS", "Subject", "Behavior", "Comment start"} <= set(table)
-    assert table["Observation id"].tolist() == ['a "b", c'] * 2 and set(table["Behavior type"]) == {"STATE"}
-    assert table["Behavior"].tolist() == ["AU1", "AU25"]
-    assert table["Start (s)"].tolist() == [0.033, 9.967] and table["Stop (s)"].tolist() == [0.133, 10]
-    assert table["Duration (s)"].tolist() == [0.1, 0.033]
+    assert {"Media file", "FPS", "Subject", "Comment start"} <= set(table)
+    columns = ["Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)", "Duration (s)"]
+    assert table[columns].to_numpy().tolist() == [
+        ['a "b", c', "AU1", "STATE", 0.033, 0.133, 0.1],
+        ['a "b", c', "AU25", "STATE", 9.967, 10, 0.033],
+    ]
 
 
 @pytest.mark.parametrize("version", BORIS)
@@ -252,26 +244,26 @@ STATES = "Behavior,Start (s),Stop (s),Behavior type\n"
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    (STATES + "AU9,1,2,STATE", r"line 2: there is no tag 'AU9'; .*AU1, AU2, AU4"),
-    (STATES + "AU1,1,2,STATE\nAU1,one,2,STATE", r"line 3: Start \(s\) is 'one'"),
-    (STATES + "AU1,1,,STATE", r"line 2: Stop \(s\) is ''"),
+    (STATES + "AU9,1,2,STATE", "line 2: there is no tag 'AU9'"),
+    (STATES + "AU1,1,2,STATE\nAU1,one,2,STATE", "line 3: Start (s) is 'one'"),
+    (STATES + "AU1,1,,STATE", "line 2: Stop (s) is ''"),
     (STATES + "AU1,nan,2,STATE", "is not in the clip"),
     (STATES + "AU1,-1,2,STATE", "is not in the clip"),
     (STATES + "AU1,1,1e9,STATE", "is not in the clip"),
     (STATES + "AU1,2,1,STATE", "stops before it starts"),
-    (STATES + 'AU1,1,"2,STATE', r"line 2: Stop \(s\) is '2,STATE'"),
+    (STATES + 'AU1,1,"2,STATE', "line 2: Stop (s) is '2,STATE'"),
     ("Observation id," + STATES + "x,AU1,0,1\ny,AU1,0,1\n", "no observation 'clip', only 'x', 'y'"),
     ("Subject," + STATES + "left,AU1,0,1\nright,AU1,0,1\n", "several subjects: 'left', 'right'"),
     ("Behaviour,Start,Stop\nAU1,0,1\n", "no line with the columns Behavior, Start"),
 ])  # fmt: skip
 def test_mistakes_in_boris_tables(tmp_path, text, expected):
-    refused(read_boris, tmp_path / "a.csv", text, "au", expected)
+    mistake(read_boris, tmp_path / "a.csv", text, "au", expected)
 
 
 def test_expressions_that_overlap_behind_a_longer_one_are_found(tmp_path):
     text = "Behavior,Start (s),Stop (s)\nFear,0,9\nFear,1,2\nAnger,5,6\n"
-    expected = r"'Fear' at 0.000 to 9.000 s \(line 2\) overlaps 'Anger' .*line 4"
-    refused(read_boris, tmp_path / "a.csv", text, "expression", expected)
+    overlap = "'Fear' at 0.000 to 9.000 s (line 2) overlaps 'Anger'"
+    mistake(read_boris, tmp_path / "a.csv", text, "expression", overlap, "line 4")
 
 
 # Through a session
@@ -301,12 +293,12 @@ def test_label_files_say_what_is_marked(sessions, tmp_path):
     table = pd.read_csv(tmp_path / "au.txt")
     assert tuple(table) == ACTION_UNITS and len(table) == NUM_FRAMES
     assert table["AU2"].to_numpy().nonzero()[0].tolist() == [1, 2] and table.to_numpy().sum() == 2
-    lines = (tmp_path / "expression.txt").read_text().splitlines()
-    assert lines[0] == ",".join(EXPRESSIONS)
-    assert [i for i, line in enumerate(lines[1:]) if line != "-1"] == [2, 3] and lines[3] == "5"
+    header, *lines = (tmp_path / "expression.txt").read_text().splitlines()
+    assert header == ",".join(EXPRESSIONS)
+    assert {i: line for i, line in enumerate(lines) if line != "-1"} == {2: "5", 3: "5"}
     export_annotation(faces, tmp_path / "t.csv", "table")
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
-    assert [row["frame"] for row in rows if row["expression"] == "Sadness"] == ["3", "4"]  # from 1
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table["frame"][table["expression"] == "Sadness"].tolist() == [3, 4]  # from 1
 
 
 def test_labels_that_are_not_ours_are_left_out_and_told(sessions, tmp_path):
@@ -338,7 +330,7 @@ def test_a_failed_import_changes_nothing(sessions, tmp_path, name, text, expecte
     session.mark("AU1", 0, 9)
     if text is not None:
         (tmp_path / name).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=expected), warnings.catch_warnings():
+    with refused(expected), warnings.catch_warnings():
         warnings.simplefilter("error")
         import_annotation(session, tmp_path / name)
     assert session.segments() == [Segment("AU1", 0, 9)] and session.revision() == 1
@@ -348,25 +340,22 @@ def test_exports_that_cannot_be(sessions, tmp_path):
     session = sessions["au"]
     (tmp_path / "a.txt").write_text("")
     for action in (export_annotation, import_annotation):
-        with pytest.raises(UserError, match="no format 'xls'; use one of abaw, table, eaf, boris"):
+        with refused("no format 'xls'; use one of abaw, table, eaf, boris"):
             action(session, tmp_path / "a.txt", "xls")
     for format in SUFFIXES:
-        with pytest.raises(UserError, match="cannot be written"):
+        with refused("cannot be written"):
             export_annotation(session, tmp_path / "a.txt" / "below a file", format)
 
 
-@given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=4, max_size=4), st.data()
-)
-def test_export_names_stay_in_their_folder(names, data):
-    class Someone:
-        def __init__(self, video, annotator):
-            self.video = ProjectVideo(video, Path("a.mp4"), 1, 1.0, 1, 1)
-            self.annotator, self.task = annotator, "expression"
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=4, max_size=4))
+def test_export_names_stay_in_their_folder(names):
+    def someone(video, annotator):
+        video = ProjectVideo(video, Path("a.mp4"), 1, 1.0, 1, 1)
+        return SimpleNamespace(video=video, annotator=annotator, task="expression")
 
     folder = Path("folder").absolute()
     pairs = {tuple(names[:2]), tuple(names[2:]), (names[0], "../" + names[1]), ("a-b", "c"), ("a", "b-c")}
-    found = [export_name(Someone(*pair), "boris") for pair in pairs]
+    found = [export_name(someone(*pair), "boris") for pair in pairs]
     for name in found:
         assert (folder / name).resolve().parent == folder and not name.startswith(".")
         assert len(name.encode()) < 245 and name.isprintable() and not set(name) & set('/\\:*?"<>|')

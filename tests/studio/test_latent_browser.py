@@ -1,18 +1,21 @@
 """The latent browser in a real browser: with a kernel of the test, in JupyterLab, as a page of its own."""
 
 import json
+import re
+from functools import partial
 from urllib.parse import urlparse
 
 import cv2
 import numpy as np
 import pytest
-from browser import drawn, show_bare, standalone, write_notebook
-from planted import PlantedGenerator, orthonormal_axes, planted_directions, probabilities, read_blocks
+from browser import along, drag, drawn, show_bare, standalone, write_notebook
+from live_generators import planted_explorer
+from planted import probabilities, read_blocks
+from playwright.sync_api import expect
 from repository import ROOT
 
 from affkit.gan import sample_z
 from affkit_lab.latent.directions import faces_at
-from affkit_studio.browse.explore import Explorer
 from affkit_studio.browse.favourites import Favourites
 from affkit_studio.browse.latent_browser import LatentBrowser
 from affkit_studio.browse.latent_desk import LatentDesk
@@ -42,22 +45,20 @@ class Page:
         """What is drawn, ``(S, S, 3)``."""
         return drawn(self.page, selector)
 
-    def after(self, act, selector=".afl-face"):
-        """Do something, wait until the picture is another, and nothing is under way."""
-        before = self.face(selector)
+    def after(self, act):
+        """Do something; the face as soon as it is another and nothing is under way."""
+        before = self.face()
         act()
         for _ in range(400):
             self.page.wait_for_timeout(25)
-            if (self.face(selector) != before).any():
-                break
-        else:
-            raise AssertionError("the picture did not change")
-        self.rest()
-        return self.face(selector)
+            if (self.face() != before).any():
+                self.rest()
+                return self.face()
+        raise AssertionError("the picture did not change")
 
     def rest(self):
         """Wait until nothing is under way: the face is the newest, and what is read is read from it."""
-        self.page.wait_for_function("document.querySelector('.afl').getAttribute('aria-busy') === 'false'")
+        expect(self.root).to_have_attribute("aria-busy", "false")
 
     def slider(self, name):
         return self.page.locator(f'.afl input[data-name="{name}"]')
@@ -65,8 +66,8 @@ class Page:
     def button(self, name):
         return self.page.get_by_role("button", name=name)
 
-    def tab(self, name):
-        return self.page.get_by_role("tab", name=name)
+    def open(self, tab):
+        self.page.get_by_role("tab", name=tab).click()
 
     def keep(self, name):
         """Make the face a favourite."""
@@ -77,18 +78,28 @@ class Page:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def keys(self, name, *keys):
+        """Press keys while a slider has the focus; the face afterwards."""
+        self.slider(name).focus()
+        return self.after(lambda: self.press(*keys))
+
+    def shortcut(self, key):
+        """Press a key that the whole page knows; the face afterwards."""
+        self.root.focus()
+        return self.after(lambda: self.press(key))
+
+    def click(self, name):
+        """The face after a button was clicked."""
+        return self.after(self.button(name).click)
+
     def says(self, text):
-        self.page.wait_for_function(
-            "text => document.querySelector('.afl-message').textContent.includes(text)", arg=text
-        )
+        expect(self.page.locator(".afl-message").first).to_contain_text(text)
 
 
 @pytest.fixture
 def desk(tmp_path):
     """Of a planted generator."""
-    axes = orthonormal_axes()
-    explorer = Explorer(PlantedGenerator(axes), planted_directions(axes), {"blocks": probabilities}, 3)
-    return LatentDesk(explorer, Favourites(tmp_path / "favourites.json", "key"))
+    return LatentDesk(planted_explorer(seed=3), Favourites(tmp_path / "favourites.json", "key"))
 
 
 @pytest.fixture
@@ -98,34 +109,35 @@ def page(watched, desk):
     return Page(watched.page)
 
 
-def planted_face(desk, z):
-    return faces_at(desk.explorer.generator, np.asarray(z)[None])[0]
-
-
-def test_every_slider_by_keyboard_and_by_mouse(page, desk):
+@pytest.fixture
+def shows(page, desk):
+    """That the page shows the face of the seed, moved along directions."""
     base = sample_z(1, 3)[0].double().numpy()
-    np.testing.assert_array_equal(page.face(), planted_face(desk, base))
-    truth = planted_directions(orthonormal_axes())
-    for name in truth.names:
-        page.slider(name).focus()
-        face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowRight"))
-        wanted = planted_face(desk, np.clip(base + 0.3 * truth[name], -1, 1))
-        np.testing.assert_array_equal(face, wanted)
-        box = page.slider(name).bounding_box()
-        middle = box["y"] + box["height"] / 2
-        face = page.after(lambda: page.page.mouse.click(box["x"] + 0.8 * box["width"], middle))  # noqa: B023
+
+    def check(**sliders):
+        moves = sum(amount * desk.explorer.directions[name] for name, amount in sliders.items())
+        wanted = faces_at(desk.explorer.generator, np.clip(base + moves, -1, 1)[None])[0]
+        np.testing.assert_array_equal(page.face(), wanted)
+
+    return check
+
+
+def test_every_slider_by_keyboard_and_by_mouse(page, desk, shows):
+    shows()
+    for name in desk.explorer.directions.names:
+        page.keys(name, "ArrowRight", "ArrowRight", "ArrowRight")
+        shows(**{name: 0.3})
+        (point,) = along(page.slider(name), 0.8)
+        page.after(partial(page.page.mouse.click, *point))
         amount = float(page.slider(name).input_value())
         assert 1.5 < amount < 3.2
-        wanted = planted_face(desk, np.clip(base + amount * truth[name], -1, 1))
-        np.testing.assert_array_equal(face, wanted)
-        page.root.focus()
-        page.after(lambda: page.press("r"))
+        shows(**{name: amount})
+        page.shortcut("r")
     assert page.slider("AU12").input_value() == "0"
 
 
 def test_what_is_read_stands_under_the_face(page):
-    page.slider("AU12").focus()
-    page.after(lambda: page.press("PageUp"))
+    page.keys("AU12", "PageUp")
     said = dict(row.split("\t") for row in page.page.locator(".afl-predictions tbody tr").all_inner_texts())
     wanted = probabilities(page.face()[None]).iloc[0]
     assert list(said)[:2] == ["valence", "arousal"]
@@ -133,53 +145,41 @@ def test_what_is_read_stands_under_the_face(page):
     assert said["AU12"].strip() == f"{round(100 * wanted['AU12'])}%"
 
 
-def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk):
-    box = page.slider("AU4").bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.page.mouse.move(box["x"] + box["width"] / 2, middle)
-    page.page.mouse.down()
-    for number in range(100):
-        page.page.mouse.move(box["x"] + (0.1 + 0.8 * (number * 37 % 100) / 100) * box["width"], middle)
-        page.page.wait_for_timeout(10)
-    page.page.mouse.move(box["x"] + 0.75 * box["width"], middle)
-    page.page.mouse.up()
+def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk, shows):
+    shares = [0.1 + 0.8 * (number * 37 % 100) / 100 for number in range(100)]
+    drag(page.page, *along(page.slider("AU4"), 0.5, *shares, 0.75), pause=10)
     page.page.wait_for_timeout(300)
     page.rest()
     amount = float(page.slider("AU4").input_value())
     assert desk.explorer.state.sliders == {"AU4": pytest.approx(amount)}
-    np.testing.assert_array_equal(page.face(), planted_face(desk, desk.explorer.z))
-    page.root.focus()
-    base = sample_z(1, 3)[0].double().numpy()
-    np.testing.assert_array_equal(page.after(lambda: page.press("Control+z")), planted_face(desk, base))
+    shows(AU4=desk.explorer.state.sliders["AU4"])
+    page.shortcut("Control+z")
+    shows()
 
 
 def test_locks_undo_truncation_seed_and_numbers(page, desk):
     page.slider("valence").focus()
     page.press("l")
-    page.page.wait_for_function("document.querySelector('[data-name=valence]').disabled")
+    expect(page.slider("valence")).to_be_disabled()
     lock = page.button("Lock valence")
     assert lock.get_attribute("aria-pressed") == "true" and lock.inner_text() == "locked"
     before = read_blocks(page.face()[None]).iloc[0]
-    page.slider("arousal").focus()
-    face = page.after(lambda: page.press("PageDown"))
-    moved = read_blocks(face[None]).iloc[0] - before
+    moved = read_blocks(page.keys("arousal", "PageDown")[None]).iloc[0] - before
     assert moved["arousal"] < -0.05 and abs(moved["valence"]) < 0.02
     lock.click()
-    page.page.wait_for_function("!document.querySelector('[data-name=valence]').disabled")
-    page.slider("truncation").focus()
-    page.after(lambda: page.press("Home"))
+    expect(page.slider("valence")).to_be_enabled()
+    page.keys("truncation", "Home")
     assert desk.explorer.state.truncation == 0
     seed = page.page.get_by_label("Seed of the face")
     seed.fill("11")
     page.after(lambda: page.press("Tab"))
     assert desk.explorer.state.seed == 11
-    page.tab("numbers of z").click()
-    page.slider("z 8").focus()
-    page.after(lambda: page.press("End"))
+    page.open("numbers of z")
+    page.keys("z 8", "End")
     assert desk.explorer.z[7] == 1
-    page.after(lambda: page.button("Undo").click())
+    page.click("Undo")
     assert desk.explorer.z[7] == 0
-    page.after(lambda: page.button("Redo").click())
+    page.click("Redo")
     seed.fill("-4")
     page.press("Tab")
     page.says("a seed is a whole number")
@@ -192,19 +192,19 @@ def test_the_plane_by_mouse_and_by_keys(page):
         across, down = box["width"] - 34 - 12, box["height"] - 12 - 30
         return box["x"] + 34 + (valence + 1) / 2 * across, box["y"] + 12 + (1 - arousal) / 2 * down
 
-    face = page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
-    np.testing.assert_allclose(read_blocks(face[None]).iloc[0, :2], [0.3, -0.2], atol=0.04)
-    page.page.mouse.move(*at(0.3, -0.2))
-    page.page.mouse.down()
-    face = page.after(lambda: page.page.mouse.move(*at(-0.2, 0.3), steps=8))
-    page.page.mouse.up()
-    page.rest()
-    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.2, 0.3], atol=0.04)
+    def reads(valence, arousal):
+        found = read_blocks(page.face()[None]).iloc[0, :2]
+        np.testing.assert_allclose(found, [valence, arousal], atol=0.04)
+
+    page.after(lambda: page.page.mouse.click(*at(0.3, -0.2)))
+    reads(0.3, -0.2)
+    page.after(lambda: drag(page.page, at(0.3, -0.2), at(-0.2, 0.3), steps=8))
+    reads(-0.2, 0.3)
     page.page.locator(".afl-plane").focus()
-    face = page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
+    page.after(lambda: page.press("ArrowRight", "ArrowRight", "ArrowUp"))
     page.page.wait_for_timeout(200)
     page.rest()
-    np.testing.assert_allclose(read_blocks(page.face()[None]).iloc[0, :2], [-0.1, 0.35], atol=0.04)
+    reads(-0.1, 0.35)
 
 
 def test_neighbours_favourites_and_films(page, tmp_path):
@@ -212,15 +212,13 @@ def test_neighbours_favourites_and_films(page, tmp_path):
     page.page.wait_for_selector(".afl-grid canvas")
     np.testing.assert_array_equal(page.face(".afl-grid button:nth-child(5) canvas"), first)
     corner = page.face(".afl-grid button:nth-child(9) canvas")
-    face = page.after(lambda: page.button("in row 3, column 3").click())
-    np.testing.assert_array_equal(face, corner)
+    np.testing.assert_array_equal(page.click("in row 3, column 3"), corner)
     page.keep(name)
     page.says(f"kept: {name}")
     assert page.page.locator(".afl-kept").inner_text().startswith(name)
-    page.root.focus()
-    page.after(lambda: page.press("n"))
+    page.shortcut("n")
     page.keep("second")
-    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 2")
+    expect(page.page.locator(".afl-kept")).to_have_count(2)
     for box in page.page.locator(".afl-kept input").all():
         box.check()
     page.button("Film from each chosen").click()
@@ -230,26 +228,25 @@ def test_neighbours_favourites_and_films(page, tmp_path):
     page.says("film-01.gif")
     capture = cv2.VideoCapture(str(tmp_path / "film-01.gif"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 21
-    page.tab("Favourites").click()
-    face = page.after(lambda: page.button(f"Go to {name}").click())
-    np.testing.assert_array_equal(face, corner)
+    page.open("Favourites")
+    np.testing.assert_array_equal(page.click(f"Go to {name}"), corner)
     page.button("Remove second").click()
-    page.page.wait_for_function("document.querySelectorAll('.afl-kept').length === 1")
+    expect(page.page.locator(".afl-kept")).to_have_count(1)
     page.slider("AU12").focus()
     page.press("p")
-    page.page.wait_for_function("document.querySelectorAll('.afl-strip canvas').length === 12")
+    expect(page.page.locator(".afl-strip canvas")).to_have_count(12)
     kept = json.loads((tmp_path / "favourites.json").read_text())["favourites"]
     assert [one["name"] for one in kept] == [name]
 
 
 def test_mistakes_are_told_on_the_page(page, tmp_path):
-    page.tab("Training faces").click()
+    page.open("Training faces")
     assert "open the browser with --data STORE" in page.page.get_by_label("Training faces").last.inner_text()
-    page.tab("Leaks").click()
+    page.open("Leaks")
     page.button("What a step").click()
     page.says("nothing else is locked")
     (tmp_path / "favourites.json").write_text('{"format": 1, "checkpoint": "other", "favourites": []}')
-    page.tab("Favourites").click()
+    page.open("Favourites")
     page.says("holds favourites of another generator")
     page.root.focus()
     page.press("?")
@@ -263,8 +260,7 @@ def test_two_pages_of_one_kernel_show_the_same(page, desk, watched):
     show_bare(other, LatentBrowser, desk.handle)
     second = Page(other)
     watched.page.bring_to_front()
-    page.slider("AU4").focus()
-    face = page.after(lambda: page.press("PageUp"))
+    face = page.keys("AU4", "PageUp")
     other.bring_to_front()
     other.wait_for_function("Number(document.querySelector('[data-name=AU4]').value) > 0")
     second.rest()
@@ -275,7 +271,7 @@ def test_two_pages_of_one_kernel_show_the_same(page, desk, watched):
 def test_a_kernel_that_answers_late(watched, desk):
     page = watched.page
     show_bare(page, LatentBrowser, desk.handle, held=True)
-    page.wait_for_function("document.querySelector('.afl').textContent.startsWith('not connected')")
+    expect(page.locator(".afl")).to_contain_text(re.compile("^not connected"))
     page.evaluate("release()")
     tool = Page(page)
     page.evaluate("held = []")
@@ -291,9 +287,7 @@ def test_in_jupyterlab_with_the_shipped_generator(lab):
     write_notebook(lab.root / "browse.ipynb", CELL.format(checkpoint=str(GENERATOR)), "1 + 1")
     assert lab.run("browse.ipynb") == []
     page = Page(lab.watched.page)
-    page.slider("AU12").focus()
-    page.after(lambda: page.press("End"))
-    smile = page.face()
+    smile = page.keys("AU12", "End")
     said = page.page.locator(".afl-predictions tbody tr", has_text="AU12").locator("td").first.inner_text()
     # the network that read it along had its say in the direction
     assert int(said.strip().rstrip("%")) > 50
@@ -311,14 +305,13 @@ def test_in_jupyterlab_with_the_shipped_generator(lab):
 
     assert lab.run("browse.ipynb") == []
     page = Page(lab.watched.page)
-    page.tab("Favourites").click()
-    face = page.after(lambda: page.button("Go to smile").click())
-    np.testing.assert_array_equal(face, smile)
+    page.open("Favourites")
+    np.testing.assert_array_equal(page.click("Go to smile"), smile)
     assert lab.watched.outside == []
 
 
-def test_a_page_of_its_own_and_how_quick_it_is(watched, tmp_path, record_property):
-    """The latency is printed and recorded, not asserted: it depends on what else the machine does."""
+def test_a_page_of_its_own_and_how_quick_it_is(watched, tmp_path):
+    """The latency is printed, not asserted: it depends on what else the machine does."""
     options = ["browse", "--checkpoint", str(GENERATOR), "--data", str(ROOT / "data_samples" / "pool")]
     options += ["--labels", str(ROOT / "data_samples" / "corpus"), "--no-browser"]
     watched.page.set_viewport_size({"width": 1200, "height": 1050})
@@ -335,13 +328,11 @@ def test_a_page_of_its_own_and_how_quick_it_is(watched, tmp_path, record_propert
         page.rest()
         times = np.array(page.page.evaluate("drawn"))
         assert page.slider("valence").input_value() == "4" and len(times) >= 10
-        for share in (50, 95):
-            record_property(f"p{share} of slider to pixels, ms", round(float(np.percentile(times, share)), 1))
         print("slider to pixels, ms: p50 {:.0f}, p95 {:.0f}".format(*np.percentile(times, [50, 95])))
-        page.tab("Training faces").click()
+        page.open("Training faces")
         page.button("Is this a memorized").click()
         page.page.wait_for_selector("figure.afl-picture")
-        page.tab("A clip").click()
+        page.open("A clip")
         page.button("The face follows").click()
         page.page.wait_for_selector(".afl-strip canvas")
         page.page.set_viewport_size({"width": 800, "height": 1400})

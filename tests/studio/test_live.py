@@ -9,9 +9,9 @@ import pytest
 import torch
 from live_generators import CONFIGS, large_generator, random_generator, some_directions, some_z
 from live_pages import scripts_of, transposed
+from refusals import refused
 
 from affkit.checkpoints import model_key, save_checkpoint
-from affkit.errors import UserError
 from affkit.gan import Discriminator
 from affkit_lab.latent.directions import Directions
 from affkit_studio.browse.live_page import direction_facts, draw, fold, write_live_page
@@ -97,7 +97,7 @@ def test_mistakes_and_nothing_half_written(tmp_path):
         ("generator.safetensors", out, some_directions("fake"), "no direction"),
         ("generator.safetensors", tmp_path / "taken.html", None, "already exists"),
     ):
-        with pytest.raises(UserError, match=problem):
+        with refused(problem):
             write_live_page(tmp_path / file, to, directions)
     assert sorted(tmp_path.iterdir()) == before and (tmp_path / "taken.html").read_text() == "mine"
     write_live_page(good, tmp_path / "taken.html", some_directions("AU1"), force=True)

@@ -1,6 +1,7 @@
 """The live page in a real browser: its pixels, its sliders, and that it needs nobody else."""
 
 import threading
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,31 +13,45 @@ from live_generators import CONFIGS, large_generator, random_generator, some_dir
 from live_pages import WATCH, LivePage, mulberry
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
+from affkit.gan import Generator
 from affkit.store import pictures
-from affkit_lab.latent.directions import faces_at, read_directions
+from affkit_lab.latent.directions import Directions, faces_at, read_directions
 from affkit_lab.latent.z_arithmetic import slerp
 from affkit_studio.browse.live_page import write_live_page
 
 pytestmark = pytest.mark.browser
-SHIPPED = Path(__file__).parents[2] / "data_samples" / "weights" / "gan_1"
+WEIGHTS = Path(__file__).parents[2] / "data_samples" / "weights" / "gan_1"
+
+
+@dataclass
+class Shipped:
+    """The page of the shipped generator."""
+
+    path: Path
+    generator: Generator
+    directions: Directions
+
+    def z(self, seed: int, truncation: float = 1.0, **sliders: float) -> np.ndarray:
+        """The z of explore.FaceState, ``(100,)``; an underscore stands for a blank in a slider's name."""
+        moves = (amount * self.directions[name.replace("_", " ")] for name, amount in sliders.items())
+        return np.clip(truncation * mulberry(seed) + sum(moves), -1, 1)
 
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """The page of the shipped generator, the generator, and its directions."""
-    generator, _ = load_checkpoint(SHIPPED / "generator.safetensors", "generator")
-    directions = read_directions(SHIPPED / "directions.safetensors", model_key(generator))
+    generator, _ = load_checkpoint(WEIGHTS / "generator.safetensors", "generator")
+    directions = read_directions(WEIGHTS / "directions.safetensors", model_key(generator))
     out = tmp_path_factory.mktemp("live") / "page.html"
-    return write_live_page(SHIPPED / "generator.safetensors", out, directions), generator, directions
+    path = write_live_page(WEIGHTS / "generator.safetensors", out, directions)
+    return Shipped(path, generator, directions)
 
 
 @pytest.fixture
 def live(shipped, watched):
     """The page opened from the disk; at the end nothing was fetched."""
-    path, _, _ = shipped
     asked = []
     watched.page.on("request", lambda request: asked.append(request.url.split(":")[0]))
-    page = LivePage(watched.page, path.as_uri(), size=32)
+    page = LivePage(watched.page, shipped.path.as_uri(), size=32)
     page.squares()
     yield page
     assert set(asked) <= {"file", "blob", "data"} and asked.count("file") == 1
@@ -45,25 +60,18 @@ def live(shipped, watched):
 @pytest.fixture
 def looks_like(live, shipped):
     """Whether what is shown is the face that PyTorch draws of a z."""
-    _, generator, _ = shipped
 
     def check(z, selector="#face"):
-        difference = live.shown(selector).astype(int) - faces_at(generator, np.asarray(z)[None])[0]
+        difference = live.shown(selector).astype(int) - faces_at(shipped.generator, z[None])[0]
         assert np.abs(difference).max() <= 2
 
     return check
 
 
-def rule(base, truncation=1.0, **moves):
-    """The z of explore.FaceState: ``moves`` are amounts and vectors."""
-    return np.clip(truncation * base + sum(amount * vector for amount, vector in moves.values()), -1, 1)
-
-
 def test_the_pixels_are_those_of_pytorch(live, shipped):
-    _, generator, _ = shipped
     z = some_z(24)
     found = np.stack([live.draw(one) for one in z])
-    difference = np.abs(found.astype(int) - pictures(generator, z))
+    difference = np.abs(found.astype(int) - pictures(shipped.generator, z))
     print(f"largest difference to PyTorch {difference.max()} of 255, {np.mean(difference > 0):.2%} differ")
     assert difference.max() <= 2
 
@@ -80,47 +88,37 @@ def test_the_pixels_of_every_configuration(name, watched, tmp_path):
 
 
 def test_seeds_truncation_and_sliders_by_keyboard(live, shipped, looks_like):
-    _, _, directions = shipped
     looks_like(mulberry(27))
-    live.seed().fill("4294967295")
-    live.press("Tab")
-    base = mulberry(4294967295)
-    np.testing.assert_allclose(live.z(), base, atol=1e-12)
-    looks_like(base)
-    live.slider("AU12").focus()
-    live.press(*["ArrowRight"] * 12)
-    live.slider("PCA 3").focus()
-    live.press("End")
-    moves = {"smile": (1.2, directions["AU12"]), "look": (4.0, directions["PCA 3"])}
-    looks_like(rule(base, **moves))
-    assert "at −1 or 1" in live.page.locator("#cut").inner_text()
-    cut = int((np.abs(rule(base, **moves)) == 1).sum())
-    assert cut > 0 and live.page.locator("#cut").inner_text().startswith(f"{cut} of 100")
+    last = 2**32 - 1
+    live.type_seed(last)
+    np.testing.assert_allclose(live.z(), mulberry(last), atol=1e-12)
+    looks_like(mulberry(last))
+    live.keys("AU12", *["ArrowRight"] * 12)
+    live.keys("PCA 3", "End")
+    moved = shipped.z(last, AU12=1.2, PCA_3=4.0)
+    looks_like(moved)
+    cut, said = int((np.abs(moved) == 1).sum()), live.page.locator("#cut").inner_text()
+    assert cut > 0 and said.startswith(f"{cut} of 100") and "at −1 or 1" in said
     live.page.get_by_label("Truncation").focus()
     live.press("Home", *["ArrowRight"] * 8)
-    looks_like(rule(base, 0.4, **moves))
-    live.slider("PCA 3").focus()
-    live.press("0")
-    looks_like(rule(base, 0.4, smile=moves["smile"]))
+    looks_like(shipped.z(last, 0.4, AU12=1.2, PCA_3=4.0))
+    live.keys("PCA 3", "0")
+    looks_like(shipped.z(last, 0.4, AU12=1.2))
     live.page.get_by_role("button", name="Reset").click()
-    looks_like(base)
+    looks_like(mulberry(last))
     for wrong in ("-3", "1.5", "4294967296", ""):
-        live.seed().fill(wrong)
-        live.press("Tab")
-        assert live.seed().input_value() == "4294967295"
+        live.type_seed(wrong)
+        assert live.seed().input_value() == str(last)
     live.page.get_by_role("button", name="New face").click()
-    seed = int(live.seed().input_value())
-    looks_like(mulberry(seed))
+    looks_like(mulberry(int(live.seed().input_value())))
 
 
 def test_rapid_dragging_ends_on_the_right_picture(live, shipped, looks_like):
-    _, _, directions = shipped
     back_and_forth = [0.1, 0.9, 0.2, 0.8, 0.05, 0.95, 0.5, 0.7] * 4
     live.drag("valence", back_and_forth, steps=20)
-    value = float(live.slider("valence").input_value())
-    assert 0.5 < value < 3
-    valence = (value, directions["valence"])
-    looks_like(rule(mulberry(27), v=valence))
+    valence = float(live.slider("valence").input_value())
+    assert 0.5 < valence < 3
+    looks_like(shipped.z(27, valence=valence))
     # the same without waiting for anything, faster than faces are computed
     live.page.evaluate("""() => {
         const range = document.querySelector('input[data-name=AU4]');
@@ -129,14 +127,12 @@ def test_rapid_dragging_ends_on_the_right_picture(live, shipped, looks_like):
             range.dispatchEvent(new Event('input'));
         }
     }""")
-    value = float(live.slider("AU4").input_value())
-    wanted = rule(mulberry(27), v=valence, a=(value, directions["AU4"]))
+    wanted = shipped.z(27, valence=valence, AU4=float(live.slider("AU4").input_value()))
     np.testing.assert_allclose(live.z(), wanted, atol=1e-6)
     looks_like(wanted)
 
 
 def test_100_moves_by_keyboard(live, shipped, looks_like):
-    _, _, directions = shipped
     live.page.evaluate(WATCH)
     live.slider("AU12").focus()
     keys = (["ArrowRight"] * 30 + ["ArrowLeft"] * 30) * 2
@@ -146,36 +142,27 @@ def test_100_moves_by_keyboard(live, shipped, looks_like):
     steps = live.page.evaluate("window.steps")
     p50, p95 = np.percentile(steps, [50, 95])
     print(f"key to painted picture: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
-    looks_like(rule(mulberry(27), v=(2.0, directions["AU12"])))
+    looks_like(shipped.z(27, AU12=2.0))
 
 
 def test_neighbours_lie_along_the_slider_that_was_used_last(live, shipped, looks_like):
-    _, _, directions = shipped
-    base = mulberry(27)
     live.slider("AU4").focus()
     assert live.page.locator("#along-title").inner_text() == "Along AU4"
     for number, amount in enumerate([-3, -2, -1, 0, 1, 2, 3], 1):
-        looks_like(
-            rule(base, v=(amount, directions["AU4"])), f"#neighbours button:nth-child({number}) canvas"
-        )
+        looks_like(shipped.z(27, AU4=amount), f"#neighbours button:nth-child({number}) canvas")
     live.page.get_by_role("button", name="AU4 at +2.0").click()
     assert live.slider("AU4").input_value() == "2"
-    looks_like(rule(base, v=(2, directions["AU4"])))
-    live.slider("valence").focus()
-    live.press("ArrowLeft")
-    moves = {"a": (2, directions["AU4"]), "v": (3, directions["valence"])}
-    looks_like(rule(base, **moves), "#neighbours button:nth-child(7) canvas")
+    looks_like(shipped.z(27, AU4=2))
+    live.keys("valence", "ArrowLeft")
+    looks_like(shipped.z(27, AU4=2, valence=3), "#neighbours button:nth-child(7) canvas")
 
 
 def test_from_a_to_b(live, shipped, looks_like):
-    _, _, directions = shipped
-    live.slider("valence").focus()
-    live.press("End")
+    live.keys("valence", "End")
     live.page.get_by_role("button", name="Keep as A").click()
-    first = rule(mulberry(27), v=(4, directions["valence"]))
+    first = shipped.z(27, valence=4)
     looks_like(first, "#kept-0")
-    live.seed().fill("5")
-    live.press("Tab")
+    live.type_seed(5)
     live.page.get_by_role("button", name="Keep as B").click()
     looks_like(mulberry(5), "#kept-1")
     live.page.get_by_label("Morph").focus()
@@ -250,15 +237,14 @@ def test_a_phone_keeps_the_face_in_sight_and_every_control_has_a_name(live):
 
 
 def test_over_http_and_nothing_else_is_asked_for(shipped, watched):
-    path, generator, _ = shipped
-    handler = partial(SimpleHTTPRequestHandler, directory=path.parent)
+    handler = partial(SimpleHTTPRequestHandler, directory=shipped.path.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         asked = []
         watched.page.on("request", lambda request: asked.append(request.url))
         page = LivePage(watched.page, f"http://127.0.0.1:{server.server_port}/page.html", size=32)
         page.squares()
-        difference = page.shown().astype(int) - faces_at(generator, mulberry(27)[None])[0]
+        difference = page.shown().astype(int) - faces_at(shipped.generator, mulberry(27)[None])[0]
         assert np.abs(difference).max() <= 2
         assert [url for url in asked if url.startswith("http")] == [watched.page.url]
         assert watched.errors == [] and watched.outside == []
@@ -284,15 +270,15 @@ def test_names_that_look_like_html_are_text(watched, tmp_path):
     page.press("ArrowRight")
     page.rest()
     assert page.page.locator("#along").inner_text() == evil
-    np.testing.assert_allclose(page.z(), rule(mulberry(27), v=(0.1, directions[evil])), atol=1e-6)
+    moved = np.clip(mulberry(27) + 0.1 * directions[evil], -1, 1)
+    np.testing.assert_allclose(page.z(), moved, atol=1e-6)
     assert page.page.locator("img").count() == 0
     assert page.page.evaluate("window.hacked") is None
 
 
 @pytest.mark.parametrize("part, found", [("weights", "The faces cannot be drawn"), ("facts", "JSON")])
 def test_a_damaged_page_says_so(part, found, shipped, watched, tmp_path):
-    path, _, _ = shipped
-    text, start = path.read_text(), f'id="{part}">'
+    text, start = shipped.path.read_text(), f'id="{part}">'
     at = text.index(start) + len(start)
     (tmp_path / "damaged.html").write_text(f"{text[:at]}?{text[at:]}")
     watched.faults_meant = True

@@ -21,6 +21,7 @@ from affkit_studio.annotate.project import Project
 from affkit_studio.annotate.session import Segment, from_labels, runs, to_labels
 
 TASKS = {"au": ACTION_UNITS, "expression": EXPRESSIONS}
+TOOLS = st.integers(0, 1)
 TIMES = st.lists(st.integers(0, 12), min_size=2, max_size=2, unique=True).map(sorted)
 
 
@@ -39,7 +40,7 @@ class Annotating(RuleBasedStateMachine):
         self.steps = 0
 
     def nothing(self):
-        return {lane: np.zeros(12, bool) for lane in self.lanes}
+        return np.zeros((len(self.lanes), 12), bool)
 
     def then(self, picture):
         self.past.append(picture)
@@ -47,51 +48,42 @@ class Annotating(RuleBasedStateMachine):
         self.steps += 1
 
     def marked(self, picture, lane, times):
-        picture = {name: frames.copy() for name, frames in picture.items()}
-        for name, frames in picture.items():
-            for frame in range(*times):
-                frames[frame] = name == lane or (self.task == "au" and frames[frame])
+        picture = picture.copy()
+        if self.task == "expression":  # one at a time
+            picture[:, slice(*times)] = False
+        picture[lane, slice(*times)] = True
         return picture
 
-    @rule(tool=st.integers(0, 1), lane=st.integers(0, 6), times=TIMES)
+    @rule(tool=TOOLS, lane=st.integers(0, 6), times=TIMES)
     def mark(self, tool, lane, times):
         self.sessions[tool].mark(self.lanes[lane], *times)
-        self.then(self.marked(self.past[-1], self.lanes[lane], times))
+        self.then(self.marked(self.past[-1], lane, times))
 
-    @rule(tool=st.integers(0, 1), lane=st.none() | st.integers(0, 6), times=TIMES)
+    @rule(tool=TOOLS, lane=st.none() | st.integers(0, 6), times=TIMES)
     def clear(self, tool, lane, times):
-        name = None if lane is None else self.lanes[lane]
-        self.sessions[tool].clear(name, *times)
-        picture = {lane: frames.copy() for lane, frames in self.past[-1].items()}
-        for lane in self.lanes if name is None else [name]:
-            picture[lane][slice(*times)] = False
+        self.sessions[tool].clear(None if lane is None else self.lanes[lane], *times)
+        picture = self.past[-1].copy()
+        picture[slice(None) if lane is None else lane, slice(*times)] = False
         self.then(picture)
 
-    @rule(tool=st.integers(0, 1), drawn=st.lists(st.tuples(st.integers(0, 6), TIMES), max_size=4))
+    @rule(tool=TOOLS, drawn=st.lists(st.tuples(st.integers(0, 6), TIMES), max_size=4))
     def replace(self, tool, drawn):
         self.sessions[tool].replace([Segment(self.lanes[lane], *times) for lane, times in drawn])
         picture = self.nothing()
         for lane, times in drawn:
-            picture = self.marked(picture, self.lanes[lane], times)
+            picture = self.marked(picture, lane, times)
         self.then(picture)
 
-    @rule(tool=st.integers(0, 1))
-    def undo(self, tool):
-        could = len(self.past) > 1
-        assert self.sessions[tool].undo() is could
+    @rule(tool=TOOLS, undo=st.booleans())
+    def undo_or_redo(self, tool, undo):
+        source, target = (self.past, self.future) if undo else (self.future, self.past)
+        could = len(source) > undo  # the first picture cannot be taken back
+        assert getattr(self.sessions[tool], "undo" if undo else "redo")() is could
         if could:
-            self.future.append(self.past.pop())
+            target.append(source.pop())
             self.steps += 1
 
-    @rule(tool=st.integers(0, 1))
-    def redo(self, tool):
-        could = bool(self.future)
-        assert self.sessions[tool].redo() is could
-        if could:
-            self.past.append(self.future.pop())
-            self.steps += 1
-
-    @rule(tool=st.integers(0, 1))
+    @rule(tool=TOOLS)
     def restart(self, tool):
         self.projects[tool].close()
         self.projects[tool] = Project.open(self.path, create=False)
@@ -99,10 +91,9 @@ class Annotating(RuleBasedStateMachine):
 
     @invariant()
     def both_tools_show_the_model(self):
-        expected = np.array(list(self.past[-1].values()))
         for session in self.sessions:
             state = session.state()
-            assert state.dtype == np.uint8 and np.array_equal(state, expected)
+            assert state.dtype == np.uint8 and np.array_equal(state, self.past[-1])
             assert session.can_undo is (len(self.past) > 1) and session.can_redo is bool(self.future)
             assert session.revision() == self.steps == len(session.history())
 

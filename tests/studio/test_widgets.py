@@ -3,29 +3,15 @@
 import cv2
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
+from small_corpus import labels_of
 
-from affkit.labels import Labels
 from affkit_studio.clip_figures import label_timeline
 from affkit_studio.page_widget import encode_picture
 from affkit_studio.widgets import draw_box, frame_player
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def labels_of(expressions):
-    labels = Labels.empty(len(expressions))
-    labels.expression[:] = np.maximum(expressions, 0)
-    labels.has_expression[:] = np.array(expressions) >= 0
-    return labels
-
-
 def test_timeline_names_long_expressions_and_skips_gaps():
-    labels = labels_of([4] * 50 + [-1] * 10 + [1] * 40)
+    labels = labels_of(expressions=[4] * 50 + [-1] * 10 + [1] * 40)
     labels.action_units[5:9, 4] = 1
     labels.has_action_units[:, 4] = True
     figure = label_timeline(labels, fps=10)
