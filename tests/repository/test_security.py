@@ -16,7 +16,6 @@ from made_files import COMMANDS, SMALL
 from mishaps.good import make_good
 from mishaps.judge import contents, run_in
 
-from affkit.cli import main as affkit
 from affkit.errors import UserError
 from affkit.files import write_beside
 from affkit_studio.annotate.import_export import SUFFIXES, export_annotation, export_name
@@ -118,7 +117,7 @@ def test_a_name_in_a_file_leads_nowhere(what, good, tmp_path):
             copy_links(good, folder)
             put(own(folder / file), name)
             before = contents(folder.parents[1])
-            answer = run_in(folder, line.split(), affkit, seconds=60)
+            answer = run_in(folder, line)
             said = answer.stderr.strip().splitlines()
             assert answer.failure == "" and answer.code in (0, 1, 2), f"{name!r}, {line}: {answer}"
             if answer.code == 2:
@@ -188,7 +187,7 @@ def test_notebooks_of_any_name_and_links_to_elsewhere_are_only_read(tmp_path, mo
     (given / "ben").symlink_to(elsewhere)
     (given / "loop").symlink_to("loop")
     before = contents(tmp_path)
-    answer = run_in(given, ["notebooks", "grade", ".", "-o", "out.csv"], affkit, seconds=60)
+    answer = run_in(given, "notebooks grade . -o out.csv")
     assert (answer.code, answer.failure) == (0, "")
     assert changed_outside(before, contents(tmp_path), "deep/given/out.csv") == []
 
@@ -205,7 +204,7 @@ def test_clips_and_labels_that_are_links_are_only_read(good, tmp_path):
         "faces one.mp4 ..\\y.mp4 -o out/store --size 32",
         "predict ..\\y.mp4 -o out/said --checkpoint networks/discriminator.safetensors --no-video",
     ):
-        answer = run_in(folder, line.split(), affkit, seconds=60)
+        answer = run_in(folder, line)
         assert answer.failure == "" and answer.code in (0, 2), f"{line}: {answer}"
     assert (folder / "out" / "clips" / "..\\y.mp4").is_file()
     assert changed_outside(before, contents(tmp_path), "deep/given/out") == []

@@ -19,7 +19,6 @@ from repository import tracked
 from safetensors import SafetensorError, safe_open
 
 from affkit.checkpoints import load_checkpoint
-from affkit.cli import main as affkit
 from affkit.errors import UserError
 from affkit.faces.feature_cache import cached_features
 from affkit.store import Store
@@ -167,7 +166,7 @@ def test_commands_refuse_a_pickle_under_the_right_name(kind, good, tmp_path):
     }
     if kind != "plain":
         chosen = [bad for bad in chosen if bad.kind in ("checkpoint", "store, crops")]
-    found = {str(bad): judge(given(PICKLES[kind], trace, bad), good, affkit) for bad in chosen}
+    found = {str(bad): judge(given(PICKLES[kind], trace, bad), good) for bad in chosen}
     assert {line: faults for line, faults in found.items() if faults} == {}
     assert not trace.exists()
 
@@ -198,7 +197,7 @@ def test_work_that_goes_on_refuses_a_pickle(pattern, made, tmp_path):
             (path.parents[1] / "found").rmdir()
 
     bad = BadInput("own file", "a pickle", OWN[pattern], (Path(name).name, name), name, change)
-    assert judge(bad, made, affkit) == []
+    assert judge(bad, made) == []
     assert not trace.exists()
 
 
