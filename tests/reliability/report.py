@@ -82,7 +82,6 @@ def report_bad_inputs(quick: bool = False) -> tuple[str, bool]:
 
 
 def report_kills(quick: bool = False) -> tuple[str, bool]:
-    """The table of the killed commands, and whether all went on as they should."""
     table = pd.DataFrame(kill_all(6 if quick else 50))
     fine = not table["violations"].astype(bool).any()
     words = "SIGKILL at random moments; the same command goes on to the same bytes, nothing saved is lost."
@@ -90,13 +89,11 @@ def report_kills(quick: bool = False) -> tuple[str, bool]:
 
 
 def report_scale(quick: bool = False) -> tuple[str, bool]:
-    """The table of sizes, seconds and memory, and whether memory is constant."""
     rows, fine = scale_rows(quick)
     return f"## Scale\n\n{markdown(pd.DataFrame(rows).astype(str))}\n", fine
 
 
 def report_checks(quick: bool = False) -> tuple[str, bool]:
-    """The table of the mutants of each exercise, and whether none slips through."""
     table = pd.DataFrame(mutant_rows())
     sums = table[["mutants", "rejected", "right as well"]].sum()
     table.loc[len(table)] = {"exercise": "all", **sums, "holes": ""}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from mishaps.bad_inputs import KINDS, bad_inputs
-from mishaps.good import make_good
 from mishaps.judge import BadInput, contents, judge
 from mishaps.mutants import ALSO_RIGHT, mutant_rows, mutants, rejects
 
@@ -16,15 +15,10 @@ from affkit_course.exercises.framework import load
 pytestmark = pytest.mark.slow  # runs whole commands
 
 BAD = bad_inputs()
-SLOW = ("annotate", "browse", "notebooks", "render")  # to import what they need takes longer than to answer
+SLOW = ("annotate", "browse", "notebooks")  # to import what they need takes longer than to answer
 QUICK = [bad for bad in BAD if not bad.line.startswith(SLOW)]
 SAMPLE = random.Random(0).sample([bad for bad in QUICK if bad.target], 25)
 SAMPLE += [bad for bad in QUICK if bad.kind == "option"]
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    return make_good(tmp_path_factory.mktemp("good"))
 
 
 def test_there_are_hundreds_from_every_kind_and_no_two_alike():

@@ -65,15 +65,8 @@ def machine_paths(text: str) -> list[str]:
 
 
 def test_no_path_of_a_machine_is_kept():
-    found = {}
-    for path in tracked():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:  # pictures, clips, weights
-            continue
-        if lines := machine_paths(text):
-            found[relative(path)] = lines
-    assert found == {}
+    found = {relative(path): machine_paths(path.read_text("utf-8", errors="ignore")) for path in tracked()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 def test_a_path_of_a_machine_is_seen():

@@ -21,7 +21,6 @@ RUBBISH = np.random.default_rng(7).bytes(3000)
 
 
 def replaced(data: bytes) -> Change:
-    """The file holds these bytes instead."""
     return lambda path: path.write_bytes(data)
 
 
@@ -35,7 +34,6 @@ def removed(path: Path) -> None:
 
 
 def folder_instead(path: Path) -> None:
-    """A folder of that name, with a file in it."""
     removed(path)
     path.mkdir()
     (path / "inside.txt").write_text("0\n")
@@ -200,7 +198,6 @@ _SEE_VIDEOS = (
 
 
 def _saved(make: Callable[[np.ndarray], np.ndarray]) -> Change:
-    """The crops are what ``make`` makes of them."""
 
     def change(path: Path) -> None:
         np.save(path, make(np.load(path)))
@@ -370,7 +367,6 @@ def _header(**values: str) -> Change:
 
 
 def _net(**values) -> Change:
-    """The configuration in the header has these values."""
     return rewritten(lambda _, header: header.update(net=json.dumps(json.loads(header["net"]) | values)))
 
 
@@ -472,7 +468,6 @@ def bad_labels() -> Iterator[BadInput]:
 
 
 def bad_data() -> Iterator[BadInput]:
-    """Each file with each fault."""
     for line in _SEE_VIDEOS:
         yield from spoiled("video", "one.mp4", VIDEO_FAULTS, line)
     for kind, target, faults in (

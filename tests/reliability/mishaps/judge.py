@@ -43,8 +43,6 @@ class BadInput:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command did."""
-
     code: int | None  # None if it was stopped
     stderr: str
     failure: str  # the last line of a traceback, or that it took too long

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,7 +87,8 @@ def killed_row(processes, command: Killed, folder: Path, kills: int, rng) -> dic
         if run(processes, command, folder, out, moment)[2] != -9:  # it had ended by then
             out, moment = folder / f"{command.name} {k} at once", 0.0
             run(processes, command, folder, out, moment)
-        kept = {path: path.stat().st_mtime_ns for path in finished(out, command.kept)}
+        done = [path for name in PARTS if command.kept for path in (out / name).glob(command.kept)]
+        kept = {path: path.stat().st_mtime_ns for path in done}
         moments.append(moment)
         run(processes, command, folder, out)
         if bytes_of(out, command.same) != expected:
@@ -136,12 +136,6 @@ def run_command(folder: str, line: str, out: str, log: str) -> None:
     os.chdir(folder)
     sys.argv = ["affkit", *(f"{out}/out" if word == "out" else word for word in line.split())]
     affkit()
-
-
-def finished(out: Path, pattern: str) -> Iterator[Path]:
-    """Files that are done, wherever the command keeps them until it ends."""
-    for name in PARTS if pattern else ():
-        yield from (out / name).glob(pattern)
 
 
 def bytes_of(out: Path, pattern: str) -> dict[str, str]:

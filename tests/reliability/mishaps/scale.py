@@ -59,7 +59,6 @@ def simulate_store(path: Path, num: int) -> None:
 
 
 def write_lines(path: Path, task: str, num: int) -> None:
-    """A label file of ``num`` lines."""
     headers = {"va": ("valence", "arousal"), "expr": EXPRESSIONS, "au": ACTION_UNITS}
     lines = {"va": ("0.125,-0.5", "-5,-5"), "expr": ("3", "-1")}
     lines["au"] = (",".join("01" * 4), ",".join(["-1"] * 8))
@@ -84,7 +83,6 @@ def own_memory(what: str = "RssAnon") -> float:
 
 
 def read_store(path: str) -> dict:
-    """What opening and reading a store took."""
     from affkit.store import FrameDataset, Store  # not above: torch is no part of reading labels
 
     before, start = own_memory(), time.perf_counter()
@@ -100,7 +98,6 @@ def read_store(path: str) -> dict:
 
 
 def read_labels(path: str) -> dict:
-    """What reading a label file took."""
     before, start = own_memory(), time.perf_counter()
     assert len(read_label_file(Path(path).stem, Path(path)))
     return _row(time.perf_counter() - start, own_memory("VmHWM") - before)
