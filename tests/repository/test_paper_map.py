@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def of_notebook(name: str, path: Path) -> bool:
 HOLDS = {"code": of_code, "test": of_test, "notebook": of_notebook}
 
 
+@cache
 def commands(group=None, words: str = "affkit") -> set[str]:
     """All commands that can be given; a group only where it is one itself, as ``affkit evaluate``."""
     group = typer.main.get_command(app) if group is None else group
@@ -85,8 +87,8 @@ def commands(group=None, words: str = "affkit") -> set[str]:
 def complaints(column: str, cell: str) -> list[str]:
     """What is wrong in a cell; a dash is allowed where there is no command."""
     if column == "command":
-        given = [] if cell == "-" else cell.split("<br>")
-        return [f"no command: {one}" for one in given if one.strip("`") not in commands() or one[0] != "`"]
+        given, known = [] if cell == "-" else cell.split("<br>"), {f"`{one}`" for one in commands()}
+        return [f"no command: {one}" for one in given if one not in known]
     bad = []
     for one in cell.split("<br>"):
         link = LINK.fullmatch(one)
