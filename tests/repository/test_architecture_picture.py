@@ -14,6 +14,7 @@ def script():
     return runpy.run_path(str(ROOT / "docs" / "draw_architecture.py"))
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_from_the_imports_of_today(script):
     assert script["picture"]() == (ROOT / "docs" / "architecture.svg").read_text(), (
         "run docs/draw_architecture.py"
