@@ -62,3 +62,15 @@ def chromium() -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    """A folder of sound files of every kind; nobody writes into it."""
+    from mishaps.good import make_good
+    from mishaps.judge import contents
+
+    folder = make_good(tmp_path_factory.mktemp("good"))
+    before = contents(folder)
+    yield folder
+    assert contents(folder) == before

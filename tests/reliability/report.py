@@ -26,26 +26,26 @@ sys.path += [str(HERE.parents[1] / "benchmarks"), str(HERE.parent / "fixtures")]
 import pandas as pd  # noqa: E402
 from bench import machine, markdown  # noqa: E402
 from mishaps.bad_inputs import bad_inputs  # noqa: E402
-from mishaps.judge import BadInput, judge  # noqa: E402
+from mishaps.good import make_good  # noqa: E402
+from mishaps.judge import judge  # noqa: E402
+from mishaps.kills import kill_all  # noqa: E402
+from mishaps.mutants import mutant_rows  # noqa: E402
+from mishaps.scale import scale_rows  # noqa: E402
 from tqdm import tqdm  # noqa: E402
-
-PARTS = ("bad-inputs", "kills", "scale", "checks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return 1 when something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help=f"only these of {', '.join(PARTS)}; all without")
+    parser.add_argument("parts", nargs="*", help=f"only these of {', '.join(REPORTS)}; all without")
     parser.add_argument("--quick", action="store_true", help="6 kills instead of 50, a tenth of the faces")
     parser.add_argument("--save", action="store_true", help="write tests/reliability/report.md")
     options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
+    if unknown := set(options.parts) - set(REPORTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    reports = {"bad-inputs": report_bad_inputs, "kills": report_kills, "scale": report_scale}
-    reports["checks"] = report_checks
     sound = True
-    for part in options.parts or PARTS:
-        text, fine = reports[part](options.quick)
+    for part in options.parts or REPORTS:
+        text, fine = REPORTS[part](options.quick)
         print(f"\n{text}", flush=True)
         sound &= fine
         if options.save:
@@ -58,47 +58,30 @@ def save(path: Path, part: str, text: str) -> None:
     old = path.read_text() if path.exists() else ""
     sections = dict(re.findall(r"<!-- (\S+) -->\n(.*?)(?=<!-- |\Z)", old, flags=re.DOTALL))
     sections[part] = f"{text.rstrip()}\n\nMeasured on {machine()}.\n\n"
-    body = "".join(f"<!-- {name} -->\n{sections[name]}" for name in PARTS if name in sections)
+    body = "".join(f"<!-- {name} -->\n{sections[name]}" for name in REPORTS if name in sections)
     path.write_text(f"# Reliability\n\n{body.rstrip()}\n")
 
 
 def report_bad_inputs(quick: bool = False) -> tuple[str, bool]:
     """The table of the kinds of bad input, every violation, and whether there is none."""
-    chosen = bad_inputs()
-    start = time.perf_counter()
-    found = judge_all(chosen)
-    seconds = time.perf_counter() - start
-    rows = []
-    for kind in dict.fromkeys(bad.kind for bad in chosen):
-        ours = [faults for bad, faults in found if bad.kind == kind]
-        rows.append({"what is bad": kind, "inputs": len(ours), "violations": sum(map(bool, ours))})
-    rows.append({"what is bad": "all", "inputs": len(found), "violations": sum(bool(f) for _, f in found)})
-    violations = [f"- {bad}: {'; '.join(faults)}" for bad, faults in found if faults]
-    words = f"One line that names it, exit code 2, nothing written; {seconds:.0f} s."
-    head = f"## {len(found)} bad inputs\n\n{words}"
-    return "\n".join(
-        [head, "", markdown(pd.DataFrame(rows).astype(str)), "", *violations, ""]
-    ), not violations
-
-
-def judge_all(chosen: Sequence[BadInput]) -> list[tuple[BadInput, list[str]]]:
-    """Each bad input and what is wrong with the answer to it."""
-    from mishaps.good import make_good
-
-    from affkit.__main__ import main as command
-    from affkit_course import run as course  # noqa: F401  (slow to import, and the limit of time is for the work)
+    from affkit_course import run  # noqa: F401  (slow to import, and the limit of time is for the work)
     from affkit_studio import standalone  # noqa: F401
 
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="affkit-good-") as folder:
         good = make_good(Path(folder))
-        bar = tqdm(chosen, desc="bad inputs", unit="input", disable=None)
-        return [(bad, judge(bad, good, command)) for bad in bar]
+        bar = tqdm(bad_inputs(), desc="bad inputs", unit="input", disable=None)
+        found = [(bad, judge(bad, good)) for bad in bar]
+    table = pd.DataFrame([{"what is bad": bad.kind, "violations": bool(faults)} for bad, faults in found])
+    table = table.groupby("what is bad", sort=False)["violations"].agg(inputs="size", violations="sum")
+    table.loc["all"] = table.sum()
+    violations = [f"- {bad}: {'; '.join(faults)}" for bad, faults in found if faults]
+    words = f"One line that names it, exit code 2, nothing written; {time.perf_counter() - start:.0f} s."
+    lines = [f"## {len(found)} bad inputs", "", words, "", markdown(table.reset_index().astype(str)), ""]
+    return "\n".join([*lines, *violations, ""]), not violations
 
 
 def report_kills(quick: bool = False) -> tuple[str, bool]:
-    """The table of the killed commands, and whether all went on as they should."""
-    from mishaps.kills import kill_all
-
     table = pd.DataFrame(kill_all(6 if quick else 50))
     fine = not table["violations"].astype(bool).any()
     words = "SIGKILL at random moments; the same command goes on to the same bytes, nothing saved is lost."
@@ -106,17 +89,11 @@ def report_kills(quick: bool = False) -> tuple[str, bool]:
 
 
 def report_scale(quick: bool = False) -> tuple[str, bool]:
-    """The table of sizes, seconds and memory, and whether memory is constant."""
-    from mishaps.scale import scale_rows
-
     rows, fine = scale_rows(quick)
     return f"## Scale\n\n{markdown(pd.DataFrame(rows).astype(str))}\n", fine
 
 
 def report_checks(quick: bool = False) -> tuple[str, bool]:
-    """The table of the mutants of each exercise, and whether none slips through."""
-    from mishaps.mutants import mutant_rows
-
     table = pd.DataFrame(mutant_rows())
     sums = table[["mutants", "rejected", "right as well"]].sum()
     table.loc[len(table)] = {"exercise": "all", **sums, "holes": ""}
@@ -124,6 +101,13 @@ def report_checks(quick: bool = False) -> tuple[str, bool]:
     head = f"## {sums['mutants']} wrong answers nobody thought of\n\n{words}"
     return f"{head}\n\n{markdown(table.astype(str))}\n", not table["holes"].astype(bool).any()
 
+
+REPORTS = {
+    "bad-inputs": report_bad_inputs,
+    "kills": report_kills,
+    "scale": report_scale,
+    "checks": report_checks,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -74,9 +74,9 @@ def link(package: str, folder: Path) -> None:
 @pytest.mark.slow
 def test_the_library_alone_is_installed_and_used(tmp_path):
     source = tmp_path / "source"
+    source.mkdir()
     for name in (*ROOMS, "pyproject.toml", "README.md", "LICENSE"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        source.mkdir(exist_ok=True)
         copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "-q"]
     offline = ["--no-deps", "--no-index", "--no-build-isolation"]

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from repository import MODULES, ROOT, imported, longest_function, relative, sources, tracked
@@ -34,6 +35,7 @@ def unsafe(source: str) -> list[str]:
     return problems
 
 
+@pytest.mark.slow
 def test_no_hidden_code_is_ever_run():
     problems = {name: unsafe(text) for name, text in sources()}
     assert {name: found for name, found in problems.items() if found} == {}
@@ -67,13 +69,9 @@ def machine_paths(text: str) -> list[str]:
 def test_no_path_of_a_machine_is_kept():
     found = {}
     for path in tracked():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:  # pictures, clips, weights
-            continue
-        if lines := machine_paths(text):
-            found[relative(path)] = lines
-    assert found == {}
+        with suppress(UnicodeDecodeError):  # pictures, clips, weights
+            found[relative(path)] = machine_paths(path.read_text(encoding="utf-8"))
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 def test_a_path_of_a_machine_is_seen():

@@ -1,39 +1,30 @@
 """The servers that the kit starts, as anybody else on the network meets them; and kernels of the course.
 
-Each is really started. What it listens on is read from /proc, and requests are made by hand: a browser would
-not send the wrong `Host` that a page of elsewhere can send (DNS rebinding).
+Each is really started. Requests are made by hand: a browser would not send the wrong `Host` that a page of
+elsewhere can send (DNS rebinding).
 """
 
 import http.client
-import os
 import shlex
-import signal
 import socket
 import subprocess
-import sys
-import time
-from contextlib import contextmanager
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import nbformat
+import psutil
 import pytest
-from browser import standalone, stop
-from nbformat.v4 import new_code_cell, new_notebook
+from browser import jupyterlab, standalone, write_notebook
 from repository import ROOT
 from videos import write_numbered
 
 from affkit_course.run import run_notebook
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc/net/tcp"),
-]
+pytestmark = pytest.mark.slow  # starts servers
 GENERATOR = ROOT / "data_samples" / "weights" / "gan_1" / "generator.safetensors"
 EVIL = "evil.example"
-LISTENING = "0A"  # the state in /proc/net/tcp
 CHANNELS = """\
 from ipykernel.kernelapp import IPKernelApp
 
@@ -42,51 +33,14 @@ print(kernel.transport, kernel.iopub_thread._pipe_port)
 """
 
 
-def descendants(pid: int) -> set[int]:
-    """A process and all that it, or a child of it, has started."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended meanwhile
-            continue
-    found = {pid}
-    while new := {child for child, parent in parents.items() if parent in found} - found:
-        found |= new
+def listening() -> set[tuple[str, int]]:
+    """The addresses and ports on which this process, and those that it has started, wait for others."""
+    own, found = psutil.Process(), set()
+    for process in (own, *own.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            sockets = process.net_connections("tcp")
+            found |= {tuple(one.laddr) for one in sockets if one.status == psutil.CONN_LISTEN}
     return found
-
-
-def address_of(text: str) -> tuple[str, int]:
-    """Address and port as /proc/net writes them: words of four bytes, each the other way round.
-
-    >>> address_of("0100007F:1F90"), address_of("00000000000000000000000001000000:0050")
-    (('127.0.0.1', 8080), ('::1', 80))
-    """
-    host, port = text.split(":")
-    words = [bytes.fromhex(host[i : i + 8])[::-1] for i in range(0, len(host), 8)]
-    return str(ip_address(b"".join(words))), int(port, 16)
-
-
-def listening(pids: set[int]) -> set[tuple[str, int]]:
-    """The addresses and ports on which these processes wait for others."""
-    found = set()
-    for pid in pids:
-        try:
-            names = set(map(_target, Path(f"/proc/{pid}/fd").iterdir()))
-            tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
-        except OSError:  # it has ended meanwhile
-            continue
-        for line in (line.split() for table in tables for line in table.splitlines()[1:]):
-            if line[3] == LISTENING and f"socket:[{line[9]}]" in names:
-                found.add(address_of(line[1]))
-    return found
-
-
-def _target(link: Path) -> str:
-    try:
-        return os.readlink(link)
-    except FileNotFoundError:  # closed meanwhile: by us, if it was the folder that is being read
-        return ""
 
 
 def is_open(host: str) -> bool:
@@ -125,43 +79,20 @@ def problems(port: int, paths: list[str], websocket: str) -> list[str]:
     return found
 
 
-@contextmanager
-def make_lab(folder: Path):
-    """JupyterLab with the options of `make lab`, on another port and without a browser; yields the port."""
-    dry = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True)
-    (line,) = [line for line in dry.stdout.splitlines() if "jupyter lab" in line]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [*shlex.split(line.partition("jupyter lab")[2]), "--no-browser", f"--port={port}"]
-    names = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    names |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
-    with open(folder / "log.txt", "w") as log:
-        command = [sys.executable, "-m", "jupyterlab", *words, "--allow-root"]
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | names, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        end = time.monotonic() + 90
-        while port not in {number for _, number in listening({server.pid})}:
-            assert server.poll() is None and time.monotonic() < end, (folder / "log.txt").read_text()
-            time.sleep(0.1)
-        yield port
-    finally:
-        stop(server, signal.SIGTERM)
-
-
 def test_an_address_is_read_and_an_open_one_is_seen():
     with socket.create_server(("127.0.0.1", 0)) as own, socket.create_server(("0.0.0.0", 0)) as everybody:
-        found = listening({os.getpid()})
+        found = listening()
         assert {own.getsockname(), everybody.getsockname()} <= found
     assert not is_open("127.0.0.1") and not is_open("::1") and not is_open("::ffff:127.0.0.1")
     assert all(map(is_open, ("0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1")))
 
 
 def test_jupyterlab_of_make_lab_is_for_this_machine_and_its_token_only(tmp_path):
-    with make_lab(tmp_path) as port:
-        found = listening(descendants(os.getpid()))
+    dry = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = [line for line in dry.stdout.splitlines() if "jupyter lab" in line]
+    with jupyterlab(ROOT, tmp_path, shlex.split(line.partition("jupyter lab")[2])) as address:
+        port = urlsplit(address).port
+        found = listening()
         assert port in {number for _, number in found}
         assert [host for host, _ in found if is_open(host)] == []
         assert answer(port, "/login")[0] == 200 and answer(port, "/login", EVIL)[0] == 403
@@ -178,7 +109,7 @@ def test_a_page_of_its_own_is_for_this_machine_and_its_token_only(command, tmp_p
     write_numbered(tmp_path / "clip.mp4", 5)
     with standalone(tmp_path, *words, "--no-browser") as address:
         parts = urlsplit(address)
-        found = listening(descendants(os.getpid()))
+        found = listening()
         assert parts.port in {number for _, number in found}
         assert [host for host, _ in found if is_open(host)] == []
         path = f"/?{parts.query}" if command == "annotate" else "/login"  # a page of browse takes its time
@@ -192,18 +123,11 @@ def test_a_page_of_its_own_is_for_this_machine_and_its_token_only(command, tmp_p
 def test_a_kernel_of_the_course_is_reached_over_files(tmp_path):
     """One port is left, which ipykernel opens whatever it is told: it takes what forks of the kernel print,
     from this machine, with a secret of 16 bytes, and runs nothing."""
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(
-        new_notebook(cells=[new_code_cell(CHANNELS)], metadata={"kernelspec": kernel}),
-        tmp_path / "00_a.ipynb",
-    )
-    before, seen = listening(descendants(os.getpid())), []
-    ended = run_notebook(
-        tmp_path / "00_a.ipynb",
-        tmp_path / "out.ipynb",
-        on_cell=lambda: seen.append(listening(descendants(os.getpid())) - before),
-    )
+    path = write_notebook(tmp_path / "00_a.ipynb", CHANNELS)
+    before, seen = listening(), []
+    out = tmp_path / "out.ipynb"
+    ended = run_notebook(path, out, on_cell=lambda: seen.append(listening() - before))
     assert ended.ok, ended.error
-    printed = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs[0].text
+    printed = nbformat.read(out, as_version=4).cells[0].outputs[0].text
     transport, port = printed.split()
     assert transport == "ipc" and seen == [{("127.0.0.1", int(port))}]

@@ -52,11 +52,7 @@ WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
 }
 FILES = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
-TEMPLATES = {
-    "affkit_course/site_pages/first.html",
-    "affkit_course/site_pages/around.html",
-    "affkit_course/site_pages/page.html",
-}
+TEMPLATES = {f"affkit_course/site_pages/{name}.html" for name in ("first", "around", "page")}
 TEMPLATES |= {"affkit_studio/browse/live/live.html", "affkit_studio/voila/templates/affkit/index.html.j2"}
 TAG = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*=[^<>]*)?>|<!DOCTYPE", re.I)
 TOOLS = re.compile(r"html|jinja2|nbconvert|ElementTree|\bTemplate\b|HTML|SVG|Markdown")
@@ -69,10 +65,8 @@ RAW = re.compile(
 def no_harm(soup: BeautifulSoup) -> str:
     """Assert that no element or attribute came with a name, and return the text of the page."""
     assert soup.select("img[src=x]") == []
-    scripts = [script.string or "" for script in soup.select("script")]
-    assert not [script for script in scripts if script.strip() in ("alert(1)", "alert(2)")]
-    handlers = [tag.name for tag in soup.find_all(True) for key in tag.attrs if key.lower().startswith("on")]
-    assert handlers == []
+    assert not {(script.string or "").strip() for script in soup.select("script")} & {"alert(1)", "alert(2)"}
+    assert [tag for tag in soup.find_all(True) for key in tag.attrs if key.lower().startswith("on")] == []
     return soup.get_text()
 
 
@@ -93,10 +87,10 @@ def writes_pages(source: str) -> bool:
 def _writes(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant):
         return isinstance(node.value, str) and bool(TAG.search(node.value))
-    if isinstance(node, ast.Import):
-        return any(TOOLS.search(alias.name) for alias in node.names)
-    if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("affkit"):
-        return any(TOOLS.search(name) for name in (node.module or "", *(alias.name for alias in node.names)))
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        module = getattr(node, "module", None) or ""
+        names = () if module.startswith("affkit") else (module, *(alias.name for alias in node.names))
+        return any(map(TOOLS.search, names))
     if isinstance(node, ast.Call):
         return ast.unparse(node.func).endswith(("widgets.HTML", "widgets.HTMLMath"))
     return isinstance(node, ast.FunctionDef) and re.fullmatch(r"_repr_\w+_", node.name) is not None
@@ -147,22 +141,16 @@ def test_scripts_build_pages_from_text():
 
 def evil_notebook(path: Path) -> Path:
     """A notebook whose title, goals, plain output, error, picture and section are named by somebody else."""
-    broken = new_output("error", ename=EVIL, evalue=MORE, traceback=[MORE])
-    cells = [
-        new_markdown_cell(f"# `{MORE}`\n\n- read `{EVIL}`\n\n## 1 `{EVIL}`"),
-        new_code_cell(
-            f"name = {EVIL!r}",
-            execution_count=1,
-            outputs=[
-                new_output("stream", text=f"{MORE}\n"),
-                new_output("execute_result", {"text/plain": MORE}, execution_count=1),
-                new_output("display_data", {"image/png": png("teal"), "text/plain": MORE}),
-                broken,
-            ],
-        ),
+    outputs = [
+        new_output("stream", text=f"{MORE}\n"),
+        new_output("execute_result", {"text/plain": MORE}, execution_count=1),
+        new_output("display_data", {"image/png": png("teal"), "text/plain": MORE}),
+        new_output("error", ename=EVIL, evalue=MORE, traceback=[MORE]),
     ]
+    words = new_markdown_cell(f"# `{MORE}`\n\n- read `{EVIL}`\n\n## 1 `{EVIL}`")
+    code = new_code_cell(f"name = {EVIL!r}", execution_count=1, outputs=outputs)
     path.parent.mkdir(exist_ok=True)
-    nbformat.write(new_notebook(cells=cells), path)
+    nbformat.write(new_notebook(cells=[words, code]), path)
     return path
 
 
@@ -218,12 +206,8 @@ def test_the_live_page(tmp_path):
 def test_the_table_of_scores():
     table = _score_table({EVIL: {MORE: 0.5}, "changed": {MORE: 0.25}})
     soup = BeautifulSoup(table, "html.parser")
-    assert EVIL in no_harm(soup) and [cell.get_text() for cell in soup.select("th")] == [
-        "",
-        MORE,
-        EVIL,
-        "changed",
-    ]
+    assert EVIL in no_harm(soup)
+    assert [cell.get_text() for cell in soup.select("th")] == ["", MORE, EVIL, "changed"]
     sliders = score_explorer(np.zeros(9), np.linspace(-1, 1, 9), name=EVIL)
     html = [w.value for w in sliders.children[0].children if isinstance(w, ipywidgets.HTML)]
     assert len(html) == 1 and "onerror" not in html[0]
@@ -263,15 +247,15 @@ def test_the_picture_of_the_course(monkeypatch):
 
 
 def test_the_picture_of_the_benchmarks(tmp_path):
-    row = {
-        "name": MORE,
-        "target": ">= 2x",
+    numbers = {
         "ratio": 3.0,
         "ratio_low": 2.5,
         "ratio_high": 3.5,
-        "result": "met",
+        "ours": 1.0,
+        "ours_low": 0.9,
+        "ours_high": 1.1,
     }
-    row |= {"ours": 1.0, "ours_low": 0.9, "ours_high": 1.1, "unit": EVIL}
+    row = {"name": MORE, "target": ">= 2x", "result": "met", "unit": EVIL} | numbers
     own = row | {"name": EVIL, "target": "<= 2", "ratio": None}
     draw_results.draw(pd.DataFrame([row, own]), tmp_path / "results.svg", EVIL)
     svg_texts((tmp_path / "results.svg").read_text())
@@ -288,11 +272,10 @@ def test_a_folder_named_by_somebody_else_is_one_word_of_a_command_and_harmless_i
     printed = report_page(report)
     assert "\x1b" not in printed and "\x07" not in printed and "\\x1b" in printed
     assert report.commands and all(command.startswith("affkit ") for command in report.commands)
-    told = []
+    told, environment = [], {"WORDS": WORDS, "PATH": os.environ["PATH"]}
     for command in report.commands:  # bash, for what a terminal cannot show is written as it reads it
-        line = command.replace("affkit ", f'"{sys.executable}" -c "$WORDS" ', 1)
-        how = {"cwd": tmp_path, "env": {"WORDS": WORDS, "PATH": os.environ["PATH"]}, "text": True}
-        run = subprocess.run(["bash", "-c", line], capture_output=True, **how)
+        line = ["bash", "-c", command.replace("affkit ", f'"{sys.executable}" -c "$WORDS" ', 1)]
+        run = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert run.returncode == 0 and run.stderr == ""
         assert [path.name for path in tmp_path.iterdir()] == [root.name]
         told += run.stdout.split("\0")

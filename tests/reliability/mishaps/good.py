@@ -63,9 +63,8 @@ def _labels(folder: Path) -> None:
     for coder in ("A1", "A2"):
         write_annotations(folder / coder, labels)
     for name, one in labels.items():
-        write_affwild(
-            *(folder / "affwild" / "train" / d / f"{name}.txt" for d in ("valence", "arousal")), one
-        )
+        parts = (folder / "affwild" / "train" / part / f"{name}.txt" for part in ("valence", "arousal"))
+        write_affwild(*parts, one)
         write_va(folder / "predicted" / f"{name}.txt", one)
     tables.write_mtl(folder / "mtl" / "MTL_Challenge" / "train_set.txt", labels)
     tables.write_affwild_csv(folder / "flat.csv", labels)
@@ -82,9 +81,8 @@ def _pictures(folder: Path) -> None:
     write_video(folder / "one.mp4", (np.roll(photo, i, axis=1) for i in range(FRAMES)))
     write_store(folder / "store", small_store())
     (folder / "pool").mkdir()
-    write_sheet(
-        folder / "pool" / "faces_01.webp", rng.integers(0, 255, (SHEET_COLUMNS, SIZE, SIZE, 3), np.uint8)
-    )
+    faces = rng.integers(0, 255, (SHEET_COLUMNS, SIZE, SIZE, 3), np.uint8)
+    write_sheet(folder / "pool" / "faces_01.webp", faces)
     with Project.open(folder / "project.affkit") as project:
         project.add_video(folder / "one.mp4")
 
@@ -104,12 +102,13 @@ def small_store(frames: int = FRAMES) -> Store:
 def _networks(folder: Path) -> None:
     config = GanNetConfig("1", width=0.03)
     generator = Generator(config)
-    made = {"generator": generator, "discriminator": Discriminator(config)}
-    made |= {
+    made = {
+        "generator": generator,
+        "discriminator": Discriminator(config),
         "cnn": FaceNet(FaceNetConfig(len(NAMES), width=0.05)),
         "features": FeatureNet(FeatureNetConfig(len(NAMES))),
+        "affwildnet": AffWildNet(AffWildNetConfig(width=0.05)),
     }
-    made |= {"affwildnet": AffWildNet(AffWildNetConfig(width=0.05))}
     for name, net in made.items():
         save_checkpoint(folder / "networks" / f"{name}.safetensors", net)
     key = model_key(generator)

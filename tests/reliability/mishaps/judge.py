@@ -10,45 +10,31 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
+
+from affkit.__main__ import main as affkit
 
 SECONDS = 10  # a mistake is told within this time
 
-Change = Callable[[Path], None]
-"""What makes an input bad: it is given the path of the sound file or folder and alters it."""
+# What makes an input bad: it is given the path of the sound file or folder and alters it.
+Change = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
 class BadInput:
-    """One thing that is wrong, and the command that meets it.
+    """One thing that is wrong, and the command that meets it."""
 
-    Attributes
-    ----------
-    kind:
-        What it is that is wrong: "label file", "option".
-    fault:
-        What is wrong with it.
-    line:
-        The command, without ``affkit``; paths are relative to the folder of sound files.
-    names:
-        What the complaint has to contain, one of these: the name of the file or of the option.
-    target:
-        The file that is changed, relative to the folder; empty if nothing is.
-    change:
-        What is done to it.
-    """
-
-    kind: str
+    kind: str  # what it is that is wrong: "label file", "option"
     fault: str
-    line: str
-    names: tuple[str, ...]
-    target: str = ""
+    line: str  # the command, without ``affkit``; paths are relative to the folder of sound files
+    names: tuple[str, ...]  # one of these must be in the complaint: the name of the file or of the option
+    target: str = ""  # the file that is changed, relative to the folder; empty if nothing is
     change: Change | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -57,19 +43,18 @@ class BadInput:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command did: its exit code (None if it was stopped), what it printed, and how it ended."""
-
-    code: int | None
+    code: int | None  # None if it was stopped
     stderr: str
     failure: str  # the last line of a traceback, or that it took too long
-    seconds: float
 
 
 class TooLong(BaseException):
     """Not an Exception, so that nothing in the command takes it for one of its own."""
 
 
-def judge(bad: BadInput, good: Path, main: Callable[[], None], seconds: float = SECONDS) -> list[str]:
+def judge(
+    bad: BadInput, good: Path, main: Callable[[], None] = affkit, seconds: float = SECONDS
+) -> list[str]:
     """Everything that is wrong with how ``main``, which reads ``sys.argv``, meets ``bad``; empty if nothing.
 
     ``good`` is the folder of :func:`~mishaps.good.make_good`; the command runs in a copy of it.
@@ -80,33 +65,33 @@ def judge(bad: BadInput, good: Path, main: Callable[[], None], seconds: float = 
         if bad.change is not None:
             bad.change(folder / bad.target)
         before = contents(folder)
-        answer = run_in(folder, bad.line.split(), main, seconds)
-        return _faults(bad, answer, before, contents(folder))
+        faults = _faults(bad, run_in(folder, bad.line, main, seconds))
+        if other := changed(before, contents(folder)):
+            faults.append(f"written or altered: {', '.join(other[:5])}")
+        return faults
 
 
-def _faults(bad: BadInput, answer: Answer, before: dict[str, str], after: dict[str, str]) -> list[str]:
+def _faults(bad: BadInput, answer: Answer) -> list[str]:
+    if answer.failure:
+        return [answer.failure]
     said = [line for line in answer.stderr.splitlines() if line.strip()]
-    faults = [answer.failure] if answer.failure else []
-    if not answer.failure and answer.code != 2:
-        faults.append(f"exit code {answer.code}")
-    if len(said) != 1 and not answer.failure:
+    faults = [] if answer.code == 2 else [f"exit code {answer.code}"]
+    if len(said) != 1:
         faults.append(f"{len(said)} lines on stderr: {' | '.join(said)[:300]}")
-    if said and not said[-1].startswith("affkit: ") and not answer.failure:
+    if said and not said[-1].startswith("affkit: "):
         faults.append(f"a line that does not begin with affkit: {said[-1][:200]}")
-    if not answer.failure and not any(name in answer.stderr for name in bad.names):
+    if not any(name in answer.stderr for name in bad.names):
         faults.append(f"{' or '.join(bad.names)} is not named: {answer.stderr.strip()[:300]}")
-    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    if changed:
-        faults.append(f"written or altered: {', '.join(changed[:5])}")
     return faults
 
 
-def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds: float) -> Answer:
+def run_in(folder: Path, line: str, main: Callable[[], None] = affkit, seconds: float = 60) -> Answer:
     """Run ``main`` in this process and in ``folder``: importing torch anew for each would take hours."""
-    start = time.perf_counter()
     code, failure = None, ""
+    argv = patch.object(sys, "argv", ["affkit", *line.split()])
+    warning = patch.object(warnings, "showwarning", warnings.showwarning)
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
-        with _as_command(folder, arguments), _printing_to(printed), limit(seconds):
+        with chdir(folder), argv, warning, _printing_to(printed), limit(seconds):
             try:
                 main()
                 code = 0
@@ -121,20 +106,7 @@ def run_in(folder: Path, arguments: list[str], main: Callable[[], None], seconds
                     f"traceback: {type(error).__name__}: {what} ({Path(place.filename).name}:{place.lineno})"
                 )
         printed.seek(0)
-        return Answer(code, printed.read(), failure, time.perf_counter() - start)
-
-
-@contextmanager
-def _as_command(folder: Path, arguments: list[str]) -> Iterator[None]:
-    """Working folder, arguments and way of warning are those of the command, and afterwards ours again."""
-    here, argv, showwarning = Path.cwd(), sys.argv, warnings.showwarning
-    os.chdir(folder)
-    sys.argv = ["affkit", *arguments]
-    try:
-        yield
-    finally:
-        os.chdir(here)
-        sys.argv, warnings.showwarning = argv, showwarning
+        return Answer(code, printed.read(), failure)
 
 
 @contextmanager
@@ -182,3 +154,8 @@ def contents(folder: Path) -> dict[str, str]:
         else:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Paths that are new, gone or different."""
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))

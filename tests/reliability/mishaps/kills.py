@@ -6,30 +6,30 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import annotators
 import numpy as np
-from annotators import hear_all, start
+import torch
+from annotators import hear_all, mark_until_killed, start
+from skimage import data
 from tqdm import tqdm
 
+from affkit.__main__ import main as affkit
+from affkit.checkpoints import read_tensors
+from affkit.video.video import write_video
+from affkit_studio.annotate.project import Project
+from mishaps.good import make_good
 from mishaps.judge import contents
 
 SECONDS = 300  # nothing here takes so long
 PARTS = (".out.part", "out")  # where a command works, before or after it has its name
 
 # The children are forks of a server that has imported all this: what is killed is work, not imports.
-WARM = ["torch", "lightning_fabric", "cv2", "av", "affkit.__main__", "affkit.faces.extract", "mishaps.kills"]
-WARM += [
-    "affkit_lab.experiments.table_ix",
-    "affkit_render.corpus",
-    "affkit.train_gan",
-    "affkit.train_multitask",
-    "affkit_lab.figures.tables",
-]
+WARM = ["mishaps.kills", "lightning_fabric", "affkit.faces.extract", "affkit.train_gan"]
+WARM += ["affkit.train_multitask", "affkit_lab.experiments.table_ix", "affkit_lab.figures.tables"]
+WARM += ["affkit_render.corpus"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ RENDER = "render -o out --subjects 3 --seconds 0.2 --width 160 --height 160"
 COMMANDS = (
     Killed("convert", "convert clips -o out --labels labels", "**/*", "*.mp4"),
     Killed("faces", "faces clips/a.avi clips/b.avi clips/c.avi -o out --size 32", "**/*", "parts/*.csv"),
-    Killed(
-        "render", "render -o out --subjects 3 --seconds 0.2 --width 160 --height 160", "**/*", "videos/*.mp4"
-    ),
+    Killed("render", RENDER, "**/*", "videos/*.mp4"),
     Killed("train gan", GAN, "*.safetensors"),
     Killed("train mtl", MTL, "*.safetensors"),
     Killed("experiment table-ix", f"{IX} --device cpu", "*.[cjm][sd]*", "runs/*/*/scores.json"),
@@ -66,9 +64,7 @@ def kill_all(num_kills: int, seed: int = 0) -> list[dict]:
     """A row for each command, and one for the annotation tool: kills, and what was not as it should be."""
     rng = np.random.default_rng(seed)
     processes = multiprocessing.get_context("forkserver")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, map(os.path.abspath, sys.path))
-    )  # the server's too
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, map(os.path.abspath, sys.path)))  # the server's
     processes.set_forkserver_preload(WARM)
     rows = []
     with TemporaryDirectory(prefix="affkit-kills-") as folder:
@@ -91,7 +87,8 @@ def killed_row(processes, command: Killed, folder: Path, kills: int, rng) -> dic
         if run(processes, command, folder, out, moment)[2] != -9:  # it had ended by then
             out, moment = folder / f"{command.name} {k} at once", 0.0
             run(processes, command, folder, out, moment)
-        kept = {path: path.stat().st_mtime_ns for path in finished(out, command.kept)}
+        done = [path for name in PARTS if command.kept for path in (out / name).glob(command.kept)]
+        kept = {path: path.stat().st_mtime_ns for path in done}
         moments.append(moment)
         run(processes, command, folder, out)
         if bytes_of(out, command.same) != expected:
@@ -132,23 +129,13 @@ def run(processes, command: Killed, folder: Path, out: Path, moment: float | Non
 
 def run_command(folder: str, line: str, out: str, log: str) -> None:
     """In a process of its own: the command line, as if it had been typed in ``folder``."""
-    import torch
-
-    from affkit.__main__ import main
-
     with open(log, "a") as words:
         os.dup2(words.fileno(), 1)
         os.dup2(words.fileno(), 2)
     torch.set_num_threads(1)
     os.chdir(folder)
     sys.argv = ["affkit", *(f"{out}/out" if word == "out" else word for word in line.split())]
-    main()
-
-
-def finished(out: Path, pattern: str) -> Iterator[Path]:
-    """Files that are done, wherever the command keeps them until it ends."""
-    for name in PARTS if pattern else ():
-        yield from (out / name).glob(pattern)
+    affkit()
 
 
 def bytes_of(out: Path, pattern: str) -> dict[str, str]:
@@ -161,8 +148,6 @@ def bytes_of(out: Path, pattern: str) -> dict[str, str]:
 
 def digest_of_tensors(path: Path) -> str:
     """A digest of every bit of the weights and of the header, whose order in the file is by chance."""
-    from affkit.checkpoints import read_tensors
-
     tensors, header = read_tensors(path)
     found = hashlib.sha256(repr(sorted(header.items())).encode())
     for name, tensor in sorted(tensors.items()):
@@ -171,39 +156,28 @@ def digest_of_tensors(path: Path) -> str:
 
 
 def inputs(folder: Path) -> None:
-    """Clips with faces and label lines, a store, and a partition of it."""
-    from skimage import data
-
-    from affkit.corpus.partition import Partition, write_partition
-    from affkit.store import write_store
-    from affkit.video.video import write_video
-    from mishaps.good import NAMES, SETS, small_store
-
+    """What is sound, and clips with faces and label lines."""
+    make_good(folder)
     photo = data.astronaut()[:256, 100:356]
     for name in ("clips", "labels"):
-        (folder / name).mkdir(exist_ok=True)
+        (folder / name).mkdir()
     for k, name in enumerate("abc"):
         frames = (np.roll(photo, i * (k + 1), axis=1) for i in range(40))
         write_video(folder / "clips" / f"{name}.avi", frames, fps=25, codec="mpeg4")
         lines = "\n".join(f"{i / 40},{-i / 40}" for i in range(40))
         (folder / "labels" / f"{name}.txt").write_text(f"valence,arousal\n{lines}\n")
-    write_store(folder / "store", small_store())
-    videos = {subset: {name: None} for name, subset in SETS.items()}
-    write_partition(folder / "partition.json", Partition(videos, {name: f"subject_{name}" for name in NAMES}))
 
 
 def project_row(folder: Path, kills: int, rng) -> dict:
     """The file of the annotation tool: what was said to be saved is there after the kill."""
-    from affkit_studio.annotate.project import Project
-
-    path, violations, moments, saved = folder / "project.affkit", [], [], 0
+    path, violations, moments, saved = folder / "killed.affkit", [], [], 0
     shutil.copy(folder / "clips" / "a.avi", folder / "clip.avi")
     with Project.open(path) as project:
         num_frames = project.add_video(folder / "clip.avi").num_frames
     began = time.perf_counter()
     for _ in range(kills):
         saved = saved if saved < num_frames - 10 else 0
-        process, pipe = start(annotators.mark_until_killed, path, saved)
+        process, pipe = start(mark_until_killed, path, saved)
         heard = [pipe.recv()]
         moments.append(float(rng.uniform(0, 0.02)))
         time.sleep(moments[-1])

@@ -7,12 +7,18 @@ system takes them back whenever it needs them.
 
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+
+from affkit.labelfiles.layouts import read_label_file
+from affkit.labels import ACTION_UNITS, EXPRESSIONS
 
 SIZE = 32  # pixels; only the length of a batch depends on it
 BATCH = 64
@@ -47,17 +53,12 @@ def simulate_store(path: Path, num: int) -> None:
     del crops
     with (path / INDEX).open("w") as index:
         index.write(",".join(COLUMNS) + ",valence,arousal,expression\n")
-        units = (
-            f"clip_{i // 5000},{i % 5000 + 1},0,1.0,1.0,9.0,9.0,0.9,0.25,-0.5,Neutral\n" for i in range(num)
-        )
-        index.writelines(units)
+        for i in range(num):
+            index.write(f"clip_{i // 5000},{i % 5000 + 1},0,1.0,1.0,9.0,9.0,0.9,0.25,-0.5,Neutral\n")
     (path / INFO).write_text(json.dumps({"format": FORMAT, "size": SIZE, "action_units": []}))
 
 
 def write_lines(path: Path, task: str, num: int) -> None:
-    """A label file of ``num`` lines."""
-    from affkit.labels import ACTION_UNITS, EXPRESSIONS
-
     headers = {"va": ("valence", "arousal"), "expr": EXPRESSIONS, "au": ACTION_UNITS}
     lines = {"va": ("0.125,-0.5", "-5,-5"), "expr": ("3", "-1")}
     lines["au"] = (",".join("01" * 4), ",".join(["-1"] * 8))
@@ -65,30 +66,24 @@ def write_lines(path: Path, task: str, num: int) -> None:
 
 
 def _measured(what: str, path: Path) -> dict:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
-    code += f"from mishaps.scale import {what}\n{what}(sys.argv[1])"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    code = f"import json, sys; from mishaps.scale import {what}; print(json.dumps({what}(sys.argv[1])))"
+    folders = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def own_memory() -> float:
-    """Memory of this process that is not a mapped file, MB (Linux; elsewhere the most there ever was)."""
+def own_memory(what: str = "RssAnon") -> float:
+    """Memory of this process that is no mapped file, MB; "VmHWM": the most ever, which is all macOS tells."""
     status = Path("/proc/self/status")
     if status.exists():
-        words = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
-        return int(words.split()[1]) / 1024
-    import resource
-
+        return int(re.search(rf"{what}:\s+(\d+)", status.read_text())[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def read_store(path: str) -> None:
-    """Print, as JSON, what opening and reading a store took."""
-    import time
-
-    from affkit.store import FrameDataset, Store
+def read_store(path: str) -> dict:
+    from affkit.store import FrameDataset, Store  # not above: torch is no part of reading labels
 
     before, start = own_memory(), time.perf_counter()
     dataset = FrameDataset(Store.open(path))
@@ -99,29 +94,19 @@ def read_store(path: str) -> None:
         dataset[order[k : k + BATCH]]
         if k // BATCH >= 10 and k // BATCH % 50 == 10:
             memory.append(own_memory())
-    found = {"seconds": round(time.perf_counter() - start, 2), "of these to open, s": round(opened, 2)}
-    found |= {"memory at most, MB": round(max(memory) - before)}
-    print(json.dumps(found | {"growth while reading, MB": round(max(memory) - memory[0], 1)}))
+    return _row(time.perf_counter() - start, max(memory) - before, opened, max(memory) - memory[0])
 
 
-def read_labels(path: str) -> None:
-    """Print, as JSON, what reading a label file took."""
-    import time
-
-    from affkit.labelfiles.layouts import read_label_file
-
-    import pandas  # noqa: F401  # isort: skip  (its import is not the reading)
-
+def read_labels(path: str) -> dict:
     before, start = own_memory(), time.perf_counter()
-    labels = read_label_file(Path(path).stem, Path(path))
-    seconds = time.perf_counter() - start
-    import resource
+    assert len(read_label_file(Path(path).stem, Path(path)))
+    return _row(time.perf_counter() - start, own_memory("VmHWM") - before)
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    assert len(labels)
-    found = {
+
+def _row(seconds: float, memory: float, opened: float | None = None, growth: float | None = None) -> dict:
+    return {
         "seconds": round(seconds, 2),
-        "of these to open, s": "",
-        "memory at most, MB": round(peak - before),
+        "of these to open, s": "" if opened is None else round(opened, 2),
+        "memory at most, MB": round(memory),
+        "growth while reading, MB": "" if growth is None else round(growth, 1),
     }
-    print(json.dumps(found | {"growth while reading, MB": ""}))
