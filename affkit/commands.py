@@ -43,7 +43,7 @@ Device = option(str, "auto, cpu, cuda or mps.", "--device")
 Precision = option(str, "32-true, bf16-mixed or 16-mixed.", "--precision")
 Resume = option(bool, "Go on from the last checkpoint in --out.", "--resume")
 SaveEvery = option(int, "Steps from one checkpoint to the next.", "--save-every", min=1)
-Width = option(float, "Channels as a share of the paper's; 1.0 is the paper.", "--width", min=0.01, max=16)
+Width = option(float, "Channels as a fraction of the paper's; 1.0 is the paper.", "--width", min=0.01, max=16)
 Part = option(str, "FILE:SET, only the faces in a set of a partition: partition.json:train.", "--part")
 EVERY_FRAME = "Use every frame of the people in a set: without an agreed expression it still teaches V-A."
 AllFrames = option(bool, EVERY_FRAME, "--all-frames/--listed-frames")

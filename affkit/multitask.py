@@ -83,7 +83,7 @@ class VGGFace(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(*layers)
         # The first convolution could not do this with other weights and biases: its padding is 0 after the
-        # shift, so a pixel at the border would get a share of the shift that the padding does not have.
+        # shift, so a pixel at the border would get a part of the shift that the padding does not have.
         self.register_buffer("scale", torch.ones(3, 1, 1))
         self.register_buffer("shift", torch.zeros(3, 1, 1))
         side = config.image_size // 2 ** len(VGG_BLOCKS)

@@ -160,7 +160,7 @@ def semi_supervised(
     partition: PartitionFile,
     out: Out,
     pool: option(Path | None, "Folder of faces without labels.", "--pool") = None,
-    shares: Shares = "0.02,0.1,0.5,1",
+    fractions: Shares = "0.02,0.1,0.5,1",
     by: option(str, "What keeps labels: frame or subject.", "--by") = "frame",
     seeds: Seeds = "0,1,2",
     steps: Steps = 2000,
@@ -178,7 +178,7 @@ def semi_supervised(
 
     how = {"recipe": recipe, "configuration": config, "width": width, "device": device, "jobs": jobs}
     plan = GanPlan(data, partition, out, seeds, steps, **how)
-    results = experiment.semi_supervised(plan, pool, shares, by)
+    results = experiment.semi_supervised(plan, pool, fractions, by)
     _finish(experiment, results, out, label_share_curves, as_json)
 
 
@@ -194,7 +194,7 @@ def enrich(
     generator: option(Path, "generator.safetensors of a GAN.", "--generator"),
     discriminator: option(Path, "discriminator.safetensors of it.", "--discriminator"),
     out: Out,
-    shares: Shares = "0.25,0.5,1",
+    fractions: Shares = "0.25,0.5,1",
     by: option(str, "What keeps labels: frame or subject.", "--by") = "subject",
     amounts: Amounts = "1,4",
     most: option(int, "Leave out what would need more added faces.", min=1) = 10_000,
@@ -209,8 +209,8 @@ def enrich(
 
     The GAN must have been trained on the training set of the same partition, and on nobody else with labels.
     The GANs in data_samples/weights were: on that of `affkit split --data data_samples/corpus --sizes 38,8,18
-    --task au`. Their discriminators know all labels of that training set, also those that a share leaves out.
-    With few steps real faces alone are ahead in F1, since more faces take longer to learn.
+    --task au`. Their discriminators know all labels of that training set, also those that a fraction
+    leaves out. With few steps real faces alone are ahead in F1, since more faces take longer to learn.
     """
     from affkit_lab.backbones.train_faces import predictor_config
     from affkit_lab.experiments import enrichment as experiment
@@ -218,7 +218,7 @@ def enrich(
 
     plan = experiment.EnrichPlan(
         data, partition, out, seeds, steps, generator=generator, discriminator=discriminator,
-        config=predictor_config(width), fractions=shares, by=by, amounts=amounts, most=most,
+        config=predictor_config(width), fractions=fractions, by=by, amounts=amounts, most=most,
         device=device, jobs=jobs,
     )  # fmt: skip
     results = experiment.enrich(plan)

@@ -57,8 +57,8 @@ def facial_actions(
             raise ValueError(f"unknown action unit {unit!r}; known: {', '.join(AU_ACTIONS)}")
         for name, weight in AU_ACTIONS[unit].items():
             side = 1.0 if name.endswith("Left") else -1.0 if name.endswith("Right") else 0.0
-            share = 1 + 0.5 * float(np.clip(asymmetry, -1, 1)) * side
-            actions[name] = actions.get(name, 0.0) + weight * float(intensity) * share
+            fraction = 1 + 0.5 * float(np.clip(asymmetry, -1, 1)) * side
+            actions[name] = actions.get(name, 0.0) + weight * float(intensity) * fraction
     for name, value in extra.items():
         for action in {"blink": ("eyeBlinkLeft", "eyeBlinkRight"), "jaw": ("jawOpen",)}.get(name, (name,)):
             actions[action] = actions.get(action, 0.0) + float(value)

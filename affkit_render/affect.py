@@ -5,9 +5,9 @@ One performance is made in three steps.
 1. *Feeling.* Valence and arousal drift slowly near a personal resting point. Now and then an episode of an
    emotion pulls them towards that emotion's place in the plane (Russell & Mehrabian 1977).
 2. *Face.* An episode moves action units: those that Du, Tao & Martinez (2014) found for its expression, each
-   used by the share of people they report. A person's own choice of them, their strengths and the asymmetry
-   are drawn once: that is a :class:`Style`. People also feel without showing, smile while they suffer, blend
-   two expressions, raise their brows and talk without any emotion.
+   used by the fraction of people they report. A person's own choice of them, their strengths and the
+   asymmetry are drawn once: that is a :class:`Style`. People also feel without showing, smile while they
+   suffer, blend two expressions, raise their brows and talk without any emotion.
 3. *Labels.* Valence and arousal are what is felt. Expression and action units are what is shown: the
    strongest expression above :data:`EXPRESSION_THRESHOLD`, each unit above
    :data:`~affkit.labels.ACTION_UNIT_THRESHOLD`.
@@ -217,11 +217,11 @@ def sample_style(rng: np.random.Generator) -> Style:
     """
     units = {
         expression: {
-            unit: rng.uniform(0.75, 1.0) if share == 1 else rng.uniform(0.4, 0.9)
-            for unit, share in shares.items()
-            if rng.uniform() < share
+            unit: rng.uniform(0.75, 1.0) if fraction == 1 else rng.uniform(0.4, 0.9)
+            for unit, fraction in fractions.items()
+            if rng.uniform() < fraction
         }
-        for expression, shares in EXPRESSION_ACTION_UNITS.items()
+        for expression, fractions in EXPRESSION_ACTION_UNITS.items()
     }
     return Style(
         units=units,

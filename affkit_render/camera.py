@@ -30,10 +30,10 @@ class Pose:
     y: float
     size: float
 
-    def rotation(self, share: float = 1.0) -> np.ndarray:
-        """(3, 3) float32 from head to camera coordinates, or a share of that turn."""
+    def rotation(self, fraction: float = 1.0) -> np.ndarray:
+        """(3, 3) float32 from head to camera coordinates, or a fraction of that turn."""
         (cy, cp, cr), (sy, sp, sr) = (
-            f(share * np.array([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin)
+            f(fraction * np.array([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin)
         )
         yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
         pitch = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])

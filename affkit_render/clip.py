@@ -14,7 +14,7 @@ from affkit_render.render import Lighting, Pose, Rendering, render, sample_light
 from affkit_render.wild import Camera, Occluder, draw_background, sample_camera, sample_occluder, to_light
 
 VISIBLE_SHARE = 0.5
-"""A face counts as visible when at least this share of its box is in the picture; else it has no labels."""
+"""A face is visible when at least this fraction of its box is in the picture; else it has no labels."""
 
 _MARGIN = 0.05  # of the height: how much more background is drawn than one frame shows
 
@@ -69,7 +69,7 @@ class Sight:
 
     ``boxes``: ``(P, 4)`` true face boxes x, y, width, height in pixels; NaN for who is out of the picture.
     ``visible``: ``(P,)`` bool, see :data:`VISIBLE_SHARE`.
-    ``covered``: ``(P,)`` share of the box that the occluder hides.
+    ``covered``: ``(P,)`` fraction of the box that the occluder hides.
     """
 
     boxes: np.ndarray
@@ -105,7 +105,7 @@ def place_actor(
     """Put somebody into a scene, moving a little about a place.
 
     ``face``: Height of the face in pixels, on average.
-    ``centre``: Where the head is, as shares of width and height.
+    ``centre``: Where the head is, as fractions of width and height.
     ``away``: When the person begins to leave the picture and to come back, in seconds; ``None`` is never.
     """
     times = performance.times

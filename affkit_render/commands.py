@@ -12,7 +12,7 @@ app = room()
 @app.command("render", epilog="Example: affkit render --subjects 4 --seconds 5 --seed 1 -o drawn")
 def render(
     out: option(Path, "Folder of the new corpus.", "--out", "-o", callback=out_folder),
-    scale: option(str, "The annotated corpus: kit, paper, or a share of the paper's such as 0.1.") = "",
+    scale: option(str, "The annotated corpus: kit, paper, or a fraction of the paper's such as 0.1.") = "",
     pool: option(int, "Instead of clips: unlabelled faces, one a person.", min=0) = 0,
     subjects: option(int, "How many people, one clip each.", min=1) = 4,
     seconds: option(float, "Length of a clip.", min=0.1, max=86_400) = 5.0,
@@ -31,9 +31,9 @@ def render(
     if scale:
         from affkit_render.edition import KIT_SEED, estimate, make_corpus, plan_corpus, read_scale
 
-        share, seed = read_scale(scale), KIT_SEED if seed is None else seed
-        typer.echo(estimate(plan_corpus(share, seed)).text(jobs))
-        videos = make_corpus(out, share, seed, jobs=jobs, force=force)
+        fraction, seed = read_scale(scale), KIT_SEED if seed is None else seed
+        typer.echo(estimate(plan_corpus(fraction, seed)).text(jobs))
+        videos = make_corpus(out, fraction, seed, jobs=jobs, force=force)
         typer.echo(f"{len(videos)} clips with labels, coders, raters and the truth in {out}")
     elif pool:
         from affkit_render.pool import draw_pool

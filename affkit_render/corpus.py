@@ -57,7 +57,7 @@ class PersonPlan:
     ``least_width``: A narrow face is drawn larger than ``face``, until it is at least so many pixels across.
     ``gender``: ``"female"`` or ``"male"``, or ``None`` to draw it.
     ``side``: ``"left"`` or ``"right"`` where two people are in the picture, else empty.
-    ``centre``: Where the head is, as shares of width and height.
+    ``centre``: Where the head is, as fractions of width and height.
     ``emotions``: What the person shows, in this order, or ``None`` for what comes.
     ``away``: Seconds at which the person leaves the picture and comes back, or ``None``.
     """
@@ -227,7 +227,7 @@ def _actor(person: PersonPlan, rng: np.random.Generator, times: np.ndarray, scen
 
 
 def _width_at_height_1(head: Head, scene: Scene) -> float:
-    """Width of a face that is seen from the front, as a share of its height."""
+    """Width of a face that is seen from the front, as a fraction of its height."""
     elsewhere = Pose(yaw=0, pitch=0, roll=0, x=-1e6, y=0, size=1)  # out of the picture: nothing is drawn
     return render(head, {}, elsewhere, scene.lighting, np.zeros((1, 1, 3), np.uint8)).box[2]
 

@@ -91,12 +91,12 @@ def crease_weights(actions: Mapping[str, float], age: float) -> np.ndarray:
     weights = []
     for name, drivers in _DRIVERS.items():
         fold = sum(
-            share
+            fraction
             * (
                 actions.get(action, 0.0)
                 + (actions.get(action + "Left", 0) + actions.get(action + "Right", 0)) / 2
             )
-            for action, share in drivers.items()
+            for action, fraction in drivers.items()
         )
         weights.append(np.clip(fold, 0, 1.2) * (0.75 + 0.5 * years) + _AGEING.get(name, 0.0) * years)
     return np.array(weights, np.float32)

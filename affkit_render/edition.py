@@ -28,8 +28,8 @@ PAPER_FRAMES = {"au": 234_000, "expression": 288_000}
 """Frames of the two parts (Tables I and IV)."""
 
 KIT, KIT_SEED = 0.1, 50
-"""The corpus in ``data_samples``: its size as a share of the paper's, and its seed. Of the first 60 seeds
-this has action units in the order of Table III and with the shares nearest to it."""
+"""The corpus in ``data_samples``: its size as a fraction of the paper's, and its seed. Of the first 60 seeds
+this has action units in the order of Table III and with the fractions nearest to it."""
 
 KIT_ANNOTATORS = 57
 """The seed of the coders and raters of that corpus. Of the first 60 this has agreed action units nearest to
@@ -72,18 +72,18 @@ GROUPS = (
 """40 men and 24 women for action units, 25 men and 31 women for expressions."""
 
 
-def plan_corpus(share: float = KIT, seed: int = 0, fps: int = 30) -> list[ClipPlan]:
+def plan_corpus(fraction: float = KIT, seed: int = 0, fps: int = 30) -> list[ClipPlan]:
     """Who is in which of the 70 clips, and how long it is.
 
-    ``share``: Length of everything as a share of the paper's; 1 plans its 234,000 and 288,000 frames.
+    ``fraction``: Length of everything as a fraction of the paper's; 1 plans its 234,000 and 288,000 frames.
 
-    >>> plans = plan_corpus(share=1)
+    >>> plans = plan_corpus(fraction=1)
     >>> sum(len(plan.times) for plan in plans if "au" in plan.parts)
     234000
     """
     rng = np.random.default_rng([seed, 70])
     clips = [(group, genders) for group in GROUPS for genders in group.genders]
-    frames = [number for group in GROUPS for number in _lengths(rng, group, share, fps)]
+    frames = [number for group in GROUPS for number in _lengths(rng, group, fraction, fps)]
     order = rng.permutation(len(clips))  # so that a name does not tell the part
     subjects = iter(rng.permutation(sum(len(genders) for _, genders in clips)) + 1)
     plans = []
@@ -91,43 +91,45 @@ def plan_corpus(share: float = KIT, seed: int = 0, fps: int = 30) -> list[ClipPl
         group, genders = clips[index]
         people = [f"subject_{next(subjects):02d}" for _ in genders]
         seconds = frames[index] / fps
-        plans.append(_clip(f"clip_{number:02d}", [seed, 71, number], group, genders, people, seconds, share))
+        plans.append(
+            _clip(f"clip_{number:02d}", [seed, 71, number], group, genders, people, seconds, fraction)
+        )
     return plans
 
 
 def read_scale(text: str) -> float:
-    """The share of the paper's size that ``kit``, ``paper`` or a number stands for.
+    """The fraction of the paper's size that ``kit``, ``paper`` or a number stands for.
 
     >>> read_scale("paper"), read_scale("0.1")
     (1.0, 0.1)
     """
     named = {"kit": KIT, "paper": 1.0}
     try:
-        share = named[text] if text in named else float(text)
+        fraction = named[text] if text in named else float(text)
     except ValueError:
-        share = 0.0
-    if not 0 < share <= 10:
+        fraction = 0.0
+    if not 0 < fraction <= 10:
         raise UserError("--scale", f"{text!r} is no size", "give kit, paper or a number such as 0.1")
-    return share
+    return fraction
 
 
-def _lengths(rng: np.random.Generator, group: Group, share: float, fps: int) -> list[int]:
+def _lengths(rng: np.random.Generator, group: Group, fraction: float, fps: int) -> list[int]:
     """Frames of each clip of a group: log-normal above the shortest, which the first clip has."""
     num, shortest = len(group.genders), round(group.shortest * fps)
-    total = max(round(group.frames * share), num * shortest)
+    total = max(round(group.frames * fraction), num * shortest)
     weights = rng.lognormal(0, group.spread, num - 1)
     ends = np.rint(np.cumsum(weights) / weights.sum() * (total - num * shortest)).astype(int)
     return [shortest, *(shortest + np.diff(ends, prepend=0)).tolist()]
 
 
 def _clip(
-    name: str, seed: list[int], group: Group, genders: str, people: list[str], seconds: float, share: float
+    name: str, seed: list[int], group: Group, genders: str, people: list[str], seconds: float, fraction: float
 ) -> ClipPlan:
     rng = np.random.default_rng(seed)
-    sizes = KIT_SIZES if share < 0.5 else PAPER_SIZES
+    sizes = KIT_SIZES if fraction < 0.5 else PAPER_SIZES
     width, height = list(sizes)[rng.choice(len(sizes), p=list(sizes.values()))]
     if len(people) == 2:
-        width, height = (480, 270) if share < 0.5 else (1280, 720)
+        width, height = (480, 270) if fraction < 0.5 else (1280, 720)
     largest = min(0.62 * height, 0.55 * width, 0.62 * 480)
     sides = ("left", "right") if len(people) == 2 else ("",)
     centres = (0.28, 0.72) if len(people) == 2 else (rng.uniform(0.42, 0.58),)
@@ -161,7 +163,7 @@ def _clip(
 
 def make_corpus(
     out: str | Path,
-    share: float = KIT,
+    fraction: float = KIT,
     seed: int = KIT_SEED,
     annotators: int = KIT_ANNOTATORS,
     jobs: int = 1,
@@ -175,7 +177,7 @@ def make_corpus(
     Same arguments, same labels and pixels. A run that was stopped goes on where it was.
     Raises :class:`~affkit.errors.UserError` if ``out`` holds something else, or the finished corpus.
     """
-    plans = plan_corpus(share, seed)
+    plans = plan_corpus(fraction, seed)
     videos = film_all(plans, out, jobs, force, progress)
     label_corpus(plans, out, annotators, progress)
     return videos

@@ -82,8 +82,8 @@ def _edge(angle: np.ndarray, limit: float, width: float) -> np.ndarray:
     return np.clip((limit - angle) / width + 0.5, 0, 1)[:, None]
 
 
-def _mix(below: np.ndarray, above: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return below + (above - below) * share
+def _mix(below: np.ndarray, above: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    return below + (above - below) * fraction
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class Head:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def _open_sky(self, normals: np.ndarray, kind: np.ndarray) -> np.ndarray:
-        """(M,) share of the hemisphere over each vertex from which light can come."""
+        """(M,) fraction of the hemisphere over each vertex from which light can come."""
         rays = _sphere(_DIRECTIONS)
         cosines = normals @ rays.T  # (M, D)
         vertex, ray = np.nonzero(cosines > 0.05)

@@ -172,14 +172,14 @@ def _sample_shape(male: bool, age: float, ancestry: np.ndarray, rng: np.random.G
     genders = {"male": masculine, "female": 1 - masculine}
     ages = {"young": 1 - old, "old": old}
     shape = {}
-    for sex, sex_share in genders.items():
-        for time, time_share in ages.items():
-            for people, share in zip(("african", "asian", "caucasian"), ancestry, strict=True):
-                shape[f"macrodetails/{people}-{sex}-{time}"] = sex_share * time_share * share
+    for sex, sex_fraction in genders.items():
+        for time, time_fraction in ages.items():
+            for people, fraction in zip(("african", "asian", "caucasian"), ancestry, strict=True):
+                shape[f"macrodetails/{people}-{sex}-{time}"] = sex_fraction * time_fraction * fraction
             for muscle, muscle_share in _three_levels(build["muscle"], "muscle").items():
                 for weight, weight_share in _three_levels(build["weight"], "weight").items():
                     name = f"macrodetails/universal-{sex}-{time}-{muscle}-{weight}"
-                    shape[name] = sex_share * time_share * muscle_share * weight_share
+                    shape[name] = sex_fraction * time_fraction * muscle_share * weight_share
     outline = _FACE_OUTLINES[rng.integers(len(_FACE_OUTLINES))]
     shape[f"head/head-{outline}"] = rng.uniform(0, 0.45)
     for control, spread in _SHAPE_SPREAD.items():

@@ -96,12 +96,12 @@ class Speech:
     talking: np.ndarray
 
 
-def speech(rng: np.random.Generator, times: np.ndarray, share: float) -> Speech:
-    """Turns of speech that fill about ``share`` of the time: the lips part and the jaw swings."""
+def speech(rng: np.random.Generator, times: np.ndarray, fraction: float) -> Speech:
+    """Turns of speech that fill about ``fraction`` of the time: the lips part and the jaw swings."""
     jaw, lips, talking = np.zeros((3, len(times)))
-    if share <= 0:
+    if fraction <= 0:
         return Speech(jaw, lips, talking > 0)
-    mean_gap = np.mean(SPEECH_SECONDS) * (1 / share - 1)
+    mean_gap = np.mean(SPEECH_SECONDS) * (1 / fraction - 1)
     start = _EARLIEST + rng.exponential(mean_gap)
     while start < np.ceil(times[-1]):  # the same events at any frame rate
         seconds = rng.uniform(*SPEECH_SECONDS)

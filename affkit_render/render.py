@@ -149,8 +149,10 @@ def _compose(background, window, light, samples, antialias, box) -> Rendering:
     layers = cv2.resize(layers, size, interpolation=cv2.INTER_AREA)  # the mean of each pixel's samples
     image, mask = background.copy(), np.zeros(background.shape[:2], np.float32)
     behind = shade.to_linear(image[top:bottom, left:right])
-    share = layers[..., 3:]
-    drawn = layers[..., :3] + behind * (1 - share)
-    image[top:bottom, left:right] = np.where(share > 0, shade.to_srgb(drawn), image[top:bottom, left:right])
-    mask[top:bottom, left:right] = share[..., 0]
+    fraction = layers[..., 3:]
+    drawn = layers[..., :3] + behind * (1 - fraction)
+    image[top:bottom, left:right] = np.where(
+        fraction > 0, shade.to_srgb(drawn), image[top:bottom, left:right]
+    )
+    mask[top:bottom, left:right] = fraction[..., 0]
     return Rendering(image, mask, box)

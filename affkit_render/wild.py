@@ -18,7 +18,7 @@ OCCLUDERS = ("hand", "microphone")
 _LIGHT = (np.arange(256, dtype=np.float32) / 255) ** 2
 _SPRITE_FACE = 105  # pixels of an occluder's picture in the height of a face box: brows to chin, some 12 cm
 _GRAIN_ROOM = 64  # pixels by which the field of noise is larger than the picture
-_SHUTTER = 0.4  # share of the time between two frames in which the shutter is open
+_SHUTTER = 0.4  # fraction of the time between two frames in which the shutter is open
 
 
 def draw_background(rng: np.random.Generator, width: int, height: int, kind: str | None = None) -> np.ndarray:

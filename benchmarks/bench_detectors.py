@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = "haar", "mtcnn", "ffld2"
 FOUND = 0.4  # intersection over union from which a box counts as the face
 FRONTAL = np.radians(25)  # largest yaw and pitch
-COVERED = 0.05  # share of a face from which it counts as hidden
+COVERED = 0.05  # fraction of a face from which it counts as hidden
 SIZES = (320, 240), (480, 360), (640, 480)
 ASTRONAUT = Box(175, 65, 100, 110)  # brows to chin, by eye
 
@@ -114,8 +114,8 @@ def look(detector: Detector, picture: Picture) -> Look:
 def summary(looks: list[Look]) -> dict:
     """The numbers of one row of the table; NaN where there is no face to find.
 
-    ``right``, ``down``, ``wider`` and ``taller`` compare the median true box with the box found, as shares of
-    the latter: 0 and 1 for a detector that frames faces as the corpus does.
+    ``right``, ``down``, ``wider`` and ``taller`` compare the median true box with the box found, as fractions
+    of the latter: 0 and 1 for a detector that frames faces as the corpus does.
     """
     pairs = [pair for one in looks for pair in one.pairs]
     hits = [(face, box) for face, box in pairs if box is not None]

@@ -92,7 +92,7 @@ def our_boxes(videos: list[Path], store: Path) -> Truth:
 
 
 def recall(found: Truth, truth: Truth) -> float:
-    """The share of the true faces for which there is a box of an IoU of at least :data:`FOUND`."""
+    """The fraction of the true faces for which there is a box of an IoU of at least :data:`FOUND`."""
     hits = [
         any(box.iou(face) >= FOUND for box in found.get(key, ()))
         for key, faces in truth.items()
@@ -102,7 +102,7 @@ def recall(found: Truth, truth: Truth) -> float:
 
 
 def precision(found: Truth, truth: Truth) -> float:
-    """The share of the boxes that are a true face."""
+    """The fraction of the boxes that are a true face."""
     return recall(truth, found)
 
 

@@ -41,7 +41,7 @@ def rows(quick: bool = False) -> list[dict]:
 
 
 def cpu_step(configuration: str, width: float, rounds: int) -> list[dict]:
-    """A step in both precisions, and the share of it that reading the faces takes."""
+    """A step in both precisions, and the fraction of it that reading the faces takes."""
     config, store = gan_config(configuration, width), noise(CONFIGURATIONS[configuration].size)
     trainers = {
         "": GanTrainer(make_fabric("cpu"), store, None, config),
@@ -158,10 +158,10 @@ def multiplications(net: Generator | Discriminator) -> int:
 
 
 def step_operations(config: GanConfig) -> int:
-    """Multiplications and additions of a step: a pass back costs two forward, one without the weights' share.
+    """Multiplications and additions of a step: a pass back costs two forward, one without the weights' part.
 
     The generator goes forward and back; the discriminator forward and back for real and for generated faces,
-    and once more for the generator, without its weights' share.
+    and once more for the generator, without its weights' part.
     """
     g, d = multiplications(Generator(config.net)), multiplications(Discriminator(config.net))
     return 2 * config.batch_size * (3 * g + (3 + 3 + 2) * d)

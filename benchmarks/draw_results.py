@@ -13,7 +13,7 @@ BLUE, ORANGE = "#0173b2", "#d55e00"
 def draw(results: pd.DataFrame, path: Path, machine: str) -> None:
     """Dots with the range of the rounds, on two logarithmic axes; a target is a bar, missed ones are orange.
 
-    Left: what has a plain way, as a ratio to it. Right: what has a bound of its own, as a share of the bound.
+    Left: what has a plain way, as a ratio to it. Right: what has a bound of its own, as a fraction of it.
     """
     targets = results["target"].fillna("")
     own = results[targets.ne("") & ~targets.str.endswith("x")]
@@ -23,7 +23,7 @@ def draw(results: pd.DataFrame, path: Path, machine: str) -> None:
     _dots(left, [_ratio(row) for row in ratios.to_dict("records")])
     _dots(right, [_share(row) for row in own.to_dict("records")])
     left.set(title="Times better than the plain way", xlabel="ratio in the same run (bar: target)")
-    right.set(title="Beside what is asked", xlabel="share of the bound (bar)")
+    right.set(title="Beside what is asked", xlabel="fraction of the bound (bar)")
     figure.suptitle(f"make bench: medians and ranges, on {machine}", fontsize=9)
     with plt.rc_context({"svg.hashsalt": "results", "svg.fonttype": "path"}):
         figure.savefig(path, metadata={"Date": None})

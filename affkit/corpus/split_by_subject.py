@@ -157,33 +157,33 @@ def parse_sizes(text: str) -> list[float]:
 def _video_counts(sizes: Sequence[float], videos: np.ndarray, task: str) -> list[int]:
     """The number of videos in each set, met by groups of ``videos`` ``(G,)`` that stay whole."""
     option, available = "--sizes " + ",".join(format(size, "g") for size in sizes), int(videos.sum())
-    shares = all(0 < size < 1 for size in sizes)
-    if len(sizes) != len(SETS) or not (shares or all(size >= 1 and size == int(size) for size in sizes)):
+    fractions = all(0 < size < 1 for size in sizes)
+    if len(sizes) != len(SETS) or not (fractions or all(size >= 1 and size == int(size) for size in sizes)):
         raise UserError(option, "is not a size for each of train, validation and test", _SIZES)
-    if shares and sum(sizes) > 1 + 1e-9:
+    if fractions and sum(sizes) > 1 + 1e-9:
         raise UserError(option, f"adds up to {sum(sizes):.12g}", "give fractions that sum to at most 1")
-    if not shares and sum(sizes) > available:
+    if not fractions and sum(sizes) > available:
         problem = f"adds up to {sum(sizes):.0f} videos, and {available} have labels of {PARTS[task]}"
         raise UserError(option, problem, "give smaller numbers, or fractions such as 0.6,0.15,0.25")
-    wanted = largest_remainder(sizes, round(available * sum(sizes))) if shares else [int(n) for n in sizes]
+    wanted = largest_remainder(sizes, round(available * sum(sizes))) if fractions else [int(n) for n in sizes]
     if len(videos) < len(SETS):
         problem = f"all {available} videos hang together by their subjects in {len(videos)} groups"
         raise UserError(option, problem, "add videos of other people")
     kinds, numbers = np.unique(videos, return_counts=True)
     nearest = (kinds @ deal_counts(kinds, numbers, wanted, np.outer(numbers, wanted) / available)).tolist()
-    if not shares and nearest != wanted:
+    if not fractions and nearest != wanted:
         fix = f"the nearest possible is {','.join(map(str, nearest))}"
         raise UserError(option, "cannot be met without dividing a subject or a video", fix)
     return nearest
 
 
-def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
-    """Whole numbers in proportion to ``shares`` that sum to ``total``.
+def largest_remainder(fractions: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in proportion to ``fractions`` that sum to ``total``.
 
     >>> largest_remainder([0.6, 0.15, 0.25], 64)
     [38, 10, 16]
     """
-    exact = np.asarray(shares, dtype=float) * total / max(sum(shares), 1e-12)
+    exact = np.asarray(fractions, dtype=float) * total / max(sum(fractions), 1e-12)
     numbers = np.floor(exact + 1e-9).astype(int)
     for place in np.argsort(numbers - exact, kind="stable")[: total - numbers.sum()]:
         numbers[place] += 1
@@ -252,8 +252,8 @@ class SplitSearch:
 
     def _random_assignment(self, rng: np.random.Generator) -> np.ndarray:
         kinds, numbers = np.unique(self.videos, return_counts=True)
-        shares = np.append(self.counts, self.videos.sum() - self.counts.sum()) / self.videos.sum()
-        wish = rng.multinomial(numbers, shares)[:, :-1]
+        fractions = np.append(self.counts, self.videos.sum() - self.counts.sum()) / self.videos.sum()
+        wish = rng.multinomial(numbers, fractions)[:, :-1]
         dealt = deal_counts(kinds, numbers, self.counts, wish)
         assigned = np.full(len(self.videos), len(self.counts))
         for kind, each in zip(kinds, dealt, strict=True):

@@ -126,7 +126,7 @@ def _beside_paper(found: Attributes, part: str) -> pd.DataFrame:
 
 def action_unit_table(corpus: Corpus) -> pd.DataFrame:
     """Table III: in how many frames each unit is active, also the units the paper lacks, and any of its
-    eight; ``share`` is of all frames, 0 to 1, ``labelled`` counts where the unit is known.
+    eight; ``fraction`` is of all frames, 0 to 1, ``labelled`` counts where the unit is known.
     """
     known = next((labels.action_unit_names for labels in corpus.labels.values()), ())
     units = (*ACTION_UNITS, *(unit for unit in known if unit not in ACTION_UNITS))
@@ -205,9 +205,9 @@ def va_histogram(corpus: Corpus, part: str = "va", bins: int = VA_BINS) -> VAHis
 
 
 def _count_table(rows: list[str], counts: np.ndarray, labelled: np.ndarray, paper: dict) -> pd.DataFrame:
-    columns = {"frames": counts, "share": counts / max(counts[-1], 1), "labelled": labelled}
+    columns = {"frames": counts, "fraction": counts / max(counts[-1], 1), "labelled": labelled}
     paper = pd.Series(paper, rows, dtype="Int64")
-    columns |= {"paper": paper, "paper_share": (paper / paper[ALL_FRAMES]).astype(float)}
+    columns |= {"paper": paper, "paper_fraction": (paper / paper[ALL_FRAMES]).astype(float)}
     return pd.DataFrame(columns, rows)
 
 
@@ -252,11 +252,11 @@ class Statistics:
         return {name: table for name, (of, _) in _TABLES.items() if (table := counted.get(of)) is not None}
 
     def text(self) -> str:
-        formats = dict.fromkeys(("share", "paper_share"), "{:.1%}")
+        formats = dict.fromkeys(("fraction", "paper_fraction"), "{:.1%}")
         formats |= dict.fromkeys(("frames", "labelled", "paper"), "{:,}")
         blocks = []
         for name, table in self.tables().items():
-            if "share" in table:
+            if "fraction" in table:
                 texts = {
                     key: table[key].map(form.format, na_action="ignore") for key, form in formats.items()
                 }
@@ -267,8 +267,10 @@ class Statistics:
             words = "not defined, all counts are equal" if np.isnan(agreement) else f"{agreement:.2f}"
             blocks.append(f"Order of the action units beside the paper's: Spearman's rho {words}")
         for part, histogram in self.plane.items():
-            shares = "\n".join(f"  {name}: {share:.1%}" for name, share in histogram.quadrants.items())
-            blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{shares}")
+            fractions = "\n".join(
+                f"  {name}: {fraction:.1%}" for name, fraction in histogram.quadrants.items()
+            )
+            blocks.append(f"{histogram.frames:,} frames of the {PARTS[part]} in the plane\n{fractions}")
         for part, one in self.parts.items():
             if one.missing:
                 of = f"{len(one.missing)} of {one.videos} videos with {PARTS[part]}"

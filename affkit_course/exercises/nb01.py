@@ -104,14 +104,14 @@ the clips differ, and why?
 - P(unit | word) = P(word | unit) P(unit) / P(word).
 - Compare with a groupby of the expression: the mean of each unit is the same table, counted.
 
-With `share[word][unit]` $= P(\text{word} | \text{unit})$ from section 4,
+With `fraction[word][unit]` $= P(\text{word} | \text{unit})$ from section 4,
 
 $$P(\text{unit} | \text{word}) = P(\text{word} | \text{unit}) \frac{P(\text{unit})}{P(\text{word})}.$$
 
 ```python
 p_unit = known[list(ACTION_UNITS)].mean()
 p_word = known["expression"].value_counts(normalize=True)
-given_word = share.fillna(0).mul(p_unit.astype(float), axis=0) / p_word.reindex(EXPRESSIONS)
+given_word = fraction.fillna(0).mul(p_unit.astype(float), axis=0) / p_word.reindex(EXPRESSIONS)
 direct = known.groupby("expression")[list(ACTION_UNITS)].mean().T.reindex(columns=EXPRESSIONS)
 print((given_word - direct).abs().max().max())  # the same, but for rounding
 ```

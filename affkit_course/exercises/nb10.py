@@ -6,8 +6,8 @@ from affkit_course.exercises.framework import Checks, Exercise, OpenExercise
 
 
 def always_scores(counts):
-    share = max(counts) / sum(counts)
-    return share, 2 * share / (1 + share) / len(counts)
+    fraction = max(counts) / sum(counts)
+    return fraction, 2 * fraction / (1 + fraction) / len(counts)
 
 
 def always_by_counting(counts):

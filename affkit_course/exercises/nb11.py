@@ -11,8 +11,8 @@ def without(direction, locked):
 
 
 def without_by_loop(direction, locked):
-    share = sum(a * b for a, b in zip(direction, locked, strict=True)) / sum(b * b for b in locked)
-    return [a - share * b for a, b in zip(direction, locked, strict=True)]
+    fraction = sum(a * b for a, b in zip(direction, locked, strict=True)) / sum(b * b for b in locked)
+    return [a - fraction * b for a, b in zip(direction, locked, strict=True)]
 
 
 def without_by_unit(direction, locked):

@@ -191,7 +191,7 @@ THRESHOLDS = OpenExercise(
     r"""**Thresholds for the arms** (hard). The students lose F1 by their threshold, says section 2. Run the
 experiment with one seed, choose thresholds on the validation people (notebook 10) for each arm, and score
 again. How much of the loss is left?
-- affkit experiment enrich with one seed, one share and one amount takes a few minutes.
+- affkit experiment enrich with one seed, one fraction and one amount takes a few minutes.
 - predict_store reads a store with the network that each run has left in its folder.
 - Notebook 10, section 5, has the functions for thresholds and F1.
 

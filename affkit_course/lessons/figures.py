@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from affkit_lab.figures.style import PALETTE, line_styles
 
 
-def share_heatmap(shares: pd.DataFrame, title: str = "") -> Figure:
+def fraction_heatmap(fractions: pd.DataFrame, title: str = "") -> Figure:
     """A table of fractions, 0 to 1, as percent on blue; cells that are 0 or missing stay without a number."""
-    rows, columns = shares.shape
+    rows, columns = fractions.shape
     figure, axis = plt.subplots(figsize=(min(11, 2 + 0.62 * columns), 0.9 + 0.36 * rows))
-    words = shares.map(lambda share: f"{share:.0%}" if share > 0 else "")  # a NaN is not above 0
+    words = fractions.map(lambda fraction: f"{fraction:.0%}" if fraction > 0 else "")  # a NaN is not above 0
     look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
-    sns.heatmap(shares.fillna(0), annot=words, fmt="", ax=axis, **look)
+    sns.heatmap(fractions.fillna(0), annot=words, fmt="", ax=axis, **look)
     axis.set(title=title, xlabel="", ylabel="")
     axis.tick_params(axis="y", rotation=0)
     return figure

@@ -142,7 +142,7 @@ def subject_scores(
         order = rng.permutation(np.unique(groups[rest]))
         if max(numbers) > len(order):
             problem = f"{max(numbers)} people to train on, {len(order)} are there"
-            raise UserError(store.path, problem, "ask for fewer, or test on a smaller share")
+            raise UserError(store.path, problem, "ask for fewer, or test on a smaller fraction")
         rest = rng.permutation(rest)
         fewest = np.isin(groups[rest], order[: min(numbers)]).sum()
         for people in numbers:

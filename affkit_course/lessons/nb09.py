@@ -434,10 +434,10 @@ def attention_picture(weights: np.ndarray, labels: Labels, fps: float = 30.0, ti
     traces.axhline(0, color="0.6", linewidth=0.8)
     traces.set(ylim=(-1.05, 1.05), ylabel="labels", title=title)
     traces.legend(loc="upper right", ncols=2, fontsize=9)
-    share = weights * (weights > 0).sum(axis=1, keepdims=True)  # (T, L), 1 where even
+    fraction = weights * (weights > 0).sum(axis=1, keepdims=True)  # (T, L), 1 where even
     edges = np.arange(frames + 1) / fps, np.arange(length + 1) - 0.5
-    most = max(2.0, np.nanquantile(share, 0.99))
-    shade = heat.pcolormesh(*edges, share[:, ::-1].T, cmap="Blues", vmin=0, vmax=most)
+    most = max(2.0, np.nanquantile(fraction, 0.99))
+    shade = heat.pcolormesh(*edges, fraction[:, ::-1].T, cmap="Blues", vmin=0, vmax=most)
     heat.set(xlabel="seconds", ylabel="frames back")
     heat.grid(False)
     bar = figure.colorbar(shade, ax=heat, location="bottom", fraction=0.07, pad=0.02, shrink=0.5)

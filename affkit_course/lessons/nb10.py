@@ -101,25 +101,25 @@ def always(frames: pd.DataFrame, expression: str) -> pd.DataFrame:
     return frames.assign(**{name: float(name == expression) for name in EXPRESSIONS})
 
 
-def scores_at_share(confusion: np.ndarray, place: int, shares: Iterable[float]) -> pd.DataFrame:
+def scores_at_fraction(confusion: np.ndarray, place: int, fractions: Iterable[float]) -> pd.DataFrame:
     """What the same network would score if one class were more or less frequent in the test set.
 
     ``confusion`` ``(C, C)`` counts frames of a class (rows) by prediction; every class occurs. How the
     network answers frames of a class stays; only the fraction of class ``place`` changes to each of
-    ``shares``, in [0, 1), and the other classes keep their proportions. A row each: ``accuracy``,
+    ``fractions``, in [0, 1), and the other classes keep their proportions. A row each: ``accuracy``,
     ``f1_weighted``, ``f1_macro``.
 
-    >>> scores_at_share(np.array([[9, 1], [1, 1]]), 0, [0.5, 0.9])["accuracy"].round(2).tolist()
+    >>> scores_at_fraction(np.array([[9, 1], [1, 1]]), 0, [0.5, 0.9])["accuracy"].round(2).tolist()
     [0.7, 0.86]
     """
     support = confusion.sum(axis=1)
     others = np.delete(support, place)
     rows = {}
-    for share in shares:
-        wanted = np.insert(others / others.sum() * (1 - share), place, share)
+    for fraction in fractions:
+        wanted = np.insert(others / others.sum() * (1 - fraction), place, fraction)
         sums = confusion / support[:, None] * wanted[:, None] * 1e9  # as many frames as there is rounding
         scores = StreamingExpressionScores.scores(sums.ravel())
-        rows[share] = {name: float(scores[name]) for name in ("accuracy", "f1_weighted", "f1_macro")}
+        rows[fraction] = {name: float(scores[name]) for name in ("accuracy", "f1_weighted", "f1_macro")}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -208,13 +208,13 @@ def paired_people(
 
 
 def clip_scores(frames: pd.DataFrame, column: str) -> pd.DataFrame:
-    """A row for each face: ``frames`` that are labelled, ``ccc``, and ``spread``, the label's deviation."""
+    """A row for each face: ``frames`` that are labelled, ``ccc``, ``sd``, the label's standard deviation."""
     known = frames.dropna(subset=[column, f"label_{column}"])
     rows = {}
     for name, own in known.groupby("name"):
         label = own[f"label_{column}"]
         ccc = ccc_sums(own[column], label, own["name"]).of_all()["ccc"]
-        rows[name] = {"frames": len(own), "ccc": ccc, "spread": float(label.std(ddof=0))}
+        rows[name] = {"frames": len(own), "ccc": ccc, "sd": float(label.std(ddof=0))}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"frames": int})
 
 
@@ -264,13 +264,13 @@ def confusion_picture(confusion: pd.DataFrame, title: str = "") -> Figure:
     has an empty row; fractions of 0 have no number.
     """
     support = confusion.sum(axis=1)
-    shares = (confusion.T / support.where(support > 0)).T
+    fractions = (confusion.T / support.where(support > 0)).T
     figure, axis = plt.subplots(figsize=(9, 4.2))
-    axis.imshow(shares.fillna(0), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), share in np.ndenumerate(shares):
-        if share > 0:
-            color = "white" if share > 0.6 else "black"
-            axis.text(column, row, f"{share:.0%}", ha="center", va="center", color=color, fontsize=10)
+    axis.imshow(fractions.fillna(0), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), fraction in np.ndenumerate(fractions):
+        if fraction > 0:
+            color = "white" if fraction > 0.6 else "black"
+            axis.text(column, row, f"{fraction:.0%}", ha="center", va="center", color=color, fontsize=10)
     axis.set_xticks(range(len(confusion.columns)), confusion.columns, fontsize=10)
     rows = [f"{name} ({count:,})" for name, count in support.items()]
     axis.set_yticks(range(len(rows)), rows, fontsize=10)
@@ -303,12 +303,12 @@ def clip_dots(scores: pd.DataFrame, lines: Mapping[str, float], title: str = "")
     """
     figure, axis = plt.subplots(figsize=(8, 4))
     axis.scatter(
-        scores["spread"], scores["ccc"], s=20 + scores["frames"] / 8, alpha=0.6, color=PALETTE[0], zorder=3
+        scores["sd"], scores["ccc"], s=20 + scores["frames"] / 8, alpha=0.6, color=PALETTE[0], zorder=3
     )
     named = {scores["ccc"].idxmax(), scores["ccc"].idxmin(), scores["frames"].idxmax()}
     for name, row in scores.loc[sorted(named)].iterrows():
         place = {"textcoords": "offset points", "ha": "center", "fontsize": 9}
-        axis.annotate(name, (row["spread"], row["ccc"]), (0, 14), **place)
+        axis.annotate(name, (row["sd"], row["ccc"]), (0, 14), **place)
     for (words, value), style in zip(lines.items(), line_styles()[1:], strict=False):
         axis.axhline(value, label=f"{words}: {value:.2f}", linewidth=2, **style)
     axis.axhline(0, color="0.6", linewidth=1)

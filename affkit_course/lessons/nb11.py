@@ -34,13 +34,13 @@ def strips(
 
 def ways_between(first: np.ndarray, second: np.ndarray, steps: int = 9) -> tuple[dict, pd.DataFrame]:
     """From one z to another: ``{"straight line": z, "arc": z}``, ``(steps, 100)`` each, and their lengths."""
-    shares = np.linspace(0, 1, steps)
+    fractions = np.linspace(0, 1, steps)
     ways = {
-        "straight line": np.stack([(1 - share) * first + share * second for share in shares]),
-        "arc": np.stack([slerp(first, second, share) for share in shares]),
+        "straight line": np.stack([(1 - fraction) * first + fraction * second for fraction in fractions]),
+        "arc": np.stack([slerp(first, second, fraction) for fraction in fractions]),
     }
     lengths = {name: np.linalg.norm(z, axis=1) for name, z in ways.items()}
-    return ways, pd.DataFrame(lengths, index=pd.Index(shares, name="share of the way"))
+    return ways, pd.DataFrame(lengths, index=pd.Index(fractions, name="fraction of the way"))
 
 
 def by_another_reader(
@@ -59,7 +59,7 @@ def by_another_reader(
         name: direction_table(generator, directions, log_odds(predictor), feature_net, step, num_faces)
         for name, predictor in predictors.items()
     }
-    return pd.DataFrame({name: table["in_spreads"] for name, table in tables.items()}).loc[directions.names]
+    return pd.DataFrame({name: table["in_sd"] for name, table in tables.items()}).loc[directions.names]
 
 
 def sent_to(
@@ -99,13 +99,13 @@ def direction_scatter(table: pd.DataFrame, names: Sequence[str], title: str = ""
     figure, axis = plt.subplots(figsize=(8, 5))
     own = table.loc[list(names)]
     axis.axvline(table.at[RANDOM, "identity"], color="0.4", linestyle="--", label="a random direction")
-    axis.plot(own["identity"], own["in_spreads"], "o", color=PALETTE[1])
-    height = np.ptp(own["in_spreads"]) + 0.1
-    places = _apart(own["in_spreads"].to_numpy(), 0.06 * height)
+    axis.plot(own["identity"], own["in_sd"], "o", color=PALETTE[1])
+    height = np.ptp(own["in_sd"]) + 0.1
+    places = _apart(own["in_sd"].to_numpy(), 0.06 * height)
     right = own["identity"].max() + 0.1 * np.ptp(own["identity"]) + 0.005
     line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.7}
     for (name, row), place in zip(own.iterrows(), places, strict=True):
-        point = (row["identity"], row["in_spreads"])
+        point = (row["identity"], row["in_sd"])
         axis.annotate(name, point, (right, place), fontsize=9, va="center", arrowprops=line)
     axis.set_xlim(right=right + 0.25 * (right - own["identity"].min()))
     axis.set_ylim(places.min() - 0.08 * height, places.max() + 0.08 * height)

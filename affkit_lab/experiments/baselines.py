@@ -11,7 +11,7 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA, Labels
 AU_WORDS = {"always": "mean VA, units always", "majority": "mean VA, units as more often"}
 EXPRESSION_WORDS = {
     "majority": "mean VA, the most frequent expression",
-    "draw": "mean VA, an expression by lot",
+    "draw": "mean VA, an expression at random",
 }
 """The rows of both kinds of baselines in a table."""
 

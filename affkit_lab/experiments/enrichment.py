@@ -137,7 +137,7 @@ def enrich(plan: EnrichPlan, progress: bool = True) -> Results:
     pupils = [pupil for teacher in teachers for pupil in _pupils(plan, teacher)]
     if not pupils:
         problem = "leaves out every added face"
-        raise UserError(f"at most {plan.most} added faces", problem, "allow more, or take smaller shares")
+        raise UserError(f"at most {plan.most} added faces", problem, "allow more, or take smaller fractions")
     draw = partial(plan.draw, max(pupil.notes["added_faces"] for pupil in pupils))
     results = run_experiment(
         plan, plan.identity("enrich"), store, sets, [*teachers, *pupils], partial(train_arm, plan),
@@ -154,7 +154,7 @@ def _teachers(plan: EnrichPlan, store: Store, train: np.ndarray) -> list[Trial]:
     subjects, trials = store.index["subject"].to_numpy(), []
     for fraction, seed in product(plan.fractions, plan.seeds):
         kept, _ = divided(train, label_order(subjects[train], seed, plan.by), fraction)
-        notes = {"share": fraction, "arm": "real", "amount": 0.0, "people": len(set(subjects[kept]))}
+        notes = {"fraction": fraction, "arm": "real", "amount": 0.0, "people": len(set(subjects[kept]))}
         notes |= {"labelled_faces": len(kept), "added_faces": 0}
         config = replace(plan.config, seed=seed)
         trials.append(Trial(row_name(fraction, "real"), seed, config, kept, notes=notes))
@@ -166,7 +166,9 @@ def _pupils(plan: EnrichPlan, teacher: Trial) -> Iterator[Trial]:
         number = max(1, round(amount * len(teacher.train)))
         for kind in list(ARMS)[1:] if number <= plan.most else ():
             notes = {**teacher.notes, "arm": kind, "amount": amount, "added_faces": number}
-            yield replace(teacher, row=row_name(teacher.notes["share"], kind, amount), notes=notes, stage=1)
+            yield replace(
+                teacher, row=row_name(teacher.notes["fraction"], kind, amount), notes=notes, stage=1
+            )
 
 
 def train_arm(
@@ -198,7 +200,7 @@ def _added_faces(plan: EnrichPlan, trial: Trial, real: Store) -> tuple[Store, fl
     generator, labeller = plan.networks()
     effort = faces.info["drawn"] * number / len(faces) * (effort_of(generator) + effort_of(labeller))
     if kind == "teacher":
-        teacher = replace(trial, row=row_name(trial.notes["share"], "real"))
+        teacher = replace(trial, row=row_name(trial.notes["fraction"], "real"))
         labeller, _ = load_checkpoint(teacher.folder(plan.out) / trial.config.file, "discriminator")
         effort += training_effort(trial.config, plan.steps)
     faces = select_rows(faces, np.arange(number))
@@ -260,18 +262,18 @@ def _claims(plan: EnrichPlan) -> Iterator[Claim]:
 
 
 def gains(results: Results, subset: str = "test") -> pd.DataFrame:
-    """What added faces change on the ``"test"`` or ``"validation"`` set: a row a run, ``share`` (the fraction
-    of labels), ``arm``, ``amount``, ``seed``, and the differences from real faces alone in ``CCC``, ``F1``
-    and ``AP``, each the mean of the scores in :data:`CLAIMED`."""
-    runs = results.scores[results.scores["set"] == subset].dropna(subset=["share"])
+    """What added faces change on the ``"test"`` or ``"validation"`` set: a row a run, ``fraction``
+    (of the labels), ``arm``, ``amount``, ``seed``, and the differences from real faces alone in ``CCC``,
+    ``F1`` and ``AP``, each the mean of the scores in :data:`CLAIMED`."""
+    runs = results.scores[results.scores["set"] == subset].dropna(subset=["fraction"])
     scores = pd.DataFrame({name: runs[list(columns)].mean(axis=1) for name, columns in CLAIMED.items()})
-    keys = ["share", "seed"]
+    keys = ["fraction", "seed"]
     alone = runs["arm"] == "real"
     start = runs.loc[alone, keys].join(scores[alone])
     found = runs.loc[~alone, [*keys, "arm", "amount"]].merge(start, on=keys, validate="many_to_one")
     found[list(CLAIMED)] = scores[~alone].to_numpy() - found[list(CLAIMED)].to_numpy()
     order = pd.Categorical(found["arm"], list(ARMS))
-    return found.assign(arm=order).sort_values(["share", "arm", "amount", "seed"], ignore_index=True)
+    return found.assign(arm=order).sort_values(["fraction", "arm", "amount", "seed"], ignore_index=True)
 
 
 def gain_intervals(results: Results, score: str, amount: float = 1.0) -> pd.DataFrame:
@@ -280,19 +282,19 @@ def gain_intervals(results: Results, score: str, amount: float = 1.0) -> pd.Data
     found = {}
     for subset in ("validation", "test"):
         table = gains(results, subset)
-        runs = table[table["amount"] == amount].groupby(["share", "arm"], observed=True)[score]
+        runs = table[table["amount"] == amount].groupby(["fraction", "arm"], observed=True)[score]
         rows = {key: interval(own.to_numpy()) for key, own in runs}
-        found[subset] = pd.DataFrame(rows, index=["mean", "low", "high"]).T.rename_axis(["share", "arm"])
+        found[subset] = pd.DataFrame(rows, index=["mean", "low", "high"]).T.rename_axis(["fraction", "arm"])
     return pd.concat(found, axis=1)
 
 
 def printed(results: Results) -> pd.DataFrame:
     """The scores as text: a row for each fraction and arm; what the labels of each labeller are worth on
     people it has not seen; and the baselines."""
-    runs = results.test.dropna(subset=["share"])
+    runs = results.test.dropna(subset=["fraction"])
     runs = runs.assign(arm=pd.Categorical(runs["arm"], list(ARMS)))
     lines, teachers = [], []
-    for (fraction, kind, amount), own in runs.groupby(["share", "arm", "amount"], observed=True):
+    for (fraction, kind, amount), own in runs.groupby(["fraction", "arm", "amount"], observed=True):
         words = ARMS[kind] + (f", {amount:g} x" if amount else "")
         line = {"labels": f"{100 * fraction:g}%", "trained on": words, "seeds": str(len(own))}
         line |= {words: f"{own[name].mean():,.0f}" for words, name in COUNTED.items()}

@@ -66,7 +66,7 @@ class Results:
     def as_dict(self) -> dict:
         """All but the scores of single runs, as JSON can hold it."""
         baselines = {row: dict(values) for row, values in self.baselines.to_dict("index").items()}
-        return {"settings": self.settings, "for_nothing": baselines, "claims": list(self.verdicts)}
+        return {"settings": self.settings, "baselines": baselines, "claims": list(self.verdicts)}
 
     def write(self, out: str | Path, title: str, table: pd.DataFrame) -> None:
         """Write ``scores.csv``, ``results.json`` and ``table.md``, each whole or not at all."""
@@ -84,11 +84,13 @@ class Results:
         folder = Path(folder)
         try:
             scores = pd.read_csv(existing_file(folder / CSV), dtype={"row": str})
+            scores = scores.rename(columns={"share": "fraction"})  # as older runs call it
         except ValueError as error:  # no text, or no table
             raise UserError(folder / CSV, "is damaged", "run the experiment again") from error
         try:
             content = json.loads(existing_file(folder / JSON).read_text(encoding="utf-8"))
-            baselines = pd.DataFrame.from_dict(content["for_nothing"], orient="index")
+            found = content["baselines" if "baselines" in content else "for_nothing"]  # as older runs say
+            baselines = pd.DataFrame.from_dict(found, orient="index")
             return cls(content["settings"], scores, baselines, content["claims"])
         except (ValueError, KeyError) as error:
             raise UserError(folder / JSON, "is damaged", "run the experiment again") from error
@@ -180,7 +182,7 @@ def baseline_lines(
 ) -> list[dict[str, str]]:
     """The baselines as lines of a table, under its columns ``first`` and ``last``."""
     return [
-        {first: "for nothing", last: words}
+        {first: "baseline", last: words}
         | {SCORE_NAMES[score]: f"{results.baselines.at[name, score]:.3f}" for score in scores}
         for name, words in names.items()
     ]

@@ -97,7 +97,7 @@ def check_fractions(fractions: Sequence[float], by: str) -> None:
     for fraction in fractions:
         if not 0 < fraction <= 1:
             problem = "is not above 0 and at most 1"
-            raise UserError(f"share {fraction:g}", problem, "choose such as 0.02,0.1,1")
+            raise UserError(f"fraction {fraction:g}", problem, "choose such as 0.02,0.1,1")
 
 
 def divided(train: np.ndarray, order: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +119,7 @@ def label_trials(
             added = others if unlabelled else others[:0]
             # labelled faces that are fewer are repeated, until they are about half of a batch
             rows = np.concatenate([np.tile(kept, max(1, round(len(added) / len(kept)))), added])
-            notes = {"share": fraction, "unlabelled": unlabelled}  # columns of scores.csv
+            notes = {"fraction": fraction, "unlabelled": unlabelled}  # columns of scores.csv
             notes |= {"labelled_faces": len(kept), "unlabelled_faces": len(added)}
             config = plan.config(seed=seed, **TASKS)
             trials.append(Trial(row_name(fraction, unlabelled), seed, config, rows, hidden, notes))
@@ -138,7 +138,7 @@ def row_name(fraction: float, unlabelled: bool) -> str:
 def printed(results: Results) -> pd.DataFrame:
     """The scores as text: a row for each fraction and way, mean and standard deviation over the seeds."""
     lines = []
-    for (fraction, unlabelled), own in results.test.groupby(["share", "unlabelled"]):
+    for (fraction, unlabelled), own in results.test.groupby(["fraction", "unlabelled"]):
         line = {"labels": f"{100 * fraction:g}%", "trained on": ARMS[unlabelled], "seeds": str(len(own))}
         line |= {name: f"{own[f'{name}_faces'].mean():,.0f}" for name in ("labelled", "unlabelled")}
         lines.append(line | means(own, SCORES))

@@ -96,22 +96,22 @@ def label_bars(table: pd.DataFrame) -> Figure:
     rows = table.drop([together, ALL_FRAMES])
     figure, axis = plt.subplots(figsize=(11, 3.8))
     places = np.arange(len(rows))
-    known = rows["paper_share"].notna().to_numpy()
-    bars = axis.bar(places, 100 * rows["share"], width=0.5, color=PALETTE[0], label="this corpus")
+    known = rows["paper_fraction"].notna().to_numpy()
+    bars = axis.bar(places, 100 * rows["fraction"], width=0.5, color=PALETTE[0], label="this corpus")
     axis.bar_label(bars, [f"{frames:,}" for frames in rows["frames"]], fontsize=10, padding=2)
     if known.any():
-        shares = 100 * rows["paper_share"].to_numpy(float)[known]
+        fractions = 100 * rows["paper_fraction"].to_numpy(float)[known]
         style = {"facecolor": "none", "edgecolor": PALETTE[3], "linewidths": 2}
-        axis.scatter(places[known] + 0.36, shares, marker="D", s=55, label="paper", **style)
+        axis.scatter(places[known] + 0.36, fractions, marker="D", s=55, label="paper", **style)
         figure.legend(loc="outside upper right", ncols=2, fontsize=11)
     names = [f"{row}\n{fill(ACTION_UNIT_NAMES.get(row, ''), 14)}".strip() for row in rows.index]
     axis.set_xticks(places, [name.replace("$", r"\$") for name in names], fontsize=11)  # $ begins a formula
     axis.margins(y=0.15)
     axis.set(ylabel="% of frames", xlim=(-0.6, len(rows) - 0.4))
     axis.grid(axis="x", visible=False)
-    share, paper = table.at[together, "share"], table.at[together, "paper_share"]
+    fraction, paper = table.at[together, "fraction"], table.at[together, "paper_fraction"]
     total, some = table.at[ALL_FRAMES, "frames"], table.at[together, "frames"]
-    title = f"{some:,} of {total:,} frames ({share:.0%}) carry {words}; in the paper {paper:.0%}"
+    title = f"{some:,} of {total:,} frames ({fraction:.0%}) carry {words}; in the paper {paper:.0%}"
     axis.set_title(title, loc="left", fontsize=13)
     return figure
 
@@ -125,10 +125,10 @@ def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
     plane.add_patch(plt.Circle((0, 0), 1, fill=False, color=GREY))
     plane.axhline(0, color=GREY, linewidth=0.8)
     plane.axvline(0, color=GREY, linewidth=0.8)
-    for name, share in histogram.quadrants.items():
+    for name, fraction in histogram.quadrants.items():
         x, y = (-1 if "negative " + axis in name else 1 for axis in ("valence", "arousal"))
         ha, va = ("left" if x < 0 else "right"), ("bottom" if y < 0 else "top")
-        plane.text(0.99 * x, 0.98 * y, f"{share:.0%}", ha=ha, va=va, fontsize=13, weight="bold")
+        plane.text(0.99 * x, 0.98 * y, f"{fraction:.0%}", ha=ha, va=va, fontsize=13, weight="bold")
     ticks = np.linspace(-1, 1, 5)
     plane.set(xlim=(-1, 1), ylim=(-1, 1), xticks=ticks, yticks=ticks, box_aspect=1)
     plane.set(xlabel="valence (negative to positive)", ylabel="arousal (passive to active)")
@@ -140,7 +140,7 @@ def va_plane_histogram(histogram: VAHistogram, title: str = "") -> Figure:
     for axis in (above, beside):
         axis.set_axis_off()
     figure.colorbar(mesh, cax=plane.inset_axes((1.24, 0, 0.04, 1)), label="frames")
-    title = title or f"{histogram.frames:,} frames; in the corners, each quarter's share"
+    title = title or f"{histogram.frames:,} frames; in the corners, each quarter's fraction"
     above.set_title(title, fontsize=13)
     return figure
 

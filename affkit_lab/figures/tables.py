@@ -81,19 +81,19 @@ def label_share_curves(
     """Scores of ``semi_supervised`` against the fraction of labels: a dot a seed, lines the means."""
     scores, baseline = results.test, best_baseline(results.baselines)
     figure, axes = plt.subplots(1, len(metrics), figsize=(11, 3.8), squeeze=False)
-    shares = sorted(scores["share"].unique())
+    fractions = sorted(scores["fraction"].unique())
     for axis, metric in zip(axes[0], metrics, strict=True):
         for unlabelled, words in ARMS.items():
             own = scores[scores["unlabelled"] == unlabelled]
             style = {"color": PALETTE[int(unlabelled)], "marker": "os"[unlabelled]}
-            means = own.groupby("share")[metric].mean()
+            means = own.groupby("fraction")[metric].mean()
             nudge = 1.04 if unlabelled else 1 / 1.04  # so that dots of both stay visible
-            axis.plot(own["share"] * nudge, own[metric], linestyle="", alpha=0.5, markersize=5, **style)
+            axis.plot(own["fraction"] * nudge, own[metric], linestyle="", alpha=0.5, markersize=5, **style)
             line = ("-", "--")[unlabelled]
             axis.plot(means.index * nudge, means, linestyle=line, markersize=8, label=words, **style)
         axis.axhline(baseline[metric], color="0.4", linestyle=":", linewidth=1.5, label="baseline")
         axis.set_xscale("log")
-        axis.set_xticks(shares, [f"{100 * share:g}" for share in shares])
+        axis.set_xticks(fractions, [f"{100 * fraction:g}" for fraction in fractions])
         axis.minorticks_off()
         axis.set_title(SCORE_NAMES[metric], fontsize=11)
         axis.set_xlabel("% of faces that keep labels", fontsize=10)
@@ -106,15 +106,15 @@ def enrichment_gains(results: Results, title: str = "") -> Figure:
     0 is real faces alone. A small dot a seed, a diamond their mean, a line its 95% interval.
     """
     table, by = enrichment.gains(results), ["arm", "amount"]
-    shares, arms = sorted(table["share"].unique()), list(table.groupby(by, observed=True).groups)
+    fractions, arms = sorted(table["fraction"].unique()), list(table.groupby(by, observed=True).groups)
     size = {"figsize": (11, 1.6 + 1.0 * len(arms)), "sharex": True, "sharey": True}
-    figure, axes = plt.subplots(len(enrichment.CLAIMED), len(shares), squeeze=False, **size)
+    figure, axes = plt.subplots(len(enrichment.CLAIMED), len(fractions), squeeze=False, **size)
     for score, line in zip(enrichment.CLAIMED, axes, strict=True):
-        for share, axis in zip(shares, line, strict=True):
+        for fraction, axis in zip(fractions, line, strict=True):
             axis.axvline(0, color="0.4", linestyle="--", linewidth=1.2, label="real faces alone")
-            for arm, own in table[table["share"] == share].groupby(by, observed=True):
+            for arm, own in table[table["fraction"] == fraction].groupby(by, observed=True):
                 _gain(axis, own[score].to_numpy(), arms.index(arm))
-            axis.set_title(f"{100 * share:g}% of the labels", fontsize=11)
+            axis.set_title(f"{100 * fraction:g}% of the labels", fontsize=11)
             axis.set_xlabel(f"change of {score}", fontsize=10)
             axis.tick_params(labelbottom=True)
             axis.grid(axis="y", visible=False)

@@ -44,7 +44,7 @@ def direction_table(
 ) -> pd.DataFrame:
     """Effect, side effects and change of identity of each direction, and of random ones (row ``random``).
 
-    For directions that the predictor has a column for: ``effect``, the mean change; ``in_spreads``, the same
+    For directions that the predictor has a column for: ``effect``, the mean change; ``in_sd``, the same
     in standard deviations of the prediction over random faces; ``rises``, the fraction of faces on which it
     rises. For all: ``others``, the mean absolute value of the other columns' mean changes, in standard
     deviations; ``identity``, see :func:`identity_changes`.
@@ -54,17 +54,17 @@ def direction_table(
     vectors = np.concatenate([directions.vectors, [random_direction(rng) for _ in range(NUM_RANDOM)]])
     changes, start = prediction_changes(generator, predictor, z, vectors, step)
     mean = changes.mean(axis=1)  # (K, C)
-    in_spreads = mean / start.to_numpy().std(axis=0)
+    in_sd = mean / start.to_numpy().std(axis=0)
     identity = identity_changes(generator, feature_net, z, vectors, step)
     rows = {}
     for number, name in enumerate(directions.names):
-        own, row = np.array(start.columns == name), {"effect": np.nan, "in_spreads": np.nan, "rises": np.nan}
+        own, row = np.array(start.columns == name), {"effect": np.nan, "in_sd": np.nan, "rises": np.nan}
         if own.any():
             rises = (changes[number][:, own] > 0).mean()
-            row = {"effect": mean[number, own][0], "in_spreads": in_spreads[number, own][0], "rises": rises}
-        others = np.abs(in_spreads[number, ~own]).mean()
+            row = {"effect": mean[number, own][0], "in_sd": in_sd[number, own][0], "rises": rises}
+        others = np.abs(in_sd[number, ~own]).mean()
         rows[name] = row | {"others": others, "identity": identity[number]}
-    yardstick = {"others": np.abs(in_spreads[-NUM_RANDOM:]).mean(), "identity": identity[-NUM_RANDOM:].mean()}
+    yardstick = {"others": np.abs(in_sd[-NUM_RANDOM:]).mean(), "identity": identity[-NUM_RANDOM:].mean()}
     return pd.DataFrame.from_dict(rows | {RANDOM: yardstick}, orient="index")
 
 

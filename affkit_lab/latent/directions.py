@@ -34,6 +34,7 @@ from affkit_lab.latent.z_arithmetic import clip_z, orthogonalize
 RIDGES = np.logspace(-1, 4, 11)
 FOLDS = 5
 KIND = "directions"  # of file
+FORMERLY = {"in_spreads": "in_sd", "spread": "sd"}  # columns of older files
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def learned_directions(
     The new ones are kept at right angles to those they are ``apart_from``, such as the first principal ones,
     which change who it is. In the table: ``r2``, the fraction of the variance of predictions for held-out
     faces that the regression explains, in five folds; ``correlation`` of the two; ``slope``, the change that
-    the regression expects from a step of one; ``spread``, the standard deviation over random faces.
+    the regression expects from a step of one; ``sd``, the standard deviation over random faces.
     """
     z = sample_z(num_faces, seed)
     batches = tqdm(z.split(250), unit="batch", delay=2, disable=not progress)
@@ -145,7 +146,7 @@ def learned_directions(
         "r2": 1 - ((values - expected) ** 2).sum(axis=0) / ((values - values.mean(axis=0)) ** 2).sum(axis=0),
         "correlation": [np.corrcoef(pair)[0, 1] for pair in zip(values.T, expected.T, strict=True)],
         "slope": (weights * vectors).sum(axis=1),
-        "spread": values.std(axis=0),
+        "sd": values.std(axis=0),
     }
     return Directions(vectors, pd.DataFrame(table, index=predictions.columns))
 
@@ -168,7 +169,7 @@ def read_directions(path: str | Path, key: str) -> Directions:
         raise UserError(path, f"holds directions of another generator, not of {key}", again)
     try:
         names, columns = json.loads(header["table"])
-        table = pd.DataFrame(columns, index=names)
+        table = pd.DataFrame(columns, index=names).rename(columns=FORMERLY)
         vectors = tensors["vectors"].double().numpy()
         if vectors.shape != (len(table), Z_SIZE) or not np.isfinite(vectors).all():
             raise ValueError(vectors.shape)

@@ -96,7 +96,7 @@ class LatentDesk:
         row = self.explorer.directions.table.loc[name].dropna()
         words = {
             "r2": "fit {:.2f}",
-            "in_spreads": "moves its prediction by {:+.2f} standard deviations a step",
+            "in_sd": "moves its prediction by {:+.2f} standard deviations a step",
             "fit": "straight {:.2f}",
             "explained": "{:.0%} of the features' variance",
             "identity": "changes who it is by {:.2f} of another person",

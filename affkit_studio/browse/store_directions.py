@@ -33,7 +33,7 @@ def store_directions(name: str) -> None:
     predictor = explorer.predictor_of(directions.names)
     measured = direction_table(explorer.generator, directions, predictor, features)
     print(name, measured.round(2).to_string(), sep="\n")
-    table = directions.table.join(measured[["in_spreads", "rises", "others", "identity"]])
+    table = directions.table.join(measured[["in_sd", "rises", "others", "identity"]])
     write_directions(file, replace(directions, table=table), model_key(explorer.generator))
 
 

@@ -86,10 +86,7 @@ class DoctorReport:
             "facts": facts,
             "frames": [asdict(row) | {"marked": row.marked} for row in self.rows],
             "counts": {severity: len(self.with_severity(severity)) for severity in SEVERITIES},
-            "findings": [
-                {"mend" if key == "fix" else key: value for key, value in asdict(one).items()}
-                for one in self.findings
-            ],
+            "findings": [asdict(one) for one in self.findings],
             "next": self.commands,
         }
 

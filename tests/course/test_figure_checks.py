@@ -28,7 +28,7 @@ def good():
     lines.set(xlabel="seconds", ylabel="valence", title="Two traces")
     lines.legend()
     bars.bar(["AU1", "AU2"], [0.1, 0.2])
-    bars.set(ylabel="share", title="Two units")
+    bars.set(ylabel="fraction", title="Two units")
     return figure
 
 
@@ -83,7 +83,7 @@ def test_bars_and_points_of_two_groups(kind):
             found = axis.bar([number, number + 2], [1, 2], color=color, label=f"group {number}")
         else:
             found = axis.scatter([0, 1], [1, number], color=color, label=f"group {number}")
-    axis.set(title="Groups", xlabel="seconds", ylabel="share")
+    axis.set(title="Groups", xlabel="seconds", ylabel="fraction")
     assert problems(figure) == ["Groups: only colour tells group 0 from group 1"]
     for bar in found if kind == "bars" else ():
         bar.set_hatch("//")

@@ -7,12 +7,12 @@ from affkit_course.lessons import figures
 
 
 def test_a_heatmap_writes_each_share_once_and_nothing_for_none():
-    shares = pd.DataFrame({"a": [0.5, 0.0], "b": [np.nan, 1.0], "c": [0.004, 0.25]}, index=["x", "y"])
-    axis = figures.share_heatmap(shares, "some shares").axes[0]
+    fractions = pd.DataFrame({"a": [0.5, 0.0], "b": [np.nan, 1.0], "c": [0.004, 0.25]}, index=["x", "y"])
+    axis = figures.fraction_heatmap(fractions, "some fractions").axes[0]
     assert [text.get_text() for text in axis.texts] == ["50%", "", "0%", "", "100%", "25%"]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["a", "b", "c"]
-    np.testing.assert_array_equal(axis.collections[0].get_array(), shares.fillna(0))
-    assert axis.get_title() == "some shares"
+    np.testing.assert_array_equal(axis.collections[0].get_array(), fractions.fillna(0))
+    assert axis.get_title() == "some fractions"
 
 
 def test_scores_show_every_run_their_mean_and_the_baseline():

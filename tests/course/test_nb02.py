@@ -41,10 +41,10 @@ def marked(num_frames, *segments):
     return labels
 
 
-def random_units(rng, num_frames, share=0.4, labelled=1.0):
+def random_units(rng, num_frames, fraction=0.4, labelled=1.0):
     labels = Labels.empty(num_frames)
     labels.has_action_units[:] = rng.uniform(size=(num_frames, 8)) < labelled
-    labels.action_units[:] = (rng.uniform(size=(num_frames, 8)) < share) & labels.has_action_units
+    labels.action_units[:] = (rng.uniform(size=(num_frames, 8)) < fraction) & labels.has_action_units
     return labels
 
 

@@ -129,15 +129,15 @@ def test_curves_are_the_f1_at_each_threshold(frames):
     curves = lesson.unit_f1_curves(frames, [0.0, 0.3, 0.9])
     for threshold, f1 in curves.iterrows():
         pd.testing.assert_series_equal(f1, lesson.unit_f1(frames, threshold), check_names=False)
-    share = frames["label_AU12"].mean()
-    assert curves.at[0.0, "AU12"] == pytest.approx(2 * share / (1 + share))  # always there
+    fraction = frames["label_AU12"].mean()
+    assert curves.at[0.0, "AU12"] == pytest.approx(2 * fraction / (1 + fraction))  # always there
 
 
 def test_always_one_expression(frames):
     scores = lesson.expression_scores(lesson.always(frames, "Happiness"))
     assert scores.confusion[:, 4].sum() == scores.confusion.sum() > 0
-    share = (frames["label_expression"].dropna() == "Happiness").mean()
-    assert scores.compute()["accuracy"] == pytest.approx(share)
+    fraction = (frames["label_expression"].dropna() == "Happiness").mean()
+    assert scores.compute()["accuracy"] == pytest.approx(fraction)
 
 
 CONFUSIONS = hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 30)).filter(lambda c: c.sum(axis=1).all())
@@ -145,12 +145,14 @@ CONFUSIONS = hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 30)).filter(la
 
 @settings(max_examples=40)
 @given(CONFUSIONS, st.integers(0, 3), st.floats(0.01, 0.99))
-def test_another_share_of_a_class_is_a_weight_of_its_frames(confusion, place, share):
+def test_another_share_of_a_class_is_a_weight_of_its_frames(confusion, place, fraction):
     truth, predicted = (part.ravel() for part in np.indices((4, 4)))
     support = confusion.sum(axis=1)
     rest = support.sum() - support[place]
-    weights = confusion * np.where(np.arange(4) == place, share / support[place], (1 - share) / rest)[:, None]
-    table = lesson.scores_at_share(confusion, place, [share])
+    weights = (
+        confusion * np.where(np.arange(4) == place, fraction / support[place], (1 - fraction) / rest)[:, None]
+    )
+    table = lesson.scores_at_fraction(confusion, place, [fraction])
     weights = {"sample_weight": weights.ravel()}
     assert table["accuracy"].item() == pytest.approx(accuracy_score(truth, predicted, **weights))
     for average in ("weighted", "macro"):
@@ -170,7 +172,7 @@ def test_pooled_and_by_clip(frames, corpus):
     np.testing.assert_allclose(clips["ccc"], each)
     assert clips["frames"].sum() == len(known)
     spread = known[known["name"] == "clip_57"]["label_valence"].to_numpy().std()
-    assert clips.at["clip_57", "spread"] == pytest.approx(spread, rel=1e-4)
+    assert clips.at["clip_57", "sd"] == pytest.approx(spread, rel=1e-4)
 
 
 def crowd(num_people=24, num_frames=90, seed=0):
@@ -324,10 +326,10 @@ def test_thresholds_have_a_mark_at_the_top_of_each_curve():
 
 
 def test_clips_are_dots_and_the_extremes_have_names():
-    scores = {"frames": [100, 2000, 300, 50], "ccc": [0.5, 0.2, -0.1, 0.3], "spread": [0.1, 0.2, 0.3, 0.4]}
+    scores = {"frames": [100, 2000, 300, 50], "ccc": [0.5, 0.2, -0.1, 0.3], "sd": [0.1, 0.2, 0.3, 0.4]}
     scores = pd.DataFrame(scores, ["a", "b", "c", "d"])
     axis = lesson.clip_dots(scores, {"pooled": 0.25, "mean": 0.225}, "Clips").axes[0]
-    np.testing.assert_array_equal(axis.collections[0].get_offsets(), scores[["spread", "ccc"]])
+    np.testing.assert_array_equal(axis.collections[0].get_offsets(), scores[["sd", "ccc"]])
     assert np.argsort(axis.collections[0].get_sizes()).tolist() == [3, 0, 2, 1]
     assert sorted(text.get_text() for text in axis.texts) == ["a", "b", "c"]
     assert words_of(axis.get_legend().get_texts()) == ["pooled: 0.25", "mean: 0.23"]

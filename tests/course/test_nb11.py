@@ -72,8 +72,8 @@ def test_figures_show_what_they_are_given():
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
     rng = np.random.default_rng(0)
     names = [f"AU{number}" for number in range(20)]
-    table = pd.DataFrame(rng.random((21, 2)), [*names, RANDOM], ["identity", "in_spreads"])
-    table.loc[names, "in_spreads"] = 0.5  # all at one height: their names must not overlap
+    table = pd.DataFrame(rng.random((21, 2)), [*names, RANDOM], ["identity", "in_sd"])
+    table.loc[names, "in_sd"] = 0.5  # all at one height: their names must not overlap
     axis = lesson.direction_scatter(table, names, "title").axes[0]
     heights = sorted(text.get_position()[1] for text in axis.texts)
     assert len(heights) == 20 and np.diff(heights).min() > 0.005

@@ -81,7 +81,7 @@ def test_only_a_face_seen_well_is_taken_and_cut_out(tmp_path):
 def test_bars_are_the_numbers(corpus):
     table = action_unit_table(corpus)
     axis = figures.label_bars(table).axes[0]
-    assert [bar.get_height() for bar in axis.patches] == pytest.approx(100 * table["share"].to_numpy()[:8])
+    assert [bar.get_height() for bar in axis.patches] == pytest.approx(100 * table["fraction"].to_numpy()[:8])
     assert [text.get_text() for text in axis.texts] == [str(n) for n in table["frames"][:8]]
     assert [tick.get_text().split("\n")[0] for tick in axis.get_xticklabels()] == list(ACTION_UNITS)
     marks = axis.collections[0].get_offsets()[:, 1]

@@ -85,8 +85,8 @@ def test_planted_principal_directions_are_found_in_order_with_their_shares():
     found = principal_directions(generator, count=3, num_faces=4000)
     assert (np.abs(cosines(found.vectors, ways.T)) > 0.999).all()
     moved = sample_z(4000, 0).double().numpy() @ ways * [3.0, 2.0, 1.0]
-    shares = np.linalg.eigvalsh(np.cov(moved.T))[::-1]  # near to 9, 4 and 1
-    np.testing.assert_allclose(found.table["explained"], shares / shares.sum(), atol=1e-3)
+    fractions = np.linalg.eigvalsh(np.cov(moved.T))[::-1]  # near to 9, 4 and 1
+    np.testing.assert_allclose(found.table["explained"], fractions / fractions.sum(), atol=1e-3)
     np.testing.assert_allclose(found.table["fit"], 1, atol=1e-3)
 
 
@@ -193,7 +193,7 @@ def test_the_table_says_what_a_step_does():
     assert (table.loc[list(NAMES), "rises"] == 1).all()
     assert (table.loc[list(NAMES), "others"] < 0.1).all() and table["others"].max() < 0.3
     spread = 0.2 / np.sqrt(3)
-    assert table.at["valence", "in_spreads"] == pytest.approx(0.2 / spread, rel=0.15)
+    assert table.at["valence", "in_sd"] == pytest.approx(0.2 / spread, rel=0.15)
     assert (table["identity"] > 0).all() and np.isnan(table.at[RANDOM, "effect"])
 
 
@@ -265,7 +265,7 @@ def test_the_key_changes_with_any_weight_and_with_the_configuration(tmp_path):
 
 RNG = np.random.default_rng(0)
 points = arrays(np.float64, 4, elements=st.floats(-1, 1, width=32))
-shares = st.floats(0, 1)
+fractions = st.floats(0, 1)
 
 
 def angle(a, b):
@@ -274,31 +274,33 @@ def angle(a, b):
     return 2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))
 
 
-@given(points, points, shares)
-def test_slerp_turns_and_grows_evenly_from_one_end_to_the_other(first, second, share):
+@given(points, points, fractions)
+def test_slerp_turns_and_grows_evenly_from_one_end_to_the_other(first, second, fraction):
     np.testing.assert_allclose(slerp(first, second, 0), first, atol=1e-6)
     np.testing.assert_allclose(slerp(first, second, 1), second, atol=1e-6)
-    np.testing.assert_allclose(slerp(np.zeros(4), second, share), share * second, atol=1e-9)  # straight
+    np.testing.assert_allclose(slerp(np.zeros(4), second, fraction), fraction * second, atol=1e-9)  # straight
     lengths = np.linalg.norm(first), np.linalg.norm(second)
     assume(min(lengths) > 1e-2)
-    found = slerp(first, second, share)
-    assert np.linalg.norm(found) == pytest.approx((1 - share) * lengths[0] + share * lengths[1], abs=1e-6)
-    np.testing.assert_allclose(slerp(second, first, 1 - share), found, atol=1e-6)
+    found = slerp(first, second, fraction)
+    assert np.linalg.norm(found) == pytest.approx(
+        (1 - fraction) * lengths[0] + fraction * lengths[1], abs=1e-6
+    )
+    np.testing.assert_allclose(slerp(second, first, 1 - fraction), found, atol=1e-6)
     whole = angle(first, second)
     assume(1e-3 < whole < np.pi - 1e-3)
-    assert angle(first, found) == pytest.approx(share * whole, abs=1e-5)
+    assert angle(first, found) == pytest.approx(fraction * whole, abs=1e-5)
     assert np.linalg.matrix_rank(np.stack([first, second, found]), tol=1e-6) <= 2  # in the plane of both
 
 
-@given(points, shares, st.floats(0.1, 3))
-def test_opposite_and_parallel_z_have_an_arc_too(first, share, factor):
+@given(points, fractions, st.floats(0.1, 3))
+def test_opposite_and_parallel_z_have_an_arc_too(first, fraction, factor):
     assume(np.linalg.norm(first) > 1e-2)
-    parallel = slerp(first, factor * first, share)
-    np.testing.assert_allclose(parallel, (1 - share + share * factor) * first, atol=1e-6)
-    opposite = slerp(first, -factor * first, share)
-    expected = (1 - share + share * factor) * np.linalg.norm(first)
+    parallel = slerp(first, factor * first, fraction)
+    np.testing.assert_allclose(parallel, (1 - fraction + fraction * factor) * first, atol=1e-6)
+    opposite = slerp(first, -factor * first, fraction)
+    expected = (1 - fraction + fraction * factor) * np.linalg.norm(first)
     assert np.linalg.norm(opposite) == pytest.approx(expected, abs=1e-6)
-    assert angle(first, opposite) == pytest.approx(share * np.pi, abs=1e-5)
+    assert angle(first, opposite) == pytest.approx(fraction * np.pi, abs=1e-5)
 
 
 def test_of_equal_lengths_it_is_shoemakes_formula_and_does_not_dip():

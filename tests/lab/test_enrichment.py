@@ -121,16 +121,16 @@ def test_what_labels_are_worth_is_what_is_right_of_what_is_sure(done):
 def test_each_arm_is_trained_on_what_it_says(done, files):
     plan, results, taught = done
     tested = results.test.set_index(["row", "seed"])
-    for (share, real), seed in product(((0.5, 20), (1.0, 40)), (0, 1)):
-        alone = taught[row_name(share, "real"), seed]
+    for (fraction, real), seed in product(((0.5, 20), (1.0, 40)), (0, 1)):
+        alone = taught[row_name(fraction, "real"), seed]
         people = set(alone.index["subject"])
         assert len(alone) == real == 10 * len(people) and people <= set(PEOPLE["train"])  # whole people
-        networks = {"teacher": reader_of(plan, row_name(share, "real"), seed)}
+        networks = {"teacher": reader_of(plan, row_name(fraction, "real"), seed)}
         networks["discriminator"] = files["discriminator"]
         generated = Store.open(plan.out / "generated" / f"seed_{seed}")
         assert len(generated) == 60 and "valence" not in generated.index
-        for kind, amount in product(KINDS, (1, 3) if share == 0.5 else (1,)):
-            row = row_name(share, kind, amount)
+        for kind, amount in product(KINDS, (1, 3) if fraction == 0.5 else (1,)):
+            row = row_name(fraction, kind, amount)
             faces, number = taught[row, seed], amount * real
             same = [one.index[:real].astype({"video": str}) for one in (faces, alone)]
             pd.testing.assert_frame_equal(*same)
@@ -237,7 +237,7 @@ def test_what_is_refused(done, files, tmp_path):
         ({"most": 10}, "at most 10 added faces: leaves out every added face"),
         ({"amounts": (1, 0)}, "one is not above 0 or comes twice"),
         ({"amounts": ()}, "are none"),
-        ({"fractions": (0,)}, "share 0: is not above 0"),
+        ({"fractions": (0,)}, "fraction 0: is not above 0"),
         ({"by": "clip"}, "choose frame or subject"),
         (others, "holds another experiment"),
     ):
@@ -311,7 +311,7 @@ def test_the_command(files, tmp_path, monkeypatch, capsys):
     files_of_all = {"experiment.json", "runs", "scores.csv", "results.json", "table.md", "figure.png"}
     assert names == files_of_all | {"generated"}
     settings = json.loads((tmp_path / "out" / "experiment.json").read_text())
-    assert (settings["experiment"], settings["most"], settings["shares"]) == ("enrich", 40, [0.5])
+    assert (settings["experiment"], settings["most"], settings["fractions"]) == ("enrich", 40, [0.5])
 
 
 def test_the_figure_shows_the_gain_of_every_seed(done):
@@ -345,10 +345,12 @@ def test_intervals_of_gains_are_those_of_the_scores_on_both_sets(done):
     assert set(found.index) == set(product((0.5, 1.0), KINDS))
     scores = results.scores.set_index(["set", "row", "seed"]).sort_index()
     ccc = scores[["ccc_valence", "ccc_arousal"]].mean(axis=1)
-    for subset, (share, kind) in product(("validation", "test"), found.index):
-        changes = ccc[subset, row_name(share, kind, 1.0)] - ccc[subset, row_name(share, "real")]
+    for subset, (fraction, kind) in product(("validation", "test"), found.index):
+        changes = ccc[subset, row_name(fraction, kind, 1.0)] - ccc[subset, row_name(fraction, "real")]
         interval = stats.t.interval(0.95, 1, changes.mean(), stats.sem(changes))
-        np.testing.assert_allclose(found.loc[(share, kind), subset], [changes.mean(), *interval], atol=1e-9)
+        np.testing.assert_allclose(
+            found.loc[(fraction, kind), subset], [changes.mean(), *interval], atol=1e-9
+        )
     assert not gains(results, "validation")["CCC"].equals(gains(results)["CCC"])
 
 

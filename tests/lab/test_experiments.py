@@ -267,7 +267,7 @@ def test_each_run_is_trained_on_what_it_says(files):
     for run in runs:
         labelled = np.setdiff1d(run.train, run.hidden)
         labelled = labelled[labelled < len(subject)]
-        assert len(labelled) == run.notes["labelled_faces"] == round(run.notes["share"] * 40)
+        assert len(labelled) == run.notes["labelled_faces"] == round(run.notes["fraction"] * 40)
         assert np.isin(labelled, train).all() and np.array_equal(np.union1d(labelled, run.hidden), train)
         others = run.train[~np.isin(run.train, labelled)]
         if run.notes["unlabelled"]:  # the rest of the training faces and the pool; about half are labelled
@@ -275,10 +275,10 @@ def test_each_run_is_trained_on_what_it_says(files):
             assert 0.4 < 1 - len(others) / len(run.train) < 0.6
         else:
             assert np.array_equal(run.train, labelled)
-        kept.setdefault((run.notes["share"], run.seed), []).append(labelled)
+        kept.setdefault((run.notes["fraction"], run.seed), []).append(labelled)
     assert all(np.array_equal(*pair) for pair in kept.values())  # the same faces with and without
     for seed in (0, 1):
-        few, half, whole = (set(kept[share, seed][0]) for share in (0.1, 0.5, 1.0))
+        few, half, whole = (set(kept[fraction, seed][0]) for fraction in (0.1, 0.5, 1.0))
         assert few < half < whole
     assert set(kept[0.1, 0][0]) != set(kept[0.1, 1][0])
 
@@ -313,7 +313,7 @@ def test_the_command_of_semi_supervised_learning(affkit, files, tmp_path):
     added = results.test.groupby("row")["unlabelled_faces"].apply(list)  # 32 for training, and the pool
     assert added.tolist() == [[32 + SHEET_COLUMNS], [0], [SHEET_COLUMNS], [0]]
     axis = label_share_curves(results).axes[0]
-    means = results.test.query("not unlabelled").groupby("share")["ccc_valence"].mean()
+    means = results.test.query("not unlabelled").groupby("fraction")["ccc_valence"].mean()
     np.testing.assert_allclose(axis.lines[1].get_ydata(), means)
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["20", "100"]
 

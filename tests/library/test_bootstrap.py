@@ -18,9 +18,9 @@ from affkit.evaluation.intervals import (
 QUICK = Options(num_resamples=0)
 
 
-def share(sums):
+def fraction(sums):
     """Right answers of all answers."""
-    return {"share": sums["answers"][..., 0] / sums["answers"][..., 1]}
+    return {"fraction": sums["answers"][..., 0] / sums["answers"][..., 1]}
 
 
 def test_resamples_are_those_of_a_plain_loop_over_frames():
@@ -39,24 +39,24 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
     """A score that is a mean over subjects is the plain bootstrap of SciPy."""
     values = np.random.default_rng(0).normal(0.5, 0.2, 40)
     rows = np.stack([values, np.ones(40)], axis=1)
-    sample = SubjectSums(tuple(map(str, range(40))), {"answers": rows}, share)
-    ours = percentile_interval(bootstrap(sample, 10_000)["share"])
+    sample = SubjectSums(tuple(map(str, range(40))), {"answers": rows}, fraction)
+    ours = percentile_interval(bootstrap(sample, 10_000)["fraction"])
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=1)
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.005)  # the width is 0.12
 
 
 def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
-    """People differ: of 150 experiments with 40 people, about 95% of the intervals hold the true share."""
+    """People differ: of 150 experiments with 40 people, about 95% of the intervals hold the true fraction."""
     rng, held = np.random.default_rng(5), {"subjects": [], "frames": []}
     for experiment in range(150):
-        ability = rng.beta(2, 1, 40)  # each answers rightly in this share of the frames; 2/3 on average
+        ability = rng.beta(2, 1, 40)  # each answers rightly in this fraction of the frames; 2/3 on average
         right = rng.random((40, 30)) < ability[:, None]
         rows = {"subjects": np.stack([right.sum(axis=1), np.full(40, 30)], axis=1)}
         if experiment < 40:  # it is plain by then
             rows["frames"] = np.stack([right.ravel(), np.ones(1200)], axis=1)
         for kind, answers in rows.items():
-            sample = SubjectSums(tuple(map(str, range(len(answers)))), {"answers": answers}, share)
-            low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["share"])
+            sample = SubjectSums(tuple(map(str, range(len(answers)))), {"answers": answers}, fraction)
+            low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["fraction"])
             held[kind].append(low <= 2 / 3 <= high)
     assert 0.9 <= np.mean(held["subjects"]) <= 0.985 and np.mean(held["frames"]) < 0.6
 

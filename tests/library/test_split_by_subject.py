@@ -80,8 +80,8 @@ def test_bad_sizes(thirty, sizes, expected):
 
 
 def test_shares_become_the_nearest_numbers(thirty):
-    def sizes(corpus, shares):
-        return [len(videos) for videos in video_sets(split_corpus(corpus, shares)).values()]
+    def sizes(corpus, fractions):
+        return [len(videos) for videos in video_sets(split_corpus(corpus, fractions)).values()]
 
     assert sizes(thirty, (0.6, 0.15, 0.25)) in ([18, 4, 8], [18, 5, 7])
     assert sizes(thirty, (0.97, 0.015, 0.015)) == [28, 1, 1]

@@ -76,8 +76,8 @@ def test_action_units_are_counted_as_in_the_files(root, corpus):
     assert table.at["AU4", "labelled"] == len(rows) - 3
     assert table.at[statistics.ANY_UNIT, "frames"] == on.any(axis=1).sum()
     assert table.at[statistics.ALL_FRAMES, "frames"] == len(rows) == 47
-    assert table["share"].tolist() == pytest.approx((table["frames"] / 47).tolist())
-    assert table.at["AU6", "paper_share"] == pytest.approx(0.2059, abs=1e-4)
+    assert table["fraction"].tolist() == pytest.approx((table["frames"] / 47).tolist())
+    assert table.at["AU6", "paper_fraction"] == pytest.approx(0.2059, abs=1e-4)
     eight = table.loc[list(ACTION_UNITS)]
     expected = eight["frames"].rank().corr(eight["paper"].astype(float).rank())
     assert statistics.order_agreement(table) == pytest.approx(expected, abs=1e-4)
@@ -90,7 +90,7 @@ def test_expressions_are_counted_as_in_the_files(root, corpus):
     assert table.loc[list(EXPRESSIONS), "frames"].tolist() == expected
     assert table.at[statistics.ANY_EXPRESSION, "frames"] == sum(expected) == (rows["expression"] >= 0).sum()
     assert table.at[statistics.ALL_FRAMES, "frames"] == len(rows)
-    assert table.at[statistics.ANY_EXPRESSION, "paper_share"] == pytest.approx(115_640 / 288_000)
+    assert table.at[statistics.ANY_EXPRESSION, "paper_fraction"] == pytest.approx(115_640 / 288_000)
 
 
 def test_the_plane_is_that_of_the_part(root, corpus):
@@ -103,8 +103,8 @@ def test_the_plane_is_that_of_the_part(root, corpus):
         dropna=False,
     )
     assert np.array_equal(found.counts, expected.reindex(index=range(8), columns=range(8), fill_value=0))
-    share = ((rows["valence"] >= 0) & (rows["arousal"] < 0)).mean()
-    assert found.quadrants["positive valence, negative arousal"] == pytest.approx(share)
+    fraction = ((rows["valence"] >= 0) & (rows["arousal"] < 0)).mean()
+    assert found.quadrants["positive valence, negative arousal"] == pytest.approx(fraction)
 
 
 def test_borders_of_the_plane_are_inside():

@@ -322,13 +322,13 @@ def test_a_broken_sheet_of_a_pool_is_named(tmp_path, problem, spoil):
     refuses(("faces_02.webp: ", problem), pool_store, tmp_path, 32)
 
 
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
-def test_a_pool_makes_up_its_share_of_the_rows(share):
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.8])
+def test_a_pool_makes_up_its_share_of_the_rows(fraction):
     """Each of its faces comes as often as each other one; the chosen rows of the corpus come once."""
     corpus, pool = memory_store(), without_labels(memory_store(), range(len(memory_store())))
     chosen = [0, 2, 3]
-    joint, rows = pools.with_pool(corpus, np.tile(chosen, 400), pool, share)
+    joint, rows = pools.with_pool(corpus, np.tile(chosen, 400), pool, fraction)
     own, times = rows < len(corpus), np.bincount(rows[rows >= len(corpus)])[len(corpus) :]
     assert rows[own].tolist() == chosen * 400 and len(set(times)) == 1 and len(joint) == 2 * len(corpus)
-    assert abs((~own).mean() - share) < 0.02  # a whole number of times each
+    assert abs((~own).mean() - fraction) < 0.02  # a whole number of times each
     assert not joint.labels.has_va[rows[~own]].any()

@@ -371,11 +371,11 @@ def test_diversity_is_measured_beside_that_of_the_real_faces(tmp_path):
     watch = CollapseWatch(faces, 32)
     real = faces[np.unique(np.linspace(0, 79, 64).round().astype(int))][0]
     log = pd.DataFrame({"step": np.arange(1, collapse.START + 1), "x_fake": 0.6})
-    for share in (1.0, 0.05, 0.02, 0.0):
-        shows = Shows(real * share)
-        assert watch.diversity(shows) == pytest.approx(share, abs=1e-6) and shows.training
+    for fraction in (1.0, 0.05, 0.02, 0.0):
+        shows = Shows(real * fraction)
+        assert watch.diversity(shows) == pytest.approx(fraction, abs=1e-6) and shows.training
         trouble = watch.trouble(shows, log)
-        assert trouble is None if share > 0.03 else "the generator collapsed" in trouble
+        assert trouble is None if fraction > 0.03 else "the generator collapsed" in trouble
         assert watch.trouble(shows, log[:-1]) is None  # too early to say
     sure = "to it generated faces are fake with probability 0.9999"
     assert sure in watch.trouble(Shows(real), log.assign(x_fake=0.9999))

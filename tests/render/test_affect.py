@@ -83,8 +83,8 @@ def test_a_planned_emotion_is_felt_near_its_anchor_and_shown_by_its_action_units
         shown.append([performance.intensities[unit][middle] > 0.4 for unit in affect.SHOWN_UNITS])
     assert np.linalg.norm(np.mean(felt, axis=0) - affect.ANCHORS[emotion]) < 0.35
     used = dict(zip(affect.SHOWN_UNITS, np.mean(shown, axis=0), strict=True))
-    for unit, share in EXPRESSION_ACTION_UNITS[emotion].items():
-        if share == 1:
+    for unit, fraction in EXPRESSION_ACTION_UNITS[emotion].items():
+        if fraction == 1:
             assert used[unit] > 0.8
     strange = [unit for unit in affect.SHOWN_UNITS if unit not in EXPRESSION_ACTION_UNITS[emotion]]
     # other units come from speech and from signals without emotion only
@@ -94,8 +94,8 @@ def test_a_planned_emotion_is_felt_near_its_anchor_and_shown_by_its_action_units
 @pytest.mark.parametrize(("emotion", "unit"), [("Happiness", "AU6"), ("Sadness", "AU17"), ("Fear", "AU26")])
 def test_action_units_that_some_people_use_are_used_by_that_share(emotion, unit):
     styles = [sample_style(np.random.default_rng([9, seed])) for seed in range(400)]
-    share = np.mean([unit in style.units[emotion] for style in styles])
-    assert abs(share - EXPRESSION_ACTION_UNITS[emotion][unit]) < 0.08
+    fraction = np.mean([unit in style.units[emotion] for style in styles])
+    assert abs(fraction - EXPRESSION_ACTION_UNITS[emotion][unit]) < 0.08
 
 
 def test_blinks_have_the_usual_rate_and_length():
@@ -109,7 +109,7 @@ def test_blinks_have_the_usual_rate_and_length():
 
 def test_speech_fills_its_share_and_parts_the_lips():
     times = np.arange(0, 600, 0.02)
-    talk = motion.speech(np.random.default_rng(4), times, share=0.3)
+    talk = motion.speech(np.random.default_rng(4), times, fraction=0.3)
     assert 0.2 < talk.talking.mean() < 0.4
     assert (talk.lips[talk.talking] > affect.ACTION_UNIT_THRESHOLD).mean() > 0.5
     assert talk.lips[~talk.talking].mean() < 0.02
@@ -117,7 +117,7 @@ def test_speech_fills_its_share_and_parts_the_lips():
     hertz = np.fft.rfftfreq(len(times), 0.02)[1:]
     syllables = (hertz > 2) & (hertz < 8)
     assert spectrum[syllables].sum() > 2 * spectrum[hertz >= 8].sum()
-    assert not motion.speech(np.random.default_rng(4), times, share=0).talking.any()
+    assert not motion.speech(np.random.default_rng(4), times, fraction=0).talking.any()
 
 
 def test_episodes_rise_hold_and_fall_more_slowly_and_a_plan_has_to_fit():
@@ -126,8 +126,8 @@ def test_episodes_rise_hold_and_fall_more_slowly_and_a_plan_has_to_fit():
     for one, following in zip(episodes, episodes[1:], strict=False):
         assert 0.2 <= one.rise <= 0.6 and 0.5 <= one.hold <= 4 and one.fall >= 1.5 * one.rise
         assert following.start >= one.start + one.rise + one.hold + one.fall
-    shares = np.array([sum(e.felt == name for e in episodes) for name in affect.ANCHORS]) / len(episodes)
-    assert shares.min() > 0.02 and shares.argmax() == 0
+    fractions = np.array([sum(e.felt == name for e in episodes) for name in affect.ANCHORS]) / len(episodes)
+    assert fractions.min() > 0.02 and fractions.argmax() == 0
     with pytest.raises(ValueError, match="need at least 4.5 seconds"):
         affect.planned_episodes(np.random.default_rng(0), 2.0, style, ["Fear"] * 3)
 

@@ -91,14 +91,14 @@ def test_marks_are_late_and_inexact_by_as_much_as_the_coder_is():
     assert abs(np.corrcoef(begin - STARTS, last - STARTS)[0, 1]) < 0.2  # the two ends err apart
 
 
-@pytest.mark.parametrize(("passes", "share"), [(1, 0.3), (2, 0.15)])
-def test_weak_and_brief_marks_are_missed_as_often_as_said_and_half_of_them_found_again(passes, share):
+@pytest.mark.parametrize(("passes", "fraction"), [(1, 0.3), (2, 0.15)])
+def test_weak_and_brief_marks_are_missed_as_often_as_said_and_half_of_them_found_again(passes, fraction):
     starts = np.arange(10, 60_000, 20)
     truth = pulses("AU4", starts, 1, 60_010)
     truth["AU4"] *= 0.2001  # at the threshold
     begin, _ = marked(truth, Coder("A1", miss=0.3, repair=0.5), seed=1, passes=passes)
     assert set(begin) <= set(starts)
-    assert abs(1 - len(begin) / len(starts) - share) < 0.04
+    assert abs(1 - len(begin) / len(starts) - fraction) < 0.04
 
 
 def test_strong_and_long_marks_are_not_missed_and_covered_ones_are():
@@ -125,9 +125,11 @@ def test_an_expression_is_confused_as_a_whole_and_with_its_neighbours_only():
     truth = pulses("shown_Fear", STARTS, 60, 60_100)
     tags = code_expressions(truth, Coder("A1", confusion=0.25), seed=4).expression
     assert all(len(set(tags[start : start + 60])) == 1 for start in STARTS)
-    share = pd.Series([EXPRESSIONS[tags[start]] for start in STARTS]).value_counts(normalize=True).to_dict()
-    assert set(share) == {"Fear", "Surprise", "Anger"}
-    assert abs(share["Fear"] - 0.75) < 0.08 and share["Surprise"] > share["Anger"]
+    fraction = (
+        pd.Series([EXPRESSIONS[tags[start]] for start in STARTS]).value_counts(normalize=True).to_dict()
+    )
+    assert set(fraction) == {"Fear", "Surprise", "Anger"}
+    assert abs(fraction["Fear"] - 0.75) < 0.08 and fraction["Surprise"] > fraction["Anger"]
     assert (tags[truth["shown_Fear"] == 0] == EXPRESSIONS.index("Neutral")).all()
 
 

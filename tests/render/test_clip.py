@@ -68,13 +68,13 @@ def test_an_occluder_covers_part_of_the_face_below_the_eyes(kind):
     times = np.arange(90) / 30
     thing = wild.sample_occluder(generator(1), times, np.array([0.4, 0.2, 0.1]), kind)
     image, box = np.full((240, 320, 3), 200, np.uint8), (120.0, 60.0, 80.0, 100.0)
-    shares = []
+    fractions = []
     for frame in range(0, 90, 10):
         covered, opacity = thing.cover(image, box, frame)
         assert np.array_equal(covered[opacity == 0], image[opacity == 0])
-        shares.append(opacity[60:160, 120:200].mean())
-    assert 0.02 < max(shares) < 0.6
-    assert kind == "microphone" or min(shares) < 0.02  # a hand comes and goes
+        fractions.append(opacity[60:160, 120:200].mean())
+    assert 0.02 < max(fractions) < 0.6
+    assert kind == "microphone" or min(fractions) < 0.02  # a hand comes and goes
 
 
 def test_cameras_are_drawn_within_reason():

@@ -32,9 +32,9 @@ def people(plans):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("share", [0.02, 0.3, 1])
-def test_counts_are_those_of_tables_1_and_4(share, seed):
-    plans = plan_corpus(share, seed)
+@pytest.mark.parametrize("fraction", [0.02, 0.3, 1])
+def test_counts_are_those_of_tables_1_and_4(fraction, seed):
+    plans = plan_corpus(fraction, seed)
     for name, videos, men, women in (("au", 64, 40, 24), ("expression", 55, 25, 31)):
         chosen = part(plans, name)
         assert len(chosen) == videos
@@ -55,8 +55,8 @@ def test_lengths_add_up_to_the_papers_and_begin_at_its_shortest(seed):
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.02, 1]))
-def test_faces_are_large_enough_and_inside(seed, share):
-    for plan in plan_corpus(share, seed):
+def test_faces_are_large_enough_and_inside(seed, fraction):
+    for plan in plan_corpus(fraction, seed):
         assert plan.size[0] % 2 == plan.size[1] % 2 == 0
         for person in plan.people:
             assert person.face >= 118 and person.least_width == 96

@@ -184,7 +184,7 @@ def test_a_head_may_leave_the_picture_step_by_step_and_outside_it_changes_nothin
         steps = [draw(who, pose=replace(FRONT, x=float(x))) for x in range(SIZE // 2, 2 * SIZE, 2)]
         seen = [(step.image != GREY).any(axis=2).mean() for step in steps]
         assert seen[0] > 0.2 and seen[-1] == 0
-        assert 0 < min(share for share in seen if share) < 0.002
+        assert 0 < min(fraction for fraction in seen if fraction) < 0.002
     outside = draw(head, pose=Pose(0, 0, 0, -900, 40, 60))
     np.testing.assert_array_equal(outside.image, GREY)
     assert outside.mask.max() == 0 and outside.box[0] < 0

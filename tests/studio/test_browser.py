@@ -55,8 +55,8 @@ def test_the_slider_shows_the_frame_of_its_number_until_its_kernel_dies(lab):
     assert shown_frame(first) == 0 and shown_frame(pixels_after(page, PICTURE, first)) == 1
     # a hundred events in two seconds end on the right frame
     (handle,), track = along(page.locator(HANDLE), 0.5), page.locator(".affkit-frame-slider .noUi-target")
-    shares = [number * 37 % 100 / 100 for number in range(100)]
-    drag(page, handle, *along(track, *shares, 0.67), pause=10)
+    fractions = [number * 37 % 100 / 100 for number in range(100)]
+    drag(page, handle, *along(track, *fractions, 0.67), pause=10)
     page.wait_for_timeout(1000)
     shown = int(page.locator(".affkit-frame-slider .widget-readout").inner_text())
     assert shown == 6 and shown_frame(pixels(page, PICTURE)) == shown

@@ -168,8 +168,8 @@ def both(*plants: Plant) -> Plant:
     return lambda root: [plant(root) for plant in plants]
 
 
-def cut(path: Path, share: float) -> Path:
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+def cut(path: Path, fraction: float) -> Path:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
     return path
 
 
@@ -434,9 +434,9 @@ def test_whole_videos_of_all_kinds(encoded, name):
 
 
 @pytest.mark.parametrize("name", ["mjpeg25.avi", "vp8_24.webm", "vp9_24.webm", "rounded30_h264.mkv"])
-@pytest.mark.parametrize("share", [0.5, 0.7])
-def test_videos_that_are_cut_off(encoded, tmp_path, name, share):
-    found = VideoFile.of(cut(Path(shutil.copy(encoded(name), tmp_path)), share))
+@pytest.mark.parametrize("fraction", [0.5, 0.7])
+def test_videos_that_are_cut_off(encoded, tmp_path, name, fraction):
+    found = VideoFile.of(cut(Path(shutil.copy(encoded(name), tmp_path)), fraction))
     assert found.cut and not found.variable
 
 

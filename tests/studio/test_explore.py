@@ -522,7 +522,7 @@ def test_a_clip_is_played_and_leaks_are_measured(tmp_path):
     assert ask("save", format="gif")[0]["saved"] == "film-01.gif"
 
 
-def test_work_can_be_stopped_and_says_what_the_user_can_mend():
+def test_work_can_be_stopped_and_says_what_the_user_can_fix():
     def endless(progress):
         while True:
             progress(1, 2)
@@ -562,7 +562,7 @@ def test_shipped_directions_belong_to_the_shipped_generators():
         explorer = Explorer.open(f"data_samples/weights/{name}/generator.safetensors")
         table = explorer.directions.table
         assert {"valence", "arousal", "AU12", "PCA 1"} <= set(table.index)
-        assert {"r2", "in_spreads", "identity", "explained"} <= set(table.columns)
+        assert {"r2", "in_sd", "identity", "explained"} <= set(table.columns)
         generator, _ = load_checkpoint(f"data_samples/weights/{name}/generator.safetensors", "generator")
         assert explorer.picture().shape == (generator.config.image_size,) * 2 + (3,)
 

@@ -134,8 +134,8 @@ def test_what_is_written_is_read(tmp_path_factory, drawn):
 @given(st.integers(1, 5000), RATES, st.data())
 def test_a_point_is_the_frame_it_was_seen_on(tmp_path_factory, num_frames, fps, data):
     frame = data.draw(st.integers(0, num_frames - 1))
-    share = data.draw(st.floats(0, 0.9))  # of the time for which the frame is shown; a millisecond counts
-    seconds = elan_boris.milliseconds(frame, fps) / 1000 + max(0, share / fps - 0.002)
+    fraction = data.draw(st.floats(0, 0.9))  # of the time for which the frame is shown; a millisecond counts
+    seconds = elan_boris.milliseconds(frame, fps) / 1000 + max(0, fraction / fps - 0.002)
     path = tmp_path_factory.getbasetemp() / "point.csv"
     path.write_text(f"Behavior,Behavior type,Start (s),Stop (s)\nAU1,POINT,{seconds:.3f},NA\n")
     video = ProjectVideo("clip", Path("clip.mp4"), num_frames, fps, 64, 48)

@@ -146,8 +146,8 @@ def test_what_is_read_stands_under_the_face(page):
 
 
 def test_a_hundred_events_in_two_seconds_end_on_the_right_picture(page, desk, shows):
-    shares = [0.1 + 0.8 * (number * 37 % 100) / 100 for number in range(100)]
-    drag(page.page, *along(page.slider("AU4"), 0.5, *shares, 0.75), pause=10)
+    fractions = [0.1 + 0.8 * (number * 37 % 100) / 100 for number in range(100)]
+    drag(page.page, *along(page.slider("AU4"), 0.5, *fractions, 0.75), pause=10)
     page.page.wait_for_timeout(300)
     page.rest()
     amount = float(page.slider("AU4").input_value())

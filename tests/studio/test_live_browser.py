@@ -167,9 +167,9 @@ def test_from_a_to_b(live, shipped, looks_like):
     looks_like(mulberry(5), "#kept-1")
     live.page.get_by_label("Morph").focus()
     live.press("Home", "ArrowRight", *["PageUp"] * 3)
-    share = float(live.page.get_by_label("Morph").input_value())
-    assert 0.1 < share < 0.9
-    between = np.clip(slerp(first, mulberry(5), share), -1, 1)
+    fraction = float(live.page.get_by_label("Morph").input_value())
+    assert 0.1 < fraction < 0.9
+    between = np.clip(slerp(first, mulberry(5), fraction), -1, 1)
     np.testing.assert_allclose(live.z(), between, atol=1e-6)
     looks_like(between)
     assert live.slider("valence").input_value() == "0"
@@ -289,6 +289,6 @@ def test_a_damaged_page_says_so(part, found, shipped, watched, tmp_path):
 def test_faces_of_many_seeds_are_uniform_in_the_cube(live):
     z = np.array(live.page.evaluate("[...Array(300).keys()].map(seed => [...sampleZ(seed)])"))
     assert z.shape == (300, 100) and np.abs(z).max() <= 1
-    shares = np.histogram(z, bins=10, range=(-1, 1))[0] / z.size
-    assert np.abs(shares - 0.1).max() < 0.01
+    fractions = np.histogram(z, bins=10, range=(-1, 1))[0] / z.size
+    assert np.abs(fractions - 0.1).max() < 0.01
     assert np.abs(np.corrcoef(z.T) - np.eye(100)).max() < 0.3 and len(np.unique(z)) > 0.99 * z.size

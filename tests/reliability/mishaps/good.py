@@ -113,7 +113,7 @@ def _networks(folder: Path) -> None:
         save_checkpoint(folder / "networks" / f"{name}.safetensors", net)
     key = model_key(generator)
     vectors = np.random.default_rng(2).normal(size=(2, Z_SIZE))
-    table = pd.DataFrame({"kind": "principal", "share": [0.5, 0.2]}, index=["first", "second"])
+    table = pd.DataFrame({"kind": "principal", "fraction": [0.5, 0.2]}, index=["first", "second"])
     write_directions(folder / "directions.safetensors", Directions(vectors, table), key)
     favourites = Favourites(folder / "favourites.json", key)
     favourites.keep("calm", np.zeros(Z_SIZE))
