@@ -16,10 +16,7 @@ BUDGETS = {  # what we want: lines of Python with docstrings, and files, at most
     "affkit_render": (4_700, 27),
     "tests": (22_000, None),
 }
-SO_FAR = {
-    "affkit": (9_320, 51),
-    "tests": (26_000, None),
-}  # where we are not there yet: it must not grow again
+SO_FAR = {"affkit": (8_940, 45), "tests": (24_450, None)}  # not there yet: it must not grow again
 ROOM_FILES = {name: sorted((ROOT / name).rglob("*.py")) for name in (*ROOMS, "tests")}
 ROOM_FILES["the paper"] = [ROOT / "affkit" / f"{name}.py" for name in PAPER]
 ONE_STEP = {  # the files in which one training step can be followed, from the batch to the optimizer
