@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affkit.gan import Generator
-from affkit_lab.backbones.feature_net import FeatureNet
+from affkit.gan import Generator, sample_z
 from affkit_lab.figures.style import PALETTE
 from affkit_lab.gan_evaluation.memorization import TrainingFaces  # noqa: F401
-from affkit_lab.latent.direction_quality import RANDOM, direction_table
+from affkit_lab.latent.direction_quality import RANDOM, direction_table, effects, moved_faces  # noqa: F401
 from affkit_lab.latent.directions import Directions, faces_at
 from affkit_lab.latent.predictors import Predictor, log_odds
 from affkit_lab.latent.seek_reading import PredictionSearch
@@ -47,7 +46,6 @@ def by_another_reader(
     generator: Generator,
     directions: Directions,
     predictors: Mapping[str, Predictor],
-    feature_net: FeatureNet,
     step: float = 1.0,
     num_faces: int = 100,
 ) -> pd.DataFrame:
@@ -55,11 +53,11 @@ def by_another_reader(
 
     In standard deviations over random faces; missing where a predictor says nothing of it.
     """
-    tables = {
-        name: direction_table(generator, directions, log_odds(predictor), feature_net, step, num_faces)
-        for name, predictor in predictors.items()
-    }
-    return pd.DataFrame({name: table["in_sd"] for name, table in tables.items()}).loc[directions.names]
+    z, read = sample_z(num_faces, seed=1).double().numpy(), {name: [] for name in predictors}
+    for faces in moved_faces(generator, z, directions.vectors, step):
+        for name, predictor in predictors.items():
+            read[name].append(log_odds(predictor)(faces))
+    return pd.DataFrame({name: effects(directions.names, own)["in_sd"] for name, own in read.items()})
 
 
 def sent_to(

@@ -6,7 +6,7 @@ the face. For the last, the features of a ``FeatureNet`` before and after are co
 1 as far as two random faces. A random direction gives the yardstick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,35 @@ RANDOM = "random"  # the row of the yardstick
 NUM_RANDOM = 5  # random directions behind it
 
 
-def prediction_changes(
-    generator: Generator, predictor: Predictor, z: np.ndarray, vectors: np.ndarray, step: float = 1.0
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """What moving every z ``(N, 100)`` by ``step`` times each vector ``(K, 100)`` does to its predictions.
-
-    The changes ``(K, N, C)``, and the predictions of the faces as they were, N rows and C columns.
+def moved_faces(
+    generator: Generator, z: np.ndarray, vectors: np.ndarray, step: float = 1.0
+) -> Iterator[np.ndarray]:
+    """The faces of z ``(N, 100)``, then those after ``step`` times each vector ``(K, 100)``: K + 1 times
+    ``(N, S, S, 3)`` uint8.
     """
-    start = predictor(faces_at(generator, z))
-    moved = [predictor(faces_at(generator, z + step * vector)).to_numpy() for vector in vectors]
-    return np.stack(moved) - start.to_numpy(), start
+    yield faces_at(generator, z)
+    yield from (faces_at(generator, z + step * vector) for vector in vectors)
+
+
+def changes_of(predictions: Sequence[pd.DataFrame]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Of predictions of :func:`moved_faces`: the changes ``(K, N, C)``, and where they begin, ``(N, C)``."""
+    start, *moved = predictions
+    return np.stack([one.to_numpy() for one in moved]) - start.to_numpy(), start
+
+
+def effects(names: Sequence[str], predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """``effect``, ``in_sd``, ``rises`` and ``others`` of :func:`direction_table`, a row for each vector."""
+    changes, start = changes_of(predictions)
+    mean = changes.mean(axis=1)  # (K, C)
+    in_sd = mean / start.to_numpy().std(axis=0)
+    rows = []
+    for number, name in enumerate(names):
+        own, row = np.array(start.columns == name), {"effect": np.nan, "in_sd": np.nan, "rises": np.nan}
+        if own.any():
+            rises = (changes[number][:, own] > 0).mean()
+            row = {"effect": mean[number, own][0], "in_sd": in_sd[number, own][0], "rises": rises}
+        rows.append(row | {"others": np.abs(in_sd[number, ~own]).mean()})
+    return pd.DataFrame(rows, index=list(names))
 
 
 def direction_table(
@@ -52,33 +71,23 @@ def direction_table(
     z = sample_z(num_faces, seed).double().numpy()
     rng = np.random.default_rng(seed)
     vectors = np.concatenate([directions.vectors, [random_direction(rng) for _ in range(NUM_RANDOM)]])
-    changes, start = prediction_changes(generator, predictor, z, vectors, step)
-    mean = changes.mean(axis=1)  # (K, C)
-    in_sd = mean / start.to_numpy().std(axis=0)
-    identity = identity_changes(generator, feature_net, z, vectors, step)
-    rows = {}
-    for number, name in enumerate(directions.names):
-        own, row = np.array(start.columns == name), {"effect": np.nan, "in_sd": np.nan, "rises": np.nan}
-        if own.any():
-            rises = (changes[number][:, own] > 0).mean()
-            row = {"effect": mean[number, own][0], "in_sd": in_sd[number, own][0], "rises": rises}
-        others = np.abs(in_sd[number, ~own]).mean()
-        rows[name] = row | {"others": others, "identity": identity[number]}
-    yardstick = {"others": np.abs(in_sd[-NUM_RANDOM:]).mean(), "identity": identity[-NUM_RANDOM:].mean()}
-    return pd.DataFrame.from_dict(rows | {RANDOM: yardstick}, orient="index")
+    seen = [
+        (predictor(faces), features_of(feature_net, faces)[0])
+        for faces in moved_faces(generator, z, vectors, step)
+    ]
+    predictions, points = zip(*seen, strict=True)
+    table = effects([*directions.names, *NUM_RANDOM * [RANDOM]], predictions)
+    return table.assign(identity=identity_changes(points)).groupby(level=0, sort=False).mean()
 
 
-def identity_changes(
-    generator: Generator, feature_net: FeatureNet, z: np.ndarray, vectors: np.ndarray, step: float = 1.0
-) -> np.ndarray:
+def identity_changes(points: Sequence[np.ndarray]) -> np.ndarray:
     """Mean distance of the features before and after each move, ``(K,)``; 1 is that of two random faces.
 
-    z is ``(N, 100)`` with N of 2 or more, ``vectors`` ``(K, 100)``.
+    ``points`` are features ``(N, D)`` of :func:`moved_faces`, with N of 2 or more.
     """
-    start = features_of(feature_net, faces_at(generator, z))[0]  # (N, D)
+    start, *moved = points
     apart = np.linalg.norm(start - np.roll(start, 1, axis=0), axis=1).mean()
-    moved = (features_of(feature_net, faces_at(generator, z + step * vector))[0] for vector in vectors)
-    return np.array([np.linalg.norm(points - start, axis=1).mean() for points in moved]) / apart
+    return np.array([np.linalg.norm(one - start, axis=1).mean() for one in moved]) / apart
 
 
 def leak_table(
@@ -105,7 +114,9 @@ def leak_table(
     left = np.linalg.norm(rest)
     if left == 0:
         raise ValueError(f"{moved} lies within {', '.join(locked)}: nothing is left to move along")
-    changes, start = prediction_changes(generator, predictor, z, np.stack([vector, rest / left]), step)
+    changes, start = changes_of(
+        [predictor(faces) for faces in moved_faces(generator, z, np.stack([vector, rest / left]), step)]
+    )
     changes = changes / start.to_numpy().std(axis=0)  # (2, N, C)
     mean, each = changes.mean(axis=1), np.sqrt((changes**2).mean(axis=1))  # (2, C)
     columns = {"before": mean[0], "after": mean[1], "before_each": each[0], "after_each": each[1]}

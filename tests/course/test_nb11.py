@@ -45,12 +45,12 @@ def test_a_straight_line_is_shorter_in_the_middle():
     np.testing.assert_allclose(ways["arc"][2], (first + second) / np.sqrt(2))
 
 
-def test_another_reader_has_its_own_say(net):
+def test_another_reader_has_its_own_say():
     def turned(faces):
         return -read_blocks(faces)[["AU4", "AU12"]]
 
     readers = {"own": probabilities, "turned": turned}
-    table = lesson.by_another_reader(PlantedGenerator(AXES), TRUTH, readers, net, 0.5, 60)
+    table = lesson.by_another_reader(PlantedGenerator(AXES), TRUTH, readers, 0.5, 60)
     assert (table["own"] > 0.3).all()
     assert table.loc["AU4", "turned"] < -0.3 and table["turned"].isna().sum() == 2
 

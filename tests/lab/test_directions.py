@@ -20,8 +20,14 @@ from affkit.gan import Discriminator, GanNetConfig, Generator, sample_z
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, VA
 from affkit.multitask import AffWildNet, AffWildNetConfig
 from affkit.store import to_unit_range
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
-from affkit_lab.latent.direction_quality import RANDOM, direction_table, identity_changes, leak_table
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig, features_of
+from affkit_lab.latent.direction_quality import (
+    RANDOM,
+    direction_table,
+    identity_changes,
+    leak_table,
+    moved_faces,
+)
 from affkit_lab.latent.directions import (
     RIDGES,
     Directions,
@@ -198,11 +204,11 @@ def test_the_table_says_what_a_step_does():
 
 
 def test_identity_is_a_share_of_the_distance_of_two_faces():
-    z = sample_z(40, 1).double().numpy() * 0.5
-    away = np.zeros(100)
-    nothing, something = identity_changes(GENERATOR, feature_net(), z, np.stack([away, AXES[0]]))
+    z, net = sample_z(40, 1).double().numpy() * 0.5, feature_net()
+    vectors = [np.zeros(100), AXES[0], (np.roll(z, 1, axis=0) - z)[0]]
+    points = [features_of(net, faces)[0] for faces in moved_faces(GENERATOR, z, vectors)]
+    nothing, something, other = identity_changes(points)
     assert nothing == 0 and 0 < something < 1
-    other = identity_changes(GENERATOR, feature_net(), z, (np.roll(z, 1, axis=0) - z)[:1])[0]
     assert 0.4 < other < 1.6  # to another face and back is about the distance of two
 
 

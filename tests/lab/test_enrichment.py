@@ -311,7 +311,7 @@ def test_the_command(files, tmp_path, monkeypatch, capsys):
     files_of_all = {"experiment.json", "runs", "scores.csv", "results.json", "table.md", "figure.png"}
     assert names == files_of_all | {"generated"}
     settings = json.loads((tmp_path / "out" / "experiment.json").read_text())
-    assert (settings["experiment"], settings["most"], settings["fractions"]) == ("enrich", 40, [0.5])
+    assert (settings["experiment"], settings["most"], settings["shares"]) == ("enrich", 40, [0.5])
 
 
 def test_the_figure_shows_the_gain_of_every_seed(done):

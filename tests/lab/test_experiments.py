@@ -339,8 +339,8 @@ def test_bars_of_table_ix_are_means_dots_are_seeds_and_diamonds_the_paper(done):
 @pytest.mark.parametrize("line, expected", [
     ("table-ix --out out --seeds a,b", "a,b: is not numbers"),
     ("table-ix --out out --recipe best", "choose paper or paper-d-more or kit"),
-    ("semi-supervised --out out --shares 0,1", "share 0: is not above 0 and at most 1"),
-    ("semi-supervised --out out --shares 20", "share 20: is not above 0 and at most 1"),
+    ("semi-supervised --out out --shares 0,1", "fraction 0: is not above 0 and at most 1"),
+    ("semi-supervised --out out --shares 20", "fraction 20: is not above 0 and at most 1"),
     ("semi-supervised --out out --shares nan", "--shares nan: is not from 0 to"),
     ("semi-supervised --out out --by clip", "choose frame or subject"),
     ("semi-supervised --out out --pool nowhere", "holds no sheet of faces"),
