@@ -53,10 +53,11 @@ def by_another_reader(
 
     In standard deviations over random faces; missing where a predictor says nothing of it.
     """
-    z, read = sample_z(num_faces, seed=1).double().numpy(), {name: [] for name in predictors}
+    readers = {name: log_odds(predictor) for name, predictor in predictors.items()}
+    z, read = sample_z(num_faces, seed=1).double().numpy(), {name: [] for name in readers}
     for faces in moved_faces(generator, z, directions.vectors, step):
-        for name, predictor in predictors.items():
-            read[name].append(log_odds(predictor)(faces))
+        for name, reader in readers.items():
+            read[name].append(reader(faces))
     return pd.DataFrame({name: effects(directions.names, own)["in_sd"] for name, own in read.items()})
 
 
