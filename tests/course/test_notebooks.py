@@ -4,6 +4,7 @@ The checks are in ``notebook_checks`` and ``notebook_run``; the second half of t
 broken notebooks.
 """
 
+import os
 import re
 
 import nbformat
@@ -20,6 +21,15 @@ from affkit_course.times import read_times
 
 SECONDS = {name: known["cpu"]["seconds"] for name, known in read_times(ROOT / "notebooks").items()}
 LONGEST_FIRST = sorted(NOTEBOOKS, key=lambda path: -SECONDS[path.stem])
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory):
+    """Where all workers remember the faces found in a picture: many notebooks look at the same clips."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "faces"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def test_the_runner_finds_all():
@@ -45,8 +55,8 @@ def test_nothing_is_left_uncompared():
     "path",
     [pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in LONGEST_FIRST],
 )
-def test_runs_alone_and_again_and_says_what_is_stored(path, tmp_path):
-    assert run_problems(path, tmp_path) == []
+def test_runs_alone_and_again_and_says_what_is_stored(path, tmp_path, faces):
+    assert run_problems(path, tmp_path, faces) == []
 
 
 # ---- the checks themselves ----
@@ -221,14 +231,16 @@ def problems_of(toy, tmp_path, *sources: str) -> str:
         for cell, source in zip(notebook.cells[2:], sources, strict=False):
             cell.source = source
 
-    return "\n".join(run_problems(toy(change), tmp_path / "run"))
+    return "\n".join(run_problems(toy(change), tmp_path / "run", tmp_path))
 
 
 @pytest.mark.notebook
 def test_a_sound_notebook_is_run_and_another_stored_output_is_seen(toy, tmp_path, own_root):
-    assert run_problems(toy(), tmp_path / "run") == []
+    assert run_problems(toy(), tmp_path / "run", tmp_path) == []
     found = run_problems(
-        toy(lambda notebook: notebook.cells[3].outputs[0].update(text="last loss 0.25\n")), tmp_path / "again"
+        toy(lambda notebook: notebook.cells[3].outputs[0].update(text="last loss 0.25\n")),
+        tmp_path / "again",
+        tmp_path,
     )
     assert len(found) == 1 and found[0].startswith("stored, other output: \"print('last loss'")
 
@@ -264,9 +276,9 @@ def test_run_check_sees(complaint, toy, tmp_path, own_root):
 
 
 def test_what_cannot_be_run_is_seen_without_a_kernel(toy, tmp_path):
-    assert run_problems(toy(_only_prose), tmp_path / "run") == ["no code cell to execute"]
+    assert run_problems(toy(_only_prose), tmp_path / "run", tmp_path) == ["no code cell to execute"]
     unknown = toy(lambda notebook: notebook.metadata.affkit.test.update(step=1))
-    assert "sets unknown step" in "\n".join(run_problems(unknown, tmp_path / "other"))
+    assert "sets unknown step" in "\n".join(run_problems(unknown, tmp_path / "other", tmp_path))
 
 
 def test_every_cell_is_run_and_as_stored_what_is_compared_and_what_that_needs(toy, tmp_path):
