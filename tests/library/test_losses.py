@@ -10,6 +10,7 @@ from guesses import plain_ccc
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from affkit import losses
@@ -244,7 +245,7 @@ def test_a_mask_leaves_the_loss_of_what_is_labelled(pair, random):
     torch.testing.assert_close(all_losses(*given_all, mask), of_some, rtol=1e-9, atol=1e-12)
 
 
-def test_nothing_labelled_costs_nothing():
+def test_nothing_labelled_costs_nothing_and_one_label_what_it_costs_alone():
     labels = make_labels()
     for name in ("has_va", "has_action_units", "has_expression"):
         labels[name] = torch.zeros_like(labels[name])
@@ -253,7 +254,11 @@ def test_nothing_labelled_costs_nothing():
         terms = losses.real_loss(output, labels, kind)
         terms["va"].backward()
         assert terms["va"] == 0 and terms["au"] == 0 and (output.va.grad == 0).all()
-    assert losses.expression_loss(torch.randn(6, 7), labels["expression"], labels["has_expression"]) == 0
+    logits, target, mask = torch.randn(6, 7), labels["expression"], labels["has_expression"]
+    assert losses.expression_loss(logits, target, mask) == 0
+    mask[2] = True
+    alone = torch.nn.functional.cross_entropy(logits[2], target[2])
+    assert losses.expression_loss(logits, target, mask).item() == pytest.approx(alone.item())
 
 
 def test_labels_of_generated_images_are_smoothed():
@@ -273,6 +278,12 @@ def test_a_discriminator_of_one_task_has_one_term():
     assert set(losses.fake_images_loss(no_units)) == {"va", "fake"}
 
 
+def test_real_images_are_to_be_called_real():
+    logit = torch.randn(6)
+    terms = losses.real_loss(DiscriminatorOutput(None, None, logit), make_labels())
+    assert terms["fake"].item() == pytest.approx(-np.log(1 - expit(logit.numpy())).mean(), rel=1e-5)
+
+
 # Eq. 6
 
 
@@ -285,22 +296,24 @@ def test_expression_losses_are_the_formulas():
         "mse_after_softmax": np.mean((softmax - np.eye(7)[classes]) ** 2),
     }
     for kind, value in expected.items():
-        loss = losses.expression_loss(tensor(logits), torch.from_numpy(classes), kind=kind)
-        assert loss.item() == pytest.approx(value), kind
+        sequences = tensor(logits.reshape(2, 5, 7)), torch.from_numpy(classes.reshape(2, 5))
+        assert losses.expression_loss(*sequences, kind=kind).item() == pytest.approx(value), kind
 
 
 def test_multitask_loss_weighs_its_two_terms():
     labels = {name: value.unflatten(0, (2, 3)) for name, value in make_labels().items()}
     output = AffWildOutput(torch.randn(2, 3, 2), torch.randn(2, 3, 7))
-    both = losses.multitask_loss(output, labels, 1, 1)
-    quarter = losses.multitask_loss(output, labels, 0.25, 0.75)
-    assert quarter["va"].item() == pytest.approx(0.25 * both["va"].item())
-    assert quarter["expression"].item() == pytest.approx(0.75 * both["expression"].item())
     mask = labels["has_expression"]
-    alone = torch.nn.functional.cross_entropy(output.expression[mask], labels["expression"][mask])
-    assert both["expression"].item() == pytest.approx(alone.item())
-    with pytest.raises(ValueError, match="alpha"):
-        losses.multitask_loss(output, labels, 1.5, 0)
+    alone = torch.nn.functional.cross_entropy(output.expression[mask], labels["expression"][mask]).item()
+    target = torch.stack([labels["valence"], labels["arousal"]], dim=-1)
+    va = losses.va_loss(output.va, target, labels["has_va"]).item()
+    for weights in ((), (1, 0), (0, 1), (0.25, 0.75)):
+        terms = losses.multitask_loss(output, labels, *weights)
+        alpha, beta = weights or (0.5, 0.5)
+        assert [terms["va"].item(), terms["expression"].item()] == pytest.approx([alpha * va, beta * alone])
+    for weights in ((1.5, 0), (0, 1.5), (-0.5, 1)):
+        with pytest.raises(ValueError, match="alpha"):
+            losses.multitask_loss(output, labels, *weights)
 
 
 @pytest.mark.parametrize("loss", [losses.va_loss, losses.expression_loss])
