@@ -173,7 +173,7 @@ class Clip:
 
     source: Path
     target: Path
-    num_frames: int
+    num_frames: int  # as the file says: for the progress bar
     labels: tuple[tuple[Path, Path], ...] = ()
 
     def convert(self, tick: Callable[[int], object]) -> "Clip":
@@ -250,7 +250,7 @@ def _plan(sources: list[Path], out: Path) -> list[Clip]:
     originals = {existing_file(source).resolve() for source in sources}
     for source in sources:
         with Video(source) as video:
-            clip = Clip(source, out / f"{source.stem}.mp4", video.num_frames)
+            clip = Clip(source, out / f"{source.stem}.mp4", video.listed_frames)
         # some file systems do not tell a.mp4 from A.mp4
         other = clips.setdefault(source.stem.casefold(), clip)
         if other is not clip:
@@ -290,16 +290,26 @@ def _base(clips: list[Clip], folder: Path) -> Path:
 
 
 def _check_lengths(clip: Clip, files: list[Path]) -> None:
-    """Warn once about labels that are a little longer or shorter than their clip; refuse others."""
+    """Warn once about labels that are a little longer or shorter than their clip; refuse others.
+
+    Lines as many as the file *says* it has frames, where decoding yields others, are of another count of
+    frames: nobody knows which line belongs to which frame. Unless the clip breaks off: then the first do.
+    """
     counts = {file: len(_split_lines(read_text(file))[1]) for file in files}
-    wrong = {file: count for file, count in counts.items() if count != clip.num_frames}
+    if not counts:
+        return
+    with Video(clip.source) as video:
+        num_frames, listed, cut = video.num_frames, video.listed_frames, video.breaks_off
+    wrong = {file: count for file, count in counts.items() if count != num_frames}
     for file, count in wrong.items():
-        if not nearly_as_long(count, clip.num_frames):
-            problem = f"labels {count} frames, but {clip.source} has {clip.num_frames}"
-            raise UserError(file, problem, "give the labels of this very clip")
-    if wrong:
+        near = nearly_as_long(count, num_frames) and count != listed
+        if not (near or (cut and nearly_as_long(count, listed))):
+            said = f" (its header says {listed})" if listed != num_frames else ""
+            problem = f"labels {count} frames, but {clip.source} has {num_frames}{said}"
+            raise UserError(file, problem, "give the labels of this very clip, a line for each frame")
+    if wrong and not cut:
         file, count = next(iter(wrong.items()))
-        message = f"{clip.source}: has {clip.num_frames} frames, but {file} labels {count}"
+        message = f"{clip.source}: has {num_frames} frames, but {file} labels {count}"
         warnings.warn(f"{message}; the shorter counts, and nothing is shifted", stacklevel=4)
 
 

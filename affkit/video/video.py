@@ -1,7 +1,11 @@
 """A clip that is opened once and handed on, and arrays as a clip; all decoding is FFmpeg's, through PyAV.
 
+Frame i is the i-th picture that decoding yields, in the order in which they are shown, counted from 0. What
+a file says of itself (its number of frames, its packets) is a hint, no more: it is wrong after a cut without
+encoding, after dropped frames, in a stream without a container.
+
 Frames come as a player shows them: turned upright where the file carries a rotation flag, as phones write it,
-and with square pixels.
+with square pixels, all of the size of the first, and in the colours of a usual screen.
 """
 
 import warnings
@@ -18,7 +22,9 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.filter import Graph
 from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -45,7 +51,13 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,dv,gif,h264,hevc,m4v"
 )
 _OPEN = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+_STARTS_OF_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 _STARTS_OF_VIDEOS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"RIFF", b"\x1aE\xdf\xa3")
+
+WIDEST_PIXEL = 4  # widths to height, or the other way round
+_TICK = Fraction(1, 90_000)  # any: filters only hand times on
+_HDR = (16, 18)  # transfer characteristics of ITU-T H.273: PQ and HLG
+_TO_SDR = "out_transfer=bt709:out_primaries=bt709:out_color_matrix=bt709:out_range=tv"
 
 CACHE_BYTES = 192 * 2**20  # for decoded frames in Video.frame: about 140 of 1280 x 720, 60 of 1920 x 1080
 
@@ -64,6 +76,8 @@ class View:
     def of(cls, frame: VideoFrame, stream: VideoStream) -> "View":
         """From the first frame of a clip, which carries the display matrix of its container."""
         pixel = stream.sample_aspect_ratio or Fraction(1)
+        if max(pixel, 1 / pixel) > WIDEST_PIXEL:  # no camera has such pixels: the number is damaged
+            pixel = Fraction(1)
         width = max(1, round(frame.width * pixel))
         matrix = next((side for side in frame.side_data if side.type == SideData.DISPLAYMATRIX), None)
         if matrix is None:
@@ -92,9 +106,10 @@ class View:
 class Video:
     """A clip, opened once: what it is, its frames in order, when each is shown, and any frame at once.
 
-    Frames are numbered from 0. In H.264 in MP4 (``affkit convert``) reading starts at the last keyframe
-    before a frame, by the file's index; other files are counted from their start each time: nothing else is
-    sure to count right. A :class:`UserError` says so if no frame can be decoded.
+    In H.264 in MP4 (``affkit convert``) reading starts at the last keyframe before a frame, by the file's
+    index; other files are counted from their start each time: nothing else is sure to count right. A
+    :class:`UserError` says so if no frame can be decoded. Of several tracks the one marked as default is
+    read, or the largest, with a warning that names it.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +126,7 @@ class Video:
     def __init__(self, path: str | Path, cache_bytes: int = CACHE_BYTES):
         self.path = Path(path)
         self.container, self.stream = _open_video(self.path)
+        _warn_of_other_tracks(self.path, self.container, self.stream)
         self._numbers: dict[int, int] | None = None  # time to number, looked up when it is needed first
         self._seconds: np.ndarray | None = None
         self._reader: object = None  # who reads now
@@ -118,14 +134,18 @@ class Video:
         self._cache_bytes = cache_bytes
         self._ahead: Iterator[tuple[int, Fraction, VideoFrame]] = iter(())  # what frame() reads on from
         self._next: int | None = None  # number of the frame that comes next there
-        self.fps: Fraction = self.stream.average_rate or self.stream.guessed_rate or Fraction(FPS)
+        self.fps: Fraction = _rate(self.container, self.stream)
+        self._alike: _Alike | None = None
         _, _, first = next(self._decode_on({}))
         # degrees, counter-clockwise, by which the stored pictures are turned; and pixels as shown
         self.view, self.rotation = View.of(first, self.stream), first.rotation % 360
         self.width, self.height = self.view.shown_size
-        # as the file says; WebM does not, so its packets are counted
-        self.num_frames: int = self.stream.frames or sum(1 for _ in self.packets())
-        self.duration = float(_duration(self.container, self.stream) or self.num_frames / self.fps)  # seconds
+        self._alike = _Alike(self.path, first)
+        # how many frames the file says it has, or else its packets: a hint, see num_frames
+        self.listed_frames: int = self.stream.frames or sum(1 for _ in self.packets())
+        self.breaks_off = False  # known once it was read to its end
+        duration = _duration(self.container, self.stream) or self.listed_frames / self.fps
+        self.duration = float(duration)  # seconds
 
     @classmethod
     @contextmanager
@@ -148,9 +168,13 @@ class Video:
         self._cache.clear()
         self._ahead = iter(())
 
-    def __len__(self) -> int:
-        """Frames that can be shown: those in the index of an MP4; of another file all are decoded."""
+    @property
+    def num_frames(self) -> int:
+        """Frames that can be shown: those in the index of an MP4; of another file all are decoded, once."""
         return len(self._index() or self.seconds)
+
+    def __len__(self) -> int:
+        return self.num_frames
 
     @property
     def seconds(self) -> np.ndarray:
@@ -214,17 +238,22 @@ class Video:
 
     def packets(self) -> Iterator[av.Packet]:
         """The pictures as they are in the file, not decoded."""
-        self.container.seek(0)
+        self._rewind()
         return (packet for packet in self.container.demux(self.stream) if packet.size)
 
     def _index(self) -> dict[int, int]:
-        """Time of each frame to its number; nothing where a packet may not be one frame."""
+        """Time of each frame to its number; nothing where a packet may not be one frame, as in a file with
+        gaps: what follows a lost packet may not be decodable.
+        """
         if self._numbers is None:
             self._numbers = {}
             if self.stream.codec_context.name == "h264" and "mp4" in self.container.format.name:
-                packets = (packet for packet in self.packets() if not packet.is_discard)
+                packets = list(self.packets())
                 times = sorted(packet.pts for packet in packets if packet.pts is not None)
-                if len(set(times)) == len(times):
+                gaps = np.diff(times)
+                even = len(gaps) == 0 or (gaps.min() > 0 and gaps.max() - gaps.min() <= 1)
+                plain = packets[0].is_keyframe and not any(packet.is_discard for packet in packets)
+                if even and plain and len(times) == len(packets) == self.stream.frames:
                     self._numbers = {time: number for number, time in enumerate(times)}
         return self._numbers
 
@@ -234,13 +263,22 @@ class Video:
             times = list(self._index())
             self.container.seek(times[min(start, len(times) - 1)], stream=self.stream)
         else:
-            self.container.close()
-            self.container, self.stream = _open_video(self.path)
+            self._rewind()
         return self._index()
+
+    def _rewind(self) -> None:
+        """Go to the start; a stream without a container can be read anew only."""
+        self.container.close()
+        self.container, self.stream = _open_video(self.path)
 
     def _decode_on(self, numbers: dict[int, int]) -> Iterator[tuple[int, Fraction, VideoFrame]]:
         """As :meth:`decode`, from where the container is."""
-        clock = _Clock(self.stream, self.fps, numbers)
+        clock, alike = _Clock(self.stream, self.fps, numbers), self._alike or (lambda frame, number: frame)
+
+        def stamped(frame: VideoFrame) -> tuple[int, Fraction, VideoFrame]:
+            number, time = clock.stamp(frame)
+            return number, time, alike(frame, number)
+
         held, whole = [], True
         try:
             for packet in self.container.demux(self.stream):
@@ -248,8 +286,8 @@ class Video:
                     whole = False
                     break
                 if packet.size:  # an empty one would tell the decoder that this is the end
-                    yield from map(clock.stamp, packet.decode())
-            held = [clock.stamp(frame) for frame in self.stream.decode(None)]
+                    yield from map(stamped, packet.decode())
+            held = list(map(stamped, self.stream.decode(None)))
         except av.FFmpegError:
             whole = False
         if clock.time is None:
@@ -259,6 +297,7 @@ class Video:
         else:  # of the last frames some may be missing: stop at the first gap
             gaps = clock.gaps[len(clock.gaps) - len(held) :]
             num_sound = next((i for i, gap in enumerate(gaps) if gap > 1.5), len(held))
+            self.breaks_off = True
             yield from held[:num_sound]
             count = clock.number + 1 - len(held) + num_sound
             message = f"{self.path}: breaks off after frame {count}; the frames up to there are used"
@@ -297,7 +336,7 @@ class _Clock:
         self.number, self.time, self.end = -1, None, None  # of the last frame
         self.gaps: list[float] = []  # between each frame and the one before, in mean gaps
 
-    def stamp(self, frame: VideoFrame) -> tuple[int, Fraction, VideoFrame]:
+    def stamp(self, frame: VideoFrame) -> tuple[int, Fraction]:
         following = self.start if self.time is None else self.time + self.step
         time = following if frame.pts is None else frame.pts * self.unit
         if self.time is not None and time < self.time:
@@ -305,7 +344,45 @@ class _Clock:
         self.gaps.append(1.0 if self.time is None else float((time - self.time) / self.step))
         self.number, self.time = self.numbers.get(frame.pts, self.number + 1), time
         self.end = time + max(self.step, (frame.duration or 0) * self.unit)
-        return self.number, time, frame
+        return self.number, time
+
+
+class _Alike:
+    """Makes the frames of a clip alike by FFmpeg's filters: high dynamic range becomes what a usual screen
+    shows, and a frame of another size than the first is fitted into that size, black around it.
+    """
+
+    def __init__(self, path: Path, first: VideoFrame):
+        self.path, self.size, self.warned = path, (first.width, first.height), False
+        self.graphs: dict[tuple, Graph] = {}
+
+    def __call__(self, frame: VideoFrame, number: int) -> VideoFrame:
+        is_hdr, size = frame.color_trc in _HDR, (frame.width, frame.height)
+        if not is_hdr and size == self.size:
+            return frame
+        if size != self.size and not self.warned:
+            self.warned = True
+            was, now = ("{} x {}".format(*one) for one in (self.size, size))
+            message = f"{self.path}: frame {number + 1} is {now} pixels, those before {was}"
+            warnings.warn(f"{message}; it is made smaller or larger, with black around it", stacklevel=2)
+        graph = self.graphs.setdefault((is_hdr, size, frame.format.name), None) or self._graph(frame, is_hdr)
+        self.graphs[is_hdr, size, frame.format.name] = graph
+        graph.push(frame)
+        return graph.pull()
+
+    def _graph(self, frame: VideoFrame, is_hdr: bool) -> Graph:
+        width, height = self.size
+        graph = Graph()
+        name = frame.format.name
+        chain = [graph.add_buffer(width=frame.width, height=frame.height, format=name, time_base=_TICK)]
+        if is_hdr:
+            chain += [graph.add("scale", _TO_SDR), graph.add("format", "yuv420p")]
+        if (frame.width, frame.height) != self.size:
+            fitted = f"{width}:{height}:force_original_aspect_ratio=decrease"
+            chain += [graph.add("scale", fitted), graph.add("pad", f"{width}:{height}:-1:-1")]
+        graph.link_nodes(*chain, graph.add("buffersink"))
+        graph.configure()
+        return graph
 
 
 def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
@@ -313,20 +390,42 @@ def _open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(f"file:{existing_file(path)}", options=_OPEN)
     except av.FFmpegError as error:
         with open(path, "rb") as file:
-            head = file.read(8)
+            head = file.read(12)
+        if head.startswith(_STARTS_OF_PICTURES) or head[8:] == b"WEBP":
+            fix = "give a video; an animation can be made into one with ffmpeg"
+            raise UserError(path, "is a picture, not a video", fix) from error
         if head[4:8] in _STARTS_OF_VIDEOS or head[:4] in _STARTS_OF_VIDEOS:
             raise _broken(path, "is a video that is damaged or cut short") from error
         fix = "give a video file, such as MP4, MOV, AVI, WebM or MKV"
         raise UserError(path, "is not a video", fix) from error
     if not container.streams:
         raise _broken(path, "is a video that is damaged or cut short")
-    # the cover picture of a sound file is a video stream too
-    cover = av.stream.Disposition.attached_pic
-    stream = next((stream for stream in container.streams.video if not stream.disposition & cover), None)
-    if stream is None:
+    tracks = _tracks(container)
+    if not tracks:
         raise UserError(path, "has no pictures, only sound", "give a file with a video track")
+    marked = [track for track in tracks if track.disposition & Disposition.default]
+    stream = max(marked or tracks, key=lambda track: track.width * track.height)
     stream.thread_type = "AUTO"
     return container, stream
+
+
+def _tracks(container: InputContainer) -> list[VideoStream]:
+    """The videos of a file; the cover picture of a sound file and the previews of a film are streams too."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def _warn_of_other_tracks(path: Path, container: InputContainer, stream: VideoStream) -> None:
+    if (tracks := len(_tracks(container))) > 1:
+        which = f"number {stream.index + 1} of {stream.width} x {stream.height} pixels"
+        warnings.warn(f"{path}: has {tracks} video tracks; {which} is read", stacklevel=3)
+
+
+def _rate(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Frames a second; of a stream without a container FFmpeg's "average" is made up."""
+    rates = stream.average_rate, stream.guessed_rate
+    raw = container.format.name in ("h264", "hevc", "m4v")
+    return next((rate for rate in (reversed(rates) if raw else rates) if rate), Fraction(FPS))
 
 
 def _broken(path: Path, problem: str) -> UserError:

@@ -184,7 +184,7 @@ class Project:
         it is not a video, or a clip of that name but another length is in the project.
         """
         with Video.of(clip) as info:
-            path = info.path
+            path, num_frames = info.path, info.num_frames
         name = _checked_name(path, path.stem, "the file name")
         file, folder = path.resolve(), self.path.parent.resolve()
         stored = (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
@@ -192,10 +192,10 @@ class Project:
             old = self._videos().get(name)
             if old is None:
                 size = {"width": info.width, "height": info.height}
-                length = {"num_frames": info.num_frames, "fps": float(info.fps)}
+                length = {"num_frames": num_frames, "fps": float(info.fps)}
                 self.insert("video", name=name, path=stored, **length, **size)
-            elif old.num_frames != info.num_frames:
-                lengths = f"{old.num_frames} frames, not {info.num_frames}"
+            elif old.num_frames != num_frames:
+                lengths = f"{old.num_frames} frames, not {num_frames}"
                 problem = f"another clip named {quote(name)} is in the project, with {lengths}"
                 raise UserError(path, problem, "rename the new one")
             elif old.is_missing():

@@ -1,5 +1,6 @@
 """All that was found out about a folder, for the checks to look at; and what a check yields: a finding."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,9 +76,11 @@ class VideoFile:
     variable: bool
     cut: bool
 
-    @property
+    @cached_property
     def num_frames(self) -> int:
-        return self.info.num_frames
+        """Decoded, where only that is sure; whether the video breaks off is known already."""
+        with Video(self.info.path) as video, warnings.catch_warnings(action="ignore"):
+            return video.num_frames
 
     @classmethod
     def of(cls, path: Path) -> "VideoFile":
@@ -92,8 +95,8 @@ class VideoFile:
             else:
                 packets = [packet for packet in info.packets() if not packet.is_corrupt]
                 times = np.array([packet.pts for packet in packets if packet.pts is not None], float)
-                cut = len(packets) < stream.frames
-            gaps = np.diff(np.sort(times)) * float(stream.time_base)
+                cut = len(packets) < info.stream.frames
+            gaps = np.diff(np.sort(times)) * float(info.stream.time_base)
         if not len(gaps):
             return cls(info, False, cut)
         usual = float(np.median(gaps))
