@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
+from affkit.faces.blazeface import BlazeFaceDetector
 from affkit.faces.detectors import (
     CROP_MARGIN,
     CROP_RISE,
@@ -50,7 +51,7 @@ def make_detector(spec: str) -> Detector:
     >>> make_detector("haar").name
     'haar'
     """
-    named = {"haar": HaarDetector, "mtcnn": MTCNNDetector, "ffld2": FFLD2Detector}
+    named = {"blazeface": BlazeFaceDetector, "haar": HaarDetector, "mtcnn": MTCNNDetector, "ffld2": FFLD2Detector}
     name, _, file = spec.partition(":")
     if name == "yunet" and file:
         return YuNetDetector(file)

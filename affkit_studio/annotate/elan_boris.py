@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -31,6 +32,12 @@ _HALF_A_MILLISECOND = 0.0006  # and a little, against rounding of the last digit
 _XML_SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TYPE = "tag"  # ELAN wants every tier to be of a "linguistic type"
+
+# annotations with times of their own, and those that have the times of another
+_REFERS = {
+    "ALIGNABLE_ANNOTATION": ("TIME_SLOT_REF1", "TIME_SLOT_REF2"),
+    "REF_ANNOTATION": ("ANNOTATION_REF",),
+}
 
 _BORIS_COLUMNS = (
     *("Observation id", "Observation date", "Media file", "Total length", "FPS", "Subject", "Behavior"),
@@ -133,11 +140,12 @@ def _add_header(root: ElementTree.Element, path: Path, video: ProjectVideo, num_
 def read_eaf(path: str | Path, video: ProjectVideo, task: str) -> list[Segment]:
     """The segments in an ELAN document whose tiers are called like the tags of the task.
 
-    Tiers without annotations may be called anything. What is written inside an annotation does not count.
-    Raises UserError, naming the line, if the XML is broken or not ELAN's, has a document type (nothing in it
-    is then looked at), or what it says does not fit, see :func:`_to_segments`.
+    Tiers without annotations may be called anything. What is written inside an annotation does not count. An
+    annotation that depends on another has its times. A time origin of the clip is added: ELAN's time 0 is
+    there. Raises UserError, naming the line, if the XML is broken or not ELAN's, has a document type (nothing
+    in it is then looked at), or what it says does not fit, see :func:`_to_segments`.
     """
-    return _to_segments(path, _EafReader(existing_file(path)).intervals(), video, task)
+    return _to_segments(path, _EafReader(existing_file(path)).intervals(video.path), video, task)
 
 
 class _EafReader:
@@ -150,7 +158,9 @@ class _EafReader:
     def __init__(self, path: Path):
         self.path = path
         self.times: dict[str, str | None] = {}  # milliseconds by id of the slot
-        self.found: list[tuple[int, str, str | None, str | None]] = []  # line, tier, slots
+        self.media: list[tuple[str, float]] = []  # name of a clip, and its time in s when ELAN's is 0
+        # annotations by id: line, tier, and two slots, or the one it depends on
+        self.found: dict[str, tuple[int, str, tuple[str | None, ...]]] = {}
         self.tier = ""
         self.is_eaf = False
         self.parser = expat.ParserCreate()
@@ -162,13 +172,19 @@ class _EafReader:
             problem = f"line {error.lineno}: is not sound XML ({expat.ErrorString(error.code)})"
             raise UserError(path, problem, "export it again from ELAN") from error
 
-    def intervals(self) -> Iterator[Interval]:
-        for line, tier, *slots in self.found:
+    def intervals(self, clip: Path) -> Iterator[Interval]:
+        origins = dict(reversed(self.media))
+        origin = origins.get(clip.name, self.media[0][1] if len(self.media) == 1 else 0.0)
+        for line, tier, slots in self.found.values():
+            depends = set()
+            while len(slots) == 1 and slots[0] in self.found and slots[0] not in depends:
+                depends.add(slots[0])
+                _, _, slots = self.found[slots[0]]
             times = [self.times.get(slot) for slot in slots]
-            if not all(time and re.fullmatch("[0-9]{1,12}", time) for time in times):
+            if len(times) != 2 or not all(time and re.fullmatch("[0-9]{1,12}", time) for time in times):
                 problem = f"line {line}: an annotation of {quote(tier)} has no time"
                 raise UserError(self.path, problem, "give it a start and an end in ELAN")
-            start, stop = (int(time) / 1000 for time in times)
+            start, stop = (int(time) / 1000 + origin for time in times)
             yield Interval(line, tier, start, stop)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -182,9 +198,18 @@ class _EafReader:
             self.times[attributes.get("TIME_SLOT_ID", "")] = attributes.get("TIME_VALUE")
         elif name == "TIER":
             self.tier = attributes.get("TIER_ID", "").strip()
-        elif name == "ALIGNABLE_ANNOTATION":
-            slots = attributes.get("TIME_SLOT_REF1"), attributes.get("TIME_SLOT_REF2")
-            self.found.append((self.parser.CurrentLineNumber, self.tier, *slots))
+        elif name == "MEDIA_DESCRIPTOR":
+            clip = PurePosixPath(
+                unquote(attributes.get("RELATIVE_MEDIA_URL") or attributes.get("MEDIA_URL", ""))
+            )
+            origin = attributes.get("TIME_ORIGIN", "0")
+            if not re.fullmatch("-?[0-9]{1,12}", origin):
+                raise self._fault(f"the time origin is {quote(origin)}", "set the offset again in ELAN")
+            self.media.append((clip.name, int(origin) / 1000))
+        elif name in _REFERS:
+            slots = tuple(attributes.get(key) for key in _REFERS[name])
+            key = attributes.get("ANNOTATION_ID", f"line {self.parser.CurrentLineNumber}")
+            self.found[key] = self.parser.CurrentLineNumber, self.tier, slots
 
     def _refuse_doctype(self, *declared) -> None:
         raise self._fault("holds a document type, which ELAN does not write", "delete the line")
