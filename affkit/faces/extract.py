@@ -51,7 +51,12 @@ def make_detector(spec: str) -> Detector:
     >>> make_detector("haar").name
     'haar'
     """
-    named = {"blazeface": BlazeFaceDetector, "haar": HaarDetector, "mtcnn": MTCNNDetector, "ffld2": FFLD2Detector}
+    named = {
+        "blazeface": BlazeFaceDetector,
+        "haar": HaarDetector,
+        "mtcnn": MTCNNDetector,
+        "ffld2": FFLD2Detector,
+    }
     name, _, file = spec.partition(":")
     if name == "yunet" and file:
         return YuNetDetector(file)

@@ -152,7 +152,7 @@ def test_discriminator_predicts_every_face_in_order(tmp_path):
 
 
 def test_affwildnet_predicts_every_face_in_order(tmp_path):
-    """Rows of a store need not be in the order of the frames, and tracks have gaps."""
+    """Rows of a store need not be in the order of the frames, tracks have gaps, and windows no seams."""
     noise_store(tmp_path / "store")
     index = pd.read_csv(tmp_path / "store" / stores.INDEX)
     index.loc[10:, "frame"] += 7
@@ -166,12 +166,11 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
     assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *EXPRESSIONS]
     assert table["frame"].tolist() == store.index["frame"].tolist()
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
-    sequences = SequenceDataset(store, length=6)
-    for item in range(len(sequences)):
-        images, _, mask = sequences[item]
+    whole = SequenceDataset(store, length=100)  # each track in one go
+    for item, (images, _, mask) in enumerate(whole):
         with torch.no_grad():
             output, _ = net(images[None], mask[None])
-        rows = sequences.rows[item][mask.numpy()]
+        rows = whole.rows[item][mask.numpy()]
         np.testing.assert_allclose(table["valence"].iloc[rows], output.va[0, mask, 0].clamp(-1, 1), atol=1e-5)
 
 
