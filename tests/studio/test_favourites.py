@@ -60,13 +60,11 @@ def test_two_pages_do_not_lose_each_others_faces(path):
 
 def test_names_are_not_taken_twice_unless_meant(path):
     favourites = Favourites(path, KEY)
-    with refused("there is a favourite 'smile' already"):
-        favourites.keep(" smile ", FROWN)
+    refuses("there is a favourite 'smile' already", favourites.keep, " smile ", FROWN)
     np.testing.assert_array_equal(favourites.read()["smile"], SMILE)
     favourites.keep("smile", FROWN, replace=True)
     np.testing.assert_array_equal(favourites.read()["smile"], FROWN)
-    with refused("needs a name"):
-        favourites.keep("  ", FROWN)
+    refuses("needs a name", favourites.keep, "  ", FROWN)
     with refused("has no favourite 'nobody'"):
         favourites.remove("nobody")
     for z in (SMILE[:99], 2 * np.ones(100), np.full(100, np.nan)):
@@ -120,8 +118,7 @@ def test_what_is_no_json_is_told_with_its_line(path):
 
 def test_a_link_that_leads_nowhere_is_told_and_not_written_over(tmp_path):
     (tmp_path / "f.json").symlink_to("f.json")
-    with refused("f.json: no such file"):
-        Favourites(tmp_path / "f.json", KEY)
+    refuses("f.json: no such file", Favourites, tmp_path / "f.json", KEY)
     assert (tmp_path / "f.json").is_symlink()
 
 
@@ -163,11 +160,9 @@ def test_small_faces_are_enlarged_whole_times_and_large_ones_left():
 def test_nothing_is_overwritten_unless_asked_and_other_endings_are_refused(tmp_path):
     path = write_film(tmp_path / "a.gif", FRAMES)
     before = path.read_bytes()
-    with refused("already exists"):
-        write_film(path, FRAMES[:1])
+    refuses("already exists", write_film, path, FRAMES[:1])
     assert path.read_bytes() == before
     write_film(path, FRAMES[:1], force=True)
     assert path.read_bytes() != before
-    with refused("let the name end in .mp4 or .gif"):
-        write_film(tmp_path / "a.webm", FRAMES)
+    refuses("let the name end in .mp4 or .gif", write_film, tmp_path / "a.webm", FRAMES)
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
