@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from refusals import refused, refuses
+from refusals import refuses
 
 from affkit.gan import sample_z
 from affkit.video.video import Video
 from affkit_studio.browse.favourites import Favourites
-from affkit_studio.browse.film_strip import enlarged, film_strip, write_film
+from affkit_studio.browse.film_strip import film_strip, write_film
 
 KEY = "0123456789abcdef"
 SMILE, FROWN = sample_z(2, 0).double().numpy()
@@ -65,16 +65,15 @@ def test_names_are_not_taken_twice_unless_meant(path):
     favourites.keep("smile", FROWN, replace=True)
     np.testing.assert_array_equal(favourites.read()["smile"], FROWN)
     refuses("needs a name", favourites.keep, "  ", FROWN)
-    with refused("has no favourite 'nobody'"):
-        favourites.remove("nobody")
+    refuses("has no favourite 'nobody'", favourites.remove, "nobody")
     for z in (SMILE[:99], 2 * np.ones(100), np.full(100, np.nan)):
         with pytest.raises(ValueError, match="outside"):
             favourites.keep("odd", z)
 
 
-def first_z(**places):
-    """Numbers of the z of the first favourite, counted from 1 as messages do, put to something else."""
-    return lambda c: [c["favourites"][0]["z"].__setitem__(int(p[1:]) - 1, v) for p, v in places.items()]
+def first_z(number, value):
+    """Put a number of the z of the first favourite, counted from 1 as messages do, to something else."""
+    return lambda c: c["favourites"][0]["z"].__setitem__(number - 1, value)
 
 
 FAULTS = {
@@ -82,10 +81,10 @@ FAULTS = {
     "favourite 1 has no name": lambda c: c["favourites"].insert(0, "smile"),
     "favourite 2 ('Stirnrunzeln 😠') has 99 numbers": lambda c: c["favourites"][1]["z"].pop(),
     "favourite 1 ('smile') has no list as its z": lambda c: c["favourites"][0].update(z="0.1, 0.2"),
-    "favourite 1 ('smile') has '1.5' as number 3": first_z(n3=1.5),
-    "favourite 1 ('smile') has 'NaN' as number 1": first_z(n1=np.nan),
-    "favourite 1 ('smile') has '\"0\"' as number 100": first_z(n100="0"),
-    "favourite 1 ('smile') has 'true' as number 2": first_z(n2=True),
+    "favourite 1 ('smile') has '1.5' as number 3": first_z(3, 1.5),
+    "favourite 1 ('smile') has 'NaN' as number 1": first_z(1, np.nan),
+    "favourite 1 ('smile') has '\"0\"' as number 100": first_z(100, "0"),
+    "favourite 1 ('smile') has 'true' as number 2": first_z(2, True),
     "favourite 2 has the name of another, 'smile'": lambda c: c["favourites"][1].update(name="smile"),
     "has no list of favourites": lambda c: c.pop("favourites"),
     "not a file of favourites that this version": lambda c: c.update(format=2),
@@ -112,8 +111,7 @@ def test_what_is_no_json_is_told_with_its_line(path):
         ("", "the file is empty"),
     ):
         path.write_text(text, encoding="utf-8")
-        with refused(problem):
-            Favourites(path, KEY)
+        refuses(problem, Favourites, path, KEY)
 
 
 def test_a_link_that_leads_nowhere_is_told_and_not_written_over(tmp_path):
@@ -149,12 +147,6 @@ def test_an_mp4_too_with_even_sides(tmp_path):
     assert (info.width, info.num_frames, info.fps) == (32, 4, 12)
     shown = np.stack(list(Video(path).frames()))[:, 16, 16].astype(int)
     assert np.abs(shown - COLORS).max() < 30
-
-
-def test_small_faces_are_enlarged_whole_times_and_large_ones_left():
-    assert enlarged(FRAMES, 100).shape == (4, 128, 128, 3)
-    assert enlarged(FRAMES, 32) is FRAMES
-    np.testing.assert_array_equal(enlarged(FRAMES, 64)[2, 30, 30], COLORS[2])
 
 
 def test_nothing_is_overwritten_unless_asked_and_other_endings_are_refused(tmp_path):
