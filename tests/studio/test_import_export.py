@@ -192,7 +192,6 @@ def mistake(read, path, text, words):
     ('TIME_SLOT_REF1="ts2"', 'TIME_SLOT_REF1="ts1"',
      "'Happiness' at 1.000 to 2.010 s (line 17) overlaps 'Surprise' at 1.000 to 2.515 s (line 24)"),
     ("milliseconds", "PAL-frames", "line 5: times are in 'PAL-frames'"),
-    ("</TIER>", "", "is not sound XML"),
     ("&amp;", "&secret;", "is not sound XML"),
     (ELAN, "<html></html>", "is not an ELAN document but 'html'"),
     (ELAN, "Behavior,Start (s),Stop (s)", "line 1: is not sound XML"),
@@ -275,23 +274,6 @@ def test_export_and_import_through_a_session(sessions, tmp_path, task, format):
     assert import_annotation(session, path) == [Segment(lanes[1], 0, 7), Segment(lanes[3], 7, NUM_FRAMES)]
     assert np.array_equal(session.state(), expected)
     assert session.undo() and session.segments() == [Segment(lanes[0], 5, 6)]  # one step
-
-
-def test_label_files_say_what_is_marked(sessions, tmp_path):
-    units, faces = sessions.values()
-    units.mark("AU2", 1, 3)
-    faces.mark("Sadness", 2, 4)
-    for session in (units, faces):
-        export_annotation(session, tmp_path / f"{session.task}.txt", "abaw")
-    table = pd.read_csv(tmp_path / "au.txt")
-    assert tuple(table) == ACTION_UNITS and len(table) == NUM_FRAMES
-    assert table["AU2"].to_numpy().nonzero()[0].tolist() == [1, 2] and table.to_numpy().sum() == 2
-    header, *lines = (tmp_path / "expression.txt").read_text().splitlines()
-    assert header == ",".join(EXPRESSIONS)
-    assert {i: line for i, line in enumerate(lines) if line != "-1"} == {2: "5", 3: "5"}
-    export_annotation(faces, tmp_path / "t.csv", "table")
-    table = pd.read_csv(tmp_path / "t.csv")
-    assert table["frame"][table["expression"] == "Sadness"].tolist() == [3, 4]  # from 1
 
 
 def test_labels_that_are_not_ours_are_left_out_and_told(sessions, tmp_path):
