@@ -26,7 +26,7 @@ from affkit_studio.annotate.project import Project
 
 @pytest.fixture
 def ask(tmp_path, clip):
-    """``ask(kind, **what)`` is the answer of Ada's desk, as the page gets it; ``ask.buffers`` its pictures."""
+    """``ask(kind, **what)`` is what Ada's desk answers the page; ``ask.buffers`` are the pictures with it."""
     shutil.copy(clip, tmp_path / "clip.mp4")
     desk = AnnotationDesk.open(tmp_path / "clip.mp4", tmp_path / "faces.affkit", "Ada", "au")
 
