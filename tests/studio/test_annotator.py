@@ -12,28 +12,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from annotators import NUM_FRAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import run_affkit
-from videos import read_number, write_numbered
+from refusals import refuses, run_affkit
+from videos import read_number
 
-from affkit.errors import UserError
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS, Labels
 from affkit_studio.annotate.annotator import PAGE, AnnotationDesk, annotator, jpeg
 from affkit_studio.annotate.import_export import SUFFIXES
 from affkit_studio.annotate.project import Project
 
-FRAMES = 40
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return write_numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", FRAMES)
-
 
 @pytest.fixture
 def ask(tmp_path, clip):
-    """``ask(kind, **what)`` is the answer of Ada's desk, as the page gets it; ``ask.desk`` is the desk."""
+    """``ask(kind, **what)`` is what Ada's desk answers the page; ``ask.buffers`` are the pictures with it."""
     shutil.copy(clip, tmp_path / "clip.mp4")
     desk = AnnotationDesk.open(tmp_path / "clip.mp4", tmp_path / "faces.affkit", "Ada", "au")
 
@@ -44,7 +37,6 @@ def ask(tmp_path, clip):
         ask.buffers = buffers
         return reply
 
-    ask.desk = desk
     yield ask
     desk.close()
 
@@ -55,15 +47,15 @@ def segments(reply):
 
 def test_opening_tells_what_the_page_needs(ask):
     facts = ask("open")["facts"]
-    assert (facts["num_frames"], facts["fps"], facts["width"], facts["height"]) == (FRAMES, 30, 160, 96)
+    assert (facts["num_frames"], facts["fps"], facts["width"], facts["height"]) == (NUM_FRAMES, 30, 64, 48)
     names = {lane["name"]: lane["title"] for lane in facts["lanes"]}
     assert list(names.items()) == list(ACTION_UNIT_NAMES.items()) and tuple(names) == ACTION_UNITS
     assert ask.buffers == []
 
 
 def test_traces_have_gaps_where_nothing_is_labelled_and_are_of_this_clip(tmp_path, clip):
-    valence = np.linspace(-1, 1, FRAMES, dtype=np.float32)
-    labels = replace(Labels.empty(FRAMES), valence=valence, has_va=np.arange(FRAMES) >= 10)
+    valence = np.linspace(-1, 1, NUM_FRAMES, dtype=np.float32)
+    labels = replace(Labels.empty(NUM_FRAMES), valence=valence, has_va=np.arange(NUM_FRAMES) >= 10)
     desk = AnnotationDesk.open(clip, tmp_path / "p.affkit", "Ada", "expression", labels)
     reply, buffers = desk.handle({"kind": "open", "token": 0})
     desk.close()
@@ -71,15 +63,15 @@ def test_traces_have_gaps_where_nothing_is_labelled_and_are_of_this_clip(tmp_pat
     assert np.isnan(shown[:10]).all() and np.array_equal(shown[10:], valence[10:])
     assert not np.frombuffer(buffers[1], "<f4")[10:].any()
     assert [lane["name"] for lane in reply["facts"]["lanes"]] == list(EXPRESSIONS)
-    with pytest.raises(UserError, match="has 40 frames, but the labels have 39"):
-        annotator(clip, tmp_path / "p.affkit", "Ada", traces=Labels.empty(39))
+    words, project = "has 200 frames, but the labels have 39", tmp_path / "p.affkit"
+    refuses(words, annotator, clip, project, "Ada", traces=Labels.empty(39))
 
 
 def test_a_frame_is_the_picture_of_its_number(ask):
-    for number, shown in ((0, 0), (17, 17), (FRAMES + 5, FRAMES - 1), (-1, 0)):
+    for number, shown in ((0, 0), (17, 17), (NUM_FRAMES + 5, NUM_FRAMES - 1), (-1, 0)):
         assert ask("frame", number=number) == {"number": shown}
         picture = cv2.imdecode(np.frombuffer(ask.buffers[0], np.uint8), cv2.IMREAD_COLOR)
-        assert picture.shape == (96, 160, 3) and read_number(picture) == shown
+        assert picture.shape == (48, 64, 3) and read_number(picture) == shown
         assert picture[2, 2, 2] > 200 > 100 > picture[2, 2, 0]  # red at the top left: channels in order
 
 
@@ -112,22 +104,11 @@ def test_somebody_else_wrote(ask, tmp_path):
     with Project.open(tmp_path / "faces.affkit") as other:
         other.session("clip", "Ada", "au").mark("AU1", 0, 2)
         other.session("clip", "<b>Grace</b>", "au").mark("AU2", 4, 7)
+        other.session("clip", "Kim", "expression").mark("Fear", 0, 9)  # another task
     state = ask("poll", revision=revision)["state"]
     assert state["segments"] == [["AU1", 0, 2]]
     assert state["others"] == [["<b>Grace</b>", [["AU2", 4, 7]]]]
     assert ask("poll", revision=state["revision"]) == {}
-
-
-def test_second_pass(ask):
-    ask("mark", lane="AU1", start=0, stop=5)
-    ask("mark", lane="AU2", start=10, stop=20)
-    state = ask("accept", lane="AU1", start=0, stop=5, comment="clear")["state"]
-    assert state["unreviewed"] == [["AU2", 10, 20]]
-    ask("clear", lane="AU2", start=18, stop=20, changing=["AU2", 10, 20, "too long"])
-    ask("mark", lane="AU4", start=1, stop=2, changing=None)
-    reviews = [(r.lane, r.start, r.stop, r.verdict, r.comment) for r in ask.desk.session.reviews()]
-    assert reviews == [("AU1", 0, 5, "accept", "clear"), ("AU2", 10, 20, "change", "too long")]
-    assert "not marked in exactly" in ask("accept", lane="AU1", start=0, stop=4, comment="")["error"]
 
 
 def test_exports_stay_in_the_folder_of_the_project(tmp_path, clip):
@@ -147,9 +128,9 @@ def test_faults_are_one_line_and_what_was_saved_stays(ask, tmp_path):
     ask("mark", lane="AU1", start=0, stop=5)
     ask("open")
     assert "there is no tag 'AU99'" in ask("mark", lane="AU99", start=0, stop=5)["error"]
-    assert "are not in it" in ask("mark", lane="AU1", start=0, stop=FRAMES + 1)["error"]
+    assert "are not in it" in ask("mark", lane="AU1", start=0, stop=NUM_FRAMES + 1)["error"]
     (tmp_path / "clip.mp4").unlink()
-    answers = [ask("frame", number=number) for number in range(FRAMES)]
+    answers = [ask("frame", number=number) for number in range(NUM_FRAMES)]
     errors = [answer["error"] for answer in answers if "error" in answer]
     assert errors and all("no such file" in error and "\n" not in error for error in errors)
     reply = ask("mark", lane="AU2", start=0, stop=5)  # without pictures, annotation can still be saved
@@ -210,12 +191,10 @@ def test_python_exits_quietly_with_a_tool_open(tmp_path, clip):
         assert len(project.session("clip", "Ada", "au").segments()) == 1
 
 
-def test_the_page_fetches_nothing_and_makes_no_html_of_text():
-    source = "\n".join(path.read_text() for path in PAGE)
-    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "fetch(", "import ", "http"):
+def test_the_page_fetches_nothing():
+    source = "\n".join(path.read_text() for path in (*PAGE, PAGE[-1].with_suffix(".css")))
+    for word in ("fetch(", "import ", "http", "url("):
         assert word not in source, word
-    style = PAGE[-1].with_suffix(".css").read_text()
-    assert "url(" not in style and "@import" not in style
 
 
 def test_mistakes_on_the_command_line(tmp_path, clip, monkeypatch, capsys):
@@ -224,11 +203,7 @@ def test_mistakes_on_the_command_line(tmp_path, clip, monkeypatch, capsys):
         taken.listen()
         port = str(taken.getsockname()[1])
         project = ["--project", str(tmp_path / "p.affkit")]
-        (tmp_path / "text.mp4").write_text("no video")
         for arguments, message in [
-            ([str(tmp_path / "none.mp4"), *project], "none.mp4: no such file"),
-            ([str(tmp_path / "text.mp4"), *project], "text.mp4: is not a video"),
-            ([str(clip), "--project", str(clip)], "clip.mp4"),
             ([str(clip), *project, "--port", port], f"port {port}: cannot be used"),
             ([str(clip), *project, "--task", "smiles"], "smiles"),
         ]:

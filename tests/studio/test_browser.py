@@ -66,7 +66,7 @@ def test_the_slider_shows_the_frame_of_its_number_until_its_kernel_dies(lab):
     page.get_by_role("dialog").filter(has_text="Kernel").wait_for()
 
 
-def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
+def test_sliders_change_scores_by_keyboard_and_by_mouse(lab):
     image = "img.affkit-score-image"
     page, first = run_toy(lab, SCORES, image)
     changed = page.locator(".affkit-score-table tr").last  # CCC, Pearson, MSE
@@ -93,7 +93,6 @@ def test_sliders_change_scores_by_keyboard_and_by_mouse(lab, tmp_path):
     wanted = plain_ccc(late, label), np.corrcoef(late, label)[0, 1], ((late - label) ** 2).mean()
     assert 40 < lag < 60 and scores() == pytest.approx(wanted, abs=5e-4)
     assert len({first, higher, pixels(page, image)}) == 3
-    page.screenshot(path=tmp_path / "scores.png")
 
 
 PLAYER = """\
@@ -107,7 +106,7 @@ display(clip_player(video, Store.open("store").index, every=10))
 """
 
 
-def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
+def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab):
     video = str(ROOT / "data_samples" / "corpus" / "videos" / "clip_01.mp4")
     page, first = run_toy(lab, PLAYER.format(video=video))
     yellow = np.all(np.frombuffer(first, np.uint8).reshape(-1, 4)[:, :3] == (255, 200, 0), axis=1)
@@ -119,7 +118,6 @@ def test_a_clip_with_its_faces_by_keyboard_at_two_widths(lab, tmp_path):
     assert pixels_after(page, PICTURE, last) == first
     for width in (1200, 800):
         page.set_viewport_size({"width": width, "height": 1000})
-        page.screenshot(path=tmp_path / f"player_{width}.png")
         box, cell = (page.locator(name).bounding_box() for name in (".affkit-frame-slider", ".jp-OutputArea"))
         assert box["x"] + box["width"] <= cell["x"] + cell["width"] + 1, f"cut at {width} pixels"
 
@@ -134,8 +132,7 @@ def test_faults_of_the_page_and_of_cells_are_seen(lab):
     lab.watched.faults_meant = True
 
 
-@pytest.mark.skipif(not START.exists(), reason="notebook 00 is not written yet")
-def test_start_here(lab, tmp_path):
+def test_start_here(lab):
     copy = sandbox(START, lab.root)
     notebook = nbformat.read(copy, as_version=4)
     tiny = [f"{name} = {value}" for name, value in notebook.metadata.affkit.test.items()]
@@ -150,6 +147,5 @@ def test_start_here(lab, tmp_path):
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     moved = pixels_after(page, PICTURE, first)
-    page.screenshot(path=tmp_path / "moved.png")
     page.keyboard.press("Home")
     assert pixels_after(page, PICTURE, moved) != moved

@@ -12,7 +12,7 @@ from refusals import run_affkit
 from stores import people_store
 from test_doctor import ABAW5, VA
 from typer.main import get_command
-from year_folders import FRAMES, SETS, add_crops, add_video, make_year, write
+from year_folders import FRAMES, add_crops, add_video, make_year, write
 
 from affkit.__main__ import app
 from affkit.labelfiles.layouts import read_annotations
@@ -20,7 +20,7 @@ from affkit.labelfiles.tables import write_table
 from affkit.store import write_store
 from affkit.video.video import Video, write_video
 from affkit_studio.doctor.commands import quoted
-from affkit_studio.doctor.report import examine, page
+from affkit_studio.doctor.report import examine
 
 pytestmark = pytest.mark.slow  # runs whole commands
 
@@ -39,12 +39,12 @@ def shell(tmp_path, monkeypatch, capfd):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
-    def run(line: str, expected_code: int = 0) -> tuple[str, str]:
+    def run(line: str) -> tuple[str, str]:
         if not line.strip().startswith("affkit "):
             subprocess.run(["bash", "-ec", line], check=True)
             return "", ""
         code, out, err = run_affkit(monkeypatch, capfd, *words_of(line)[1:])
-        assert code == expected_code, err
+        assert code == 0, err
         return out, err
 
     return run
@@ -73,11 +73,13 @@ def faulty_year(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("subjects", [False, True])
-def test_the_commands_for_a_faulty_year_run(shell, tmp_path, subjects):
+def test_a_faulty_year_is_only_read_and_the_commands_for_it_run(shell, tmp_path, subjects):
     root = faulty_year(tmp_path / "it's Aff-Wild2")
     if subjects:
         write(root / "subjects.csv", ["video,subject", "interview,Ada", "webcam_avi,Ben"])
+    before = snapshot(tmp_path)
     out, _ = shell(f"affkit doctor --data {quoted(root)}")
+    assert snapshot(tmp_path) == before
     assert "Aff-Wild2, ABAW5 (2023)" in out and "[few-lines-differ]" in out
     commands = out.partition("Next:\n")[2].splitlines()
     assert [line.split()[1] for line in commands] == ["stats", "split", "convert", "faces", "doctor"]
@@ -152,18 +154,6 @@ def test_json_has_all_of_it(shell, tmp_path):
     assert found["frames"][0]["usable"] == 3 * (FRAMES - 1) and found["next"] == examine(root).commands
 
 
-def test_nothing_is_written(shell, tmp_path):
-    root = faulty_year(tmp_path / "year")
-    before = snapshot(tmp_path)
-    shell(f"affkit doctor --data {quoted(root)}")
-    assert snapshot(tmp_path) == before
-
-
-def test_what_cannot_be_looked_at_is_one_line_and_exit_code_2(shell):
-    said = shell("affkit doctor --data nowhere", expected_code=2)
-    assert said == ("", "affkit: nowhere: no such file or folder; check the spelling\n")
-
-
 # ---- one file
 
 
@@ -183,24 +173,7 @@ def test_a_table_alone(shell, tmp_path):
     shell(report.commands[0])
 
 
-# ---- large, and odd
-
-
-def test_many_files_are_counted_right(tmp_path):
-    names = [f"v{i:04}" for i in range(400)]
-    for i, name in enumerate(names):
-        folder = tmp_path / ABAW5 / "VA_Estimation_Challenge" / SETS[i % 2]
-        write(folder / f"{name}.txt", ["valence,arousal", "0,0", "-5,-5", "0.5,-1"])
-    for i, name in enumerate(names[:100]):
-        add_crops(tmp_path / "cropped_aligned" / name, range(1, 100) if i == 0 else (1, 3))
-    report = examine(tmp_path)
-    assert [(row.files, row.lines, row.marked, row.with_crop) for row in report.rows] == [
-        (200, 600, 200, 100), (200, 600, 200, 100),
-    ]  # fmt: skip
-    assert {finding.code: len(finding.where) for finding in report.findings} == {
-        "crops-beyond-lines": 1, "labels-without-crops": 300, "task-missing": 1,
-    }  # fmt: skip
-    assert "and 297 more" in page(report)
+# ---- odd names
 
 
 def test_names_that_are_no_text_and_no_plain_words(shell, tmp_path):

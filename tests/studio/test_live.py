@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from folders import contents
 from live_generators import CONFIGS, large_generator, random_generator, some_directions, some_z
 from live_pages import scripts_of, transposed
-from refusals import refused
+from refusals import refuses
 
 from affkit.checkpoints import model_key, save_checkpoint
-from affkit.gan import Discriminator
 from affkit_lab.latent.directions import Directions
 from affkit_studio.browse.live_page import direction_facts, draw, fold, write_live_page
 
@@ -20,10 +20,11 @@ from affkit_studio.browse.live_page import direction_facts, draw, fold, write_li
 @pytest.mark.parametrize("name", CONFIGS)
 def test_folded_layers_draw_what_the_generator_draws(name):
     generator = random_generator(CONFIGS[name])
-    z = some_z(12)
+    z, key = some_z(12), model_key(generator)
     with torch.no_grad():
         wanted = generator(z).numpy()
     layers = fold(generator)
+    assert model_key(generator) == key  # it is left as it was
     np.testing.assert_allclose(draw(layers, z).numpy(), wanted, atol=1e-5)
     x = z[-1].double().numpy()[:, None, None]
     for layer in layers:
@@ -31,13 +32,6 @@ def test_folded_layers_draw_what_the_generator_draws(name):
         x = transposed(x, weight, bias, layer.stride, layer.before, layer.after)
         x = np.maximum(x, 0) if layer.activation == "relu" else np.tanh(x)
     np.testing.assert_allclose(x, wanted[-1], atol=1e-5)
-
-
-def test_folding_changes_nothing_in_the_generator():
-    generator = random_generator(CONFIGS["2"])
-    before = model_key(generator)
-    fold(generator)
-    assert model_key(generator) == before
 
 
 @pytest.mark.parametrize("large, bits", [(False, 16), (True, 32)])
@@ -74,31 +68,14 @@ def test_sliders_in_groups_in_the_order_of_the_labels():
     assert by_name["PCA 1"]["title"] == "5.0%" and by_name["PCA 1"]["note"] == ""
 
 
-def test_principal_directions_when_there_are_no_others(tmp_path):
-    save_checkpoint(tmp_path / "generator.safetensors", random_generator(CONFIGS["1"]))
-    path = write_live_page(tmp_path / "generator.safetensors", tmp_path / "p.html")
-    facts = json.loads(scripts_of(path)["facts"])
-    assert [fact["name"] for fact in facts["directions"]] == [f"PCA {number}" for number in range(1, 21)]
-
-
-def test_mistakes_and_nothing_half_written(tmp_path):
-    good, out = tmp_path / "generator.safetensors", tmp_path / "page.html"
-    save_checkpoint(good, random_generator(CONFIGS["1"]))
-    save_checkpoint(tmp_path / "discriminator.safetensors", Discriminator(CONFIGS["1"]))
-    broken = random_generator(CONFIGS["1"])
-    broken.layers[0].weight.data[0, 0] = float("nan")
-    save_checkpoint(tmp_path / "broken.safetensors", broken)
-    (tmp_path / "taken.html").write_text("mine")
-    before = sorted(tmp_path.iterdir())
-    for file, to, directions, problem in (
-        ("discriminator.safetensors", out, None, "needed are those of generator"),
-        ("missing.safetensors", out, None, "no such file"),
-        ("broken.safetensors", out, None, "no numbers"),
-        ("generator.safetensors", out, some_directions("fake"), "no direction"),
-        ("generator.safetensors", tmp_path / "taken.html", None, "already exists"),
-    ):
-        with refused(problem):
-            write_live_page(tmp_path / file, to, directions)
-    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "taken.html").read_text() == "mine"
-    write_live_page(good, tmp_path / "taken.html", some_directions("AU1"), force=True)
-    assert "<title>Faces" in (tmp_path / "taken.html").read_text()
+def test_what_cannot_be_drawn_is_told_and_nothing_half_written(tmp_path):
+    good, broken = tmp_path / "good.safetensors", tmp_path / "broken.safetensors"
+    generator = random_generator(CONFIGS["1"])
+    save_checkpoint(good, generator)
+    generator.layers[0].weight.data[0, 0] = float("nan")
+    save_checkpoint(broken, generator)
+    before = contents(tmp_path)
+    refuses("no numbers", write_live_page, broken, tmp_path / "page.html")
+    refuses("no direction", write_live_page, good, tmp_path / "page.html", some_directions("fake"))
+    refuses("already exists", write_live_page, good, broken)
+    assert contents(tmp_path) == before

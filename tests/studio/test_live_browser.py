@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from live_generators import CONFIGS, large_generator, random_generator, some_directions, some_z
-from live_pages import WATCH, LivePage, mulberry
+from live_pages import LivePage, mulberry
 
 from affkit.checkpoints import load_checkpoint, model_key, save_checkpoint
 from affkit.gan import Generator
@@ -68,16 +68,8 @@ def looks_like(live, shipped):
     return check
 
 
-def test_the_pixels_are_those_of_pytorch(live, shipped):
-    z = some_z(24)
-    found = np.stack([live.draw(one) for one in z])
-    difference = np.abs(found.astype(int) - pictures(shipped.generator, z))
-    print(f"largest difference to PyTorch {difference.max()} of 255, {np.mean(difference > 0):.2%} differ")
-    assert difference.max() <= 2
-
-
-@pytest.mark.parametrize("name", ["1 same", "2", "2-7x7", "float32"])
-def test_the_pixels_of_every_configuration(name, watched, tmp_path):
+@pytest.mark.parametrize("name", ["1", "1 same", "2", "2-7x7", "float32"])
+def test_the_pixels_of_every_configuration_are_those_of_pytorch(name, watched, tmp_path):
     generator = large_generator() if name == "float32" else random_generator(CONFIGS[name])
     save_checkpoint(tmp_path / "generator.safetensors", generator)
     path = write_live_page(tmp_path / "generator.safetensors", tmp_path / "p.html", some_directions("AU12"))
@@ -130,19 +122,6 @@ def test_rapid_dragging_ends_on_the_right_picture(live, shipped, looks_like):
     wanted = shipped.z(27, valence=valence, AU4=float(live.slider("AU4").input_value()))
     np.testing.assert_allclose(live.z(), wanted, atol=1e-6)
     looks_like(wanted)
-
-
-def test_100_moves_by_keyboard(live, shipped, looks_like):
-    live.page.evaluate(WATCH)
-    live.slider("AU12").focus()
-    keys = (["ArrowRight"] * 30 + ["ArrowLeft"] * 30) * 2
-    for number, key in enumerate(keys[:100], 1):
-        live.press(key)
-        live.page.wait_for_function("count => window.steps.length === count", arg=number)
-    steps = live.page.evaluate("window.steps")
-    p50, p95 = np.percentile(steps, [50, 95])
-    print(f"key to painted picture: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
-    looks_like(shipped.z(27, AU12=2.0))
 
 
 def test_neighbours_lie_along_the_slider_that_was_used_last(live, shipped, looks_like):

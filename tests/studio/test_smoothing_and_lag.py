@@ -48,14 +48,11 @@ def test_a_lag_is_a_plain_loop_over_frames(values, lag):
 
 @settings(max_examples=50)
 @given(TRACES, THOUSANDTHS, st.floats(-3, 3))
-def test_shift_and_scale_move_mean_and_width(values, shift, scale):
+def test_shift_moves_the_mean_and_scale_widens_about_it(values, shift, scale):
     np.testing.assert_array_equal(change_trace(values), values)  # unchanged
-    known = ~np.isnan(values)
-    changed = change_trace(values, shift=shift, scale=scale)
-    assert (np.isnan(changed) == ~known).all()
-    if known.any():
-        assert changed[known].mean() == pytest.approx(values[known].mean() + shift, abs=1e-9)
-        assert changed[known].std() == pytest.approx(abs(scale) * values[known].std(), abs=1e-9)
+    mean = pd.Series(values).mean()  # of the known ones
+    wanted = mean + scale * (values - mean) + shift
+    np.testing.assert_allclose(change_trace(values, shift=shift, scale=scale), wanted, atol=1e-9)
 
 
 def test_changes_come_in_their_order_and_a_mean_has_a_middle_and_frames():
@@ -79,21 +76,6 @@ def test_three_scores_are_those_of_numpy_scipy_and_scikit_learn():
     assert found["CCC"] == pytest.approx(plain_ccc(x[both], y[both]))
     assert found["Pearson"] == pytest.approx(stats.pearsonr(x[both], y[both]).statistic)
     assert found["MSE"] == pytest.approx(mean_squared_error(x[both], y[both]))
-
-
-@settings(max_examples=20)
-@given(st.floats(-1, 1), st.floats(0.1, 3))
-def test_what_notebook_10_says_of_shift_and_scale(shift, scale):
-    """Pearson sees neither; the CCC is never farther from 0; the best scale of the MSE is never larger."""
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(2, 200))
-    y = 0.5 * (0.7 * x + y) + 0.1
-    before, after = (three_scores(change_trace(x, **c), y) for c in ({}, {"shift": shift, "scale": scale}))
-    assert after["Pearson"] == pytest.approx(before["Pearson"])
-    assert abs(after["CCC"]) <= abs(after["Pearson"]) + 1e-12
-    scales = np.arange(0.05, 4, 0.05)
-    scores = pd.DataFrame([three_scores(change_trace(x, shift=shift, scale=k), y) for k in scales], scales)
-    assert scores["MSE"].idxmin() <= scores["CCC"].idxmax()
 
 
 def two_faces():

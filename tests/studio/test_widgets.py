@@ -1,6 +1,5 @@
 """Figures of a clip and widgets say what they should; whether they look well is for eyes."""
 
-import cv2
 import numpy as np
 import pytest
 from small_corpus import labels_of
@@ -26,12 +25,6 @@ def test_drawn_box_may_reach_over_the_border():
     boxed = draw_box(black, (-5, 10, 100, 100))
     assert not black.any() and boxed.any()
     assert not boxed[20, 30].any()
-
-
-def test_encoded_picture_is_exact():
-    picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
-    decoded = cv2.imdecode(np.frombuffer(encode_picture(picture), np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert np.array_equal(decoded, picture)
 
 
 def test_player_shows_the_frame_of_the_slider():
