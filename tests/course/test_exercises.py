@@ -188,8 +188,12 @@ def test_notebooks_01_to_10_have_exercises_and_an_unknown_one_has_not():
 
 
 @each_exercise
-def test_right_answers_pass(name):
+def test_there_are_enough_examples_and_mistakes_and_only_right_answers_pass(name):
     exercise = CHECKED[name]
+    assert len(exercise.wrong) >= 5 and len(exercise.examples) >= 3
+    assert all(hint for *_, hint in exercise.examples)
+    for constant in (0, 1, None, "", []):
+        assert not exercise.verdict(lambda *arguments, constant=constant: constant).passed
     assert len(exercise.right) >= 2, "written in other ways than the solution"
     for answer in (exercise.solution, *exercise.right):
         assert exercise.verdict(answer).passed, exercise.verdict(answer).said
@@ -241,15 +245,6 @@ READERS = [
 def test_what_a_reader_may_write_gets_the_right_diagnosis(name, answer, sentence):
     """Written apart from the wrong functions of the exercises, some with a second mistake."""
     assert sentence in CHECKED[name].verdict(answer).said
-
-
-@each_exercise
-def test_there_are_enough_mistakes_and_examples(name):
-    exercise = CHECKED[name]
-    assert len(exercise.wrong) >= 5 and len(exercise.examples) >= 3
-    assert all(hint for *_, hint in exercise.examples)
-    for constant in (0, 1, None, "", []):
-        assert not exercise.verdict(lambda *arguments, constant=constant: constant).passed
 
 
 @each_notebook

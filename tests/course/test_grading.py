@@ -8,7 +8,7 @@ import time
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from refusals import refused, run_affkit
+from refusals import run_affkit
 from repository import ROOT
 
 from affkit_course.exercises import grade as grading
@@ -119,22 +119,17 @@ def test_answers_that_hang_exit_crash_or_eat_memory_stop_nobody_else(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="groups of processes")
-def test_what_an_answer_has_started_is_ended_with_it(tmp_path):
+def test_an_answer_leaves_no_process_and_no_file_and_waits_for_nobody(tmp_path):
     mark = tmp_path / "alive"
     code = f"import time, pathlib\ntime.sleep(3)\npathlib.Path({str(mark)!r}).touch()"
     answer = f"def ccc(x, y):\n    subprocess.Popen([sys.executable, '-c', {code!r}])\n    return 0"
-    submit(tmp_path / "in" / "05.ipynb", IMPORT, "import subprocess, sys", answer)
-    assert "Hint" in said(tmp_path / "in")["ccc"][1]
-    time.sleep(4)
-    assert not mark.exists()
-
-
-def test_an_answer_leaves_no_file_and_waits_for_nobody(tmp_path):
-    answer = "def ccc(x, y):\n    open('left.txt', 'w').write('x')\n    return float(input())"
-    submit(tmp_path / "05.ipynb", IMPORT, answer)
+    asks = "def masked_mse(p, t, labelled):\n    open('left.txt', 'w').write('x')\n    return float(input())"
+    submit(tmp_path / "in" / "05.ipynb", IMPORT, "import subprocess, sys", answer, asks)
     before = sorted(tmp_path.rglob("*"))
-    assert "stopped with EOFError" in said(tmp_path)["ccc"][1]
-    assert sorted(tmp_path.rglob("*")) == before and not (ROOT / "left.txt").exists()
+    found = said(tmp_path / "in")
+    assert "Hint" in found["ccc"][1] and "stopped with EOFError" in found["masked_mse"][1]
+    time.sleep(4)
+    assert sorted(tmp_path.rglob("*")) == before and not mark.exists() and not (ROOT / "left.txt").exists()
 
 
 def test_what_is_no_notebook_gets_its_line(tmp_path, monkeypatch):
@@ -188,12 +183,6 @@ def test_a_cell_that_is_no_python_spoils_only_itself(broken):
     assert code == "" and complaint.startswith("the cell stopped with ")
 
 
-def test_no_folder_and_nothing_in_it(tmp_path):
-    for folder, words in ((tmp_path, "holds no notebook"), (tmp_path / "none", "is no folder")):
-        with refused(words):
-            grade_folder(folder)
-
-
 def test_the_table_survives_commas_and_lines(tmp_path):
     rows = [Row("ann, the first", "a.ipynb", "05", "ccc", "standard", True, 'said\n"right"'), Row("b", "b")]
     write_grades(tmp_path / "grades.csv", rows)
@@ -219,5 +208,7 @@ def test_the_command_writes_a_table_and_prints_it(tmp_path, monkeypatch, capfd):
     code, shown, _ = run(tmp_path / "in", "-o", out, "--force", "--json")
     assert code == 0 and [row["passed"] for row in json.loads(shown)] == [True, False, False, False]
     assert json.loads(shown)[-1]["said"].endswith(" is not in the notebook")  # somebody has deleted it
-    code, _, told = run(tmp_path / "none", "-o", tmp_path / "new.csv")
-    assert code == 2 and "is no folder" in told and not (tmp_path / "new.csv").exists()
+    (tmp_path / "empty").mkdir()
+    for folder, words in (("empty", "holds no notebook"), ("none", "is no folder")):
+        code, _, told = run(tmp_path / folder, "-o", tmp_path / "new.csv")
+        assert code == 2 and words in told and not (tmp_path / "new.csv").exists()
