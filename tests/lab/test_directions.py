@@ -60,11 +60,6 @@ def small_generator(configuration="1") -> Generator:
     return Generator(GanNetConfig(configuration, width=0.05)).eval()
 
 
-def feature_net() -> FeatureNet:
-    torch.manual_seed(0)
-    return FeatureNet(FeatureNetConfig(3, image_size=16, channels=4, num_features=8)).eval()
-
-
 def rng_of(faces):
     return np.random.default_rng(int(faces.sum()) % 2**31)
 
@@ -192,8 +187,8 @@ def test_apart_from_others_they_are_at_right_angles_to_them():
     assert found.table.at["AU12", "slope"] == pytest.approx(0.2, rel=0.03)
 
 
-def test_the_table_says_what_a_step_does():
-    table = direction_table(GENERATOR, planted_directions(AXES), log_odds(probabilities), feature_net())
+def test_the_table_says_what_a_step_does(feature_net):
+    table = direction_table(GENERATOR, planted_directions(AXES), log_odds(probabilities), feature_net)
     np.testing.assert_allclose(table.loc[list(VA), "effect"], 0.2, atol=0.01)  # but for clipping
     np.testing.assert_allclose(table.loc[["AU4", "AU12"], "effect"], 4 * 0.2, atol=0.05)
     assert (table.loc[list(NAMES), "rises"] == 1).all()
@@ -203,10 +198,10 @@ def test_the_table_says_what_a_step_does():
     assert (table["identity"] > 0).all() and np.isnan(table.at[RANDOM, "effect"])
 
 
-def test_identity_is_a_share_of_the_distance_of_two_faces():
-    z, net = sample_z(40, 1).double().numpy() * 0.5, feature_net()
+def test_identity_is_a_share_of_the_distance_of_two_faces(feature_net):
+    z = sample_z(40, 1).double().numpy() * 0.5
     vectors = [np.zeros(100), AXES[0], (np.roll(z, 1, axis=0) - z)[0]]
-    points = [features_of(net, faces)[0] for faces in moved_faces(GENERATOR, z, vectors)]
+    points = [features_of(feature_net, faces)[0] for faces in moved_faces(GENERATOR, z, vectors)]
     nothing, something, other = identity_changes(points)
     assert nothing == 0 and 0 < something < 1
     assert 0.4 < other < 1.6  # to another face and back is about the distance of two
@@ -307,16 +302,6 @@ def test_opposite_and_parallel_z_have_an_arc_too(first, fraction, factor):
     expected = (1 - fraction + fraction * factor) * np.linalg.norm(first)
     assert np.linalg.norm(opposite) == pytest.approx(expected, abs=1e-6)
     assert angle(first, opposite) == pytest.approx(fraction * np.pi, abs=1e-5)
-
-
-def test_of_equal_lengths_it_is_shoemakes_formula_and_does_not_dip():
-    a, b = sample_z(2, 3).double().numpy()
-    b *= np.linalg.norm(a) / np.linalg.norm(b)
-    omega = np.arccos(a @ b / (a @ a))
-    for t in (0.1, 0.5, 0.8):
-        expected = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
-        np.testing.assert_allclose(slerp(a, b, t), expected, atol=1e-9)
-    assert np.linalg.norm((a + b) / 2) < 0.8 * np.linalg.norm(slerp(a, b, 0.5))
 
 
 def test_a_walk_meets_every_key_and_a_closed_one_comes_back():

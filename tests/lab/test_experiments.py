@@ -67,16 +67,13 @@ def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
     plan, results = done
     store = Store.open(plan.data)
     rows = np.flatnonzero(store.index["subject"].isin(["fay", "gus"]))
-    assert len(results.test) == 2 * len(table_ix.ROWS) and set(results.scores["set"]) == {
-        "validation",
-        "test",
-    }
+    assert len(results.test) == 2 * len(table_ix.ROWS)
+    assert set(results.scores["set"]) == {"validation", "test"}
     for name in ("va_mse", "au", "va_au_ccc"):
         network = plan.out / "runs" / name / "seed_1" / "discriminator.safetensors"
         answers = predict_store(network, select_rows(store, rows), "cpu", progress=False)
-        assert_scores(
-            results.test.query("row == @name and seed == 1").iloc[0], store.index.iloc[rows], answers
-        )
+        found = results.test.query("row == @name and seed == 1").iloc[0]
+        assert_scores(found, store.index.iloc[rows], answers)
 
 
 def test_each_row_is_trained_as_table_ix_says(done):
@@ -281,9 +278,7 @@ def test_each_run_is_trained_on_what_it_says(files):
         few, half, whole = (set(kept[fraction, seed][0]) for fraction in (0.1, 0.5, 1.0))
         assert few < half < whole
     assert set(kept[0.1, 0][0]) != set(kept[0.1, 1][0])
-
-
-def test_without_a_pool_all_labels_leave_nothing_unlabelled(files):
+    # without a pool all labels leave nothing unlabelled
     runs = trials(files, fractions=(0.5, 1.0), by="subject")
     assert sorted({run.row for run in runs}) == ["share_0.5_with", "share_0.5_without", "share_1_without"]
 
@@ -336,23 +331,13 @@ def test_bars_of_table_ix_are_means_dots_are_seeds_and_diamonds_the_paper(done):
     assert sorted(dots) == pytest.approx(sorted(results.test["au_f1_macro"].dropna()))
 
 
-@pytest.mark.parametrize("line, expected", [
-    ("table-ix --out out --seeds a,b", "a,b: is not numbers"),
-    ("table-ix --out out --recipe best", "choose paper or paper-d-more or kit"),
-    ("semi-supervised --out out --shares 0,1", "fraction 0: is not above 0 and at most 1"),
-    ("semi-supervised --out out --shares 20", "fraction 20: is not above 0 and at most 1"),
-    ("semi-supervised --out out --shares nan", "--shares nan: is not from 0 to"),
-    ("semi-supervised --out out --by clip", "choose frame or subject"),
-    ("semi-supervised --out out --pool nowhere", "holds no sheet of faces"),
+@pytest.mark.parametrize("line, partition, expected", [
+    ("table-ix", "leaks", "leaks: subject ann: train (clip_ann), test (clip_ann)"),
+    ("semi-supervised", "leaks", "leaks: subject ann: train (clip_ann), test (clip_ann)"),
+    ("semi-supervised --pool nowhere", "partition", "holds no sheet of faces"),
 ])  # fmt: skip
-def test_mistakes_are_one_line_and_leave_nothing(affkit, tmp_path, line, expected):
-    code, message = affkit(line)
+def test_mistakes_are_one_line_and_leave_nothing(affkit, tmp_path, line, partition, expected):
+    """Those in single options are in test_reliability_report.py."""
+    code, message = affkit(f"{line} --out out", partition)
     assert code == 2 and expected in message and "\n" not in message
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["table-ix", "semi-supervised"])
-def test_a_leak_is_one_line(affkit, tmp_path, command):
-    code, message = affkit(f"{command} --out out", partition="leaks")
-    assert code == 2 and "leaks: subject ann: train (clip_ann), test (clip_ann)" in message
     assert not (tmp_path / "out").exists()

@@ -247,14 +247,8 @@ def test_the_picture_of_the_course(monkeypatch):
 
 
 def test_the_picture_of_the_benchmarks(tmp_path):
-    numbers = {
-        "ratio": 3.0,
-        "ratio_low": 2.5,
-        "ratio_high": 3.5,
-        "ours": 1.0,
-        "ours_low": 0.9,
-        "ours_high": 1.1,
-    }
+    numbers = {"ratio": 3.0, "ratio_low": 2.5, "ratio_high": 3.5}
+    numbers |= {"ours": 1.0, "ours_low": 0.9, "ours_high": 1.1}
     row = {"name": MORE, "target": ">= 2x", "result": "met", "unit": EVIL} | numbers
     own = row | {"name": EVIL, "target": "<= 2", "ratio": None}
     draw_results.draw(pd.DataFrame([row, own]), tmp_path / "results.svg", EVIL)
