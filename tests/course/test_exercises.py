@@ -107,24 +107,21 @@ class Unprintable:
         raise RuntimeError
 
 
-@pytest.mark.parametrize(
-    "answer, said",
-    [
-        (lambda values: ..., "mean is not written yet: check.mean.hint() gives a hint."),
-        (lambda values: None, "mean([1, 2, 6]) gave None, expected 3. Hint: add up"),
-        (lambda: 3, "stopped with TypeError: "),
-        (lambda values: sys.exit("bye"), "stopped with SystemExit: bye. Hint: add up"),
-        (lambda values: exit(), "stopped with SystemExit: None. Hint"),
-        (lambda values: values[9], "stopped with IndexError: list index out of range. Hint: add up"),
-        (lambda values: (_ for _ in ()).throw(MemoryError), "stopped with MemoryError. Hint: add up"),
-        (lambda values: Unprintable(), "gave <Unprintable, its repr stopped with RuntimeError>, expected 3"),
-        (lambda values: "x" * 500, "xxx ... xxx"),
-        (lambda values: [np.float64(0.5), np.int64(2), 1 / 3], "gave [0.5, 2, 0.3333333333], expected 3"),
-        (lambda values: 1e-7 / 3, "gave 3.333333333e-08, expected 3"),
-        (lambda values: pd.Series(values), "expected 3. Hint: add up"),
-        (3, "stopped with TypeError: 'int' object is not callable"),
-    ],
-)
+@pytest.mark.parametrize("answer, said", [
+    (lambda values: ..., "mean is not written yet: check.mean.hint() gives a hint."),
+    (lambda values: None, "mean([1, 2, 6]) gave None, expected 3. Hint: add up"),
+    (lambda: 3, "stopped with TypeError: "),
+    (lambda values: sys.exit("bye"), "stopped with SystemExit: bye. Hint: add up"),
+    (lambda values: exit(), "stopped with SystemExit: None. Hint"),
+    (lambda values: values[9], "stopped with IndexError: list index out of range. Hint: add up"),
+    (lambda values: (_ for _ in ()).throw(MemoryError), "stopped with MemoryError. Hint: add up"),
+    (lambda values: Unprintable(), "gave <Unprintable, its repr stopped with RuntimeError>, expected 3"),
+    (lambda values: "x" * 500, "xxx ... xxx"),
+    (lambda values: [np.float64(0.5), np.int64(2), 1 / 3], "gave [0.5, 2, 0.3333333333], expected 3"),
+    (lambda values: 1e-7 / 3, "gave 3.333333333e-08, expected 3"),
+    (lambda values: pd.Series(values), "expected 3. Hint: add up"),
+    (3, "stopped with TypeError: 'int' object is not callable"),
+])  # fmt: skip
 def test_whatever_an_answer_does_becomes_one_short_line(answer, said, capsys):
     make_exercise()(answer)
     out = capsys.readouterr().out

@@ -20,10 +20,9 @@ from sklearn.metrics import f1_score, mean_squared_error
 from small_experiment import PEOPLE, memory_store, partition_of
 
 from affkit.corpus.partition import write_partition
-from affkit.evaluation.predict import predict_store
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.labels import ACTION_UNITS, VA, Labels
-from affkit.store import Store, select_rows, write_store
+from affkit.store import Store, write_store
 from affkit_lab.backbones.train_faces import predictor_config
 from affkit_lab.experiments import table_ix
 from affkit_lab.experiments.baselines import action_unit_baselines, best_baseline
@@ -65,15 +64,11 @@ def done(files, tmp_path_factory):
 
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
     plan, results = done
-    store = Store.open(plan.data)
-    rows = np.flatnonzero(store.index["subject"].isin(["fay", "gus"]))
     assert len(results.test) == 2 * len(table_ix.ROWS)
     assert set(results.scores["set"]) == {"validation", "test"}
     for name in ("va_mse", "au", "va_au_ccc"):
         network = plan.out / "runs" / name / "seed_1" / "discriminator.safetensors"
-        answers = predict_store(network, select_rows(store, rows), "cpu", progress=False)
-        found = results.test.query("row == @name and seed == 1").iloc[0]
-        assert_scores(found, store.index.iloc[rows], answers)
+        assert_scores(results, name, plan.data, network)
 
 
 def test_each_row_is_trained_as_table_ix_says(done):
@@ -148,16 +143,13 @@ def test_a_grid_that_was_killed_ends_with_the_same_table(files, tmp_path, monkey
         assert (killed.out / name).read_bytes() == (whole.out / name).read_bytes()
 
 
-def test_a_partition_without_test_labels_is_refused_before_any_work(files, tmp_path):
+def test_a_partition_without_test_labels_and_another_experiment_are_refused(done, files, tmp_path):
     half = partition_of()
     half.sets.pop("test")
     write_partition(tmp_path / "partition.json", half)
     with refused("partition.json: has no test faces with valence"):
         table_ix.table_ix(plan_of(files | {"partition": tmp_path / "partition.json"}, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-
-
-def test_another_experiment_is_not_mixed_in(done, files, tmp_path):
     plan, _ = done
     store = memory_store()
     store.index.loc[3, "valence"] = 0.123

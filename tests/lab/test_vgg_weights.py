@@ -1,6 +1,7 @@
 """Published weights of VGG-Face: every naming gives what a NumPy pass of the published network gives."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,13 +93,9 @@ def in_dict(key, prefix=""):
     )
 
 
-def legacy(tensors, path):
-    torch.save(tensors, path, _use_new_zipfile_serialization=False)
-
-
 WRITERS = {
     "plain": ("net.pth", torch.save),
-    "legacy": ("net.pth", legacy),
+    "legacy": ("net.pth", partial(torch.save, _use_new_zipfile_serialization=False)),
     "state_dict": ("net.pt", in_dict("state_dict")),
     "model": ("net.PT", in_dict("model", "module.")),
     "safetensors": ("net.safetensors", save_file),
@@ -276,12 +273,6 @@ def test_of_a_whole_model_it_is_said_that_it_would_run_a_program(tmp_path, zippe
     assert all(words in text for words in ("would run a program", "affkit.multitask.VGGFace", "state_dict()"))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:'torch.load' received a zip file")
-def test_torchscript_is_refused(tmp_path):
-    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.ones(1)), tmp_path / "vgg.pt")
-    assert "(TorchScript)" in complaint(tmp_path / "vgg.pt")
-
-
 def test_objects_in_npz_are_refused(tmp_path):
     array = np.array([None])
     np.savez(tmp_path / "vgg.npz", conv1_1f=array)
@@ -310,6 +301,7 @@ def test_another_kind_of_file_under_the_name_is_refused(tmp_path, name, data):
     assert "damaged" in complaint(tmp_path / name)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:'torch.load' received a zip file")
 def test_kinds_that_are_not_read_and_entries_that_are_passed_over(tmp_path):
     assert "no such file" in complaint(tmp_path / "vgg.pth")
     for name in ("vgg-face.mat", "VGG_FACE.t7"):
@@ -318,5 +310,7 @@ def test_kinds_that_are_not_read_and_entries_that_are_passed_over(tmp_path):
     for content in ([torch.ones(1)], torch.ones(1)):
         torch.save(content, tmp_path / "vgg.pth")
         assert f"holds a {type(content).__name__} and no state dict" in complaint(tmp_path / "vgg.pth")
+    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.ones(1)), tmp_path / "vgg.pt")
+    assert "(TorchScript)" in complaint(tmp_path / "vgg.pt")
     torch.save({"a": torch.ones(2), "epoch": 3, 7: torch.ones(1)}, tmp_path / "a.pth")
     assert set(read_weights(tmp_path / "a.pth")) == {"a", "7"}

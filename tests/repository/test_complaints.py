@@ -23,6 +23,7 @@ from year_folders import make_year
 from affkit.checkpoints import load_checkpoint
 from affkit.faces.extract import extract_faces
 from affkit.video.video import write_video
+from affkit_course.exercises.build import notebook_path
 from affkit_course.exercises.framework import numbers
 from affkit_studio.doctor.report import examine, page
 
@@ -41,8 +42,7 @@ def prose(path) -> str:
 
 
 def notebook_of(number: str):
-    (path,) = (path for path in NOTEBOOKS if path.name.startswith(f"{number}_"))
-    return path
+    return notebook_path(ROOT / "notebooks", number)
 
 
 # ---- Students ----
