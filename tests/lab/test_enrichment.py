@@ -17,11 +17,10 @@ from lookup import Lookup, numbered_faces
 from refusals import refused, run_affkit
 from scipy import stats
 from score_checks import assert_scores
-from small_experiment import PEOPLE, memory_store, partition_of
+from small_experiment import PEOPLE, memory_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
-from affkit.corpus.partition import write_partition
 from affkit.errors import UserError
 from affkit.faces.pool import bare_store, join_stores
 from affkit.gan import Discriminator, DiscriminatorOutput, GanNetConfig, Generator
@@ -208,9 +207,6 @@ def test_what_was_killed_goes_on_and_jobs_do_not_matter(done, files, tmp_path, m
 def test_what_is_refused(done, files, tmp_path):
     plan, *_ = done
     how = files | {"out": tmp_path / "out"} | TINY
-    partition = partition_of()
-    partition.sets["test"]["clip_ann"] = None
-    write_partition(tmp_path / "leaks.json", partition)
     save_checkpoint(tmp_path / "large.safetensors", Generator(GanNetConfig("2", width=0.01)))
     save_checkpoint(tmp_path / "va.safetensors", Discriminator(GanNetConfig("1", 0.03, "va")))
     small = bare_store("small", np.zeros((70, 16, 16, 3), np.uint8), "none")
@@ -218,7 +214,7 @@ def test_what_is_refused(done, files, tmp_path):
     write_store(tmp_path / "small", small)
     others = {"out": plan.out, "confidence": Confidence(1, 0.6, 0.5)}
     for changes, message in (
-        ({"partition": tmp_path / "leaks.json"}, "leaks.json: leaks: subject ann: train"),
+        ({"partition": files["partition"].with_name("leaks.json")}, "leaks.json: leaks: subject ann: train"),
         ({"generator": tmp_path / "large.safetensors"}, "draws 96 pixels, and the discriminator reads 32"),
         ({"generator": files["discriminator"]}, "holds weights of discriminator"),
         ({"discriminator": tmp_path / "va.safetensors"}, "does not tell both V-A and AUs"),

@@ -45,10 +45,8 @@ def files(experiment_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), dtype=np.uint8)
     write_sheet(folder / "pool" / "faces_01.webp", faces)
-    partition = partition_of()
-    partition.sets["test"]["clip_ann"] = None
-    write_partition(folder / "leaks.json", partition)
-    return experiment_files | {"pool": folder / "pool", "leaks": folder / "leaks.json"}
+    leaks = experiment_files["partition"].with_name("leaks.json")
+    return experiment_files | {"pool": folder / "pool", "leaks": leaks}
 
 
 def plan_of(files, out, **options):
