@@ -21,8 +21,6 @@ from affkit import loop as runs
 from affkit import train_gan as train_gan_module
 from affkit.evaluation import collapse
 from affkit.evaluation.collapse import CollapseWatch, mean_distance
-from affkit.evaluation.evaluate import score
-from affkit.evaluation.predict import predict_store
 from affkit.gan import Discriminator, generate
 from affkit.store import FrameDataset, write_store
 from affkit.train_gan import GanConfig, GanTrainer
@@ -254,9 +252,11 @@ def test_large_faces_are_averaged_down_also_by_the_recorded_step(faces, tmp_path
     refuses("make a store with --size 96", gan, faces, tmp_path / "r", 1, large)
 
 
-def test_a_gan_learns_from_faces_without_labels(tmp_path):
-    log = gan(noise_store(tmp_path / "store", labelled=False), tmp_path / "run", 2).log
-    assert (log["real_va"] == 0).all() and (log["real_au"] == 0).all() and (log["real_fake"] > 0).all()
+def test_a_gan_learns_from_faces_without_labels_and_leaves_its_networks_a_picture_and_a_log(tmp_path):
+    run = gan(noise_store(tmp_path / "store", labelled=False), tmp_path / "run", 2)
+    assert (run.log[["real_va", "real_au"]] == 0).all(axis=None) and (run.log["real_fake"] > 0).all()
+    weights = {f"{name}.safetensors" for name in ("discriminator", "generator", "training")}
+    assert contents(run.out).keys() == weights | {"grid_000002.png", "log.csv"}
 
 
 def test_mtl_learns_a_store_by_heart(tmp_path):
@@ -296,11 +296,6 @@ def test_a_frozen_cnn_stays_as_it_came(faces, tmp_path):
     refuses("has width 0.02", mtl, faces, tmp_path / "wide", 1, wide, weights=source)
 
 
-def test_a_device_that_is_not_there(faces, tmp_path):
-    words = "device nonsense: ", "; try --device cpu"
-    refuses(words, train_gan_module.train_gan, faces, tmp_path / "run", steps=1, device="nonsense")
-
-
 def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
     stream = runs.RowStream(n=7, batch_size=3, seed=0)
     seen = np.concatenate([stream.batch(k) for k in range(14)])
@@ -308,18 +303,6 @@ def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
     assert not np.array_equal(seen[:7], seen[7:14])
     assert np.array_equal(stream.batch(1), runs.RowStream(7, 3, 0).batch(1))  # without the batches before
     assert len(runs.RowStream(n=2, batch_size=64, seed=0).batch(5)) == 2
-
-
-def test_the_path_from_a_store_to_scores(faces, tmp_path):
-    """Train both, predict with both, and get every score of Section IV.D."""
-    run, net = gan(faces, tmp_path / "gan", 2), mtl(faces, tmp_path / "mtl", 2)
-    weights = {f"{name}.safetensors" for name in ("discriminator", "generator", "training")}
-    assert {path.name for path in run.out.iterdir()} == weights | {"grid_000002.png", "log.csv"}
-    scores = {}
-    for checkpoint in (run.discriminator, net.checkpoint):
-        scores |= score(predict_store(checkpoint, faces, device="cpu", progress=False), faces.labels)
-    assert {name.split("_", 1)[0] for name in scores} == {"ccc", "mse", "expression", "au"}
-    assert all(-1 <= value <= 1 for value in scores.values())
 
 
 # Runs that go wrong: each really does, stops with one line and keeps what was good
@@ -352,7 +335,7 @@ def test_an_absurd_learning_rate_ends_in_no_number(faces, tmp_path, recipe):
     assert "no longer a number at step" in line
     saved = tmp_path / "run" / "discriminator.safetensors"
     assert saved.exists() == line.endswith("the last good checkpoint is kept")
-    assert all(finite(path) for path in (tmp_path / "run").glob("*or.safetensors"))
+    assert all(map(finite, (tmp_path / "run").glob("*or.safetensors")))
 
 
 class Shows(nn.Module):
@@ -439,12 +422,10 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path, monkeypatch, capsys
     assert contents(tmp_path / "one").keys() == contents(tmp_path / "two").keys()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(faces, tmp_path, monkeypatch):
+def test_work_on_no_device_or_that_processes_cannot_share_is_refused(faces, tmp_path, monkeypatch):
+    refuses(("device nonsense: ", "; try --device cpu"), runs.make_fabric, "nonsense")
     monkeypatch.setattr("lightning_fabric.Fabric.world_size", 3)
     refuses("a batch of 2: cannot be shared by 3 processes", mtl, faces, tmp_path / "three", 1)
     assert not (tmp_path / "three").exists()
-
-
-def test_work_for_one_process_says_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     refuses("torchrun: started 2 processes, and this work is for one", runs.make_fabric, "cpu")
