@@ -20,12 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import refuses
 from repository import ROOT
+from small_corpus import labels_of
 from squares import SquareDetector
 
 from affkit.corpus.corpus import Corpus
 from affkit.faces import extract
 from affkit.faces.detectors import Box, crop_face
 from affkit.faces.extract import add_labels, extract_faces, names_of_people, sample_faces
+from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.store import Store, part_folder
 from affkit.video.video import Video, write_video
@@ -245,16 +247,11 @@ def test_an_interrupted_run_with_other_settings_or_another_video_is_not_mixed_in
 
 def write_labels(folder, name, num_lines, valence=0.5):
     """Aff-Wild2 files in which valence of frame i is ``valence - i / 100``; frame 2 is not labelled."""
-    lines = [f"{valence - i / 100},{-0.25}" for i in range(1, num_lines + 1)]
-    lines[1] = "-5,-5"
-    for task, header, rows in (
-        ("VA_Estimation_Challenge", "valence,arousal", lines),
-        ("EXPR_Recognition_Challenge", ",".join(EXPRESSIONS), ["4", "-1", *["0"] * (num_lines - 2)]),
-        ("AU_Detection_Challenge", ",".join(ACTION_UNITS), ["1,0,1,0,1,0,1,-1"] * num_lines),
-    ):
-        file = folder / task / "Train_Set" / f"{name}.txt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join([header, *rows]) + "\n")
+    units, expressions = [(1, 0, 1, 0, 1, 0, 1, None)] * num_lines, [4, None, *[0] * (num_lines - 2)]
+    va = [(valence - i / 100, -0.25) for i in range(1, num_lines + 1)]
+    labels = labels_of(units, expressions, va)
+    labels.has_va[1] = False
+    write_annotations(folder, {name: labels})
 
 
 def test_line_i_of_the_labels_is_frame_i(videos, tmp_path):
