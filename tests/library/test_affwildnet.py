@@ -101,16 +101,8 @@ def test_pixels_of_masked_frames_have_no_influence_and_no_gradient(net):
     noise = torch.where(mask[..., None, None, None], images, torch.nan)
     again, _ = net(noise, mask)
     assert torch.equal(again.va, output.va) and output.va.isfinite().all()
-
-
-def test_padding_changes_nothing_before_it_and_a_sequence_without_a_face_is_finite(net):
-    mask = torch.zeros(2, 5, dtype=torch.bool)
-    output, _ = net(torch.zeros(2, 5, 3, 32, 32), mask)
-    assert output.va.isfinite().all() and output.expression.isfinite().all()
-    images = torch.rand(1, 5, 3, 32, 32)
-    longer = torch.cat([images, torch.zeros(1, 3, 3, 32, 32)], dim=1)
-    mask = torch.arange(8)[None] < 5
-    torch.testing.assert_close(net(longer, mask)[0].va[:, :5], net(images)[0].va)
+    nobody, _ = net(noise, torch.zeros_like(mask))
+    assert nobody.va.isfinite().all() and nobody.expression.isfinite().all()
 
 
 def test_features_and_predictions_are_the_two_halves_and_every_weight_learns(net):
