@@ -50,8 +50,6 @@ def test_valence_and_arousal_lie_from_minus_one_to_one(name, value):
     with pytest.raises(ValueError, match=name):
         replace(labels, **{name: np.array([value, 0], np.float32)})
     replace(labels, **{name: np.array([0, value], np.float32)})  # not labelled: it means nothing
-    labels = replace(Labels.empty(1), has_va=np.array([True]), valence=np.array([-1], np.float32))
-    assert labels.valence[0] == -1
 
 
 def test_an_expression_is_one_of_the_list_and_an_action_unit_zero_or_one():
