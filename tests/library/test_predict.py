@@ -18,13 +18,8 @@ from videos import NTSC
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import (
-    abaw_labels,
-    openface_table,
-    predict_store,
-    predict_video,
-    write_prediction_folder,
-)
+from affkit.evaluation import predict
+from affkit.evaluation.predict import predict_store, predict_video, write_prediction_folder
 from affkit.gan import Discriminator, GanNetConfig, Generator, generate, sample_z
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
@@ -325,7 +320,7 @@ def is_orange(picture):
 
 def test_two_people_have_a_file_each_by_their_side():
     table = people(2)
-    found = abaw_labels(table, 40, width=400)
+    found = predict.abaw_labels(table, 40, width=400)
     assert set(found) == {"a_left", "a_right"}
     for labels, person in ((found["a_right"], 0), (found["a_left"], 1)):
         own = table[table["person"] == person]
@@ -337,28 +332,22 @@ def test_two_people_have_a_file_each_by_their_side():
 
 def test_of_three_people_two_are_in_the_files_and_all_in_the_tables(tmp_path, grey):
     table = people(3)
+    table.loc[table["frame"] == 7, "score"] = np.nan  # these boxes were filled in
     write_prediction_folder(tmp_path / "out", grey, table, progress=False)
     annotations = read_annotations(tmp_path / "out")
     assert set(annotations) == {"a_left", "a_right"} and {len(one) for one in annotations.values()} == {40}
     written = pd.read_csv(tmp_path / "out" / "openface.csv")
-    counts = written[written["success"] == 1]["face_id"].value_counts()
-    assert counts.to_dict() == table["person"].value_counts().to_dict()
+    seen = written[written["success"] == 1]
+    assert seen["face_id"].value_counts().to_dict() == table["person"].value_counts().to_dict()
+    filled = seen["frame"] == 7
+    assert np.array_equal(seen["confidence"], ~filled) and np.array_equal(seen["FaceScore"].isna(), filled)
     assert written["frame"].is_monotonic_increasing and set(written["frame"]) == set(range(1, 41))
     nobody = written[written["success"] == 0]
     assert nobody["frame"].tolist() == [3, 4] and (nobody["face_id"] == 0).all()
     keys = ["frame", "person", "valence"]
-    said = written[written["success"] == 1].rename(columns={"face_id": "person"})[keys].sort_values(keys[:2])
+    said = seen.rename(columns={"face_id": "person"})[keys].sort_values(keys[:2])
     np.testing.assert_allclose(said, table[keys].sort_values(keys[:2]), atol=6e-5)
     assert (pd.read_csv(tmp_path / "out" / "table.csv")["person"] == table["person"]).all()
-
-
-def test_a_box_that_was_filled_in_is_a_success_without_confidence():
-    table = people(1)
-    table.loc[table["frame"] == 7, "score"] = np.nan
-    rows = openface_table(table, np.arange(40) / 25).set_index("frame")
-    assert rows.loc[7, ["success", "confidence"]].tolist() == [1, 0] and np.isnan(rows.loc[7, "FaceScore"])
-    assert rows.loc[8, ["success", "confidence"]].tolist() == [1, 1]
-    assert rows.loc[26, "timestamp"] == 1.0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "no space left")])
