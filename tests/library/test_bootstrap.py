@@ -6,14 +6,9 @@ from guesses import labels_and_guesses, scores_by_frame
 from refusals import refuses
 from scipy import stats
 
+from affkit.evaluation import intervals
 from affkit.evaluation.evaluate import Options, evaluate_labels
-from affkit.evaluation.intervals import (
-    SubjectSums,
-    bootstrap,
-    paired_difference,
-    percentile_interval,
-    resample_counts,
-)
+from affkit.evaluation.intervals import bootstrap, paired_difference, percentile_interval, resample_counts
 
 QUICK = Options(num_resamples=0)
 
@@ -40,7 +35,7 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
     """A score that is a mean over subjects is the plain bootstrap of SciPy."""
     values = np.random.default_rng(0).normal(0.5, 0.2, 40)
     rows = np.stack([values, np.ones(40)], axis=1)
-    sample = SubjectSums(tuple(map(str, range(40))), {"answers": rows}, fraction)
+    sample = intervals.SubjectSums(tuple(map(str, range(40))), {"answers": rows}, fraction)
     ours = percentile_interval(bootstrap(sample, 10_000)["fraction"])
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=1)
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.005)  # the width is 0.12
@@ -56,7 +51,8 @@ def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
         if experiment < 40:  # it is plain by then
             rows["frames"] = np.stack([right.ravel(), np.ones(1200)], axis=1)
         for kind, answers in rows.items():
-            sample = SubjectSums(tuple(map(str, range(len(answers)))), {"answers": answers}, fraction)
+            people = tuple(map(str, range(len(answers))))
+            sample = intervals.SubjectSums(people, {"answers": answers}, fraction)
             low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["fraction"])
             held[kind].append(low <= 2 / 3 <= high)
     assert 0.9 <= np.mean(held["subjects"]) <= 0.985 and np.mean(held["frames"]) < 0.6
