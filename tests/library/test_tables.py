@@ -139,9 +139,12 @@ def test_a_submission_by_hand(file):
 
 
 TABLE = "video,frame,valence,arousal,expression,AU1\n"
-GOOD = {"mtl": MTL + f"clip/1.jpg,0,0,0{UNITS}\n", "table": TABLE + "clip,1,0,0,Fear,1\n"}
-GOOD["csv"] = "image_file_location,valence_value,arousal_value\nclip/1.jpg,0,0\n"
-GOOD["submission"] = "image_location,AU1,AU2\nclip/1.jpg,0,0\n"
+GOOD = {  # kind of file to its reader, and a file
+    "mtl": (tables.read_mtl, f"{MTL}clip/1.jpg,0,0,0{UNITS}\n"),
+    "table": (tables.read_table, f"{TABLE}clip,1,0,0,Fear,1\n"),
+    "csv": (tables.read_affwild_csv, "image_file_location,valence_value,arousal_value\nclip/1.jpg,0,0\n"),
+    "submission": (tables.read_submission, "image_location,AU1,AU2\nclip/1.jpg,0,0\n"),
+}
 
 
 @pytest.mark.parametrize("kind, lines, expected", [
@@ -176,12 +179,11 @@ GOOD["submission"] = "image_location,AU1,AU2\nclip/1.jpg,0,0\n"
     ("submission", "clip/2.jpg,0,7", "line 3: AU2 is 7"),
 ])  # fmt: skip
 def test_bad_lines_are_named(file, kind, lines, expected):
-    read = {"mtl": tables.read_mtl, "table": tables.read_table}
-    read |= {"csv": tables.read_affwild_csv, "submission": tables.read_submission}
-    assert list(read[kind](file(GOOD[kind]))) == ["clip"]
-    path = file(GOOD[kind] + lines + "\n")
+    read, good = GOOD[kind]
+    assert list(read(file(good))) == ["clip"]
+    path = file(good + lines + "\n")
     with refused(expected) as error:
-        read[kind](path)
+        read(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
