@@ -1,4 +1,7 @@
-"""VGGFACE-GRU-attention: shapes of the paper, attention against a plain loop, and clips in parts."""
+"""VGGFACE-GRU-attention: attention against a plain loop, masked frames, and clips in parts.
+
+Its layers and their sizes are compared with the paper's in test_nb09.py.
+"""
 
 from dataclasses import replace
 
@@ -6,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from refusals import refuses
-from torch import nn
 
 from affkit.multitask import AffWildNet, AffWildNetConfig, Attention
 
@@ -17,22 +19,6 @@ SMALL = AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=4
 def net():
     torch.manual_seed(0)
     return AffWildNet(SMALL)
-
-
-def test_shapes_at_width_1():
-    """The configuration D of VGG that VGG-Face is, and Figure 5."""
-    with torch.device("meta"):
-        net = AffWildNet(AffWildNetConfig(width=1.0))
-    convolutions = [list(m.weight.shape) for m in net.cnn.layers if isinstance(m, nn.Conv2d)]
-    channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    assert convolutions == [[out, into, 3, 3] for into, out in zip(channels[:-1], channels[1:], strict=True)]
-    assert len(convolutions) == 13
-    assert sum(isinstance(m, nn.MaxPool2d) for m in net.cnn.layers) == 5
-    assert list(net.cnn.fc.weight.shape) == [4096, 3 * 3 * 512]
-    assert net.gru.num_layers == 2 and net.gru.input_size == 4096 and net.gru.hidden_size == 128
-    assert net.attention.length == 32
-    assert list(net.head.weight.shape) == [2 + 7, 128]
-    assert net.cnn(torch.zeros(2, 3, 96, 96, device="meta")).shape == (2, 4096)
 
 
 def numpy_attention(layer, h, seen):
