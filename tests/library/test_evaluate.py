@@ -14,7 +14,6 @@ from sklearn.metrics import confusion_matrix, f1_score
 from strategies import corpora
 
 from affkit.evaluation.evaluate import SCORES, Evaluation, Options, evaluate_files, evaluate_labels, score
-from affkit.evaluation.intervals import bootstrap, resample_counts
 from affkit.labelfiles.formats import write_expressions, write_va
 from affkit.labelfiles.layouts import read_tasks, write_annotations
 from affkit.labelfiles.tables import write_mtl, write_submission, write_table
@@ -241,18 +240,6 @@ def test_subjects_and_intervals():
     assert "Intervals: none, since they need two subjects." in one.notes
     some = evaluate_labels(GUESSES, TRUTH, "va", {"clip_0": "Ada", "clip_1": "Ada"})
     assert any("5 videos without a known one" in note for note in some.notes)
-
-
-def test_intervals_of_means_over_videos():
-    """By subject, all videos of a subject at once: the plain loop."""
-    options = Options(per_video=True, num_resamples=50, seed=2)
-    found = evaluate_labels(GUESSES, TRUTH, "va", SUBJECTS, options)
-    drawn = bootstrap(found.sample, 50, 2)["ccc_arousal"]
-    ccc = EACH.loc["ccc_arousal"]
-    for value, counts in zip(drawn, resample_counts(5, 50, 2), strict=True):
-        times = dict(zip(found.sample.subjects, counts, strict=True))
-        each = [ccc[name] for name in TRUTH for _ in range(times[SUBJECTS[name]])]
-        assert value == pytest.approx(np.mean(each))
 
 
 def test_scores_of_a_table_of_probabilities():
