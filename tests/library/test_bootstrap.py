@@ -1,6 +1,7 @@
 """Intervals by subject, against plain loops over frames, SciPy, and simulated people."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from guesses import labels_and_guesses, scores_by_frame
 from refusals import refuses
@@ -18,16 +19,21 @@ def fraction(sums):
     return {"fraction": sums["answers"][..., 0] / sums["answers"][..., 1]}
 
 
-def test_resamples_are_those_of_a_plain_loop_over_frames():
+@pytest.mark.parametrize("per_video", [False, True], ids=["pooled frames", "means over videos"])
+def test_resamples_are_those_of_a_plain_loop(per_video):
     guesses, truth, subjects = labels_and_guesses()
-    sample = evaluate_labels(guesses, truth, "mtl", subjects, QUICK).sample
+    options = Options(num_resamples=0, per_video=per_video)
+    sample = evaluate_labels(guesses, truth, "mtl", subjects, options).sample
     videos = {name: [video for video in truth if subjects[video] == name] for name in sample.subjects}
     assert sorted(map(len, videos.values())) == [1, 1, 1, 2, 2]
+    each = pd.DataFrame({video: scores_by_frame(guesses, truth, [video]) for video in truth})
     found = bootstrap(sample, 25, seed=3)
     for number, counts in enumerate(resample_counts(len(videos), 25, seed=3)):
         drawn = [video for name, count in zip(videos, counts, strict=True) for video in videos[name] * count]
         row = {name: values[number] for name, values in found.items()}
-        assert row == pytest.approx(scores_by_frame(guesses, truth, drawn), rel=1e-9, nan_ok=True)
+        pooled = scores_by_frame(guesses, truth, drawn)
+        expected = each[drawn].mean(axis=1).to_dict() if per_video else pooled
+        assert row == pytest.approx(expected, rel=1e-9, nan_ok=True)
     assert (resample_counts(6, 50, seed=1) != resample_counts(6, 50, seed=2)).any()
 
 
