@@ -7,7 +7,6 @@ from refusals import refuses
 from torch import nn
 
 from affkit import gan
-from affkit.store import fit_size
 from affkit.train_gan import frozen_statistics
 
 RNG = np.random.default_rng(0)
@@ -138,12 +137,6 @@ def test_frozen_statistics_leave_no_trace_and_change_no_output():
     assert all(torch.equal(value, before[name]) for name, value in statistics().items())
     assert torch.equal(discriminator(images).fake, frozen.fake)
     assert not any(torch.equal(value, before[name]) for name, value in statistics().items())
-
-
-def test_larger_faces_are_averaged_down():
-    images = torch.rand(2, 3, 96, 96)
-    torch.testing.assert_close(fit_size(images, 32), nn.functional.avg_pool2d(images, 3))
-    assert fit_size(images, 96) is images
 
 
 def test_unknown_choices_are_refused():
