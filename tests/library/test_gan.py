@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from meta_networks import meta
 from refusals import refuses
 from torch import nn
 
@@ -12,9 +13,13 @@ from affkit.train_gan import frozen_statistics
 RNG = np.random.default_rng(0)
 
 
-def test_configuration_1_draws_32_pixels_when_valid_and_only_8_when_same():
-    """Its layers, row by row, are in test_architecture.py."""
-    assert [gan.GanNetConfig("1", padding=p).image_size for p in ("valid", "same")] == [32, 8]
+@pytest.mark.parametrize("padding, sides", [("valid", [1, 2, 6, 14, 32]), ("same", [1, 1, 2, 4, 8])])
+def test_configuration_1_grows_1_2_6_14_32_when_valid_and_only_to_8_when_same(padding, sides):
+    x, found = torch.zeros(2, 100, 1, 1, device="meta"), [1]
+    for module in meta(gan.Generator, "1", padding=padding).layers:
+        x = module(x)
+        found += [x.shape[-1]] * isinstance(module, nn.ConvTranspose2d)
+    assert found == sides and gan.GanNetConfig("1", padding=padding).image_size == sides[-1]
     sizes = {name: tables.size for name, tables in gan.CONFIGURATIONS.items()}
     assert {name: gan.GanNetConfig(name).image_size for name in sizes} == sizes
 
