@@ -1,7 +1,4 @@
-"""VGGFACE-GRU-attention: attention against a plain loop, masked frames, and clips in parts.
-
-Its layers and their sizes are compared with the paper's in test_nb09.py.
-"""
+"""VGGFACE-GRU-attention: shapes of the paper, attention against a plain loop, and clips in parts."""
 
 from dataclasses import replace
 
@@ -9,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from refusals import refuses
+from torch import nn
 
 from affkit.multitask import AffWildNet, AffWildNetConfig, Attention
 
@@ -19,6 +17,17 @@ SMALL = AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=4
 def net():
     torch.manual_seed(0)
     return AffWildNet(SMALL)
+
+
+def test_shapes_at_width_1():
+    """The configuration D of VGG that VGG-Face is, and Figure 5; layer by layer in test_nb09.py."""
+    with torch.device("meta"):
+        net = AffWildNet(AffWildNetConfig(width=1.0))
+    channels = [layer.out_channels for layer in net.cnn.layers if isinstance(layer, nn.Conv2d)]
+    assert channels == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
+    assert net.cnn(torch.zeros(2, 3, 96, 96, device="meta")).shape == (2, 4096)
+    assert (net.gru.num_layers, net.gru.hidden_size, net.attention.length) == (2, 128, 32)
+    assert list(net.head.weight.shape) == [2 + 7, 128]
 
 
 def numpy_attention(layer, h, seen):
