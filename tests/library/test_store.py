@@ -117,6 +117,14 @@ def test_frames_are_in_unit_range_and_labels_are_masked(tmp_path):
     assert len(faces.labels.expression_names) == 8
 
 
+def test_pixels_go_to_minus_one_and_one():
+    crop = np.zeros((1, 16, 16, 3), np.uint8)
+    crop[0, :8], crop[0, :, :, 1] = 255, 51
+    image, _ = FrameDataset(in_memory(crop, "v", [1]))[0]
+    assert image[0, :8].unique().tolist() == [1] and image[0, 8:].unique().tolist() == [-1]
+    assert image[1].unique().tolist() == pytest.approx([-0.6])
+
+
 def test_windows_hold_one_person_of_one_video_and_mask_what_was_not_seen(tmp_path):
     gaps = [*range(1, 8), *range(10, 13), *range(40, 43)]
     tracks = [("a", 0, gaps), ("a", 1, [3, 4]), ("b", 0, range(5, 16))]
