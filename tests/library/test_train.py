@@ -153,7 +153,9 @@ def test_the_paper_recipe_is_the_paper(tmp_path):
     refuses("choose paper or paper-d-more or kit", GanConfig.recipe, "best")
 
 
-def test_five_generator_updates_for_one_of_the_other_and_an_annealed_weight(faces, tmp_path, monkeypatch):
+def test_five_generator_updates_for_one_of_the_discriminator_and_a_weight_that_anneals(
+    faces, tmp_path, monkeypatch
+):
     calls = []
     for name in ("discriminator_update", "generator_update"):
         original = getattr(train_gan_module, name)
@@ -265,8 +267,13 @@ def test_epochs_are_counted_in_sequences(faces, tmp_path):
     refuses("needs num_epochs or steps", mtl, faces, tmp_path / "other", None)
 
 
-def test_weights_of_a_network_of_another_width_are_refused(faces, tmp_path):
-    source, wide = mtl(faces, tmp_path / "source", 1).checkpoint, MtlConfig(**TINY_MTL | {"width": 0.05})
+def test_a_frozen_cnn_stays_as_it_came(faces, tmp_path):
+    source = mtl(faces, tmp_path / "source", 1).checkpoint
+    config = MtlConfig(**TINY_MTL, frozen=True, seed=5)
+    frozen = mtl(faces, tmp_path / "frozen", 2, config, weights=source).checkpoint
+    before, after = load_file(source), load_file(frozen)
+    assert all(torch.equal(before[key], after[key]) == key.startswith("cnn.") for key in before)
+    wide = MtlConfig(**TINY_MTL | {"width": 0.05})
     refuses("has width 0.02", mtl, faces, tmp_path / "wide", 1, wide, weights=source)
 
 
@@ -280,7 +287,6 @@ def test_rows_come_round_evenly_and_a_small_store_makes_small_batches():
 
 
 # Runs that go wrong: each really does, stops with one line and keeps what was good
-
 
 FOUR = TINY | {"batch_size": 4}
 
