@@ -37,7 +37,7 @@ def test_resamples_are_those_of_a_plain_loop(per_video):
     assert (resample_counts(6, 50, seed=1) != resample_counts(6, 50, seed=2)).any()
 
 
-def test_the_interval_of_a_mean_is_that_of_scipy():
+def test_the_interval_of_a_mean_is_that_of_scipy_and_leaves_out_what_is_not_defined():
     """A score that is a mean over subjects is the plain bootstrap of SciPy."""
     values = np.random.default_rng(0).normal(0.5, 0.2, 40)
     rows = np.stack([values, np.ones(40)], axis=1)
@@ -45,6 +45,8 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
     ours = percentile_interval(bootstrap(sample, 10_000)["fraction"])
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=1)
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.005)  # the width is 0.12
+    assert percentile_interval(np.append(values, np.nan)) == percentile_interval(values)
+    assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
 
 
 def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
@@ -62,12 +64,6 @@ def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
             low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["fraction"])
             held[kind].append(low <= 2 / 3 <= high)
     assert 0.9 <= np.mean(held["subjects"]) <= 0.985 and np.mean(held["frames"]) < 0.6
-
-
-def test_scores_that_are_not_defined_are_left_out_of_an_interval():
-    values = np.array([np.nan, 1.0, 2.0, np.nan, 3.0])
-    assert percentile_interval(values) == percentile_interval(np.array([1.0, 2.0, 3.0]))
-    assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():
