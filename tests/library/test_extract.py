@@ -352,10 +352,11 @@ def test_sampled_rows_carry_the_labels_of_their_frames_and_are_cut_from_them(cor
     assert frames.tolist() == [1 + np.flatnonzero(corpus.labels["interview"].has_va)[i] for i in (0, -1)]
 
 
-def test_two_people_in_a_picture_are_told_apart(corpus):
+def test_two_people_in_a_picture_are_told_apart_and_nobody_is_said(corpus):
     index = sample(corpus, ["two_people_left", "two_people_right"], 2).index
     assert ((index["x"] > 640 / 2) == (index["name"] == "two_people_right")).all()  # the width is 640
     assert index["person"].tolist() == [0, 0, 1, 1] and set(index["video"]) == {"two_people"}
+    refuses("no face in any", sample, corpus, ["webcam_avi"], 2, lambda frame: [])
 
 
 @settings(max_examples=5)
@@ -364,7 +365,3 @@ def test_sampled_frames_are_spread_evenly(corpus, per_clip):
     steps = np.diff(sample(corpus, ["webcam_avi"], per_clip).index["frame"])
     assert len(steps) + 1 == min(per_clip, corpus.labels["webcam_avi"].has_va.sum())
     assert len(steps) == 0 or (steps.min() > 0 and np.ptp(steps) <= 1)
-
-
-def test_nobody_there_is_said(corpus):
-    refuses("no face in any", sample, corpus, ["webcam_avi"], 2, lambda frame: [])
