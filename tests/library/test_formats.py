@@ -24,7 +24,6 @@ def lines(path):
 
 # Round trips, and what is written as an independent reader sees it
 
-
 READ = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}
 WRITE = {"va": formats.write_va, "expr": formats.write_expressions, "au": formats.write_action_units}
 
