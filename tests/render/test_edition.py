@@ -33,7 +33,7 @@ def people(plans):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fraction", [0.02, 0.3, 1])
-def test_counts_are_those_of_tables_1_and_4_and_the_seed_chooses_the_people(fraction, seed):
+def test_counts_are_those_of_tables_1_and_4(fraction, seed):
     plans = plan_corpus(fraction, seed)
     for name, videos, men, women in (("au", 64, 40, 24), ("expression", 55, 25, 31)):
         chosen = part(plans, name)
@@ -155,9 +155,8 @@ def test_an_estimate_counts_frames_and_grows_with_them():
     assert small.frames == 40 and large.frames == 400
     assert large.seconds > 2 * small.seconds > 0
     assert large.video_bytes > 5 * small.video_bytes > 0
-    assert Estimate(1000, 7200, 1e9, 5e8).text(jobs=2) == (
-        "1,000 frames: about 1.0 hours (2 at a time), 1.50 GB on disk"
-    )
+    words = "1,000 frames: about 1.0 hours (2 at a time), 1.50 GB on disk"
+    assert Estimate(1000, 7200, 1e9, 5e8).text(jobs=2) == words
 
 
 def test_a_pool_has_another_person_in_each_picture(tmp_path, monkeypatch):
