@@ -156,8 +156,7 @@ def test_what_is_there_is_not_overwritten_unless_forced_and_faces_need_room(tmp_
     film_all(other, tmp_path, force=True, progress=False)
     assert not video.exists() and (tmp_path / "notes.txt").read_text() == "mine"
     assert list(Corpus.open(tmp_path).labels) == ["other"]
-    small = {"subjects": 1, "seconds": 1, "size": (64, 64)}
-    refuses("no room in 64x64", render_corpus, tmp_path / "small", **small)
+    refuses("no room in 64x64", render_corpus, tmp_path / "small", subjects=1, seconds=1, size=(64, 64))
     assert not (tmp_path / "small").exists()
 
 
