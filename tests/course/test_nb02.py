@@ -14,6 +14,7 @@ from PIL import Image
 from refusals import refused
 from repository import ROOT
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
+from small_corpus import labels_of
 from solutions import solution_functions
 
 from affkit.corpus.agreement import agree
@@ -48,12 +49,8 @@ def random_units(rng, num_frames, fraction=0.4, labelled=1.0):
     return labels
 
 
-def rated(valence, arousal=None, known=True):
-    labels = Labels.empty(len(valence))
-    labels.valence[:] = valence
-    labels.arousal[:] = valence if arousal is None else arousal
-    labels.has_va[:] = known
-    return labels
+def rated(valence, arousal):
+    return labels_of(va=np.transpose([valence, arousal]))
 
 
 def test_true_labels_are_those_the_sample_clips_came_with(tmp_path):
@@ -125,10 +122,7 @@ def test_errors_of_onsets_and_offsets():
     assert set(errors.index) - set(found) == {("AU1", 40), ("AU4", 30)}
     assert errors[~errors["marked"]]["onset"].isna().all()
     assert len(errors) == 5  # a mark without an action has no onset to be wrong about
-
-
-def test_where_no_onset_is_known():
-    """A mark over two actions, two marks on one, and where the face comes back."""
+    # none is known of a mark over two actions, of two marks on one, and where the face comes back
     truth = marked(60, ("AU25", 10, 20), ("AU25", 24, 30), ("AU4", 10, 40))
     said = marked(60, ("AU25", 10, 30), ("AU4", 10, 20), ("AU4", 25, 40))
     errors = lesson.boundary_errors({"a": said}, {"a": truth})
@@ -178,9 +172,10 @@ def test_concordance_is_the_formula_over_the_frames_that_all_have_at_every_shift
     assert (table["frames"] == 400 - 20 - 30).all()
     x, y = said["a"].arousal[20 + 3 : 370 + 3].astype(float), truth["a"].arousal[20:370].astype(float)
     assert table["arousal"][3] == pytest.approx(plain_ccc(x, y))
-    wave, some = np.sin(np.arange(50) / 5).astype(np.float32), np.arange(50) != 30
-    truth = {"a": rated(wave), "short": rated(wave[:3])}
-    ratings = {"one": truth, "two": truth | {"a": rated(wave, known=some)}}
+    wave = np.sin(np.arange(50) / 5).astype(np.float32)
+    truth = {"a": rated(wave, wave), "short": rated(wave[:3], wave[:3])}
+    ratings = {"one": truth, "two": truth | {"a": rated(wave, wave)}}
+    ratings["two"]["a"].has_va[30] = False
     table = lesson.concordance(ratings, truth, (0, 2))
     assert table["frames"].tolist() == [46 + 1] * 4  # frames 30 and 28 are gone, and the last two of each
     assert table.loc[table["shift"] == 0, "valence"].tolist() == pytest.approx([1, 1])

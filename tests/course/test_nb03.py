@@ -102,7 +102,7 @@ def test_what_is_in_the_picture_is_found_in_new_people_too():
     assert scores.groupby("split")["ccc_valence"].mean().min() > 0.7
 
 
-def test_no_person_is_on_both_sides(monkeypatch):
+def test_no_person_is_on_both_sides():
     """What the model is given tells which people it was trained and tested on."""
     store, people = store_of_people(num_people=6)
     seen = []

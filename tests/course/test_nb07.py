@@ -41,7 +41,7 @@ def runs(store, tmp_path_factory):
     return out, lesson.run_beside(configs, store, out, 4, jobs=2, device="cpu", save_every=2)
 
 
-def test_runs_beside_are_those_of_one_by_one(runs, store, tmp_path):
+def test_runs_beside_are_those_of_one_by_one_and_one_that_stops_stops_no_other(runs, store, tmp_path):
     out, beside = runs
     assert list(beside) == ["paper", "paper-d-more", "kit", "absurd"]
     how = {"device": "cpu", "progress": False, "save_every": 2}
@@ -49,21 +49,13 @@ def test_runs_beside_are_those_of_one_by_one(runs, store, tmp_path):
     pd.testing.assert_frame_equal(beside["kit"].log, alone.log, check_dtype=False, rtol=1e-6)
     np.testing.assert_array_equal(beside["kit"].faces, generate(alone.generator))
     assert (out / "paper" / "training.safetensors").exists()
-
-
-def test_a_run_that_stops_says_why_and_stops_no_other(runs):
-    _, beside = runs
     absurd = beside["absurd"]
     assert "no longer a number" in absurd.stopped
     assert absurd.faces.shape == (0, 32, 32, 3) and absurd.log.empty
     assert all(not run.stopped and len(run.log) == 4 for run in beside.values() if run is not absurd)
-
-
-def test_a_folder_with_a_run_is_refused_before_anything_is_trained(runs, store):
-    out, _ = runs
     with refused("holds a run already"):
         lesson.run_beside({"new": GanConfig(**TINY), "kit": GanConfig(**TINY)}, store, out, 1)
-    assert not (out / "new").exists()
+    assert not (out / "new").exists()  # refused before anything is trained
 
 
 def test_diversity_is_1_for_real_faces_and_0_for_one_face(store, runs):
@@ -113,12 +105,8 @@ def test_the_live_picture_is_shown_once_and_then_changed(store, tmp_path, monkey
     live = lesson.LivePicture(tmp_path / "run", "a run")
     how = {"device": "cpu", "progress": False, "save_every": 2, "callback": live}
     train_gan(store, tmp_path / "run", GanConfig.recipe("kit", **TINY), 6, **how)
-    found = [(kind, picture.alt) for kind, picture in calls]
-    assert found == [
-        ("display", "a run, 2 steps"),
-        ("update", "a run, 4 steps"),
-        ("update", "a run, 6 steps"),
-    ]
+    found = [f"{kind} {picture.alt}" for kind, picture in calls]
+    assert found == ["display a run, 2 steps", "update a run, 4 steps", "update a run, 6 steps"]
     assert live.picture is calls[-1][1]
     two, three = (lesson.faces_over_time(tmp_path / "run", faces=10, rows=n) for n in (2, 3))
     assert size_of(two)[1] < size_of(three)[1]

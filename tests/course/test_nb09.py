@@ -84,7 +84,7 @@ def test_layers_are_those_of_the_paper(width):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"recurrent": False}, {"attention": "dot_product"}, {"image_size": 224, "width": 1.0}]
+    "changes", [{"recurrent": False}, {"attention": "dot_product"}, {"image_size": 224, "width": 1.0}]
 )
 def test_no_weight_of_a_network_is_left_out(changes):
     config = AffWildNetConfig(**changes)
@@ -209,12 +209,9 @@ def test_a_watched_run_is_the_plain_one_with_scores(store, cnn, tmp_path):
     wanted = plain_ccc(truth["valence"][va], said["valence"][va])
     wanted = [wanted, accuracy_score(truth["expression"][named], best[named])]
     assert scores.iloc[-1][["ccc_valence", "expression_accuracy"]].tolist() == pytest.approx(wanted, abs=1e-5)
-
-
-def test_only_what_is_asked_for_is_tested_also_end_to_end(store, cnn, tmp_path):
-    config, sets = replace(CONFIG, frozen=False, frames_at_a_time=7), partition_of().rows(store.index)
+    whole = replace(CONFIG, frozen=False, frames_at_a_time=7)  # from end to end, and only one set is tested
     how = {"weights": cnn, "device": "cpu", "tested": ["test"]}
-    log, scores = lesson.watched_run(store, tmp_path / "run", config, 2, sets, every=2, **how)
+    log, scores = lesson.watched_run(store, tmp_path / "whole", whole, 2, sets, every=2, **how)
     assert len(log) == 2 and scores["set"].tolist() == ["test"]
 
 
@@ -258,28 +255,15 @@ def clip():
     return select_rows(store, np.flatnonzero(own))
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, tmp_path):
     torch.manual_seed(0)
-    net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=5, attention_length=4))
+    net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=5, attention_length=4)).eval()
     with torch.no_grad():
         net.attention.score.weight *= 20  # far from even
-    return save_checkpoint(tmp_path_factory.mktemp("net") / "net.safetensors", net)
-
-
-def test_values_come_to_their_frames_and_gaps_are_nan(clip):
-    values = np.arange(2.0 * len(clip)).reshape(-1, 2)
-    found = lesson.over_frames(clip, values)
-    assert found.shape == (17, 2)
-    assert [frame + 1 for frame in np.flatnonzero(np.isnan(found).all(axis=1))] == GONE
-    np.testing.assert_array_equal(found[clip.index["frame"] - 1], values)
-
-
-def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoint):
+    checkpoint = save_checkpoint(tmp_path / "net.safetensors", net)
     weights = lesson.clip_attention(checkpoint, clip, length=6)
     assert weights.shape == (17, 4)
     assert [frame + 1 for frame in np.flatnonzero(np.isnan(weights).all(axis=1))] == GONE
-    net, _ = load_checkpoint(checkpoint)
     images = torch.zeros(18, 3, 32, 32)
     images[clip.index["frame"].to_numpy() - 1] = to_unit_range(clip.images[:])
     for start in (0, 6, 12):
@@ -291,13 +275,10 @@ def test_attention_of_a_clip_is_that_of_its_sequences_one_by_one(clip, checkpoin
         np.testing.assert_allclose(weights[frames[seen]], wanted[seen], atol=1e-6)
         for place, frame in enumerate(frames[:3]):  # nothing is seen before the sequence
             assert not np.nan_to_num(weights[frame, : 3 - place]).any()
-    np.testing.assert_allclose(weights[~np.isnan(weights).any(axis=1)].sum(axis=1), 1, atol=1e-6)
-
-
-def test_reach_is_the_mean_lag_and_the_spread_of_scipy(clip, checkpoint):
-    weights = lesson.clip_attention(checkpoint, clip, length=6)
+    # how far back it looks: the mean lag, and the spread of SciPy's entropy
     table, lags = lesson.attention_reach(weights), np.arange(3, -1, -1)
     own = weights[~np.isnan(weights).any(axis=1)].astype(float)
+    np.testing.assert_allclose(own.sum(axis=1), 1, atol=1e-6)
     seen = own > 0
     spread = np.exp(entropy(own, axis=1)).mean()
     assert table.loc["these"].tolist() == pytest.approx([(own @ lags).mean(), spread], rel=1e-5)
@@ -347,26 +328,18 @@ def test_the_network_without_memory_is_trained_beside_the_other(cnn, tmp_path):
     assert net.gru is None
 
 
-HOW = {"sequence_length": 5, "batch_size": 3, "va_loss": "mse", "expression_loss": "cross_entropy"}
-
-
-@pytest.fixture
-def trained(tmp_path):
-    store = noise_store(tmp_path / "store")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=3))
+def test_a_small_step_for_one_task_changes_the_other_as_the_angle_says(tmp_path):
+    store, rows = noise_store(tmp_path / "store"), np.arange(30)
+    torch.manual_seed(0)
+    net = AffWildNet(AffWildNetConfig(width=0.02, image_size=32, hidden=6, attention_length=3)).eval()
+    config = {"sequence_length": 5, "batch_size": 3, "va_loss": "mse", "expression_loss": "cross_entropy"}
+    checkpoint = save_checkpoint(tmp_path / "net.safetensors", net, {"config": config})
     features = np.random.default_rng(0).normal(size=(len(store), 82)).astype(np.float32)
-    return save_checkpoint(tmp_path / "net.safetensors", net, {"config": HOW}), store, features
-
-
-def test_a_small_step_for_one_task_changes_the_other_as_the_angle_says(trained):
-    checkpoint, store, features = trained
-    rows = np.arange(30)
-    found = task_gradients(checkpoint, store, rows, features, batches=2)
+    found, again = (task_gradients(checkpoint, store, rows, features, batches=3) for _ in range(2))
+    assert found.equals(again) and found["cosine"].nunique() == 3  # another angle for each batch
+    assert found["cosine"].between(-1, 1).all() and (found[["va", "expression"]] > 0).all(axis=None)
     sequences = SequenceDataset(store, rows, length=5)
     items = RowStream(len(sequences), 3, 0).batch(1)
-    net, _ = load_checkpoint(checkpoint)
     net.double()
 
     def losses():
@@ -390,20 +363,12 @@ def test_a_small_step_for_one_task_changes_the_other_as_the_angle_says(trained):
     assert change == pytest.approx(-row["expression"] * row["cosine"], rel=1e-3, abs=1e-6)
 
 
-def test_other_batches_other_angles_and_the_same_seed_the_same(trained):
-    checkpoint, store, features = trained
-    first, again = (task_gradients(checkpoint, store, range(40), features, batches=3) for _ in range(2))
-    assert first.equals(again) and first["cosine"].between(-1, 1).all() and first["cosine"].nunique() == 3
-    assert (first[["va", "expression"]] > 0).all(axis=None)
-
-
 # Figures
 
 
-def some_labels(frames=12):
-    rng = np.random.default_rng(0)
-    expressions = [-1, -1, 3, 3, 3, -1, 4, 4, 0, 0, 0, -1][:frames]
-    labels = labels_of(expressions=expressions, va=rng.uniform(-1, 1, (frames, 2)))
+def some_labels():
+    expressions = [-1, -1, 3, 3, 3, -1, 4, 4, 0, 0, 0, -1]
+    labels = labels_of(expressions=expressions, va=np.random.default_rng(0).uniform(-1, 1, (12, 2)))
     labels.has_va[:2] = False
     return labels
 

@@ -10,7 +10,6 @@ from sklearn.metrics import r2_score
 
 from affkit_course.exercises.nb11 import half_way, r_squared, steepest, without
 from affkit_course.lessons import nb11 as lesson
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.direction_quality import RANDOM
 from affkit_lab.latent.play_labels import va_search
 from affkit_lab.latent.z_arithmetic import orthogonalize, slerp
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.slow  # trains small networks
 AXES = orthonormal_axes()
 TRUTH = planted_directions(AXES)
 HALF = np.random.default_rng(0).uniform(-0.5, 0.5, 100)
-
-
-@pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return FeatureNet(FeatureNetConfig(6, image_size=16, channels=8, num_features=16)).eval()
 
 
 def test_a_strip_rises_in_its_own_reading_alone():

@@ -7,7 +7,6 @@ from lookup import Lookup, numbered_faces
 from torch import nn
 
 from affkit.errors import UserError
-from affkit.gan import GanNetConfig, Generator, sample_z
 from affkit.metrics import StreamingCCC
 from affkit_course.exercises.nb12 import valid_size
 from affkit_course.lessons import nb12 as lesson
@@ -31,13 +30,11 @@ def test_sizes_are_those_of_transposed_convolutions_and_of_the_exercise():
     assert lesson.transposed_sizes(layers, "same", side=2) == [2, 4, 12]
 
 
-def test_the_layers_of_the_notebook_are_those_of_table_v_and_the_network():
+def test_the_layers_of_the_notebook_are_those_of_table_v():
     printed = [row for row in paper_rows("1", "generator") if row.filter]
     layers = [(int(row.filter.strip("[]").split(",")[0]), int(row.stride.split(",")[1])) for row in printed]
     assert layers == [(2, 1), (4, 2), (4, 2), (6, 2)]
-    assert lesson.transposed_sizes(layers, "valid")[-1] == 32
-    with torch.no_grad():
-        assert Generator(GanNetConfig("1", width=0.05)).eval()(sample_z(1, 0)).shape[-1] == 32
+    assert lesson.transposed_sizes(layers, "valid")[-1] == 32  # as the network draws: test_gan.py
 
 
 def test_gradients_of_the_generator_are_the_derivatives_and_a_constant_teaches_nothing():
@@ -59,9 +56,8 @@ def test_eq_5_to_the_letter_is_no_ccc():
     assert lesson.printed_ccc(x, x) == pytest.approx(1 / x.var())  # 2 s^2 / (2 s^4)
 
 
-def test_hours():
-    said = {30 * 3600: 1, 234_000: 2 + 10 / 60, 288_000: 2 + 40 / 60}
-    assert {frames: lesson.hours(frames) for frames in said} == pytest.approx(said)
+def test_hours_of_30_frames_a_second():
+    assert [lesson.hours(frames) for frames in (30 * 3600, 234_000)] == pytest.approx([1, 2 + 10 / 60])
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from small_experiment import write_files
 from affkit.checkpoints import save_checkpoint
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
+from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,13 @@ def cnn_file(tmp_path_factory):
     torch.manual_seed(0)
     net = FaceNet(FaceNetConfig(4, width=0.03, image_size=32))
     return save_checkpoint(tmp_path_factory.mktemp("cnn") / "cnn.safetensors", net)
+
+
+@pytest.fixture
+def feature_net():
+    """A small one, untrained, that reads the faces of a planted generator."""
+    torch.manual_seed(0)
+    return FeatureNet(FeatureNetConfig(3, image_size=16, channels=4, num_features=8)).eval()
 
 
 @pytest.fixture(scope="session")

@@ -60,11 +60,6 @@ def small_generator(configuration="1") -> Generator:
     return Generator(GanNetConfig(configuration, width=0.05)).eval()
 
 
-def feature_net() -> FeatureNet:
-    torch.manual_seed(0)
-    return FeatureNet(FeatureNetConfig(3, image_size=16, channels=4, num_features=8)).eval()
-
-
 def rng_of(faces):
     return np.random.default_rng(int(faces.sum()) % 2**31)
 
@@ -129,15 +124,6 @@ def test_their_signs_and_numbers_are_always_the_same_and_layers_can_be_chosen(sh
     assert principal_directions(small_generator("2"), count=2, num_faces=50).vectors.shape == (2, 100)
 
 
-def test_planted_readings_are_learned_with_their_slopes():
-    found = learned_directions(GENERATOR, read_blocks, num_faces=800)
-    assert found.names == list(NAMES)
-    truth = planted_directions(AXES)
-    assert (cosines(found.vectors, truth.vectors) > 0.999).all()
-    np.testing.assert_allclose(found.table["slope"], np.linalg.norm(AXES[:4], axis=1), rtol=0.02)
-    assert (found.table["r2"] > 0.98).all() and (found.table["correlation"] > 0.99).all()
-
-
 def test_the_weights_are_those_of_ridge_regression_with_one_of_the_strengths():
     """Predictions of noise need a strong ridge; closed formula of scikit-learn's solution."""
 
@@ -181,19 +167,23 @@ def test_log_odds_are_fitted_better_where_probabilities_hardly_move():
     assert odds["slope"] == pytest.approx(12 * 0.2, rel=0.05)
 
 
-def test_apart_from_others_they_are_at_right_angles_to_them():
+def test_planted_ones_are_found_and_apart_from_others_at_right_angles_to_them():
     mixed = AXES.copy()
     mixed[3] = AXES[3] + AXES[0]
     generator = PlantedGenerator(mixed)
     looks = planted_directions(AXES).some(["valence"])
+    plain = learned_directions(generator, read_blocks, num_faces=500)
+    assert plain.names == list(NAMES)
+    assert (cosines(plain.vectors, planted_directions(mixed).vectors) > 0.99).all()
+    assert (plain.table[["r2", "correlation"]] > 0.98).all(axis=None)
     found = learned_directions(generator, read_blocks, looks, num_faces=500)
     assert np.abs(found["AU12"] @ looks["valence"]) < 1e-9
     assert found["AU12"] @ (AXES[3] / 0.2) > 0.99
     assert found.table.at["AU12", "slope"] == pytest.approx(0.2, rel=0.03)
 
 
-def test_the_table_says_what_a_step_does():
-    table = direction_table(GENERATOR, planted_directions(AXES), log_odds(probabilities), feature_net())
+def test_the_table_says_what_a_step_does(feature_net):
+    table = direction_table(GENERATOR, planted_directions(AXES), log_odds(probabilities), feature_net)
     np.testing.assert_allclose(table.loc[list(VA), "effect"], 0.2, atol=0.01)  # but for clipping
     np.testing.assert_allclose(table.loc[["AU4", "AU12"], "effect"], 4 * 0.2, atol=0.05)
     assert (table.loc[list(NAMES), "rises"] == 1).all()
@@ -203,10 +193,10 @@ def test_the_table_says_what_a_step_does():
     assert (table["identity"] > 0).all() and np.isnan(table.at[RANDOM, "effect"])
 
 
-def test_identity_is_a_share_of_the_distance_of_two_faces():
-    z, net = sample_z(40, 1).double().numpy() * 0.5, feature_net()
+def test_identity_is_a_share_of_the_distance_of_two_faces(feature_net):
+    z = sample_z(40, 1).double().numpy() * 0.5
     vectors = [np.zeros(100), AXES[0], (np.roll(z, 1, axis=0) - z)[0]]
-    points = [features_of(net, faces)[0] for faces in moved_faces(GENERATOR, z, vectors)]
+    points = [features_of(feature_net, faces)[0] for faces in moved_faces(GENERATOR, z, vectors)]
     nothing, something, other = identity_changes(points)
     assert nothing == 0 and 0 < something < 1
     assert 0.4 < other < 1.6  # to another face and back is about the distance of two
@@ -263,7 +253,7 @@ def test_the_key_changes_with_any_weight_and_with_the_configuration(tmp_path):
     assert model_key(load_checkpoint(tmp_path / "g.safetensors")[0]) == key
     with torch.no_grad():
         generator.layers[-2].bias[0] += 1e-3
-    assert model_key(generator) != key
+    assert key not in (model_key(generator), model_key(small_generator("2")))
 
 
 # The arithmetic of z
@@ -288,9 +278,8 @@ def test_slerp_turns_and_grows_evenly_from_one_end_to_the_other(first, second, f
     lengths = np.linalg.norm(first), np.linalg.norm(second)
     assume(min(lengths) > 1e-2)
     found = slerp(first, second, fraction)
-    assert np.linalg.norm(found) == pytest.approx(
-        (1 - fraction) * lengths[0] + fraction * lengths[1], abs=1e-6
-    )
+    length = (1 - fraction) * lengths[0] + fraction * lengths[1]
+    assert np.linalg.norm(found) == pytest.approx(length, abs=1e-6)
     np.testing.assert_allclose(slerp(second, first, 1 - fraction), found, atol=1e-6)
     whole = angle(first, second)
     assume(1e-3 < whole < np.pi - 1e-3)
@@ -307,16 +296,6 @@ def test_opposite_and_parallel_z_have_an_arc_too(first, fraction, factor):
     expected = (1 - fraction + fraction * factor) * np.linalg.norm(first)
     assert np.linalg.norm(opposite) == pytest.approx(expected, abs=1e-6)
     assert angle(first, opposite) == pytest.approx(fraction * np.pi, abs=1e-5)
-
-
-def test_of_equal_lengths_it_is_shoemakes_formula_and_does_not_dip():
-    a, b = sample_z(2, 3).double().numpy()
-    b *= np.linalg.norm(a) / np.linalg.norm(b)
-    omega = np.arccos(a @ b / (a @ a))
-    for t in (0.1, 0.5, 0.8):
-        expected = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
-        np.testing.assert_allclose(slerp(a, b, t), expected, atol=1e-9)
-    assert np.linalg.norm((a + b) / 2) < 0.8 * np.linalg.norm(slerp(a, b, 0.5))
 
 
 def test_a_walk_meets_every_key_and_a_closed_one_comes_back():

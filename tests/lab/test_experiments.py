@@ -20,10 +20,9 @@ from sklearn.metrics import f1_score, mean_squared_error
 from small_experiment import PEOPLE, memory_store, partition_of
 
 from affkit.corpus.partition import write_partition
-from affkit.evaluation.predict import predict_store
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
 from affkit.labels import ACTION_UNITS, VA, Labels
-from affkit.store import Store, select_rows, write_store
+from affkit.store import Store, write_store
 from affkit_lab.backbones.train_faces import predictor_config
 from affkit_lab.experiments import table_ix
 from affkit_lab.experiments.baselines import action_unit_baselines, best_baseline
@@ -46,10 +45,8 @@ def files(experiment_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     faces = np.random.default_rng(0).integers(0, 256, (SHEET_COLUMNS, 32, 32, 3), dtype=np.uint8)
     write_sheet(folder / "pool" / "faces_01.webp", faces)
-    partition = partition_of()
-    partition.sets["test"]["clip_ann"] = None
-    write_partition(folder / "leaks.json", partition)
-    return experiment_files | {"pool": folder / "pool", "leaks": folder / "leaks.json"}
+    leaks = experiment_files["partition"].with_name("leaks.json")
+    return experiment_files | {"pool": folder / "pool", "leaks": leaks}
 
 
 def plan_of(files, out, **options):
@@ -65,18 +62,11 @@ def done(files, tmp_path_factory):
 
 def test_scores_are_those_of_scikit_learn_on_the_test_people(done):
     plan, results = done
-    store = Store.open(plan.data)
-    rows = np.flatnonzero(store.index["subject"].isin(["fay", "gus"]))
-    assert len(results.test) == 2 * len(table_ix.ROWS) and set(results.scores["set"]) == {
-        "validation",
-        "test",
-    }
+    assert len(results.test) == 2 * len(table_ix.ROWS)
+    assert set(results.scores["set"]) == {"validation", "test"}
     for name in ("va_mse", "au", "va_au_ccc"):
         network = plan.out / "runs" / name / "seed_1" / "discriminator.safetensors"
-        answers = predict_store(network, select_rows(store, rows), "cpu", progress=False)
-        assert_scores(
-            results.test.query("row == @name and seed == 1").iloc[0], store.index.iloc[rows], answers
-        )
+        assert_scores(results, name, plan.data, network)
 
 
 def test_each_row_is_trained_as_table_ix_says(done):
@@ -151,16 +141,13 @@ def test_a_grid_that_was_killed_ends_with_the_same_table(files, tmp_path, monkey
         assert (killed.out / name).read_bytes() == (whole.out / name).read_bytes()
 
 
-def test_a_partition_without_test_labels_is_refused_before_any_work(files, tmp_path):
+def test_a_partition_without_test_labels_and_another_experiment_are_refused(done, files, tmp_path):
     half = partition_of()
     half.sets.pop("test")
     write_partition(tmp_path / "partition.json", half)
     with refused("partition.json: has no test faces with valence"):
         table_ix.table_ix(plan_of(files | {"partition": tmp_path / "partition.json"}, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-
-
-def test_another_experiment_is_not_mixed_in(done, files, tmp_path):
     plan, _ = done
     store = memory_store()
     store.index.loc[3, "valence"] = 0.123
@@ -281,9 +268,7 @@ def test_each_run_is_trained_on_what_it_says(files):
         few, half, whole = (set(kept[fraction, seed][0]) for fraction in (0.1, 0.5, 1.0))
         assert few < half < whole
     assert set(kept[0.1, 0][0]) != set(kept[0.1, 1][0])
-
-
-def test_without_a_pool_all_labels_leave_nothing_unlabelled(files):
+    # without a pool all labels leave nothing unlabelled
     runs = trials(files, fractions=(0.5, 1.0), by="subject")
     assert sorted({run.row for run in runs}) == ["share_0.5_with", "share_0.5_without", "share_1_without"]
 
@@ -336,23 +321,13 @@ def test_bars_of_table_ix_are_means_dots_are_seeds_and_diamonds_the_paper(done):
     assert sorted(dots) == pytest.approx(sorted(results.test["au_f1_macro"].dropna()))
 
 
-@pytest.mark.parametrize("line, expected", [
-    ("table-ix --out out --seeds a,b", "a,b: is not numbers"),
-    ("table-ix --out out --recipe best", "choose paper or paper-d-more or kit"),
-    ("semi-supervised --out out --shares 0,1", "fraction 0: is not above 0 and at most 1"),
-    ("semi-supervised --out out --shares 20", "fraction 20: is not above 0 and at most 1"),
-    ("semi-supervised --out out --shares nan", "--shares nan: is not from 0 to"),
-    ("semi-supervised --out out --by clip", "choose frame or subject"),
-    ("semi-supervised --out out --pool nowhere", "holds no sheet of faces"),
+@pytest.mark.parametrize("line, partition, expected", [
+    ("table-ix", "leaks", "leaks: subject ann: train (clip_ann), test (clip_ann)"),
+    ("semi-supervised", "leaks", "leaks: subject ann: train (clip_ann), test (clip_ann)"),
+    ("semi-supervised --pool nowhere", "partition", "holds no sheet of faces"),
 ])  # fmt: skip
-def test_mistakes_are_one_line_and_leave_nothing(affkit, tmp_path, line, expected):
-    code, message = affkit(line)
+def test_mistakes_are_one_line_and_leave_nothing(affkit, tmp_path, line, partition, expected):
+    """Those in single options are in test_reliability_report.py."""
+    code, message = affkit(f"{line} --out out", partition)
     assert code == 2 and expected in message and "\n" not in message
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["table-ix", "semi-supervised"])
-def test_a_leak_is_one_line(affkit, tmp_path, command):
-    code, message = affkit(f"{command} --out out", partition="leaks")
-    assert code == 2 and "leaks: subject ann: train (clip_ann), test (clip_ann)" in message
     assert not (tmp_path / "out").exists()

@@ -32,24 +32,18 @@ def small_cnn(seed=0):
     return VGGFace(AffWildNetConfig(width=0.02, image_size=32)).eval()
 
 
-def test_each_row_is_what_the_network_says_of_that_face(store, tmp_path):
-    cnn = small_cnn()
-    features = cached_features(cnn, store, tmp_path, progress=False)
+def test_each_row_is_what_the_network_says_of_that_face_and_computed_once(store, tmp_path):
+    cnn, calls = small_cnn(), []
+    cnn.register_forward_hook(lambda *_: calls.append(1))
+    features = cached_features(cnn, store, tmp_path / "cache", progress=False)
+    number = len(calls)
+    np.testing.assert_array_equal(cached_features(cnn, store, tmp_path / "cache", progress=False), features)
+    assert number > 0 and len(calls) == number
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
     assert features.shape == (len(store), cnn.fc.out_features) and features.dtype == np.float32
     rows = [0, 33, len(store) - 1]
     faces = torch.from_numpy(store.images[rows] / 127.5 - 1).float().movedim(-1, 1)  # by hand
     np.testing.assert_allclose(features[rows], cnn(faces).detach(), atol=1e-5)
-
-
-def test_they_are_computed_once(store, tmp_path):
-    cnn, calls = small_cnn(), []
-    cnn.register_forward_hook(lambda *_: calls.append(1))
-    first = cached_features(cnn, store, tmp_path / "cache", progress=False)
-    number = len(calls)
-    second = cached_features(cnn, store, tmp_path / "cache", progress=False)
-    assert number > 0 and len(calls) == number
-    np.testing.assert_array_equal(first, second)
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
 
 
 def test_the_name_follows_weights_and_faces_but_not_labels(store):
@@ -108,10 +102,8 @@ def published(path, image_size):
     layers = [*(layer for layer in cnn.layers if isinstance(layer, nn.Conv2d)), cnn.fc]
     depths = enumerate((2, 2, 3, 3, 3), 1)
     names = [f"conv{block}_{i + 1}" for block, depth in depths for i in range(depth)] + ["fc6"]
-    layers = dict(zip(names, layers, strict=True))
-    torch.save(
-        {f"{name}.{key}": t for name, layer in layers.items() for key, t in layer.state_dict().items()}, path
-    )
+    pairs = zip(names, layers, strict=True)
+    torch.save({f"{name}.{key}": t for name, layer in pairs for key, t in layer.state_dict().items()}, path)
     return path, cnn
 
 
@@ -125,9 +117,7 @@ def test_a_run_starts_from_published_weights(store, tmp_path):
 
 
 def test_weights_that_cannot_be_meant_are_refused(store, tmp_path):
-    file, _ = published(
-        tmp_path / "vgg.pth", 64
-    )  # fc6 is for other faces: it would be frozen as it was drawn
+    file, _ = published(tmp_path / "vgg.pth", 64)  # fc6, for other faces, would be frozen as it was drawn
     with refused("leaves a frozen layer as it was initialised: fc6"):
         train_mtl(store, tmp_path / "a", MtlConfig(**TINY, frozen=True), steps=1, vgg_weights=file, **QUIET)
     with refused("are both weights to start from; give one of them"):

@@ -120,11 +120,8 @@ def gan(tmp_path_factory):
     """Checkpoints of an untrained generator, discriminator and feature net, and faces of 32 pixels."""
     folder, config = tmp_path_factory.mktemp("gan"), GanNetConfig("1", width=0.05, weight_std=0.2)
     torch.manual_seed(0)
-    networks = {
-        "generator": Generator(config),
-        "discriminator": Discriminator(config),
-        "features": nets(1)[0],
-    }
+    networks = {"generator": Generator(config), "discriminator": Discriminator(config)}
+    networks |= {"features": nets(1)[0]}
     paths = [save_checkpoint(folder / f"{name}.safetensors", net.eval()) for name, net in networks.items()]
     return *paths, people_store(size=32)
 
@@ -258,24 +255,16 @@ def test_at_most_so_many_faces_ask_and_one_moment_or_one_person_is_not_enough(mo
     assert [len(distances) for distances in real_distances(points, STORE, ROWS)] == [10, 10]
 
 
-@pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return FeatureNet(FeatureNetConfig(6, image_size=16, channels=8, num_features=16)).eval()
-
-
-def test_the_nearest_are_those_of_scipy_one_of_each_person(net):
+def test_the_nearest_are_those_of_scipy_one_of_each_person_and_a_training_face_is_its_own_copy():
+    (net,) = nets(1)
     face = people_store(seed=5).images[3]
-    found = TrainingFaces(STORE, net).nearest(face, count=4)
+    faces = TrainingFaces(STORE, net)
+    found = faces.nearest(face, count=4)
     distances = cdist(features_of(net, face[None])[0], features_of(net, STORE.images)[0])[0]
     best = pd.Series(distances).groupby(STORE.index["subject"]).min().nsmallest(4)
     assert found["who"].tolist() == best.index.tolist()
     np.testing.assert_allclose(found["distance"], best, atol=1e-3)
     np.testing.assert_allclose(distances[found["row"].astype(int)], best, atol=1e-3)
-
-
-def test_a_training_face_is_its_own_copy_and_only_the_rows_asked_for_count(net):
-    faces = TrainingFaces(STORE, net)
     found = faces.nearest(STORE[17], count=2)
     assert found["row"][0] == 17 and found["distance"][0] == pytest.approx(0, abs=1e-2)
     assert found["copy"].tolist() == [True, found["distance"][1] <= faces.threshold.distance]
@@ -285,8 +274,8 @@ def test_a_training_face_is_its_own_copy_and_only_the_rows_asked_for_count(net):
     assert rest.nearest(STORE[20])["row"].isin(others).all()
 
 
-def test_where_nobody_is_known_clips_or_pictures_stand_for_people(net):
-    store = people_store()
+def test_where_nobody_is_known_clips_or_pictures_stand_for_people():
+    (net,), store = nets(1), people_store()
     del store.index["subject"]
     found = TrainingFaces(store, net).nearest(store[0])
     assert found["who"].is_unique and found["who"][0] == "clip_0" and found["copy"].isna().all()

@@ -1,6 +1,5 @@
 """What is read out of Tables X and XI, printed and trained: votes of seeds, chance, pairs of rows, bars."""
 
-import json
 from dataclasses import replace
 from itertools import product
 
@@ -112,12 +111,3 @@ def test_one_row_without_a_score_has_a_panel_without_dots():
     results = replace(results, scores=results.scores.drop(columns=[*EXPRESSION_SCORES]))
     axis = table_x_bars(results).axes[2]
     assert not axis.patches and [line.get_marker() for line in axis.lines] == ["None"]
-
-
-def test_what_was_run_in_a_line_and_read_again(tmp_path):
-    results = made_up(["a", "b"], seeds=range(4), claims=[Claim("a beats b", "a", "b", VA_SCORES)])
-    assert results.about == "rows: 2; seeds: 0, 1, 2, 3; steps of each run: 9"
-    results.write(tmp_path, "title", pd.DataFrame({"a": ["b"]}))
-    again = Results.read(tmp_path)
-    assert votes(again).equals(votes(results)) and again.about == results.about
-    assert json.loads((tmp_path / "results.json").read_text())["settings"] == {"steps": 9}

@@ -16,7 +16,6 @@ from affkit.faces.detectors import Box
 from affkit.gan import sample_z
 from affkit.labels import VA, Labels
 from affkit.video.video import write_video
-from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
 from affkit_lab.latent.directions import faces_at
 from affkit_lab.latent.inversion import InversionConfig, decode_photograph, face_in, invert, read_frame
 from affkit_lab.latent.play_labels import play_labels, va_search
@@ -120,20 +119,13 @@ def test_a_clip_is_played_by_one_face_smoothly():
 WEIGHTS = "data_samples/weights"
 
 
-def planted():
-    """Sixteen blocks that tell sixteen combinations of z."""
-    torch.manual_seed(0)
-    net = FeatureNet(FeatureNetConfig(3, 16, channels=4, num_features=8)).eval()
-    return PlantedGenerator(AXES), net
-
-
 @pytest.mark.slow
-def test_a_picture_whose_z_is_known_is_found_again():
-    generator, net = planted()
+def test_a_picture_whose_z_is_known_is_found_again(feature_net):
+    generator = PlantedGenerator(AXES)  # 16 blocks tell 16 combinations of z
     hidden = sample_z(1, 99).double().numpy() * 0.8
     target = faces_at(generator, hidden)[0]
-    calls = []
-    found = invert(generator, target, net, InversionConfig(steps=120), progress=lambda *n: calls.append(n))
+    config, calls = InversionConfig(steps=120), []
+    found = invert(generator, target, feature_net, config, progress=lambda *n: calls.append(n))
     axes = generator.axes.detach().double().numpy()
     np.testing.assert_allclose(axes @ found.z, axes @ hidden[0], atol=0.02)  # all that the picture tells of z
     assert found.pixel_error < 2 and found.pixel_ratio < 0.01 < found.start_ratio
@@ -142,13 +134,13 @@ def test_a_picture_whose_z_is_known_is_found_again():
     assert np.abs(found.z).max() <= 1
 
 
-def test_the_numbers_are_those_of_the_faces_and_the_same_seed_gives_the_same():
-    generator, net = planted()
+def test_the_numbers_are_those_of_the_faces_and_the_same_seed_gives_the_same(feature_net):
+    generator = PlantedGenerator(AXES)
     target = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)  # nothing it can draw
     config = InversionConfig(candidates=64, steps=20)
-    first, second = (invert(generator, target, net, config, seed=3) for _ in range(2))
+    first, second = (invert(generator, target, feature_net, config, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.z, second.z)
-    other = invert(generator, target, net, config, seed=4)
+    other = invert(generator, target, feature_net, config, seed=4)
     assert not np.array_equal(first.z, other.z)
     np.testing.assert_array_equal(first.face, faces_at(generator, first.z[None])[0])
     difference = first.face.astype(float) - target

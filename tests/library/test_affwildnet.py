@@ -20,19 +20,14 @@ def net():
 
 
 def test_shapes_at_width_1():
-    """The configuration D of VGG that VGG-Face is, and Figure 5."""
+    """The configuration D of VGG that VGG-Face is, and Figure 5; layer by layer in test_nb09.py."""
     with torch.device("meta"):
         net = AffWildNet(AffWildNetConfig(width=1.0))
-    convolutions = [list(m.weight.shape) for m in net.cnn.layers if isinstance(m, nn.Conv2d)]
-    channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    assert convolutions == [[out, into, 3, 3] for into, out in zip(channels[:-1], channels[1:], strict=True)]
-    assert len(convolutions) == 13
-    assert sum(isinstance(m, nn.MaxPool2d) for m in net.cnn.layers) == 5
-    assert list(net.cnn.fc.weight.shape) == [4096, 3 * 3 * 512]
-    assert net.gru.num_layers == 2 and net.gru.input_size == 4096 and net.gru.hidden_size == 128
-    assert net.attention.length == 32
-    assert list(net.head.weight.shape) == [2 + 7, 128]
+    channels = [layer.out_channels for layer in net.cnn.layers if isinstance(layer, nn.Conv2d)]
+    assert channels == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
     assert net.cnn(torch.zeros(2, 3, 96, 96, device="meta")).shape == (2, 4096)
+    assert (net.gru.num_layers, net.gru.hidden_size, net.attention.length) == (2, 128, 32)
+    assert list(net.head.weight.shape) == [2 + 7, 128]
 
 
 def numpy_attention(layer, h, seen):
@@ -101,16 +96,8 @@ def test_pixels_of_masked_frames_have_no_influence_and_no_gradient(net):
     noise = torch.where(mask[..., None, None, None], images, torch.nan)
     again, _ = net(noise, mask)
     assert torch.equal(again.va, output.va) and output.va.isfinite().all()
-
-
-def test_padding_changes_nothing_before_it_and_a_sequence_without_a_face_is_finite(net):
-    mask = torch.zeros(2, 5, dtype=torch.bool)
-    output, _ = net(torch.zeros(2, 5, 3, 32, 32), mask)
-    assert output.va.isfinite().all() and output.expression.isfinite().all()
-    images = torch.rand(1, 5, 3, 32, 32)
-    longer = torch.cat([images, torch.zeros(1, 3, 3, 32, 32)], dim=1)
-    mask = torch.arange(8)[None] < 5
-    torch.testing.assert_close(net(longer, mask)[0].va[:, :5], net(images)[0].va)
+    nobody, _ = net(noise, torch.zeros_like(mask))
+    assert nobody.va.isfinite().all() and nobody.expression.isfinite().all()
 
 
 def test_features_and_predictions_are_the_two_halves_and_every_weight_learns(net):

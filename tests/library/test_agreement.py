@@ -48,11 +48,14 @@ def test_raters_are_averaged_where_all_rated():
     traces = RNG.uniform(-1, 1, (3, 4, 2)).astype(np.float32)
     raters = {f"R{k}": {"clip": annotator(va=[*map(tuple, traces[k])])} for k in range(3)}
     raters["R1"]["clip"].has_va[2] = False
+    noted = {"R0": EXPERTS["A1"], "R1": EXPERTS["A2"]}  # what else they say is left out of the ratings
+    assert agreement.combine_ratings(noted) == {"clip": Labels.empty(5, ("AU1", "AU12"))}
     mean = traces.astype(np.float64).mean(axis=0)
     for labels in (agreement.agree(raters)["clip"], agreement.combine_ratings(raters)["clip"]):
         assert labels.has_va.tolist() == [True, True, False, True]
         found = np.stack([labels.valence, labels.arousal], axis=1)[labels.has_va]
         np.testing.assert_allclose(found, mean[[0, 1, 3]], atol=1e-7)
+        assert labels.valence[2] == labels.arousal[2] == 0
 
 
 def test_experts_and_raters_do_not_wait_for_each_other():
@@ -127,6 +130,14 @@ def test_annotators_come_from_folders(tmp_path, layout):
     assert agreement.read_annotators(folders(tmp_path, EXPERTS, layout=layout)) == EXPERTS
 
 
+def test_annotators_come_from_tables(tmp_path):
+    for name, valence in (("R1", 0.25), ("R2.b", -1)):
+        line = f"video,frame,valence,arousal\nclip,1,{valence},0.5\n"
+        (tmp_path / f"{name}.csv").write_text(line)
+    read = agreement.read_annotators([tmp_path / "R1.csv", tmp_path / "R2.b.csv"])
+    assert {name: one["clip"].valence.tolist() for name, one in read.items()} == {"R1": [0.25], "R2.b": [-1]}
+
+
 def test_units_that_somebody_has_no_column_for_are_masked(tmp_path):
     some = {"A1": {"clip": annotator([[1, 1]])}, "A2": {"clip": annotator([[1, 1]], names=("AU1", "AU7"))}}
     read = agreement.read_annotators(folders(tmp_path, some))
@@ -134,6 +145,12 @@ def test_units_that_somebody_has_no_column_for_are_masked(tmp_path):
     assert agreement.agree(read)["clip"].has_action_units.tolist() == [[True, False, False]]
 
 
+def test_who_chose_no_expression_gets_the_list_of_the_others():
+    read = agreement.comparable({"A1": {"clip": OTHER}, "A2": {"clip": OTHER}, "A3": NOBODY})
+    assert {one["clip"].expression_names for one in read.values()} == {OTHER.expression_names}
+
+
+NOBODY = {"clip": Labels.empty(5)}
 OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, "Other"))
 
 
@@ -164,9 +181,11 @@ def test_each_annotator_is_given_once(tmp_path):
     one, two, _ = folders(tmp_path, EXPERTS)
     write_annotations(tmp_path / "again" / "A1", EXPERTS["A1"])
     read = agreement.read_annotators
-    refuses("needs two annotators", read, [one])
-    refuses("is given twice", read, [one, two, tmp_path / "A2" / ".." / "A1"])
-    refuses("another annotator is called A1", read, [one, two, tmp_path / "again" / "A1"])
+    twice, again = tmp_path / "A2" / ".." / "A1", tmp_path / "again" / "A1"
+    refuses(f"{one}: agreement needs two annotators", read, [one])
+    refuses("annotators: agreement needs two annotators", read, [])
+    refuses(f"{twice}: is given twice", read, [one, two, twice])
+    refuses(f"{again}: another annotator is called A1", read, [one, two, again])
     refuses("no such folder", read, [one, tmp_path / "none"])
 
 
@@ -205,7 +224,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    problems = {"mine": "without agreement.csv", "notes": "holds thesis.txt", "file": "not a folder"}
+    problems = {"mine": "without agreement.csv", "notes": "holds thesis.txt", "file": "file: is not a folder"}
     for name, words in problems.items():
         refuses(words, agreement.write_agreement, tmp_path / name, EXPERTS["A1"], table, force=True)
     assert sorted(tmp_path.rglob("*")) == before

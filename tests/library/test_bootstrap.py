@@ -1,19 +1,15 @@
 """Intervals by subject, against plain loops over frames, SciPy, and simulated people."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from guesses import labels_and_guesses, scores_by_frame
 from refusals import refuses
 from scipy import stats
 
+from affkit.evaluation import intervals
 from affkit.evaluation.evaluate import Options, evaluate_labels
-from affkit.evaluation.intervals import (
-    SubjectSums,
-    bootstrap,
-    paired_difference,
-    percentile_interval,
-    resample_counts,
-)
+from affkit.evaluation.intervals import bootstrap, paired_difference, percentile_interval, resample_counts
 
 QUICK = Options(num_resamples=0)
 
@@ -23,26 +19,34 @@ def fraction(sums):
     return {"fraction": sums["answers"][..., 0] / sums["answers"][..., 1]}
 
 
-def test_resamples_are_those_of_a_plain_loop_over_frames():
+@pytest.mark.parametrize("per_video", [False, True], ids=["pooled frames", "means over videos"])
+def test_resamples_are_those_of_a_plain_loop(per_video):
     guesses, truth, subjects = labels_and_guesses()
-    sample = evaluate_labels(guesses, truth, "mtl", subjects, QUICK).sample
+    options = Options(num_resamples=0, per_video=per_video)
+    sample = evaluate_labels(guesses, truth, "mtl", subjects, options).sample
     videos = {name: [video for video in truth if subjects[video] == name] for name in sample.subjects}
     assert sorted(map(len, videos.values())) == [1, 1, 1, 2, 2]
+    each = pd.DataFrame({video: scores_by_frame(guesses, truth, [video]) for video in truth})
     found = bootstrap(sample, 25, seed=3)
     for number, counts in enumerate(resample_counts(len(videos), 25, seed=3)):
         drawn = [video for name, count in zip(videos, counts, strict=True) for video in videos[name] * count]
         row = {name: values[number] for name, values in found.items()}
-        assert row == pytest.approx(scores_by_frame(guesses, truth, drawn), rel=1e-9, nan_ok=True)
+        pooled = scores_by_frame(guesses, truth, drawn)
+        expected = each[drawn].mean(axis=1).to_dict() if per_video else pooled
+        assert row == pytest.approx(expected, rel=1e-9, nan_ok=True)
+    assert (resample_counts(6, 50, seed=1) != resample_counts(6, 50, seed=2)).any()
 
 
-def test_the_interval_of_a_mean_is_that_of_scipy():
+def test_the_interval_of_a_mean_is_that_of_scipy_and_leaves_out_what_is_not_defined():
     """A score that is a mean over subjects is the plain bootstrap of SciPy."""
     values = np.random.default_rng(0).normal(0.5, 0.2, 40)
     rows = np.stack([values, np.ones(40)], axis=1)
-    sample = SubjectSums(tuple(map(str, range(40))), {"answers": rows}, fraction)
+    sample = intervals.SubjectSums(tuple(map(str, range(40))), {"answers": rows}, fraction)
     ours = percentile_interval(bootstrap(sample, 10_000)["fraction"])
     theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=1)
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.005)  # the width is 0.12
+    assert percentile_interval(np.append(values, np.nan)) == percentile_interval(values)
+    assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
 
 
 def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
@@ -55,22 +59,11 @@ def test_intervals_by_subject_cover_and_intervals_by_frame_do_not():
         if experiment < 40:  # it is plain by then
             rows["frames"] = np.stack([right.ravel(), np.ones(1200)], axis=1)
         for kind, answers in rows.items():
-            sample = SubjectSums(tuple(map(str, range(len(answers)))), {"answers": answers}, fraction)
+            people = tuple(map(str, range(len(answers))))
+            sample = intervals.SubjectSums(people, {"answers": answers}, fraction)
             low, high = percentile_interval(bootstrap(sample, 200, seed=experiment)["fraction"])
             held[kind].append(low <= 2 / 3 <= high)
     assert 0.9 <= np.mean(held["subjects"]) <= 0.985 and np.mean(held["frames"]) < 0.6
-
-
-def test_the_same_seed_draws_the_same_people():
-    assert (resample_counts(6, 50, 1) == resample_counts(6, 50, 1)).all()
-    assert (resample_counts(6, 50, 1) != resample_counts(6, 50, 2)).any()
-    assert resample_counts(6, 5000).mean(axis=0) == pytest.approx(np.ones(6), abs=0.06)
-
-
-def test_scores_that_are_not_defined_are_left_out_of_an_interval():
-    values = np.array([np.nan, 1.0, 2.0, np.nan, 3.0])
-    assert percentile_interval(values) == percentile_interval(np.array([1.0, 2.0, 3.0]))
-    assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():

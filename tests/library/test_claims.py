@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from affkit.evaluation.intervals import Claim, interval, judge, paper_difference
+from affkit.evaluation.intervals import Claim, judge, paper_difference
 
 numbers = st.floats(-1, 1, allow_subnormal=False)
 
@@ -71,8 +71,3 @@ def test_one_seed_says_so_and_is_written_without_ends():
     assert written["claim"]["better"] == "a" and written["sentence"] == found.sentence
     nothing = judge(runs([], []), CLAIM)
     assert json.loads(json.dumps(nothing.as_dict(), allow_nan=False))["mean"] is None
-
-
-def test_more_seeds_make_the_interval_narrower():
-    values = np.array([0.1, 0.3, 0.2])
-    assert np.diff(interval(np.tile(values, 4))[1:]) < np.diff(interval(values)[1:])

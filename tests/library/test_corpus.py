@@ -189,19 +189,16 @@ def test_sets_and_folders_are_those_of_the_year(tmp_path):
     assert list(read_annotations(tmp_path, "test")) == ["c"]
 
 
-def test_existing_files_are_refused_without_force(tmp_path):
+def test_existing_files_are_refused_without_force_and_names_that_lead_outside_always(tmp_path):
     labels = {"a": Labels.empty(1), "b": Labels.empty(1)}
     write_annotations(tmp_path, {"b": Labels.empty(3)})
     refuses("b.txt: already exists", write_annotations, tmp_path, labels)
     assert list(read_annotations(tmp_path)) == ["b"]  # nothing of "a" was written
     write_annotations(tmp_path, labels, force=True)
     assert len(read_annotations(tmp_path)["b"]) == 1
-
-
-@pytest.mark.parametrize("name", ["../out", "a/b", ".."])
-def test_nothing_is_written_outside(tmp_path, name):
-    refuses("not a video name", write_annotations, tmp_path / "in", {name: Labels.empty(1)})
-    assert list(tmp_path.iterdir()) == []
+    for name in ("../out", "a/b", ".."):
+        refuses("not a video name", write_annotations, tmp_path / "in", {name: Labels.empty(1)})
+    assert not (tmp_path / "in").exists() and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name, expected", [
@@ -234,7 +231,7 @@ def corpus(tmp_path):
     return make(tmp_path, dict.fromkeys(["videos/one.avi", "videos/two.mp4", "batch2/three.mp4"], ""))
 
 
-def test_a_corpus_without_a_list_of_subjects(corpus):
+def test_a_corpus_without_and_with_a_list_of_subjects(corpus):
     opened = Corpus.open(corpus)
     assert opened.videos == ["one", "three", "two_left", "two_right"]
     assert opened.subjects == {name: name for name in opened.videos}
@@ -243,9 +240,6 @@ def test_a_corpus_without_a_list_of_subjects(corpus):
     assert Corpus.open(corpus, "validation").videos == ["three"]
     assert opened.labels["one"].valence.tolist() == [-1, 0, 1]
     refuses("no video of four", opened.video_path, "four")
-
-
-def test_the_list_of_subjects(corpus):
     rows = ["one.avi,,s1,female", "two,left,s2,male", "two,right,s1,female"]
     make(corpus, {"subjects.csv": "\r\n".join(["\ufeffvideo,person,subject,gender", *rows])})
     opened = Corpus.open(corpus)

@@ -43,27 +43,19 @@ scored = st.lists(st.tuples(places, st.integers(1, 999)), max_size=12, unique_by
 # MTCNN: its parts
 
 
-@settings(max_examples=50)
-@given(scored, st.sampled_from([0.3, 0.5, 0.7]))
-def test_suppression_is_that_of_opencv(scored, most):
-    rectangles, scores = [place for place, _ in scored], [score / 1000 for _, score in scored]
-    expected = cv2.dnn.NMSBoxes(rectangles, scores, 0.0, most) if rectangles else []
-    kept = mtcnn.nms(corners(rectangles), torch.tensor(scores), most)
-    assert kept.tolist() == list(expected)
+@settings(max_examples=100)
+@given(scored, st.sampled_from([0.3, 0.5, 0.7]), st.booleans())
+def test_suppression_by_the_union_or_the_smaller_area_is_the_loop(scored, most, of_smaller):
+    def overlap(one, other):
+        smaller = min(one.w * one.h, other.w * other.h)
+        return one.intersection(other) / smaller if of_smaller else one.iou(other)
 
-
-@settings(max_examples=50)
-@given(scored)
-def test_suppression_by_the_smaller_area_is_the_loop(scored):
     boxes, kept = [Box(*place, score) for place, score in scored], []
     for index in sorted(range(len(boxes)), key=lambda i: -boxes[i].score):
-        box = boxes[index]
-        overlaps = [box.intersection(boxes[k]) / min(box.w * box.h, boxes[k].w * boxes[k].h) for k in kept]
-        if max(overlaps, default=0) <= 0.7:
+        if max((overlap(boxes[index], boxes[k]) for k in kept), default=0) <= most:
             kept.append(index)
-    windows = corners([place for place, _ in scored])
-    scores = torch.tensor([box.score for box in boxes])
-    assert mtcnn.nms(windows, scores, 0.7, of_smaller=True).tolist() == kept
+    windows, scores = corners([place for place, _ in scored]), torch.tensor([box.score for box in boxes])
+    assert mtcnn.nms(windows, scores, most, of_smaller).tolist() == kept
 
 
 def corners(rectangles):

@@ -20,20 +20,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import refuses
 from repository import ROOT
+from small_corpus import labels_of
 from squares import SquareDetector
 
 from affkit.corpus.corpus import Corpus
 from affkit.faces import extract
 from affkit.faces.detectors import Box, crop_face
 from affkit.faces.extract import add_labels, extract_faces, names_of_people, sample_faces
+from affkit.labelfiles.layouts import write_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, Labels
 from affkit.store import Store, part_folder
 from affkit.video.video import Video, write_video
 
 pytestmark = pytest.mark.slow  # encodes and decodes videos
-
-AU = ",".join(ACTION_UNITS)
-BASIC = ",".join(EXPRESSIONS)
 
 
 def film(num_frames, people):
@@ -86,7 +85,7 @@ def test_index_and_crops_belong_together_and_the_folder_says_how_it_was_made(cli
         for i, row in rows.iterrows():
             box = Box(row.x, row.y, row.w, row.h)
             # the index is rounded to hundredths of a pixel, which can move a border by one
-            assert np.abs(crop_face(frames[row.frame - 1], box, 32).astype(int) - faces[i]).mean() < 6
+            assert np.abs(crop_face(frames[row.frame - 1], box, 32).astype(int) - faces[i]).mean() < 1.5
             assert max(box.iou(Box(x, 30, 40, 40)) for x in (18 + 2 * row.frame, 160)) > 0.85
     assert (faces.index["score"] > 0).all()
     assert sorted(file.name for file in reference.iterdir()) == ["crops.npy", "index.csv", "store.json"]
@@ -94,7 +93,6 @@ def test_index_and_crops_belong_together_and_the_folder_says_how_it_was_made(cli
     assert info["size"] == 32 and info["detector"]["name"] == "squares"
     assert [video["file"] for video in info["videos"]] == ["one.mp4", "two.mp4"]
     assert str(reference.parent) not in (reference / "store.json").read_text()
-    np.testing.assert_array_equal(np.load(reference / "crops.npy"), Store.open(reference).images)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -148,7 +146,6 @@ def test_wrong_arguments(videos, tmp_path):
     refuses("no video was given", extract_faces, [], out)
     refuses("not between 16 and 512", extract_faces, videos, out, size=8)
     refuses(("one.avi: has the same name as ", "one.mp4"), extract_faces, twice, out)
-    refuses("known are haar", extract_faces, videos, out, detector="dlib")
     assert [path.name for path in tmp_path.iterdir()] == ["one.avi"]
 
 
@@ -249,16 +246,11 @@ def test_an_interrupted_run_with_other_settings_or_another_video_is_not_mixed_in
 
 def write_labels(folder, name, num_lines, valence=0.5):
     """Aff-Wild2 files in which valence of frame i is ``valence - i / 100``; frame 2 is not labelled."""
-    lines = [f"{valence - i / 100},{-0.25}" for i in range(1, num_lines + 1)]
-    lines[1] = "-5,-5"
-    for task, header, rows in (
-        ("VA_Estimation_Challenge", "valence,arousal", lines),
-        ("EXPR_Recognition_Challenge", BASIC, ["4", "-1", *["0"] * (num_lines - 2)]),
-        ("AU_Detection_Challenge", AU, ["1,0,1,0,1,0,1,-1"] * num_lines),
-    ):
-        file = folder / task / "Train_Set" / f"{name}.txt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join([header, *rows]) + "\n")
+    units, expressions = [(1, 0, 1, 0, 1, 0, 1, None)] * num_lines, [4, None, *[0] * (num_lines - 2)]
+    va = [(valence - i / 100, -0.25) for i in range(1, num_lines + 1)]
+    labels = labels_of(units, expressions, va)
+    labels.has_va[1] = False
+    write_annotations(folder, {name: labels})
 
 
 def test_line_i_of_the_labels_is_frame_i(videos, tmp_path):
@@ -330,22 +322,11 @@ def test_minus_one_is_a_valence_and_other_is_an_expression():
 # Faces sampled from the clips of a corpus
 
 
-class Found:
-    """A detector that always sees two faces, the surer one on the right."""
-
-    name = "found"
-
-    def detect(self, frame):
-        height, width = frame.shape[:2]
-        side = height / 3
-        return [Box(0.7 * width, 9, side, side, 2.0), Box(0.1 * width, 9, side, side, 1.0)]
-
-
-class Blind:
-    name = "blind"
-
-    def detect(self, frame):
-        return []
+def two_faces(frame):
+    """What a detector says that always sees two, the surer one on the right."""
+    height, width = frame.shape[:2]
+    side = height / 3
+    return [Box(0.7 * width, 9, side, side, 2.0), Box(0.1 * width, 9, side, side, 1.0)]
 
 
 @pytest.fixture(scope="module")
@@ -353,8 +334,8 @@ def corpus():
     return Corpus.open(ROOT / "data_samples" / "clips")
 
 
-def sample(corpus, names, per_clip, detector=None):
-    return sample_faces(corpus, names, per_clip, detector=detector or Found(), progress=False)
+def sample(corpus, names, per_clip, detect=two_faces):
+    return sample_faces(corpus, names, per_clip, detector=Mock(detect=detect), progress=False)
 
 
 def test_sampled_rows_carry_the_labels_of_their_frames_and_are_cut_from_them(corpus):
@@ -366,15 +347,16 @@ def test_sampled_rows_carry_the_labels_of_their_frames_and_are_cut_from_them(cor
         assert row.subject == corpus.subjects[row["name"]]
         if row["name"] == "webcam_avi":
             frame = film[row.frame - 1]
-            np.testing.assert_array_equal(store[i], crop_face(frame, Found().detect(frame)[0], 32))
+            np.testing.assert_array_equal(store[i], crop_face(frame, two_faces(frame)[0], 32))
     frames = store.index.groupby("name")["frame"].agg(["first", "last"]).loc["interview"]
     assert frames.tolist() == [1 + np.flatnonzero(corpus.labels["interview"].has_va)[i] for i in (0, -1)]
 
 
-def test_two_people_in_a_picture_are_told_apart(corpus):
+def test_two_people_in_a_picture_are_told_apart_and_nobody_is_said(corpus):
     index = sample(corpus, ["two_people_left", "two_people_right"], 2).index
     assert ((index["x"] > 640 / 2) == (index["name"] == "two_people_right")).all()  # the width is 640
     assert index["person"].tolist() == [0, 0, 1, 1] and set(index["video"]) == {"two_people"}
+    refuses("no face in any", sample, corpus, ["webcam_avi"], 2, lambda frame: [])
 
 
 @settings(max_examples=5)
@@ -383,7 +365,3 @@ def test_sampled_frames_are_spread_evenly(corpus, per_clip):
     steps = np.diff(sample(corpus, ["webcam_avi"], per_clip).index["frame"])
     assert len(steps) + 1 == min(per_clip, corpus.labels["webcam_avi"].has_va.sum())
     assert len(steps) == 0 or (steps.min() > 0 and np.ptp(steps) <= 1)
-
-
-def test_nobody_there_is_said(corpus):
-    refuses("no face in any", sample, corpus, ["webcam_avi"], 2, Blind())

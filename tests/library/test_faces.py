@@ -14,15 +14,7 @@ from squares import SquareDetector
 
 from affkit.faces import detectors as faces
 from affkit.faces import tracking
-from affkit.faces.detectors import (
-    CROP_MARGIN,
-    CROP_RISE,
-    Box,
-    Detector,
-    HaarDetector,
-    YuNetDetector,
-    crop_face,
-)
+from affkit.faces.detectors import Box, Detector, HaarDetector, YuNetDetector, crop_face
 from affkit.faces.extract import make_detector
 from affkit.faces.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
 
@@ -109,9 +101,9 @@ def test_iou_counts_pixels(x, y, side, x2, y2):
 def test_crop_is_a_square_of_the_picture_continued_at_its_borders(box, size):
     frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     wide = np.pad(frame, ((400, 400), (400, 400), (0, 0)), mode="edge")
-    side = CROP_MARGIN * (box.w * box.h) ** 0.5
+    side = faces.CROP_MARGIN * (box.w * box.h) ** 0.5
     left = round(box.x + box.w / 2 - side / 2) + 400
-    top = round(box.y + box.h / 2 - side / 2 - CROP_RISE * (box.w * box.h) ** 0.5) + 400
+    top = round(box.y + box.h / 2 - side / 2 - faces.CROP_RISE * (box.w * box.h) ** 0.5) + 400
     side = round(side)
     square = wide[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR

@@ -63,7 +63,7 @@ def test_an_output_that_can_be_written_is_given_back_and_nothing_is_made(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
 
 
-def test_an_output_that_cannot_be_written_is_refused(tmp_path):
+def test_an_output_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "lost").symlink_to("nothing")
@@ -79,8 +79,6 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
             refuses(problem, check_output, tmp_path / name, folder)
     refuses("file: is a file", check_output, tmp_path / "file", folder=True)
 
-
-def test_an_output_in_a_folder_that_is_shut_is_refused(tmp_path, monkeypatch):
     def shut(**how):
         raise PermissionError(errno.EACCES, "Permission denied", str(how["dir"]))
 

@@ -24,14 +24,13 @@ def lines(path):
 
 # Round trips, and what is written as an independent reader sees it
 
-
 READ = {"va": formats.read_va, "expr": formats.read_expressions, "au": formats.read_action_units}
 WRITE = {"va": formats.write_va, "expr": formats.write_expressions, "au": formats.write_action_units}
 
 
 @settings(max_examples=30)
 @given(any_labels(ABAW_ACTION_UNITS, EXPRESSIONS_WITH_OTHER))
-def test_the_three_files_of_a_video_come_back_and_merge_to_the_whole(tmp_path_factory, labels):
+def test_the_files_of_a_video_come_back_and_three_merge_to_the_whole(tmp_path_factory, labels):
     folder, parts, rows = tmp_path_factory.mktemp("files"), {}, {}
     for kind, write in WRITE.items():
         write(folder / f"{kind}.txt", labels)
@@ -50,12 +49,6 @@ def test_the_three_files_of_a_video_come_back_and_merge_to_the_whole(tmp_path_fa
     assert merged.expression_names == EXPRESSIONS_WITH_OTHER
     assert merged == labels or not labels.has_action_units.any()  # then nobody names other units
     assert_same(merged.with_action_units(ABAW_ACTION_UNITS), labels)
-
-
-@settings(max_examples=30)
-@given(any_labels())
-def test_affwild_comes_back(tmp_path_factory, labels):
-    folder = tmp_path_factory.mktemp("affwild")
     paths = folder / "valence.txt", folder / "arousal.txt"
     formats.write_affwild(*paths, labels)
     assert_same(formats.read_affwild(*paths), labels, ["va"])

@@ -6,13 +6,13 @@ import runpy
 import pandas as pd
 import pytest
 import torch
+from refusals import refuses
 from repository import ROOT
 from small_runs import assert_same_networks, gan, mtl
 from stores import noise_store
 from torch import nn
 
 from affkit.checkpoints import load_checkpoint, read_tensors, write_tensors
-from affkit.errors import UserError
 from affkit.gan import Discriminator, Generator
 from affkit.losses import fake_images_loss, generator_loss, multitask_loss, real_loss
 from affkit.multitask import AffWildNet
@@ -42,8 +42,7 @@ def test_a_step_of_ones_own_trains_the_same_networks(faces, tmp_path):
     gan(faces, tmp_path / "kit", 3)
     gan(faces, tmp_path / "own", 3, step=written_out_step)
     assert_same_networks(tmp_path / "kit", tmp_path / "own")
-    with pytest.raises(UserError, match="another configuration"):
-        gan(faces, tmp_path / "own", 4, resume=True)
+    refuses("another configuration", gan, faces, tmp_path / "own", 4, resume=True)
     assert len(gan(faces, tmp_path / "own", 4, resume=True, step=written_out_step).log) == 4
 
 
@@ -65,8 +64,7 @@ def test_losses_and_networks_of_ones_own_are_used(faces, tmp_path):
     losses = GanLosses(generator=doubled)
     run = gan(faces, tmp_path / "run", 2, networks=(Linear, Discriminator), losses=losses)
     assert len(calls) == 2
-    with pytest.raises(UserError, match="holds no network of affkit"):
-        load_checkpoint(run.generator)
+    refuses("holds no network of affkit", load_checkpoint, run.generator)
     generator, how = load_checkpoint(run.generator, network=Linear)
     assert generator(torch.zeros(2, 100)).shape == (2, 3, 32, 32) and how["steps"] == 2
     assert isinstance(load_checkpoint(run.discriminator)[0], Discriminator)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from folders import contents
 from refusals import refuses
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from skimage import data
 from stores import noise_store
 from videos import NTSC
@@ -18,13 +18,7 @@ from videos import NTSC
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import (
-    abaw_labels,
-    openface_table,
-    predict_store,
-    predict_video,
-    write_prediction_folder,
-)
+from affkit.evaluation.predict import predict_store, predict_video, write_prediction_folder
 from affkit.gan import Discriminator, GanNetConfig, Generator, generate, sample_z
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
@@ -72,22 +66,22 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path, model):
 
 def test_bad_checkpoints_are_refused_in_one_line(tmp_path):
     good = save_checkpoint(tmp_path / "good.safetensors", Generator(GanNetConfig("1", width=0.02)))
-    data = good.read_bytes()
-    contents = {"empty": b"", "cut": data[:-10], "header": data[:40], "text": b"no weights"}
-    for name, content in contents.items():
-        (tmp_path / f"{name}.safetensors").write_bytes(content)
-    torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    data, weights = good.read_bytes(), load_file(good)
     header = {"architecture": "generator", "net": '{"configuration": "1", "width": 9e9}', "training": "{}"}
-    save_file(load_file(good), tmp_path / "wide.safetensors", header)
-    save_file(load_file(good), tmp_path / "json.safetensors", header | {"net": "{"})
-    words = {"missing": "no such file", "empty": "is empty", "other": "holds no network of affkit"}
-    words |= dict.fromkeys(("cut", "header", "text"), "damaged")
-    words |= dict.fromkeys(("wide", "json"), "do not fit")
-    files = {f"{name}.safetensors": word for name, word in words.items()}
-    for name, word in (files | {"net.pt": "only safetensors", "old.pt": "pickle"}).items():
-        refuses((name, word), load_checkpoint, tmp_path / name)
+    for name, content, words in (
+        ("empty.safetensors", b"", "is empty"),
+        ("cut.safetensors", data[:-10], "damaged"),
+        ("header.safetensors", data[:40], "damaged"),
+        ("text.safetensors", b"no weights", "damaged"),
+        ("other.safetensors", save({"a": torch.zeros(1)}), "holds no network of affkit"),
+        ("wide.safetensors", save(weights, header), "do not fit"),
+        ("json.safetensors", save(weights, header | {"net": "{"}), "do not fit"),
+        ("net.pt", b"PK\x03\x04", "only safetensors"),
+        ("old.pt", b"\x80\x02", "pickle"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        refuses((name, words), load_checkpoint, tmp_path / name)
+    refuses("missing.safetensors: no such file", load_checkpoint, tmp_path / "missing.safetensors")
     words = good.name, "holds weights of generator, needed are those of discriminator"
     refuses(words, load_checkpoint, good, "discriminator")
 
@@ -120,8 +114,6 @@ def test_generated_faces_depend_on_the_seed_and_not_on_the_batch(tmp_path):
     assert not np.array_equal(faces, generate(path, 5, seed=2))
     one_by_one = pictures(generator, sample_z(5, seed=1), batch_size=1)
     assert np.abs(faces.astype(int) - one_by_one).max() <= 1
-    other = save_checkpoint(tmp_path / "d.safetensors", Discriminator(GanNetConfig("1", width=0.02)))
-    refuses("holds weights of discriminator", generate, other, 1)
 
 
 def test_a_sheet_shows_each_picture_once_in_order_and_pixels_survive_the_way_there_and_back(tmp_path):
@@ -137,12 +129,9 @@ def test_a_sheet_shows_each_picture_once_in_order_and_pixels_survive_the_way_the
     assert np.array_equal(to_pixels(stores.to_unit_range(image)), image)
 
 
-def test_discriminator_predicts_every_face_in_order(tmp_path):
-    store = noise_store(tmp_path / "store", frames=300)
-    torch.manual_seed(0)
-    net = Discriminator(GanNetConfig("1", width=0.05)).eval()
-    path = save_checkpoint(tmp_path / "d.safetensors", net)
-    table = predict_store(path, store, device="cpu", progress=False)
+def test_discriminator_predicts_every_face_in_order(networks, tmp_path):
+    store, (net, _) = noise_store(tmp_path / "store", frames=300), load_checkpoint(networks["gan"])
+    table = predict_store(networks["gan"], store, device="cpu", progress=False)
     assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *ACTION_UNITS]
     assert table["video"].tolist() == store.index["video"].tolist()
     with torch.no_grad():
@@ -151,7 +140,7 @@ def test_discriminator_predicts_every_face_in_order(tmp_path):
     np.testing.assert_allclose(table[["valence", "arousal"]], output.va.clamp(-1, 1), atol=1e-5)
 
 
-def test_affwildnet_predicts_every_face_in_order(tmp_path):
+def test_affwildnet_predicts_every_face_in_order(networks, tmp_path):
     """Rows of a store need not be in the order of the frames, tracks have gaps, and windows no seams."""
     noise_store(tmp_path / "store")
     index = pd.read_csv(tmp_path / "store" / stores.INDEX)
@@ -159,10 +148,8 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
     index = index.iloc[::-1]
     index.to_csv(tmp_path / "store" / stores.INDEX, index=False)
     store = Store.open(tmp_path / "store")
-    torch.manual_seed(0)
-    net = AffWildNet(AffWildNetConfig(width=0.03, image_size=32, hidden=8, attention_length=3)).eval()
-    path = save_checkpoint(tmp_path / "net.safetensors", net)
-    table = predict_store(path, store, device="cpu", progress=False, length=6)
+    net, _ = load_checkpoint(networks["mtl"])
+    table = predict_store(net, store, device="cpu", progress=False, length=6)
     assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *EXPRESSIONS]
     assert table["frame"].tolist() == store.index["frame"].tolist()
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)
@@ -172,14 +159,8 @@ def test_affwildnet_predicts_every_face_in_order(tmp_path):
             output, _ = net(images[None], mask[None])
         rows = whole.rows[item][mask.numpy()]
         np.testing.assert_allclose(table["valence"].iloc[rows], output.va[0, mask, 0].clamp(-1, 1), atol=1e-5)
-
-
-def test_the_wrong_network_or_store_is_refused(faces, tmp_path):
-    generator = save_checkpoint(tmp_path / "g.safetensors", Generator(GanNetConfig("1", width=0.02)))
-    words = "holds weights of generator, which predicts nothing"
-    refuses(words, predict_store, generator, faces, device="cpu")
-    net = save_checkpoint(tmp_path / "n.safetensors", AffWildNet(AffWildNetConfig(width=0.01, hidden=4)))
-    refuses("make a store with --size 96", predict_store, net, faces, device="cpu")
+    large = AffWildNet(AffWildNetConfig(width=0.01, hidden=4))
+    refuses("make a store with --size 96", predict_store, large, store, device="cpu")
 
 
 # The command: tables that agree, that others can read, and all or nothing
@@ -328,42 +309,30 @@ def is_orange(picture):
     return np.abs(picture.astype(int) - (222, 143, 5)).sum(axis=-1) < 70
 
 
-def test_two_people_have_a_file_each_by_their_side():
-    table = people(2)
-    found = abaw_labels(table, 40, width=400)
-    assert set(found) == {"a_left", "a_right"}
-    for labels, person in ((found["a_right"], 0), (found["a_left"], 1)):
+def test_of_three_people_two_have_a_file_each_by_their_side_and_all_are_in_the_tables(tmp_path, grey):
+    table = people(3)
+    table.loc[table["frame"] == 7, "score"] = np.nan  # these boxes were filled in
+    write_prediction_folder(tmp_path / "out", grey, table, progress=False)
+    annotations = read_annotations(tmp_path / "out")
+    assert set(annotations) == {"a_left", "a_right"} and {len(one) for one in annotations.values()} == {40}
+    for labels, person in ((annotations["a_right"], 0), (annotations["a_left"], 1)):
         own = table[table["person"] == person]
         assert np.array_equal(np.flatnonzero(labels.has_va) + 1, own["frame"])
         np.testing.assert_allclose(labels.valence[labels.has_va], own["valence"], atol=6e-5)
         said = own[list(EXPRESSIONS)].to_numpy().argmax(1)
         assert np.array_equal(labels.expression[labels.has_expression], said)
-
-
-def test_of_three_people_two_are_in_the_files_and_all_in_the_tables(tmp_path, grey):
-    table = people(3)
-    write_prediction_folder(tmp_path / "out", grey, table, progress=False)
-    annotations = read_annotations(tmp_path / "out")
-    assert set(annotations) == {"a_left", "a_right"} and {len(one) for one in annotations.values()} == {40}
     written = pd.read_csv(tmp_path / "out" / "openface.csv")
-    counts = written[written["success"] == 1]["face_id"].value_counts()
-    assert counts.to_dict() == table["person"].value_counts().to_dict()
+    seen = written[written["success"] == 1]
+    assert seen["face_id"].value_counts().to_dict() == table["person"].value_counts().to_dict()
+    filled = seen["frame"] == 7
+    assert np.array_equal(seen["confidence"], ~filled) and np.array_equal(seen["FaceScore"].isna(), filled)
     assert written["frame"].is_monotonic_increasing and set(written["frame"]) == set(range(1, 41))
     nobody = written[written["success"] == 0]
     assert nobody["frame"].tolist() == [3, 4] and (nobody["face_id"] == 0).all()
     keys = ["frame", "person", "valence"]
-    said = written[written["success"] == 1].rename(columns={"face_id": "person"})[keys].sort_values(keys[:2])
+    said = seen.rename(columns={"face_id": "person"})[keys].sort_values(keys[:2])
     np.testing.assert_allclose(said, table[keys].sort_values(keys[:2]), atol=6e-5)
     assert (pd.read_csv(tmp_path / "out" / "table.csv")["person"] == table["person"]).all()
-
-
-def test_a_box_that_was_filled_in_is_a_success_without_confidence():
-    table = people(1)
-    table.loc[table["frame"] == 7, "score"] = np.nan
-    rows = openface_table(table, np.arange(40) / 25).set_index("frame")
-    assert rows.loc[7, ["success", "confidence"]].tolist() == [1, 0] and np.isnan(rows.loc[7, "FaceScore"])
-    assert rows.loc[8, ["success", "confidence"]].tolist() == [1, 1]
-    assert rows.loc[26, "timestamp"] == 1.0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "no space left")])
@@ -405,10 +374,3 @@ def test_folders_of_the_user_are_never_replaced(tmp_path, grey):
     assert (mine / "thesis.txt").read_text() == "three years" and grey.exists()
     refuses("is not a video name", write, tmp_path / "out", grey.rename(tmp_path / "a,b.mp4"), people(1))
     assert not (tmp_path / "out").exists()
-
-
-def test_seconds_are_those_of_the_file(tmp_path):
-    """A variable rate comes back to the thousandth; the first frame is at 0."""
-    times = np.cumsum([0.0, 0.03, 0.2, 0.05, 0.011])
-    write_video(tmp_path / "a.mp4", np.zeros((5, 32, 32, 3), np.uint8), times=times.tolist())
-    np.testing.assert_allclose(Video(tmp_path / "a.mp4").seconds, times, atol=1e-3)

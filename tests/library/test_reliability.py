@@ -181,9 +181,9 @@ def test_the_correlation_at_each_lag_is_that_of_numpy():
         assert found[lag + 10] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("lags", [[0, 7], [30, 12, 55, 12], [5, 5, 5]])
-def test_lags_are_found(lags):
-    aligned, found = align_ratings(lagging(lags), largest_lag=60)
+@pytest.mark.parametrize("largest, lags", [(1, [0, 1]), (60, [30, 12, 55, 12]), (60, [5, 5, 5])])
+def test_lags_are_found(largest, lags):
+    aligned, found = align_ratings(lagging(lags), largest)
     assert list(found.values()) == [lag - min(lags) for lag in lags]
     for number, lag in enumerate(lags):
         late = lag - min(lags)
@@ -195,8 +195,9 @@ def test_lags_are_found(lags):
 def test_alignment_makes_the_mean_better():
     raters, true = lagging([0, 40, 20]), lagging([0], noise=0)["R0"]["v1"]
     plain, aligned = combine_ratings(raters)["v1"], combine_ratings(raters, largest_lag=60)["v1"]
+    assert plain == agree(raters)["v1"]
     known = aligned.has_va
-    assert known.sum() == 360
+    assert known.sum() == 360 - 40
     scores = [concordance(one.valence[known], true.valence[known]) for one in (aligned, plain)]
     assert scores[0] > scores[1]
 
@@ -205,7 +206,7 @@ def test_who_never_moves_or_rated_nothing_has_no_lag():
     raters = lagging([3, 0])
     raters["flat"] = {name: replace(one, valence=one.valence * 0, arousal=one.arousal * 0)
                       for name, one in raters["R0"].items()}  # fmt: skip
-    raters["A1"] = {name: Labels.empty(400, ("AU1", "AU12")) for name in raters["R0"]}
+    raters["A1"] = {name: Labels.empty(len(one), ("AU1", "AU12")) for name, one in raters["R0"].items()}
     aligned, found = align_ratings(raters, largest_lag=10)
     assert found["R0"] - found["R1"] == 3 and "A1" not in found
     assert aligned["A1"] == raters["A1"]

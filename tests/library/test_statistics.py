@@ -12,6 +12,7 @@ import pytest
 from folders import contents
 from hypothesis import given, settings
 from refusals import run_affkit
+from repository import ROOT
 from small_corpus import labels_of, write_corpus
 from strategies import corpora
 
@@ -108,10 +109,8 @@ def test_the_plane_is_that_of_the_part(root, corpus):
 
 
 def test_borders_of_the_plane_are_inside():
-    labels = labels_of(va=[(-1, -1), (1, 1), (0, 0), (1, -1)])
-    corpus = corpus_of({"a": labels})
-    found = statistics.va_histogram(corpus, bins=2)
-    assert found.counts.tolist() == [[1, 0], [1, 2]]
+    corpus = corpus_of({"a": labels_of(va=[(-1, -1), (1, 1), (0, 0), (1, -1)])})
+    assert statistics.va_histogram(corpus, bins=2).counts.tolist() == [[1, 0], [1, 2]]
     with pytest.raises(ValueError, match="even"):
         statistics.va_histogram(corpus, bins=3)
 
@@ -153,8 +152,6 @@ def test_totals_hold_for_any_labels(labels):
 def test_the_papers_numbers_fit_what_its_notes_say():
     total = sum(statistics.PAPER_ACTION_UNITS[unit] for unit in ACTION_UNITS)
     assert total == 235_649 and round(total / statistics.PAPER_ACTION_UNITS[statistics.ANY_UNIT], 1) == 1.7
-    assert round(1_180_000 / 30 / 3600) == 11
-    assert 234_000 / 30 == (2 * 60 + 10) * 60 and 288_000 / 30 == (2 * 60 + 40) * 60
 
 
 def test_half_a_million_frames_take_seconds(tmp_path):
@@ -167,9 +164,6 @@ def test_half_a_million_frames_take_seconds(tmp_path):
     assert time.process_time() - start < 5
 
 
-SHEET = Path(__file__).parents[2] / "data_samples" / "action_units.jpg"
-
-
 @pytest.fixture
 def stats(monkeypatch, capsys):
     """Run ``affkit stats``: exit code, what it says, and its complaints."""
@@ -179,7 +173,7 @@ def stats(monkeypatch, capsys):
 @pytest.mark.slow
 def test_command_prints_and_writes(root, tmp_path, stats):
     out = tmp_path / "out"
-    code, said, _ = stats("--data", root, "-o", out, "--units", SHEET)
+    code, said, _ = stats("--data", root, "-o", out, "--units", ROOT / "data_samples" / "action_units.jpg")
     assert code == 0 and not re.search(r"\bnan?\b", said, re.IGNORECASE)
     for words in ("2 (1 male; 1 female)", "43,948", "No file for 1 of 4 videos with expressions", "11 hours"):
         assert words in said
@@ -230,10 +224,7 @@ def test_words_from_files_are_shown_as_they_are():
     assert "<b>" not in table.to_html()
 
 
-def test_bad_corpora(tmp_path, stats):
-    (tmp_path / "empty").mkdir()
-    write_annotations(tmp_path / "blank", {"a": Labels.empty(3)})
-    cases = {"empty": "no annotations in it", "none": "no such folder", "blank": "no frame of it is labelled"}
-    for folder, words in cases.items():
-        code, _, complaints = stats("--data", tmp_path / folder)
-        assert code == 2 and words in complaints
+def test_a_corpus_without_labels_is_refused(tmp_path, stats):
+    write_annotations(tmp_path, {"a": Labels.empty(3)})
+    code, _, complaints = stats("--data", tmp_path)
+    assert code == 2 and "no frame of it is labelled" in complaints

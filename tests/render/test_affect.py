@@ -21,7 +21,7 @@ def act(seed: int, seconds: float = 10, fps: float = 30, plan=None) -> Performan
 
 
 @given(SEEDS, st.sampled_from([7, 24, 30000 / 1001, 60]))
-def test_everything_is_in_its_range(seed, fps):
+def test_everything_is_in_its_range_and_nothing_jumps(seed, fps):
     performance = act(seed, fps=fps)
     assert np.hypot(performance.valence, performance.arousal).max() <= 1
     for values in (*performance.intensities.values(), performance.blink, performance.jaw):
@@ -29,30 +29,19 @@ def test_everything_is_in_its_range(seed, fps):
     assert np.abs(performance.gaze).max() <= 0.45
     assert np.abs(np.stack([performance.yaw, performance.pitch, performance.roll])).max() <= 0.7
     assert set(performance.intensities) == set(affect.SHOWN_UNITS)
-
-
-@given(SEEDS)
-@settings(max_examples=25)
-def test_feelings_and_faces_are_smooth(seed):
-    performance = act(seed, fps=60)
     steps = np.diff(np.stack([performance.valence, performance.arousal]), axis=1)
-    assert np.abs(steps).max() < 0.1  # in a sixtieth of a second
+    assert np.abs(steps).max() < 6 / fps  # in a second
     # a rise takes 0.2 s at least: in a smoothstep, at most 1.5 / 0.2 a second, and two may coincide
     for unit in set(affect.SHOWN_UNITS) - {"AU25"}:  # syllables are faster
-        assert np.abs(np.diff(performance.intensities[unit])).max() < 2 * 1.5 / 0.1 / 60
+        assert np.abs(np.diff(performance.intensities[unit])).max() < 2 * 1.5 / 0.1 / fps
 
 
 @given(SEEDS)
 @settings(max_examples=25)
-def test_same_seed_same_labels_and_other_seed_other_labels(seed):
-    assert act(seed).labels == act(seed).labels
-    assert not np.array_equal(act(seed).valence, act(seed + 1).valence)
-
-
-@given(SEEDS)
-@settings(max_examples=25)
-def test_the_frame_rate_changes_nothing_but_the_sampling(seed):
+def test_the_seed_decides_what_is_shown_and_the_frame_rate_only_how_often_one_looks(seed):
     fast, slow = act(seed, fps=60), act(seed, fps=30)
+    assert act(seed).labels == slow.labels
+    assert not np.array_equal(act(seed + 1).valence, slow.valence)
     assert np.allclose(fast.valence[::2], slow.valence, atol=2e-4)
     assert np.allclose(fast.intensities["AU25"][::2], slow.intensities["AU25"], atol=2e-4)
     assert np.array_equal(fast.expression[::2], slow.expression)

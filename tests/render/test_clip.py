@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from mishaps.judge import contents
+from refusals import refuses
 
 from affkit.corpus.corpus import Corpus
-from affkit.errors import UserError
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import Video
 from affkit_render import corpus as corpus_module
@@ -148,19 +148,15 @@ def test_an_interrupted_corpus_goes_on_and_ends_with_the_same_bytes(tmp_path, mo
 def test_what_is_there_is_not_overwritten_unless_forced_and_faces_need_room(tmp_path):
     plans = [ClipPlan("one", (PersonPlan("a", 1, 96),), seconds=0.1, seed=1, size=SIZE)]
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="already exists; choose another output or add --force"):
-        film_all(plans, tmp_path, progress=False)
+    refuses("already exists; choose another output or add --force", film_all, plans, tmp_path, progress=False)
     (video,) = film_all(plans, tmp_path, force=True, progress=False)
-    with pytest.raises(UserError, match="already exists"):
-        film_all(plans, tmp_path, progress=False)
+    refuses("already exists", film_all, plans, tmp_path, progress=False)
     other = [ClipPlan("other", plans[0].people, seconds=0.1, seed=2, size=SIZE)]
-    with pytest.raises(UserError, match="holds another corpus"):
-        film_all(other, tmp_path, progress=False)
+    refuses("holds another corpus", film_all, other, tmp_path, progress=False)
     film_all(other, tmp_path, force=True, progress=False)
     assert not video.exists() and (tmp_path / "notes.txt").read_text() == "mine"
     assert list(Corpus.open(tmp_path).labels) == ["other"]
-    with pytest.raises(UserError, match="no room in 64x64"):
-        render_corpus(tmp_path / "small", subjects=1, seconds=1, size=(64, 64))
+    refuses("no room in 64x64", render_corpus, tmp_path / "small", subjects=1, seconds=1, size=(64, 64))
     assert not (tmp_path / "small").exists()
 
 

@@ -29,6 +29,7 @@ FLAT = Lighting(
 )
 GREY = np.full((SIZE, SIZE, 3), 120, np.uint8)
 FRONT = Pose(0, 0, 0, SIZE / 2, SIZE / 2, 62)
+POSES = (FRONT, Pose(0.35, -0.1, 0.2, 40.5, 52.25, 50), Pose(-0.3, 0.15, -0.2, 55, 45, 70))
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +122,7 @@ def test_action_units_look_different_from_each_other(head):
     assert pdist(pictures, "cityblock").min() > 0.05 * pictures[0].size
 
 
-@pytest.mark.parametrize(
-    "pose", [FRONT, Pose(0.35, -0.1, 0.2, 40.5, 52.25, 50), Pose(-0.3, 0.15, -0.2, 55, 45, 70)]
-)
+@pytest.mark.parametrize("pose", POSES)
 def test_the_box_holds_eyes_and_mouth_and_no_more_than_the_head(head, pose):
     found = draw(head, {"jawOpen": 0.5}, pose)
     x, y, width, height = found.box
@@ -207,9 +206,8 @@ def test_facial_actions_follow_units_side_and_extras():
     strong = facial_actions({"AU12": 1.0}, asymmetry=1.0)
     assert strong["mouthSmileLeft"] == pytest.approx(3 * strong["mouthSmileRight"])
     assert facial_actions({}, blink=0.4) == {"eyeBlinkLeft": 0.4, "eyeBlinkRight": 0.4}
-    assert facial_actions({"AU26": 0.5}, jaw=0.1)["jawOpen"] == pytest.approx(
-        0.5 * AU_ACTIONS["AU26"]["jawOpen"] + 0.1
-    )
+    expected = 0.5 * AU_ACTIONS["AU26"]["jawOpen"] + 0.1
+    assert facial_actions({"AU26": 0.5}, jaw=0.1)["jawOpen"] == pytest.approx(expected)
     with pytest.raises(ValueError, match="AU99"):
         facial_actions({"AU99": 1.0})
     known = set(assets.action_names())

@@ -97,16 +97,16 @@ def test_action_units_are_as_frequent_as_in_table_3(corpus, coders, truths):
 
 
 def test_labels_are_what_all_coders_say_and_coders_differ(corpus, coders):
-    said, known, agreed, kept = [], [], [], []
-    for name in part(coders["A1"], "has_action_units"):
-        said.append(np.stack([coder[name].action_units for coder in coders.values()]))
-        known.append(np.stack([coder[name].has_action_units for coder in coders.values()]))
-        agreed.append(corpus.labels[name].action_units)
-        kept.append(corpus.labels[name].has_action_units)
-    said, known = np.concatenate(said, axis=1), np.concatenate(known, axis=1).all(axis=0)
+    names = part(coders["A1"], "has_action_units")
+
+    def frames(labels, column):
+        return np.concatenate([getattr(labels[name], column) for name in names])
+
+    said = np.stack([frames(coder, "action_units") for coder in coders.values()])
+    known = np.all([frames(coder, "has_action_units") for coder in coders.values()], axis=0)
     same = known & (said == said[0]).all(axis=0)
-    assert np.array_equal(np.concatenate(kept), same)
-    assert np.array_equal(np.concatenate(agreed)[same], said[0][same])
+    assert np.array_equal(frames(corpus.labels, "has_action_units"), same)
+    assert np.array_equal(frames(corpus.labels, "action_units")[same], said[0][same])
     kappa = {
         unit: cohen_kappa_score(said[0, known[:, k], k], said[1, known[:, k], k])
         for k, unit in enumerate(ACTION_UNITS)
@@ -139,9 +139,8 @@ def test_valence_and_arousal_are_near_the_truth_but_not_it(corpus, truths):
 
 
 def test_every_expression_is_agreed_on_somewhere_and_most_frames_are_neutral(corpus):
-    counts = sum(
-        np.bincount(one.expression[one.has_expression], minlength=7) for one in corpus.labels.values()
-    )
+    agreed = [one.expression[one.has_expression] for one in corpus.labels.values()]
+    counts = np.bincount(np.concatenate(agreed), minlength=7)
     assert counts.min() > 20 and counts.argmax() == 0
     assert counts[1:].argmax() == 3  # Happiness
 

@@ -14,10 +14,12 @@ BUDGETS = {  # what we want: lines of Python with docstrings, and files, at most
     "affkit_studio": (6_000, 40),
     "affkit_course": (7_200, 36),
     "affkit_render": (4_700, 27),
-    "tests": (22_000, None),
+    "tests": (22_000, None),  # without the next
+    "tests/reliability": (1_600, None),  # bad inputs, kills and scale: a suite of its own
 }
-SO_FAR = {"affkit": (8_940, 45), "tests": (24_450, None)}  # not there yet: it must not grow again
-ROOM_FILES = {name: sorted((ROOT / name).rglob("*.py")) for name in (*ROOMS, "tests")}
+SO_FAR = {"affkit": (8_940, 45)}  # not there yet: it must not grow again
+ROOM_FILES = {name: sorted((ROOT / name).rglob("*.py")) for name in (*ROOMS, "tests", "tests/reliability")}
+ROOM_FILES["tests"] = [path for path in ROOM_FILES["tests"] if path not in ROOM_FILES["tests/reliability"]]
 ROOM_FILES["the paper"] = [ROOT / "affkit" / f"{name}.py" for name in PAPER]
 ONE_STEP = {  # the files in which one training step can be followed, from the batch to the optimizer
     "GAN": ("train_gan", "gan", "losses"),
@@ -36,7 +38,7 @@ def test_every_room_keeps_its_budget():
         lines, files = num_lines(ROOM_FILES[name]), len(ROOM_FILES[name])
         allowed_lines, allowed_files = SO_FAR.get(name, (most_lines, most_files))
         rows.append(
-            f"{name:15} {lines:6,} lines of {most_lines:6,}, {files:3} files of {most_files or 'any number'}"
+            f"{name:17} {lines:6,} lines of {most_lines:6,}, {files:3} files of {most_files or 'any number'}"
         )
         over += [name] if lines > allowed_lines or files > (allowed_files or files) else []
     print("\n".join(rows))

@@ -64,7 +64,7 @@ def test_help_names_every_command(affkit):
     assert all(command.split()[0] in answer.stdout for command in COMMANDS)
 
 
-MISTAKES = {  # of options more are tried in test_reliability_report.py
+MISTAKES = {  # of options all are tried in test_reliability_report.py
     "convert missing.mp4 -o out": "missing.mp4: no such file",
     "convert words.mp4 -o out": "words.mp4",
     "faces missing.mp4 -o out": "missing.mp4: no such file",
@@ -75,7 +75,6 @@ MISTAKES = {  # of options more are tried in test_reliability_report.py
     "agree taken -o out": "taken",
     "agree taken nowhere -o out": "taken",
     "split --data taken --sizes 1,1,1 -o out.json": "taken: no annotations in it",
-    "split --data taken -o out.json": "needs --data, --sizes and --out",
     "annotate missing.mp4": "missing.mp4: no such file",
     "annotate clip.mp4 --project words.mp4": "words.mp4",
     "train gan --data nowhere --out out": "nowhere",
@@ -88,8 +87,6 @@ MISTAKES = {  # of options more are tried in test_reliability_report.py
     "generate --checkpoint generator.safetensors -o taken": "taken: already exists",
     "predict clip.mp4 -o out.csv --checkpoint generator.safetensors": "predicts nothing",
     "predict missing.mp4 -o out.csv --checkpoint discriminator.safetensors": "missing.mp4: no such file",
-    "predict clip.mp4 -o out --checkpoint generator.safetensors": "predicts nothing",
-    "predict missing.mp4 -o out --checkpoint discriminator.safetensors": "missing.mp4: no such file",
     "predict clip.mp4 -o taken --checkpoint discriminator.safetensors": "taken: already exists",
     "predict clip.mp4 -o . --force --checkpoint discriminator.safetensors": "holds clip.mp4, and would be",
     "page --checkpoint missing.safetensors -o out.html": "missing.safetensors: no such file",
@@ -130,7 +127,7 @@ def test_generate_draws_the_same_picture_for_the_same_seed(folder, affkit):
     assert pictures[0] == pictures[1] != pictures[2]
 
 
-def test_a_page_is_written_once(folder, affkit):
+def test_a_page_is_written_once_and_shows_the_directions_there_are(folder, affkit):
     line = "page --checkpoint generator.safetensors --principal --title Ours -o pages/live.html"
     assert "pages/live.html" in done(affkit(line))
     page = (folder / "pages" / "live.html").read_text()
@@ -138,9 +135,7 @@ def test_a_page_is_written_once(folder, affkit):
     answer = affkit(line)
     assert answer.returncode == 2 and "already exists" in answer.stderr
     done(affkit(f"{line} --force"))
-
-
-def test_a_page_takes_the_directions_beside_the_generator(folder, affkit):
+    # without --principal it takes the directions beside the generator
     done(affkit(f"page --checkpoint {SHIPPED / 'gan_1' / 'generator.safetensors'} -o shipped.html"))
     page = (folder / "shipped.html").read_text()
     assert all(f'"name": "{name}"' in page for name in ("valence", "AU12", "Happiness", "PCA 1"))
@@ -148,30 +143,20 @@ def test_a_page_takes_the_directions_beside_the_generator(folder, affkit):
 
 
 def test_a_process_ends_with_the_exit_code():
-    run = subprocess.run(
-        [sys.executable, "-c", "from affkit.__main__ import main; main()", "paint"], capture_output=True
-    )
-    assert run.returncode == 2
-    assert run.stderr.decode().startswith("affkit: No such command")
+    line = [sys.executable, "-c", "from affkit.__main__ import main; main()", "paint"]
+    run = subprocess.run(line, capture_output=True, text=True)
+    assert run.returncode == 2 and run.stderr.startswith("affkit: No such command")
 
 
-def test_the_whole_way_from_a_clip_to_a_table(folder, affkit):
-    for line in (
-        "convert clip.mp4 -o clips",
-        "faces clips/clip.mp4 -o store --size 32",
-        "train gan --data store --out run --steps 2 --width 0.1",
-        "predict clip.mp4 -o table.csv --checkpoint run/discriminator.safetensors",
-    ):
-        done(affkit(line))
-    answer = affkit("train features --data store --out features --steps 1")
-    assert answer.returncode == 2 and "does not say who is in its videos" in answer.stderr
+def test_a_clip_is_read_into_a_table_or_a_folder(folder, affkit):
+    """The whole way, from the clip over a GAN to here, is in test_install.py."""
+    line = "predict clip.mp4 --checkpoint discriminator.safetensors"
+    done(affkit(f"{line} -o table.csv"))
     for options in ("", "--no-video --force"):
-        done(affkit(f"predict clip.mp4 -o said {options} --checkpoint run/discriminator.safetensors"))
+        done(affkit(f"{line} -o said {options}"))
         assert (folder / "said" / "clip.mp4").is_file() == (not options)
         assert (folder / "said" / "table.csv").read_bytes() == (folder / "table.csv").read_bytes()
-    table = pd.read_csv(folder / "table.csv")
-    assert table["frame"].tolist() == list(range(1, 13))
-    assert table[["valence", "arousal"]].abs().max().max() <= 1 and table["AU12"].between(0, 1).all()
+    assert pd.read_csv(folder / "table.csv")["frame"].tolist() == list(range(1, 13))
 
 
 def test_a_video_without_a_face_is_one_line_and_no_folder(folder, affkit):
@@ -204,7 +189,6 @@ def test_a_gan_is_trained_and_evaluated_on_a_part_of_the_people(folder, affkit):
     printed = done(affkit(f"{evaluate} --part part.json:train --json"))
     assert set(json.loads(printed)["fid"]) == {"generated", "real"}
     for options, problem in {
-        "--part part.json:dev": "has no set 'dev'",
         "--part part.json": "names no file or no set",
         "-o figures": "evaluation.csv: already exists",
     }.items():
@@ -224,6 +208,3 @@ def test_a_gan_learns_from_a_pool_too_and_from_the_mse_of_generated_faces(folder
     assert (pd.read_csv(folder / "crowd_gan" / "log.csv")["fake_va"] != 1).all()  # the CCC with a constant
     answer = affkit(f"{line} --resume")
     assert answer.returncode == 2 and "other data" in answer.stderr  # without the pool it is another run
-    answer = affkit("train gan --data crowd --out other --pool nowhere")
-    assert answer.returncode == 2 and "holds no sheet of faces" in answer.stderr
-    assert not (folder / "other").exists()

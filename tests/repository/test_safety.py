@@ -41,24 +41,18 @@ def test_no_hidden_code_is_ever_run():
     assert {name: found for name, found in problems.items() if found} == {}
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import pickle",
-        "def f():\n    from pickle import load",
-        "torch.load(path)",
-        "torch.load(path, weights_only=False)",
-        "np.load(path, allow_pickle=True)",
-        "eval(text)",
-        "subprocess.run(text, shell=True)",
-        "yaml.load(text)",
-    ],
-)
-def test_hidden_code_is_seen(source):
+@pytest.mark.parametrize("source", [
+    "import pickle",
+    "def f():\n    from pickle import load",
+    "torch.load(path)",
+    "torch.load(path, weights_only=False)",
+    "np.load(path, allow_pickle=True)",
+    "eval(text)",
+    "subprocess.run(text, shell=True)",
+    "yaml.load(text)",
+])  # fmt: skip
+def test_hidden_code_is_seen_and_safe_code_left_alone(source):
     assert len(unsafe(source)) == 1
-
-
-def test_safe_code_is_left_alone():
     assert unsafe("torch.load(p, weights_only=True)\nnp.load(p, allow_pickle=False)\nmodel.eval()") == []
 
 

@@ -30,9 +30,9 @@ NAMES = ("../../x", "/x", "a/../../x", "..\\x", "..", "x\0y", "n" * 300, ".hidde
 
 TRAIN = f"train gan --data store --out out --width 0.03 {SMALL}"
 NAMED = {  # what is named: file, the words in it that are replaced and how, commands
-    "video in a table": ("table.csv", "one,", "NAME,", "agree table.csv A1 -o out"),
-    "video in our table": (
+    "video in a table": (
         *("table.csv", "one,", "NAME,"),
+        "agree table.csv A1 -o out",
         "stats --data table.csv -o out",
         "faces one.mp4 -o out --size 32 --labels table.csv",
     ),

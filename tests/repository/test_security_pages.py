@@ -46,7 +46,7 @@ WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that
     "affkit_course/pages.py": "test_the_index_of_the_course",
     "affkit_course/site.py": "test_the_site",
     "affkit_studio/browse/live_page.py": "test_the_live_page",
-    "affkit_studio/widgets.py": "test_the_table_of_scores",
+    "affkit_studio/widgets.py": "test_the_table_of_scores_and_the_caption_of_a_frame",
     "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",
     "affkit_course/course_map.py": "test_the_picture_of_the_course",
     "benchmarks/draw_results.py": "test_the_picture_of_the_benchmarks",
@@ -105,17 +105,14 @@ def test_every_writer_of_pages_is_in_the_list():
     assert [name for name in WRITERS.values() if name not in globals()] == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "x = f'<b>{name}</b>'",
-        "import html",
-        "from string import Template",
-        "from IPython.display import HTML",
-        "def f():\n    return widgets.HTML(name)",
-        "class A:\n    def _repr_html_(self):\n        return name",
-    ],
-)
+@pytest.mark.parametrize("source", [
+    "x = f'<b>{name}</b>'",
+    "import html",
+    "from string import Template",
+    "from IPython.display import HTML",
+    "def f():\n    return widgets.HTML(name)",
+    "class A:\n    def _repr_html_(self):\n        return name",
+])  # fmt: skip
 def test_a_writer_of_pages_is_seen(source):
     assert writes_pages(source)
     assert not writes_pages("'''A <b>docstring</b>.'''\nx = 1 < 2 > 0\ny = 'a <- b, p < 0.05'")
@@ -203,7 +200,7 @@ def test_the_live_page(tmp_path):
     assert len(facts) == 1 and "onerror" in facts[0].string and "<" not in facts[0].string
 
 
-def test_the_table_of_scores():
+def test_the_table_of_scores_and_the_caption_of_a_frame():
     table = _score_table({EVIL: {MORE: 0.5}, "changed": {MORE: 0.25}})
     soup = BeautifulSoup(table, "html.parser")
     assert EVIL in no_harm(soup)
@@ -211,9 +208,6 @@ def test_the_table_of_scores():
     sliders = score_explorer(np.zeros(9), np.linspace(-1, 1, 9), name=EVIL)
     html = [w.value for w in sliders.children[0].children if isinstance(w, ipywidgets.HTML)]
     assert len(html) == 1 and "onerror" not in html[0]
-
-
-def test_the_caption_of_a_frame_is_text():
     player = frame_player(lambda i: np.zeros((8, 8, 3), np.uint8), 2, caption=lambda i: MORE)
     texts = [w for box in player.children for w in getattr(box, "children", [box]) if hasattr(w, "value")]
     (label,) = [w for w in texts if w.value == MORE]
@@ -247,14 +241,8 @@ def test_the_picture_of_the_course(monkeypatch):
 
 
 def test_the_picture_of_the_benchmarks(tmp_path):
-    numbers = {
-        "ratio": 3.0,
-        "ratio_low": 2.5,
-        "ratio_high": 3.5,
-        "ours": 1.0,
-        "ours_low": 0.9,
-        "ours_high": 1.1,
-    }
+    numbers = {"ratio": 3.0, "ratio_low": 2.5, "ratio_high": 3.5}
+    numbers |= {"ours": 1.0, "ours_low": 0.9, "ours_high": 1.1}
     row = {"name": MORE, "target": ">= 2x", "result": "met", "unit": EVIL} | numbers
     own = row | {"name": EVIL, "target": "<= 2", "ratio": None}
     draw_results.draw(pd.DataFrame([row, own]), tmp_path / "results.svg", EVIL)
