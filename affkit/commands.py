@@ -76,6 +76,9 @@ def part_rows(store, part: str, all_frames: bool = False):
 app = room()
 
 
+DETECTORS = "auto (blazeface if it is installed, else haar), blazeface, haar, mtcnn, ffld2, yunet:FILE."
+
+
 @app.command("convert", epilog="Example: affkit convert clips/ holiday.mov -o converted --labels annotations")
 def convert(
     inputs: argument(list[Path], "Video files, or folders of them."),
@@ -96,7 +99,7 @@ def faces(
     videos: argument(list[Path], "Video files."),
     out: option(Path, "Folder of the new store.", "--out", "-o", callback=out_folder),
     size: option(int, "Side of a crop in pixels: 96 or 32 in the paper.") = 96,
-    detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
+    detector: option(str, DETECTORS) = "auto",
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -310,7 +313,7 @@ def predict(
     video: argument(Path, "A video file."),
     out: option(Path, "A folder; or FILE.csv for the table alone.", "--out", "-o", callback=out_file),
     checkpoint: option(Path, "affwildnet.safetensors or discriminator.safetensors."),
-    detector: option(str, "haar, mtcnn, ffld2 or yunet:FILE.") = "haar",
+    detector: option(str, DETECTORS) = "auto",
     with_video: option(bool, "Draw the annotated video into the folder.", "--video/--no-video") = True,
     device: Device = "auto",
     force: Force = False,

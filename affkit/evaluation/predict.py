@@ -59,7 +59,7 @@ def load_predictor(checkpoint: str | Path) -> AffWildNet | FacePredictor:
 def predict_video(
     video: str | Path | Video,
     checkpoint: str | Path,
-    detector: str = "haar",
+    detector: str = "auto",
     device: str = "auto",
     progress: bool = True,
 ) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from affkit.corpus.corpus import Corpus
 from affkit.errors import UserError
+from affkit.faces import blazeface
 from affkit.faces.blazeface import BlazeFaceDetector
 from affkit.faces.detectors import (
     CROP_MARGIN,
@@ -45,23 +46,26 @@ from affkit.video.video import Video
 PARTS = "parts"
 
 
-def make_detector(spec: str) -> Detector:
-    """The detector that ``spec`` names: ``"haar"``, ``"mtcnn"``, ``"ffld2"`` or ``"yunet:FILE"``.
+def make_detector(spec: str = "auto") -> Detector:
+    """The detector that ``spec`` names: ``"blazeface"``, ``"haar"``, ``"mtcnn"``, ``"ffld2"``,
+    ``"yunet:FILE"``; ``"auto"`` is BlazeFace, or Haar with a warning where its weights are not installed.
 
     >>> make_detector("haar").name
     'haar'
     """
-    named = {
-        "blazeface": BlazeFaceDetector,
-        "haar": HaarDetector,
-        "mtcnn": MTCNNDetector,
-        "ffld2": FFLD2Detector,
-    }
+    named = {"blazeface": BlazeFaceDetector, "haar": HaarDetector}
+    named |= {"mtcnn": MTCNNDetector, "ffld2": FFLD2Detector}
     name, _, file = spec.partition(":")
     if name == "yunet" and file:
         return YuNetDetector(file)
+    if spec == "auto":
+        spec = "blazeface" if blazeface.is_installed() else "haar"
+        if spec == "haar":
+            warnings.warn(
+                f"Haar's cascade finds the faces; to find more, run {blazeface.INSTALL}", stacklevel=2
+            )
     if spec not in named:
-        fix = "known are haar, mtcnn, ffld2 and yunet:FILE, FILE being its ONNX model"
+        fix = "known are auto, blazeface, haar, mtcnn, ffld2 and yunet:FILE, FILE being its ONNX model"
         raise UserError(spec, "is not a detector", fix)
     return named[spec]()
 
@@ -70,7 +74,7 @@ def extract_faces(
     videos: Sequence[str | Path | Video],  # their names without ending, all different, are those in the store
     store: str | Path,
     size: int = 96,  # side of a crop in pixels, 16 to 512; the paper has 96 and 32
-    detector: str | Detector = "haar",  # or a name for make_detector
+    detector: str | Detector = "auto",  # or a name for make_detector
     labels: str | Path | None = None,  # a folder for Corpus.open; line i is frame i; see names_of_people
     force: bool = False,  # replace a store, and discard what an interrupted run with other settings left
     jobs: int = 1,  # videos at a time, each in a process of its own
@@ -368,11 +372,11 @@ def sample_faces(
 ) -> Store:
     """Up to ``per_clip`` labelled frames of each of ``names`` (by default all), in memory: for a quick look.
 
-    Frames are evenly spread and searched by ``detector`` (by default Haar); nothing is followed or smoothed.
-    Rows are by clip, then frame; ``name`` is the person's in the corpus, ``person`` 1 for ``_right``, else 0.
-    A :class:`UserError` says so if no face was found.
+    Frames are evenly spread and searched by ``detector``; nothing is followed or smoothed. Rows are by clip,
+    then frame; ``name`` is the person's in the corpus, ``person`` 1 for ``_right``, else 0. A
+    :class:`UserError` says so if no face was found.
     """
-    detector, names = detector or HaarDetector(), list(corpus.labels if names is None else names)
+    detector, names = detector or make_detector(), list(corpus.labels if names is None else names)
     work = (delayed(_faces_of)(corpus, name, per_clip, size, detector) for name in names)
     found = Parallel(n_jobs=jobs, return_as="generator")(work)
     bar = tqdm(found, total=len(names), desc="faces", unit="clip", delay=2, disable=not progress)

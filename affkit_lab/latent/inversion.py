@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from affkit.errors import UserError
-from affkit.faces.detectors import Detector, HaarDetector, crop_face
+from affkit.faces.detectors import Detector, crop_face
+from affkit.faces.extract import make_detector
 from affkit.gan import Generator, sample_z
 from affkit.store import fit_size, to_unit_range
 from affkit.video.video import Video
@@ -55,7 +56,7 @@ class Inversion:
 
 def face_in(picture: np.ndarray, size: int, detector: Detector | None = None, source="picture") -> np.ndarray:
     """The surest face in a picture ``(H, W, 3)`` uint8, cut out as for training; UserError if none."""
-    boxes = (detector or HaarDetector()).detect(picture)
+    boxes = (detector or make_detector()).detect(picture)
     if not boxes:
         raise UserError(source, "no face was found in it", "give a picture with a larger, frontal face")
     return crop_face(picture, boxes[0], size)

