@@ -100,6 +100,9 @@ def faces(
     out: option(Path, "Folder of the new store.", "--out", "-o", callback=out_folder),
     size: option(int, "Side of a crop in pixels: 96 or 32 in the paper.") = 96,
     detector: option(str, DETECTORS) = "auto",
+    align: option(
+        bool, "Turn and resize crops so that the eyes are level and at one place.", "--align"
+    ) = False,
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
@@ -107,7 +110,8 @@ def faces(
     """Detect, follow, crop and store the faces of some videos (Section III.E)."""
     from affkit.faces.extract import extract_faces
 
-    store = extract_faces(videos, out, size=size, detector=detector, labels=labels, force=force, jobs=jobs)
+    how = {"size": size, "detector": detector, "align": align, "labels": labels}
+    store = extract_faces(videos, out, **how, force=force, jobs=jobs)
     typer.echo(f"{len(store)} faces of {size} x {size} pixels in {out}")
 
 

@@ -19,6 +19,10 @@ from affkit.files import existing_file
 CROP_MARGIN = 1.3  # side of a crop, in sides of the box
 CROP_RISE = 0.02  # how far the crop sits above the box, in sides of the box
 
+# Where an aligned crop has the eyes, in its sides: the medians of plain crops of the corpus.
+EYES_APART, EYES_DOWN = 0.3, 0.34
+LEAST_APART = 0.3  # in sides of the box; in a head that is turned away the eyes are nearer to each other
+
 _LAST_STAGE = 53.756  # stageThreshold of the last stage in haarcascade_frontalface_alt2.xml
 
 # Haar's boxes as true boxes: shift in widths and heights, then factors on both (docs/detectors.md)
@@ -33,6 +37,7 @@ class Box(NamedTuple):
     w: float
     h: float
     score: float = float("nan")  # of a box that was filled in between two that were seen
+    eyes: tuple[float, ...] = ()  # x, y of the person's right, then left eye, from detectors that see them
 
     @property
     def center(self) -> tuple[float, float]:
@@ -45,7 +50,8 @@ class Box(NamedTuple):
 
     def moved(self, dx: float, dy: float, scale: float = 1.0) -> "Box":
         """The box in a picture that was enlarged by ``scale`` and then shifted by ``(dx, dy)``."""
-        return Box(self.x * scale + dx, self.y * scale + dy, self.w * scale, self.h * scale, self.score)
+        eyes = tuple(place * scale + (dx, dy)[i % 2] for i, place in enumerate(self.eyes))
+        return Box(self.x * scale + dx, self.y * scale + dy, self.w * scale, self.h * scale, self.score, eyes)
 
     def calibrated(self, shift: tuple[float, float], scale: tuple[float, float]) -> "Box":
         """The box that another detector means: shifted by ``shift`` widths and heights, then resized.
@@ -53,10 +59,11 @@ class Box(NamedTuple):
         So boxes of all detectors go from the brows to the chin and from ear to ear, and their crops agree.
 
         >>> Box(0, 0, 10, 20).calibrated((0.1, 0.0), (1.0, 0.5))
-        Box(x=1.0, y=5.0, w=10.0, h=10.0, score=nan)
+        Box(x=1.0, y=5.0, w=10.0, h=10.0, score=nan, eyes=())
         """
         (x, y), w, h = self.center, self.w * scale[0], self.h * scale[1]
-        return Box(x + shift[0] * self.w - w / 2, y + shift[1] * self.h - h / 2, w, h, self.score)
+        corner = x + shift[0] * self.w - w / 2, y + shift[1] * self.h - h / 2
+        return Box(*corner, w, h, self.score, self.eyes)
 
     def intersection(self, other: "Box") -> float:
         width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
@@ -111,6 +118,23 @@ def crop_face(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
         below, after = side - above - inside.shape[0], side - before - inside.shape[1]
         inside = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_REPLICATE)
     return resized(inside, size, size)
+
+
+def aligned_face(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """As :func:`crop_face`, turned and resized so that the eyes are level and always at the same place."""
+    eyes = np.reshape(box.eyes, (2, 2))
+    across = eyes[1] - eyes[0]
+    side = max(np.hypot(*across), LEAST_APART * box.side) / EYES_APART  # of the crop in the frame, in pixels
+    large = size * max(
+        round(side / size), 1
+    )  # about as large as there: made smaller afterwards, by averaging
+    x, y = across / np.hypot(*across) * large / side
+    turn = np.array([[x, y], [-y, x]])
+    shift = (large / 2, large * EYES_DOWN) - turn @ eyes.mean(axis=0)
+    crop = cv2.warpAffine(
+        frame, np.column_stack([turn, shift]), (large, large), borderMode=cv2.BORDER_REPLICATE
+    )
+    return resized(crop, size, size)
 
 
 def _reduced(frame: np.ndarray, reduction: float) -> np.ndarray:

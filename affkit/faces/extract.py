@@ -32,6 +32,7 @@ from affkit.faces.detectors import (
     Detector,
     HaarDetector,
     YuNetDetector,
+    aligned_face,
     crop_face,
 )
 from affkit.faces.ffld2 import FFLD2Detector
@@ -44,6 +45,7 @@ from affkit.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
 from affkit.video.video import Video
 
 PARTS = "parts"
+EYES = ["right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y"]  # columns of aligned faces
 
 
 def make_detector(spec: str = "auto") -> Detector:
@@ -75,6 +77,7 @@ def extract_faces(
     store: str | Path,
     size: int = 96,  # side of a crop in pixels, 16 to 512; the paper has 96 and 32
     detector: str | Detector = "auto",  # or a name for make_detector
+    align: bool = False,  # crops with level eyes at one place, see aligned_face; the detector must see them
     labels: str | Path | None = None,  # a folder for Corpus.open; line i is frame i; see names_of_people
     force: bool = False,  # replace a store, and discard what an interrupted run with other settings left
     jobs: int = 1,  # videos at a time, each in a process of its own
@@ -91,7 +94,7 @@ def extract_faces(
     corpus = Corpus.open(labels) if labels is not None else None
     if corpus is not None:
         refuse_other_names(corpus.labels, [path.stem for path in paths])
-    job = _job(videos, size, detector, corpus)
+    job = _job(videos, size, detector, align, corpus)
     part = part_folder(store)
     try:
         _begin(part, job, store, force)
@@ -127,12 +130,14 @@ def _check(videos: list[Path], size: int) -> None:
             raise UserError(video, f"has the same name as {other}", fix)
 
 
-def _job(videos: Sequence[str | Path | Video], size: int, detector: Detector, corpus: Corpus | None) -> dict:
+def _job(
+    videos: Sequence[str | Path | Video], size: int, detector: Detector, align: bool, corpus: Corpus | None
+) -> dict:
     """What ``store.json`` says: all that the store depends on, and nothing about this machine."""
     settings = dataclasses.asdict(detector) if dataclasses.is_dataclass(detector) else {}
     settings = {name: Path(value).name if name == "model" else value for name, value in settings.items()}
     job = {"format": FORMAT, "size": size, "crop": {"margin": CROP_MARGIN, "rise": CROP_RISE}}
-    job |= {"detector": {"name": detector.name, **settings}}
+    job |= {"detector": {"name": detector.name, **settings}} | ({"aligned": True} if align else {})
     job |= {} if corpus is None else _label_names(corpus)
     return job | {"videos": [_about(video) for video in videos]}
 
@@ -179,7 +184,8 @@ def _extract_missing(
     total, left = sum(steps.values()), sum(steps[_path(video).stem] for video in missing)
     bar = tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress)
     tick = bar.update if jobs == 1 else None
-    work = (delayed(_extract_one)(video, parts, job["size"], detector, tick) for video in missing)
+    crop = aligned_face if job.get("aligned") else crop_face
+    work = (delayed(_extract_one)(video, parts, job["size"], detector, crop, tick) for video in missing)
     try:
         with bar:
             for name in Parallel(n_jobs=jobs, return_as="generator")(work):
@@ -196,7 +202,12 @@ def _part_files(parts: Path, name: str) -> tuple[Path, Path]:
 
 
 def _extract_one(
-    video: str | Path | Video, parts: Path, size: int, detector: Detector, tick: Callable[[int], None] | None
+    video: str | Path | Video,
+    parts: Path,
+    size: int,
+    detector: Detector,
+    crop: Callable[[np.ndarray, Box, int], np.ndarray],
+    tick: Callable[[int], None] | None,
 ) -> str:
     """Find and cut out the faces of one video; write its crops, then its rows. Returns its name."""
     if tick is None:  # one of several processes: OpenCV's own threads would fight over the cores
@@ -207,7 +218,11 @@ def _extract_one(
         for person, boxes in enumerate(find_people(frames, detector, float(clip.fps))):
             for index, box in boxes.items():
                 wanted[index].append((len(rows), box))
-                rows.append((name, index + 1, person, *(round(value, 2) for value in box)))
+                eyes = box.eyes if crop is aligned_face else ()
+                if crop is aligned_face and not eyes:
+                    problem = f"{detector.name} does not say where the eyes are"
+                    raise UserError("--align", problem, "take another detector: --detector blazeface")
+                rows.append((name, index + 1, person, *(round(value, 2) for value in (*box[:5], *eyes))))
         crops, table = _part_files(parts, name)
         if rows:
             with write_beside(crops) as file, open(file, "wb") as out:
@@ -215,9 +230,10 @@ def _extract_one(
                 for index, frame in enumerate(_ticking(clip.frames(), tick)):
                     for row, box in wanted[index]:
                         out.seek(header + row * 3 * size**2)
-                        out.write(crop_face(frame, box, size).tobytes())
+                        out.write(crop(frame, box, size).tobytes())
     with write_beside(table) as file:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(file, index=False)
+        columns = COLUMNS + (EYES if crop is aligned_face else [])
+        pd.DataFrame(rows, columns=columns).to_csv(file, index=False)
     return name
 
 
@@ -403,7 +419,7 @@ def _faces_of(
         for number in numbers[numbers < len(video)].tolist():  # labels may go on after the film
             frame = video.frame(number)
             if box := _best(detector.detect(frame), side, frame.shape[1]):
-                rows.append((path.stem, number + 1, int(side == "right"), *box))
+                rows.append((path.stem, number + 1, int(side == "right"), *box[:5]))
                 crops.append(crop_face(frame, box, size))
     index = pd.DataFrame(rows, columns=COLUMNS)
     index = index.assign(name=name, subject=corpus.subjects[name]).join(label_table(labels), on="frame")

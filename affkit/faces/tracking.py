@@ -79,9 +79,10 @@ def look_near(frame: np.ndarray, box: Box, detector: Detector, margin: float = L
 
 
 def _turned(box: Box, turn: np.ndarray) -> Box:
-    """A box of the same size, its centre moved by ``turn``, a ``(2, 3)`` affine map."""
-    x, y = turn @ (*box.center, 1)
-    return Box(float(x) - box.w / 2, float(y) - box.h / 2, box.w, box.h, box.score)
+    """A box of the same size, its centre and eyes moved by ``turn``, a ``(2, 3)`` affine map."""
+    (x, y), *eyes = (turn @ (*point, 1) for point in (box.center, box.eyes[:2], box.eyes[2:]) if point)
+    eyes = tuple(float(place) for eye in eyes for place in eye)
+    return Box(float(x) - box.w / 2, float(y) - box.h / 2, box.w, box.h, box.score, eyes)
 
 
 def distance(a: Box, b: Box) -> float:
@@ -189,15 +190,16 @@ def fill_gaps(boxes: dict[int, Box], longest: int) -> dict[int, Box]:
     """The boxes in the order of their frames, gaps of up to ``longest`` frames filled on a straight line.
 
     >>> fill_gaps({0: Box(0, 0, 9, 9, 1.0), 2: Box(4, 0, 9, 9, 1.0)}, longest=1)[1]
-    Box(x=2.0, y=0.0, w=9.0, h=9.0, score=nan)
+    Box(x=2.0, y=0.0, w=9.0, h=9.0, score=nan, eyes=())
     """
     frames = sorted(boxes)
-    columns = np.array([boxes[frame][:4] for frame in frames]).T
+    columns = np.array([(*boxes[frame][:4], *boxes[frame].eyes) for frame in frames]).T
     filled = dict(boxes)
     for frame, following in pairwise(frames):
         if following - frame - 1 <= longest:
             for between in range(frame + 1, following):
-                filled[between] = Box(*(float(np.interp(between, frames, column)) for column in columns))
+                x, y, w, h, *eyes = (float(np.interp(between, frames, column)) for column in columns)
+                filled[between] = Box(x, y, w, h, eyes=tuple(eyes))
     return dict(sorted(filled.items()))
 
 
@@ -209,14 +211,14 @@ def smooth(boxes: dict[int, Box], window: int) -> dict[int, Box]:
     smoothed = {}
     for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1):
         boxes_of_run = [boxes[frame] for frame in run]
-        values = np.array([[*box.center, box.w, box.h] for box in boxes_of_run])  # (T, 4)
-        padded = np.pad(values[:, 2:], ((2, 2), (0, 0)), mode="edge")
-        values[:, 2:] = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0), axis=-1)
+        values = np.array([[*box.center, box.w, box.h, *box.eyes] for box in boxes_of_run])  # (T, 4 or 8)
+        padded = np.pad(values[:, 2:4], ((2, 2), (0, 0)), mode="edge")
+        values[:, 2:4] = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0), axis=-1)
         width = min(window, len(run) - 1 + len(run) % 2)
         if width >= 3:
             values = savgol_filter(values, width, polyorder=1, axis=0)
-        for frame, (x, y, w, h), old in zip(run, values.tolist(), boxes_of_run, strict=True):
-            smoothed[int(frame)] = Box(x - w / 2, y - h / 2, w, h, old.score)
+        for frame, (x, y, w, h, *eyes), old in zip(run, values.tolist(), boxes_of_run, strict=True):
+            smoothed[int(frame)] = Box(x - w / 2, y - h / 2, w, h, old.score, tuple(eyes))
     return smoothed
 
 

@@ -199,7 +199,7 @@ def red(x, y, width, height, score, shape=(90, 120)):
 
 
 def meant(*box, score):
-    return pytest.approx(Box(*box, score).calibrated(ffld2.SHIFT, ffld2.SCALE), abs=1e-3)
+    return pytest.approx(Box(*box, score).calibrated(ffld2.SHIFT, ffld2.SCALE)[:5], abs=1e-3)
 
 
 def test_ffld2_answers_each_question_and_looks_closer_where_a_face_is_expected(worker):
@@ -207,25 +207,25 @@ def test_ffld2_answers_each_question_and_looks_closer_where_a_face_is_expected(w
     detector = make_detector("ffld2")
     assert isinstance(detector, Detector) and detector == FFLD2Detector(min_score=2.0)
     first, process = detector.detect(red(10, 20, 30, 40, score=3))
-    assert first == meant(10, 20, 30, 40, score=3)
-    assert detector.detect(red(1, 2, 3, 4, score=5, shape=(7, 5)))[0] == meant(1, 2, 3, 4, score=5)
+    assert first[:5] == meant(10, 20, 30, 40, score=3)
+    assert detector.detect(red(1, 2, 3, 4, score=5, shape=(7, 5)))[0][:5] == meant(1, 2, 3, 4, score=5)
     wide = red(10, 20, 30, 40, score=3)[:, ::2]
     second, same_process = detector.detect(wide)
-    assert second == meant(5, 20, 15, 40, score=3)
+    assert second[:5] == meant(5, 20, 15, 40, score=3)
     assert same_process == process
     assert detector.detect(red(10, 20, 30, 40, score=1)) == []
     assert detector.detect(wide[..., ::-1]) == []
     eager = make_detector("ffld2").eager()
     assert eager.min_score == 1 and eager.zoom == 2
     expected = Box(10, 20, 30, 40, 1).calibrated(ffld2.SHIFT, ffld2.SCALE)
-    assert eager.detect(red(10, 20, 30, 40, score=1))[0] == pytest.approx(expected, abs=1.5)
+    assert eager.detect(red(10, 20, 30, 40, score=1))[0][:5] == pytest.approx(expected[:5], abs=1.5)
 
 
 def test_ffld2_is_asked_by_one_thread_at_a_time(worker):
     detector = make_detector("ffld2")
 
     def ask(number):
-        return [detector.detect(red(number, 20, 30, 40, score=3))[0] for _ in range(5)]
+        return [detector.detect(red(number, 20, 30, 40, score=3))[0][:5] for _ in range(5)]
 
     with ThreadPoolExecutor(6) as threads:
         for number, found in enumerate(threads.map(ask, range(6))):
@@ -236,16 +236,16 @@ def test_ffld2_that_stops_is_said_and_started_again_also_after_ctrl_c(worker, mo
     detector = make_detector("ffld2")
     haunted = np.full((9, 9, 3), 66, np.uint8)
     refuses("stopped (the picture is haunted); run tools/build_ffld2.sh", detector.detect, haunted)
-    assert detector.detect(red(10, 20, 30, 40, score=3))[0] == meant(10, 20, 30, 40, score=3)
+    assert detector.detect(red(10, 20, 30, 40, score=3))[0][:5] == meant(10, 20, 30, 40, score=3)
     ffld2.running_worker().process.kill()
     ffld2.running_worker().process.wait()
     large = np.zeros((900, 900, 3), np.uint8)  # more than a pipe holds
     refuses("FFLD2 stopped (a model is read)", detector.detect, large)
-    assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
+    assert detector.detect(red(1, 2, 30, 40, score=3))[0][:5] == meant(1, 2, 30, 40, score=3)
     monkeypatch.setattr(ffld2.running_worker(), "_read", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         detector.detect(red(10, 20, 30, 40, score=5))
-    assert detector.detect(red(1, 2, 30, 40, score=3))[0] == meant(1, 2, 30, 40, score=3)
+    assert detector.detect(red(1, 2, 30, 40, score=3))[0][:5] == meant(1, 2, 30, 40, score=3)
 
 
 def test_ffld2_that_cannot_start(worker, tmp_path, monkeypatch):
