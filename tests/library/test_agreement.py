@@ -155,7 +155,7 @@ OTHER = replace(annotator(expressions=[1] * 5), expression_names=(*EXPRESSIONS, 
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"A2": {"clip": EXPERTS["A2"]["clip"][:4]}}, ["clip", "4 frames by A2", "5 by A1"]),
+    ({"A2": {"clip": EXPERTS["A2"]["clip"][:4]}}, ["clip: 4 frames by A2", "5 by A1"]),
     ({"A3": {"other": EXPERTS["A3"]["clip"]}}, ["A3: has no labels of clip (2 of 2 ", "annotate the same"]),
     ({"A3": EXPERTS["A3"] | {"other": EXPERTS["A3"]["clip"]}}, ["A1: has no labels of other", "--common"]),
     ({"A2": {"clip": OTHER}}, ["A2: chose from", "Other", "A1 from"]),
@@ -224,7 +224,11 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    problems = {"mine": "without agreement.csv", "notes": "holds thesis.txt", "file": "file: is not a folder"}
+    problems = {
+        "mine": "without agreement.csv",
+        "notes": "notes: holds thesis.txt",
+        "file": "file: is not a folder",
+    }
     for name, words in problems.items():
         refuses(words, agreement.write_agreement, tmp_path / name, EXPERTS["A1"], table, force=True)
     assert sorted(tmp_path.rglob("*")) == before

@@ -174,15 +174,25 @@ def test_the_correlation_at_each_lag_is_that_of_numpy():
     late, early = RNG.normal(size=(2, 60)) + 3
     has_late, has_early = RNG.random((2, 60)) < 0.9
     late, early = late * has_late, early * has_early
-    found = correlation_at_lags(late, has_late, early, has_early, largest=10)
-    for lag in range(-10, 11):
-        frames = [t for t in range(60) if 0 <= t + lag < 60 and has_early[t] and has_late[t + lag]]
-        expected = np.corrcoef(late[[t + lag for t in frames]], early[frames])[0, 1]
-        assert found[lag + 10] == pytest.approx(expected)
+    found = correlation_at_lags(late, has_late, early, has_early, largest=55)
+    assert len(found) == 111
+    pairs = {}
+    for lag in range(-55, 56):
+        pairs[lag] = [t for t in range(60) if 0 <= t + lag < 60 and has_early[t] and has_late[t + lag]]
+    enough = max(map(len, pairs.values())) / 2  # where fewer frames meet, nothing is said
+    for lag, frames in pairs.items():
+        expected = np.nan
+        if len(frames) >= enough:
+            expected = np.corrcoef(late[[t + lag for t in frames]], early[frames])[0, 1]
+        assert found[lag + 55] == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("largest, lags", [(1, [0, 1]), (60, [30, 12, 55, 12]), (60, [5, 5, 5])])
 def test_lags_are_found(largest, lags):
+    """Also where somebody did not rate some frames, whatever stands there."""
+    raters = lagging(lags)
+    raters["R1"]["v0"].has_va[100:150], raters["R1"]["v0"].valence[100:150] = False, 1
+    assert list(align_ratings(raters, largest)[1].values()) == [lag - min(lags) for lag in lags]
     aligned, found = align_ratings(lagging(lags), largest)
     assert list(found.values()) == [lag - min(lags) for lag in lags]
     for number, lag in enumerate(lags):
@@ -210,3 +220,6 @@ def test_who_never_moves_or_rated_nothing_has_no_lag():
     aligned, found = align_ratings(raters, largest_lag=10)
     assert found["R0"] - found["R1"] == 3 and "A1" not in found
     assert aligned["A1"] == raters["A1"]
+    alone = {"R0": raters["R0"], "A1": raters["A1"]}
+    assert align_ratings(alone, largest_lag=10) == (alone, {"R0": 0})
+    assert align_ratings(raters, largest_lag=0) == (raters, {"R0": 0, "R1": 0, "flat": 0})
