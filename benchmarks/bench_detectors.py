@@ -30,7 +30,7 @@ from affkit_render.head import Head
 from affkit_render.identity import sample_identity
 
 ROOT = Path(__file__).parent.parent
-NAMES = "haar", "mtcnn", "ffld2"
+NAMES = "blazeface", "haar", "mtcnn", "ffld2"
 FOUND = 0.4  # intersection over union from which a box counts as the face
 FRONTAL = np.radians(25)  # largest yaw and pitch
 COVERED = 0.05  # fraction of a face from which it counts as hidden
