@@ -7,6 +7,10 @@ Frame ``i`` of a clip, counted from 0, is shown from ``i / fps`` seconds on; oth
 milliseconds. Up to 120 frames a second a frame is longer than 8 ms, so that half a millisecond of rounding
 never leads to its neighbour, and what is written is read back exactly. Frames and times fit together in clips
 of constant rate, which is what ``affkit convert`` makes.
+
+pympi-ling 1.71 reads what we write, and we read what it writes; tests show both. It cannot replace our
+reader: its errors name no line (``KeyError: 'ts9'``), it leaves the time origin to its caller, has ``None``
+for the time of a slot without one, takes frames for milliseconds, and reads on after a document type.
 """
 
 import csv
@@ -14,9 +18,12 @@ import math
 import mimetypes
 import os
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -46,7 +53,8 @@ _BORIS_COLUMNS = (
 )
 _NEEDED = {"Behavior", "Start (s)", "Stop (s)"}  # to read a file
 _NO_SUBJECT = "No focal subject"  # what BORIS says when nobody in particular was watched
-_NO_STOP = {"", "NA", "NaN", "None"}
+_NOTHING = {"", "NA", "NaN", "None"}
+_PLAYER = re.compile(r"\|?\s*player #[0-9]+:\s*")  # stands before the media of each player
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,12 @@ def _add_header(root: ElementTree.Element, path: Path, video: ProjectVideo, num_
 def read_eaf(path: str | Path, video: ProjectVideo, task: str) -> list[Segment]:
     """The segments in an ELAN document whose tiers are called like the tags of the task.
 
-    Tiers without annotations may be called anything. What is written inside an annotation does not count. An
-    annotation that depends on another has its times. A time origin of the clip is added: ELAN's time 0 is
-    there. Raises UserError, naming the line, if the XML is broken or not ELAN's, has a document type (nothing
-    in it is then looked at), or what it says does not fit, see :func:`_to_segments`.
+    Tiers without annotations may be called anything. What is written inside an annotation does not count.
+    Annotations that depend on the same one divide its time evenly, as do those between two slots with a
+    time; ELAN draws them so. The clip's time origin, where ELAN's time 0 is, is added. Raises UserError,
+    naming the line, if the XML is broken or not ELAN's, has a document type (nothing in it is then looked
+    at), does not say which of several media the clip is, or what it says does not fit, see
+    :func:`_to_segments`.
     """
     return _to_segments(path, _EafReader(existing_file(path)).intervals(video.path), video, task)
 
@@ -157,8 +167,8 @@ class _EafReader:
 
     def __init__(self, path: Path):
         self.path = path
-        self.times: dict[str, str | None] = {}  # milliseconds by id of the slot
-        self.media: list[tuple[str, float]] = []  # name of a clip, and its time in s when ELAN's is 0
+        self.times: dict[str, float] = {}  # milliseconds by id of the slot, if it has a time
+        self.media: list[tuple[str, int]] = []  # name of a clip, and its time in ms when ELAN's is 0
         # annotations by id: line, tier, and two slots, or the one it depends on
         self.found: dict[str, tuple[int, str, tuple[str | None, ...]]] = {}
         self.tier = ""
@@ -173,19 +183,47 @@ class _EafReader:
             raise UserError(path, problem, "export it again from ELAN") from error
 
     def intervals(self, clip: Path) -> Iterator[Interval]:
-        origins = dict(reversed(self.media))
-        origin = origins.get(clip.name, self.media[0][1] if len(self.media) == 1 else 0.0)
-        for line, tier, slots in self.found.values():
-            depends = set()
-            while len(slots) == 1 and slots[0] in self.found and slots[0] not in depends:
-                depends.add(slots[0])
-                _, _, slots = self.found[slots[0]]
-            times = [self.times.get(slot) for slot in slots]
-            if len(times) != 2 or not all(time and re.fullmatch("[0-9]{1,12}", time) for time in times):
+        names = [name for name, _ in self.media]
+        which = _index_of(clip, names)
+        if which is None and names:
+            problem = f"is about several media, and which of them is {quote(clip.name)} is not clear"
+            raise UserError(self.path, f"{problem}: {_listed(set(names))}", "link only that one in ELAN")
+        origin = 0 if which is None else self.media[which][1]
+        self._space_evenly()
+        parts: dict[tuple[str, str | None], list[str]] = defaultdict(list)  # by tier and what they depend on
+        for key, (_, tier, refs) in self.found.items():
+            if len(refs) == 1:
+                parts[tier, refs[0]].append(key)
+        for key, (line, tier, refs) in self.found.items():
+            way = {}  # up to an annotation with slots, each with all that share what it depends on
+            while len(refs) == 1 and key not in way:
+                way[key] = parts[self.found[key][1], refs[0]]
+                key = refs[0]
+                refs = self.found[key][2] if key in self.found else ()
+            if len(refs) != 2 or not self.times.keys() >= set(refs):
                 problem = f"line {line}: an annotation of {quote(tier)} has no time"
                 raise UserError(self.path, problem, "give it a start and an end in ELAN")
-            start, stop = (int(time) / 1000 + origin for time in times)
-            yield Interval(line, tier, start, stop)
+            start, stop = (self.times[slot] for slot in refs)
+            for key, siblings in reversed(way.items()):
+                length = (stop - start) / len(siblings)
+                start += siblings.index(key) * length
+                stop = start + length
+            yield Interval(line, tier, (start + origin) / 1000, (stop + origin) / 1000)
+
+    def _space_evenly(self) -> None:
+        """Give a time to the slots without one that lie between two with a time on a tier."""
+        tiers: dict[str, dict[str | None, str | None]] = defaultdict(dict)
+        for _, tier, refs in self.found.values():
+            if len(refs) == 2:
+                tiers[tier][refs[0]] = refs[1]
+        for following in tiers.values():
+            for first in following.keys() & self.times.keys():
+                run = [first, following[first]]
+                while run[-1] not in self.times and run[-1] in following and len(run) <= len(following):
+                    run.append(following[run[-1]])
+                if run[-1] in self.times:
+                    step = (self.times[run[-1]] - self.times[first]) / (len(run) - 1)
+                    self.times |= {slot: self.times[first] + i * step for i, slot in enumerate(run[1:-1], 1)}
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self.is_eaf and name != "ANNOTATION_DOCUMENT":
@@ -195,21 +233,26 @@ class _EafReader:
             units = quote(attributes["TIME_UNITS"])
             raise self._fault(f"times are in {units}", "save it with milliseconds")
         if name == "TIME_SLOT":
-            self.times[attributes.get("TIME_SLOT_ID", "")] = attributes.get("TIME_VALUE")
+            if "TIME_VALUE" in attributes:
+                self.times[attributes.get("TIME_SLOT_ID", "")] = self._milliseconds(attributes["TIME_VALUE"])
         elif name == "TIER":
             self.tier = attributes.get("TIER_ID", "").strip()
         elif name == "MEDIA_DESCRIPTOR":
             clip = PurePosixPath(
                 unquote(attributes.get("RELATIVE_MEDIA_URL") or attributes.get("MEDIA_URL", ""))
             )
-            origin = attributes.get("TIME_ORIGIN", "0")
-            if not re.fullmatch("-?[0-9]{1,12}", origin):
-                raise self._fault(f"the time origin is {quote(origin)}", "set the offset again in ELAN")
-            self.media.append((clip.name, int(origin) / 1000))
+            self.media.append((clip.name, self._milliseconds(attributes.get("TIME_ORIGIN", "0"))))
         elif name in _REFERS:
             slots = tuple(attributes.get(key) for key in _REFERS[name])
             key = attributes.get("ANNOTATION_ID", f"line {self.parser.CurrentLineNumber}")
+            if key in self.found:
+                raise self._fault(f"there is another annotation {quote(key)}", "give each an id of its own")
             self.found[key] = self.parser.CurrentLineNumber, self.tier, slots
+
+    def _milliseconds(self, text: str) -> int:
+        if not re.fullmatch("-?[0-9]{1,12}", text):
+            raise self._fault(f"a time is {quote(text)}", "set it again in ELAN")
+        return int(text)
 
     def _refuse_doctype(self, *declared) -> None:
         raise self._fault("holds a document type, which ELAN does not write", "delete the line")
@@ -251,21 +294,28 @@ def read_boris(path: str | Path, video: ProjectVideo, task: str) -> list[Segment
     """The segments in aggregated events of BORIS, whose behaviours are called like the tags of the task.
 
     Columns are found by name, below any lines of another kind; cells are separated by commas, semicolons or
-    tabs. A point event is one frame. Of several observations in a file that with the name of the video
-    counts. Raises UserError, naming the line, if a time is missing, the file is about several subjects or
-    about other videos, or what it says does not fit, see :func:`_to_segments`.
+    tabs. A point event is one frame. Of several observations that with the name of the video counts, else
+    that with the video among its media. Of media that follow each other the video's part counts; a time
+    offset is taken off. Raises UserError, naming the line, if a time is missing, the file is about several
+    subjects or does not say when the video begins, or what it says does not fit, see :func:`_to_segments`.
     """
     rows = list(_boris_rows(path))
-    observations = {row.get("Observation id", "") for _, row in rows}
+    observations = {row.get("Observation id", ""): _boris_media(row, video) for _, row in rows}
     if len(observations) > 1:
-        if video.name not in observations:
-            problem = f"holds no observation {quote(video.name)}, only {_listed(observations)}"
-            raise UserError(path, problem, "rename the one that belongs to the video")
-        rows = [(line, row) for line, row in rows if row.get("Observation id") == video.name]
-    subjects = {row.get("Subject", "") for _, row in rows}
+        # the empty name stands for "none of them"
+        about = [one for one in observations if one == video.name] or [
+            one for one, players in observations.items() if _index_of(video.path, ["", *sum(players, [])])
+        ]
+        if len(about) != 1:
+            listed = _listed({*observations})
+            problem = f"which observation is about {quote(video.name)} is not clear: {listed}"
+            raise UserError(path, problem, "give the one of the video its name")
+        rows = [(line, row) for line, row in rows if row.get("Observation id") == about[0]]
+    said = [(row, one) for line, row in rows if (one := _boris_interval(path, line, row, video))]
+    subjects = {row.get("Subject", "") for row, _ in said}
     if len(subjects) > 1:
         raise UserError(path, f"holds several subjects: {_listed(subjects)}", "keep the lines of one of them")
-    return _to_segments(path, (_boris_interval(path, line, row) for line, row in rows), video, task)
+    return _to_segments(path, (one for _, one in said), video, task)
 
 
 def _boris_rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -289,19 +339,81 @@ def _boris_rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
     raise UserError(path, f"has no line with the columns {columns}", "export aggregated events from BORIS")
 
 
-def _boris_interval(path: str | Path, line: int, row: dict[str, str]) -> Interval:
-    def seconds(column: str) -> float:
-        text = row.get(column, "")
-        try:
-            return float(text.replace(",", "."))  # spreadsheets of many countries write a decimal comma
-        except ValueError as error:
-            problem = f"line {line}: {column} is {quote(text)}"
-            raise UserError(path, problem, "write seconds there") from error
-
+def _boris_interval(path: str | Path, line: int, row: dict[str, str], video: ProjectVideo) -> Interval | None:
+    """What a line says in the video's times; None if it is about other media."""
+    start = _seconds(path, line, "Start (s)", row["Start (s)"])
     kind = row.get("Behavior type", "")
     # where the kind is not said, a point is what has no stop
-    is_point = kind == "POINT" or (kind != "STATE" and row.get("Stop (s)", "") in _NO_STOP)
-    return Interval(line, row["Behavior"], seconds("Start (s)"), None if is_point else seconds("Stop (s)"))
+    is_point = kind == "POINT" or (kind != "STATE" and row.get("Stop (s)", "") in _NOTHING)
+    stop = start if is_point else _seconds(path, line, "Stop (s)", row.get("Stop (s)", ""))
+    first, begin, end, last = _boris_times(path, line, row, video)
+    if first <= start <= last:  # else it is in no medium at all
+        begins_here = begin <= start < end or start == end == last
+        start, stop = max(start, begin), min(stop, end)
+        # times are rounded: less than half a frame of what began in the medium before is not about this one
+        if not begins_here and stop - start < 0.5 / video.fps:
+            return None
+    return Interval(line, row["Behavior"], start - begin, None if is_point else stop - begin)
+
+
+def _boris_times(
+    path: str | Path, line: int, row: dict[str, str], video: ProjectVideo
+) -> tuple[float, float, float, float]:
+    """In a line's times: when the first medium begins, the video begins and ends, and the last medium ends.
+
+    Media of a player follow each other. Times are those of the first player, with the time offset added.
+    """
+    offset = row.get("Time offset (s)", "")
+    first = 0.0 if offset in _NOTHING else _seconds(path, line, "Time offset (s)", offset)
+    queue, *others = _boris_media(row, video)
+    media = sum(others, queue)
+    which, name = _index_of(video.path, media), quote(video.path.name)
+    if which is None:
+        problem = f"line {line}: which of its media is {name} is not clear: {_listed({*media})}"
+        raise UserError(path, problem, "export the observation of this video")
+    if which >= len(queue):
+        problem = f"line {line}: {name} is not in player #1, and BORIS does not export its offset"
+        fix = "in BORIS make it player #1, that offset the time offset, and export again"
+        raise UserError(path, problem, fix)
+    if len(queue) == 1:
+        return first, first, math.inf, math.inf
+    column = "Media duration (s)"
+    lengths = [one for one in row.get(column, "").split("|")[0].split(";") if one.strip() not in _NOTHING]
+    if len(lengths) != len(queue):  # older versions do not tell them
+        if which > 0:
+            problem = f"line {line}: does not say how long the media before {name} last"
+            raise UserError(path, problem, f"export it with the column {column!r}, as BORIS 8 does")
+        return first, first, first + video.num_frames / video.fps, math.inf
+    numbers = (_seconds(path, line, column, one) for one in lengths)
+    edges = [round(edge, 3) for edge in accumulate(numbers, initial=first)]
+    return edges[0], edges[which], edges[which + 1], edges[-1]
+
+
+def _boris_media(row: dict[str, str], video: ProjectVideo) -> list[list[str]]:
+    """The media of each player in a line, as in ``player #1:a.mp4;b.mp4|player #2:c.mp4`` or ``a.mp4``."""
+    text = row.get("Source") or row.get("Media file", "")
+    if text == video.path.name:  # ours, whatever is in its name
+        return [[text]]
+    players = [[one.strip() for one in part.split(";") if one.strip()] for part in _PLAYER.split(text)]
+    return [media for media in players if media] or [[text]]
+
+
+def _seconds(path: str | Path, line: int, column: str, text: str) -> float:
+    try:
+        return float(text.replace(",", "."))  # spreadsheets of many countries write a decimal comma
+    except ValueError as error:
+        problem = f"line {line}: {column} is {quote(text)}"
+        raise UserError(path, problem, "write seconds there") from error
+
+
+def _index_of(clip: Path, media: Sequence[str]) -> int | None:
+    """Which of the media is the clip: that with its name, else with another suffix, else the only one."""
+    paths = [PurePosixPath(unicodedata.normalize("NFC", one.replace("\\", "/"))) for one in media]
+    own = PurePosixPath(unicodedata.normalize("NFC", clip.name))
+    for found in ([one.name == own.name for one in paths], [one.stem == own.stem for one in paths]):
+        if sum(found) == 1:
+            return found.index(True)
+    return 0 if len(media) == 1 else None
 
 
 def _listed(names: set[str]) -> str:

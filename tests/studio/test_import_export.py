@@ -1,14 +1,18 @@
 """Annotations out to other tools and back, against files as these tools write them and other readers."""
 
 import time
+import unicodedata
 import warnings
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pympi
 import pytest
 from annotators import NUM_FRAMES
 from hypothesis import given, settings
@@ -98,7 +102,7 @@ def sessions(project):
 @st.composite
 def annotations(draw):
     """A video of any rate, a task, and segments as a session has them: apart, in time order."""
-    video = ProjectVideo("clip", Path("clip.mp4"), draw(st.integers(1, 200_000)), draw(RATES), 64, 48)
+    video = ProjectVideo("clip", Path("clip;1.mp4"), draw(st.integers(1, 200_000)), draw(RATES), 64, 48)
     task = draw(st.sampled_from(sorted(TASKS)))
     segments = []
     for lane in TASKS[task] if task == "au" else ["all"]:
@@ -125,7 +129,13 @@ def test_what_is_written_is_read(tmp_path_factory, drawn):
     folder = tmp_path_factory.getbasetemp()
     write_eaf(folder / "a.eaf", video, task, segments, "Ada")
     write_boris(folder / "a.csv", video, segments)
-    for back in (read_eaf(folder / "a.eaf", video, task), read_boris(folder / "a.csv", video, task)):
+    eaf = pympi.Eaf(folder / "a.eaf")  # another reader sees the same, and writes it so
+    times = [(s.lane, *(elan_boris.milliseconds(i, video.fps) for i in (s.start, s.stop))) for s in segments]
+    seen = [(tier, *data[:2]) for tier in eaf.tiers for data in eaf.get_annotation_data_for_tier(tier)]
+    assert sorted(seen) == sorted(times) and list(eaf.tiers) == list(TASKS[task])
+    eaf.to_file(folder / "b.eaf")
+    readers = {"a.eaf": read_eaf, "b.eaf": read_eaf, "a.csv": read_boris}
+    for back in (read(folder / name, video, task) for name, read in readers.items()):
         assert sorted(back, key=repr) == sorted(segments, key=repr)
         assert [one.start for one in back] == [one.start for one in segments]
 
@@ -177,6 +187,51 @@ def test_elan_documents_are_read(tmp_path):
         assert read_eaf(path, CLIP, "expression") == ELAN_SAYS
 
 
+@pytest.mark.parametrize(("media", "moved"), [
+    ('<MEDIA_DESCRIPTOR MEDIA_URL="file:///other.mp4" TIME_ORIGIN="3000"/>', 90),
+    ('<MEDIA_DESCRIPTOR MEDIA_URL="clip.mp4" TIME_ORIGIN="-1000"/>'
+     '<MEDIA_DESCRIPTOR MEDIA_URL="clip.wav"/>', -30),
+    ('<MEDIA_DESCRIPTOR MEDIA_URL="a.wav" TIME_ORIGIN="500"/>'
+     '<MEDIA_DESCRIPTOR MEDIA_URL="file:///x.avi" RELATIVE_MEDIA_URL="../clip.avi" TIME_ORIGIN="1000"/>', 30),
+    ("", 0),
+])  # fmt: skip
+def test_times_of_elan_begin_at_its_time_origin(tmp_path, media, moved):
+    own = '<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/clip.mp4" MIME_TYPE="video/mp4"/>'
+    (tmp_path / "a.eaf").write_text(ELAN.replace(own, media))
+    moved_by = [replace(one, start=one.start + moved, stop=one.stop + moved) for one in ELAN_SAYS]
+    assert read_eaf(tmp_path / "a.eaf", CLIP, "expression") == moved_by
+
+
+def test_dependent_annotations_as_pympi_writes_them(tmp_path):
+    eaf = pympi.Eaf()
+    eaf.add_linked_file("file:///clip.wav", time_origin=7)
+    eaf.add_linked_file("file:///x/clip.mp4", "./clip.mp4", time_origin=1000)
+    for kind in eaf.CONSTRAINTS:
+        eaf.add_linguistic_type(kind, kind, timealignable=kind.startswith("Time"))
+    for tier, kind, parent in [
+        ("AU1", "default-lt", None), ("AU2", "Symbolic_Association", "AU1"),
+        ("AU4", "Symbolic_Subdivision", "AU1"), ("AU6", "Symbolic_Association", "AU4"),
+        ("AU12", "Time_Subdivision", "AU1"), ("AU15", "Time_Subdivision", "AU12"),
+    ]:  # fmt: skip
+        eaf.add_tier(tier, kind, parent)
+    eaf.add_annotation("AU1", 1000, 4000)
+    eaf.add_annotation("AU1", 5000, 6000)
+    for tier in ("AU2", "AU4", "AU4", "AU4"):
+        eaf.add_ref_annotation(tier, "AU1", 2000)
+    eaf.tiers["AU6"][1]["a90"] = (list(eaf.tiers["AU4"][1])[1], "", None, None)  # the second of three
+    begin, end, *_ = next(iter(eaf.tiers["AU1"][0].values()))
+    second, third, half = (eaf.generate_ts_id() for _ in range(3))  # without a time
+    for tier, slots in (("AU12", [begin, second, third, end]), ("AU15", [second, half, third])):
+        for pair in pairwise(slots):
+            eaf.tiers[tier][0][eaf.generate_annotation_id()] = (*pair, "", None)
+    eaf.to_file(tmp_path / "a.eaf")
+    thirds = [(60, 90), (90, 120), (120, 150)]
+    says = {"AU1": [(60, 150), (180, 210)], "AU2": [(60, 150)], "AU4": thirds, "AU6": thirds[1:2]}
+    says |= {"AU12": thirds, "AU15": [(90, 105), (105, 120)]}
+    read = read_eaf(tmp_path / "a.eaf", CLIP, "au")
+    assert {tier: [(one.start, one.stop) for one in read if one.lane == tier] for tier in says} == says
+
+
 def mistake(read, path, text, words):
     path.write_text(text, encoding="utf-8")
     refuses(words, read, path, CLIP, "expression")
@@ -186,7 +241,15 @@ def mistake(read, path, text, words):
     ('TIER_ID="Surprise"', 'TIER_ID="Astonishment"', "line 24: there is no tag 'Astonishment'"),
     ('TIME_SLOT_REF2="ts3"', 'TIME_SLOT_REF2="ts4"', "line 24: an annotation of 'Surprise' has no time"),
     ('TIME_SLOT_REF2="ts3"', 'TIME_SLOT_REF2="ts9"', "line 24: an annotation of 'Surprise' has no time"),
-    ('"2515"', '"25:15"', "line 24: an annotation of 'Surprise' has no time"),
+    *(('<ALIGNABLE_ANNOTATION ANNOTATION_ID="a2"',
+       f'<REF_ANNOTATION ANNOTATION_ID="a3" ANNOTATION_REF="{to}"/><ALIGNABLE_ANNOTATION ANNOTATION_ID="a2"',
+       "line 24: an annotation of 'Surprise' has no time") for to in ("a3", "a9")),
+    ('ANNOTATION_ID="a2"', 'ANNOTATION_ID="a1"', "line 24: there is another annotation 'a1'"),
+    ('"2515"', '"25:15"', "line 10: a time is '25:15'"),
+    ('MIME_TYPE="video/mp4"', 'TIME_ORIGIN="1.5"', "line 6: a time is '1.5'"),
+    ('MIME_TYPE="video/mp4"', 'TIME_ORIGIN="8000"', "'Surprise' at 10.010 to 10.515 s (line 24) is not in"),
+    ('C:/clip.mp4"', 'a.mp4"/><MEDIA_DESCRIPTOR MEDIA_URL="b.mp4"',
+     "about several media, and which of them is 'clip.mp4' is not clear: 'a.mp4', 'b.mp4'"),
     ('"2515"', '"10500"', "'Surprise' at 2.010 to 10.500 s (line 24) is not in the clip"),
     ('"2515"', '"1999"', "'Surprise' at 2.010 to 1.999 s (line 24) stops before it starts"),
     ('TIME_SLOT_REF1="ts2"', 'TIME_SLOT_REF1="ts1"',
@@ -236,7 +299,40 @@ def test_boris_tables_are_read(tmp_path, version):
     assert read_boris(path, CLIP, "au") == BORIS_SAYS
 
 
+# Export functions of BORIS 8.27.4 wrote these files, of events that we made up. A player plays first.mp4,
+# clip.mp4 and last.mp4, 10 s each. In queued.csv another plays side.mp4. In offset.tsv all times are later by
+# 3600.25 s, and there is an observation of other.mp4.
 STATES = "Behavior,Start (s),Stop (s),Behavior type\n"
+BORIS_FILES = Path(__file__).parents[1] / "fixtures" / "boris"
+QUEUED = (BORIS_FILES / "queued.csv").read_text()
+IN_QUEUE = {
+    "first": [Segment("AU4", 30, 75), Segment("AU4", 255, 300)],
+    "clip": [Segment("AU1", 0, 1), Segment("AU4", 0, 30), Segment("AU1", 10, 11), Segment("AU4", 240, 300)],
+    "last": [Segment("AU1", 0, 1), Segment("AU4", 0, 60), Segment("AU1", 299, 300)],
+    "other": [Segment("AU4", 30, 60)],
+}
+CLIPS = {name: replace(CLIP, name=name, path=Path(f"{name}.mp4")) for name in [*IN_QUEUE, "Zoë"]}
+
+
+@pytest.mark.parametrize(("file", "name"), [
+    *(("queued.csv", name) for name in ("first", "clip", "last")),
+    *(("offset.tsv", name) for name in IN_QUEUE),
+])  # fmt: skip
+def test_queued_media_and_offsets_as_boris_writes_them(file, name):
+    assert read_boris(BORIS_FILES / file, CLIPS[name], "au") == IN_QUEUE[name]
+
+
+def test_other_names_edges_and_ages_of_queued_media(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(QUEUED.replace("clip.mp4", unicodedata.normalize("NFD", "Zoë.MOV")), encoding="utf-8")
+    assert read_boris(path, CLIPS["Zoë"], "au") == IN_QUEUE["clip"]
+    path.write_text(QUEUED.replace("8.500,11.000", "8.500,10.001"))  # ends with first.mp4, but for rounding
+    assert read_boris(path, CLIPS["clip"], "au") == [one for one in IN_QUEUE["clip"] if one.stop != 30]
+    path.write_text(QUEUED.replace("8.500,11.000", "33.000,34.000"))  # after the last
+    refuses("'AU4' at 23.000 to 24.000 s (line 3) is not in the clip", read_boris, path, CLIPS["clip"], "au")
+    # BORIS 7 told no durations: what begins after the end of the video is about the next one
+    path.write_text(f"{STATES.strip()},Media file\nAU4,9,11,,clip.mp4;b.mp4\nyawn,10.5,11,,clip.mp4;b.mp4\n")
+    assert read_boris(path, CLIP, "au") == [Segment("AU4", 270, 300)]
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -250,7 +346,16 @@ STATES = "Behavior,Start (s),Stop (s),Behavior type\n"
     (STATES + 'Fear,1,"2,STATE', "line 2: Stop (s) is '2,STATE'"),
     (STATES + "Fear,0,9\nFear,1,2\nAnger,5,6\n",  # the one in between is shorter
      "'Fear' at 0.000 to 9.000 s (line 2) overlaps 'Anger' at 5.000 to 6.000 s (line 4)"),
-    ("Observation id," + STATES + "x,Fear,0,1\ny,Fear,0,1\n", "no observation 'clip', only 'x', 'y'"),
+    ("Observation id," + STATES + "x,Fear,0,1\ny,Fear,0,1\n",
+     "which observation is about 'clip' is not clear: 'x', 'y'"),
+    (QUEUED.replace("clip.mp4", "x.mp4"), "line 2: which of its media is 'clip.mp4' is not clear: '/media"),
+    (QUEUED.replace("side.mp4", "clip.mp4"), "line 2: which of its media is 'clip.mp4' is not clear"),
+    (QUEUED.replace("clip", "x").replace("side", "clip"), "line 2: 'clip.mp4' is not in player #1"),
+    (QUEUED.replace(",10.000;", ",10 s;"), "line 2: Media duration (s) is '10 s'"),
+    (QUEUED.replace("10.000;10.000;", ""), "line 2: does not say how long the media before 'clip.mp4' last"),
+    (QUEUED.replace(",0,29.000", ",an hour,29.000"), "line 2: Time offset (s) is 'an hour'"),
+    ("Media file," + STATES + "player #1: a.mp4;b.mp4 player #2: c.mp4,Fear,0,1\n",
+     "not clear: 'a.mp4', 'b.mp4', 'c.mp4'; export the observation of this video"),
     ("Subject," + STATES + "left,Fear,0,1\nright,Fear,0,1\n", "several subjects: 'left', 'right'"),
     ("Behaviour,Start,Stop\nFear,0,1\n", "no line with the columns Behavior, Start"),
 ])  # fmt: skip
