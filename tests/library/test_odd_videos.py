@@ -1,5 +1,6 @@
 """Frame i is one thing: in files made at random, as cuts, cameras and calls make them."""
 
+import os
 import warnings
 from contextlib import suppress
 from fractions import Fraction
@@ -31,7 +32,10 @@ def decoded(path, rotation: int) -> list[int]:
     return numbers
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("AFFKIT_ODD_VIDEOS", 300)),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(odd=odd_videos())
 def test_read_through_by_number_and_converted_with_labels_frame_i_is_what_decoding_yields(
     odd, tmp_path_factory
