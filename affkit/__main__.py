@@ -5,6 +5,7 @@ dot between a group and its command, and where it is. It is imported when it is 
 --help`` answers at once. A :class:`~affkit.errors.UserError` becomes one line on stderr and exit code 2.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -99,6 +100,9 @@ def _warn_in_one_line(message, category, filename, lineno, file=None, line=None)
 def main():
     """Run the command line; exit code 2 and one line for anything the user can fix."""
     warnings.showwarning = _warn_in_one_line
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show is no mistake
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except UserError as error:
@@ -111,7 +115,12 @@ def main():
             raise
     except (typer.Abort, KeyboardInterrupt):
         code, message = 130, "stopped; the same command goes on from here"
-    typer.echo(f"affkit: {message}", err=True)
+    for stream in streams:
+        try:
+            stream.write(f"affkit: {message}\n" if stream is sys.stderr else "")
+            stream.flush()
+        except OSError:  # what is left in it would be written, and fail again, at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 

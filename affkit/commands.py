@@ -2,13 +2,14 @@
 that commands of all rooms share.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from affkit.errors import UserError
-from affkit.files import check_output
+from affkit.files import alone, check_output
 
 
 def room(**settings) -> typer.Typer:
@@ -24,13 +25,20 @@ def argument(kind, text: str, **settings):
     return Annotated[kind, typer.Argument(help=text, **settings)]
 
 
-def out_file(path: Path | None) -> Path | None:
-    """A file to write, or a folder: refused before the work where nothing can be written."""
-    return None if path is None else check_output(path)
+def out_file(context: typer.Context, path: Path | None) -> Path | None:
+    """A file to write, or a folder: refused before the work where nothing can be written, or another command
+    is writing.
+    """
+    return None if path is None else _own(context, check_output(path))
 
 
-def out_folder(path: Path | None) -> Path | None:
-    return None if path is None else check_output(path, folder=True)
+def out_folder(context: typer.Context, path: Path | None) -> Path | None:
+    return None if path is None else _own(context, check_output(path, folder=True))
+
+
+def _own(context: typer.Context, path: Path) -> Path:
+    """``path``, until the command ends; the processes of one ``torchrun`` share it."""
+    return context.with_resource(alone(path)) if os.environ.get("RANK", "0") == "0" else path
 
 
 Force = option(bool, "Replace what is already there.", "--force")

@@ -1,12 +1,14 @@
 """Writing files so that nobody ever sees half of one: write beside, then rename."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -43,6 +45,22 @@ def write_beside(path: str | Path) -> Iterator[Path]:
         if part.is_dir():
             shutil.rmtree(part)
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: str | Path) -> Iterator[Path]:
+    """``path``, for this process only until the block ends; another one that asks for it gets a
+    :class:`UserError`. The lock is one of SQLite: all systems have it, and it ends with a killed process.
+    """
+    place = f"{getattr(os, 'getuid', int)()} {os.path.realpath(path)}"
+    name = f"affkit-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.lock"
+    with closing(sqlite3.connect(Path(tempfile.gettempdir(), name), timeout=0)) as lock:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            fix = "wait until it has ended, or choose another output"
+            raise UserError(path, "another affkit is writing to it", fix) from error
+        yield Path(path)
 
 
 def fresh(path: str | Path) -> Path:
@@ -86,8 +104,9 @@ def unusable_path(error: OSError) -> UserError | None:
     'a.txt/out: lies below a file; give a path through folders'
     >>> unusable_path(OSError("no path in it"))
     """
-    told = _UNUSABLE.get(error.errno)
-    return UserError(error.filename, *told) if told and error.filename else None
+    told, full = _UNUSABLE.get(error.errno), error.errno in (errno.ENOSPC, errno.EDQUOT)
+    where = error.filename or ("the output" if full else None)
+    return UserError(where, *told) if told and where else None
 
 
 def check_output(path: str | Path, folder: bool = False) -> Path:

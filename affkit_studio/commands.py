@@ -34,11 +34,12 @@ def annotate(
 def doctor(
     data: option(Path, "Any folder of videos, annotations or crops.", "--data"),
     as_json: option(bool, "Print JSON, for programs.", "--json") = False,
+    strict: option(bool, "Exit code 1 for warnings too.", "--strict") = False,
 ):
     """What a folder is, what is missing or wrong in it, and the next commands. Writes nothing.
 
     Lines are compared with frames and with crops, -5 and -1 are counted, people in two sets are named. The
-    exit code is 0 whatever is found.
+    exit code is 1 if there are errors.
     """
     import json
 
@@ -46,6 +47,8 @@ def doctor(
 
     report = examine(data, progress=True)
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else page(report))
+    if any(report.with_severity(severity) for severity in ("error", "warning")[: 1 + strict]):
+        raise typer.Exit(1)
 
 
 Readers = option(list[Path] | None, "A network that reads faces; may be given again.", "--reader")

@@ -9,6 +9,7 @@ to person (Mariooryad & Busso 2015, IEEE Transactions on Affective Computing 6(2
 not in step is too flat, so these lags can be found and taken out.
 """
 
+import os
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from affkit.errors import UserError
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.formats import common_expression_names
 from affkit.labelfiles.layouts import read_annotations, write_annotations
+from affkit.labelfiles.names import as_given
 from affkit.labels import KINDS, VA, Labels
 
 Annotators = Mapping[str, Mapping[str, Labels]]  # name of the annotator, then of the video
@@ -59,13 +61,14 @@ def read_annotators(
     """The labels of each annotator by name of the folder or table, then by video, as :func:`comparable`;
     ``folders`` are two or more, each for :func:`~affkit.labelfiles.layouts.read_annotations`.
     """
-    paths = [Path(folder).resolve() for folder in folders]
+    paths = list(map(as_given, folders))
+    places = list(map(os.path.realpath, paths))
     if len(paths) < 2:
         names = ", ".join(map(str, folders)) or "annotators"
         raise UserError(names, "agreement needs two annotators", "give two folders or more")
     names = [path.stem if path.is_file() else path.name for path in paths]
     for i, folder in enumerate(folders):
-        if paths[i] in paths[:i]:
+        if places[i] in places[:i]:
             raise UserError(folder, "is given twice", "give each annotator once")
         if names[i] in names[:i]:
             raise UserError(

@@ -11,6 +11,7 @@ import pandas as pd
 from affkit.errors import UserError, refuse
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES, find_video, read_annotations
+from affkit.labelfiles.names import nfc
 from affkit.labels import KINDS, Labels
 
 SUBJECTS_FILE = "subjects.csv"
@@ -111,4 +112,4 @@ def read_ground_truths(root: str | Path, needed: Iterable[str] = ()) -> dict[str
     folder, needed = Path(root, TRUTH_FOLDER), tuple(needed)
     if not (files := sorted(folder.glob("*.csv"))):
         raise UserError(folder, "holds no truth tables", "give the folder of a drawn corpus")
-    return {path.stem: read_ground_truth(path, needed) for path in files}
+    return {nfc(path.stem): read_ground_truth(path, needed) for path in files}

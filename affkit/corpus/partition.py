@@ -15,7 +15,8 @@ from affkit.errors import UserError, quote, refuse
 from affkit.files import refuse_existing, write_beside
 from affkit.labelfiles.csv_text import parse_cells, read_text, split_header, wrong_header
 from affkit.labelfiles.formats import constant_runs
-from affkit.labelfiles.layouts import find_layout, video_of
+from affkit.labelfiles.layouts import TEXT_FILES, find_layout, video_of
+from affkit.labelfiles.names import nfc
 from affkit.labelfiles.tables import read_mtl
 from affkit.labels import MOST_FRAMES
 
@@ -62,6 +63,7 @@ class Partition:
             fix = "make it with `affkit faces --labels`"
             raise UserError("the store", "does not say who is in its videos", fix)
         table = index[["video", "subject", "frame"]].astype({"video": str}).assign(row=np.arange(len(index)))
+        table["video"] = table["video"].map(nfc)
         videos = set(table["video"])
         people = dict(list(table.groupby(["video", "subject"], observed=True)))
         rows = {subset: [np.arange(0)] for subset in self.sets}
@@ -365,4 +367,4 @@ def _set_names(path: Path) -> list[str]:
     if path.is_file():
         return list(read_mtl(path))
     folder = path / "valence" if (path / "valence").is_dir() else path
-    return sorted(file.stem for file in folder.glob("[!.]*.txt"))
+    return sorted(nfc(file.stem) for file in folder.glob(TEXT_FILES))

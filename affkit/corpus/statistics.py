@@ -17,6 +17,7 @@ from tqdm import tqdm
 from affkit.corpus.corpus import PARTS, Corpus, part_names
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import video_of
+from affkit.labelfiles.names import is_left_over
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import FPS, Video
 
@@ -99,7 +100,8 @@ def measure(corpus: Corpus, part: str, progress: bool = False) -> Attributes:
     seconds = [infos[video].duration if video in infos else rows[video] / FPS for video in rows]
     sizes = [(info.width, info.height) for info in infos.values()]
     folder = corpus.root / ("raters" if part == "va" else "coders")
-    annotators = [path for path in folder.glob("[!.]*") if path.is_dir() or path.suffix == ".csv"]
+    annotators = [path for path in folder.glob("*") if path.is_dir() or path.suffix == ".csv"]
+    annotators = [path for path in annotators if not is_left_over(path.name)]
     people = corpus.attributes.reindex(index=names, columns=["subject", "gender"], fill_value="")
     people = people.drop_duplicates("subject")
     return Attributes(

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from affkit.corpus.corpus import PARTS, SUBJECTS_FILE, labelled_frames, read_subjects
 from affkit.errors import UserError
 from affkit.evaluation.intervals import LEVEL, SubjectSums, bootstrap, percentile_interval
-from affkit.labelfiles.formats import common_expression_names, drop_other
+from affkit.labelfiles.formats import IN_RANGE, common_expression_names, drop_other
 from affkit.labelfiles.layouts import read_tasks
 from affkit.labels import ACTION_UNITS, ACTIVE, EXPRESSIONS, KINDS, VA, Labels
 from affkit.metrics import StreamingActionUnitScores, StreamingCCC, StreamingExpressionScores
@@ -172,7 +172,12 @@ def evaluate_files(
 
     Predictions are written like labels; -5 and -1 stand for one that is missing.
     """
-    found = read_tasks(predictions, _kinds(task), progress=options.progress)
+    try:
+        found = read_tasks(predictions, _kinds(task), progress=options.progress)
+    except UserError as error:
+        if IN_RANGE not in error.fix:
+            raise
+        raise UserError(error.path, error.problem, f"cut it to {IN_RANGE}, as numpy.clip does") from error
     known = read_tasks(truth, TASKS[task], split, options.progress)
     if subjects is None:
         beside = (Path(truth).parent if Path(truth).is_file() else Path(truth)) / SUBJECTS_FILE

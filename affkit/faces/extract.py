@@ -40,6 +40,7 @@ from affkit.faces.mtcnn import MTCNNDetector
 from affkit.faces.tracking import find_people
 from affkit.files import read_json, refuse_existing, write_beside
 from affkit.labelfiles.layouts import video_of
+from affkit.labelfiles.names import nfc
 from affkit.labels import Labels
 from affkit.store import COLUMNS, CROPS, FORMAT, INDEX, INFO, Store, part_folder
 from affkit.video.video import Video
@@ -93,7 +94,7 @@ def extract_faces(
     refuse_existing(store, force)
     corpus = Corpus.open(labels) if labels is not None else None
     if corpus is not None:
-        refuse_other_names(corpus.labels, [path.stem for path in paths])
+        refuse_other_names(corpus.labels, [nfc(path.stem) for path in paths])
     job = _job(videos, size, detector, align, corpus)
     part = part_folder(store)
     try:
@@ -303,6 +304,7 @@ def names_of_people(
     >>> names_of_people({"a_left", "a"}, "a", {0: 90.0, 1: 10.0}, width=100)
     {1: 'a_left', 0: 'a'}
     """
+    video = nfc(video)
     left_name, right_name = f"{video}_left", f"{video}_right"
     if left_name not in known and right_name not in known:
         names = {0: video}

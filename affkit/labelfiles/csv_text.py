@@ -13,6 +13,7 @@ import numpy as np
 
 from affkit.errors import UserError, quote
 from affkit.files import existing_file, write_beside
+from affkit.labelfiles.names import nfc
 
 if TYPE_CHECKING:  # slow to import, and most who come here read no table
     import pandas as pd
@@ -21,7 +22,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file with ``\\n`` line ends, without byte order mark and trailing blank lines."""
+    """The text of a UTF-8 file with ``\\n`` line ends, without byte order mark and trailing blank lines,
+    its letters in one form, see :func:`~affkit.labelfiles.names.nfc`.
+    """
     data = existing_file(path).read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(path, "is UTF-16 text", "save it again as UTF-8")
@@ -35,7 +38,7 @@ def read_text(path: str | Path) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
     if not text:
         raise UserError(path, "the file is empty", "copy or download it again")
-    return text
+    return nfc(text)
 
 
 def split_header(path: str | Path, text: str) -> tuple[tuple[str, ...], str]:

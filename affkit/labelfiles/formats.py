@@ -1,4 +1,4 @@
-"""Label files of one video: Aff-Wild (2017) and Aff-Wild2 (the ABAW challenges, all years).
+"""Label files of one video: Aff-Wild (2017) and Aff-Wild2 (the ABAW challenges 1 to 8).
 
 The first line of an Aff-Wild2 file names the columns; line ``i`` below it is frame ``i``, from 1, and row
 ``i - 1`` of :class:`~affkit.labels.Labels`. The marks of what is not labelled, -5 (valence, arousal) or -1,
@@ -21,6 +21,7 @@ from affkit.labels import ACTION_UNITS, EXPRESSIONS, KINDS, VA, Labels
 ABAW_ACTION_UNITS = tuple("AU1 AU2 AU4 AU6 AU7 AU10 AU12 AU15 AU23 AU24 AU25 AU26".split())
 """The twelve action units of Aff-Wild2 from the second ABAW challenge on, without AU20."""
 
+IN_RANGE = "[-1, 1]"  # of valence and arousal
 VA_NOT_LABELLED, NOT_LABELLED = -5, -1  # the marks: of valence and arousal; of expressions and action units
 _ACTION_UNIT = re.compile(r"AU[1-9][0-9]?")
 
@@ -132,7 +133,7 @@ def labels_of_rows(
 
 
 def _check_range(path, values, labelled, name, first_line) -> None:
-    fix = f"{name} lies in [-1, 1]; write {VA_NOT_LABELLED} where it is not labelled"
+    fix = f"{name} lies in {IN_RANGE}; write {VA_NOT_LABELLED} where it is not labelled"
     refuse(path, labelled & (np.abs(values) > 1), first_line, name, values, fix)
 
 
@@ -153,24 +154,26 @@ def cells_of(labels: Labels, task: str, empty: bool = False) -> dict[str, list[s
 
 def merge(*labels: Labels, name: str = "labels") -> Labels:
     """Put labels of the same frames together; where several give a value, the first counts. If lengths
-    differ, all are cut to the shortest, with one warning that names the video.
+    differ, what is missing is not labelled, with one warning that names the video.
 
     >>> va, units = Labels.empty(3), Labels.empty(3, ("AU7",))
     >>> units.has_action_units[:] = True
     >>> merge(va, units).action_unit_names
     ('AU7',)
     """
-    num_frames = _shortest([len(part) for part in labels], name)
+    if len(lengths := dict.fromkeys(map(len, labels))) > 1:
+        problem = f"label lines differ in number ({', '.join(map(str, lengths))})"
+        warnings.warn(f"{name}: {problem}; where a file ends early it labels nothing", stacklevel=2)
     with_units = [part for part in labels if part.has_action_units.any()] or labels[:1]
     unit_names = tuple(dict.fromkeys(unit for part in with_units for unit in part.action_unit_names))
-    merged = Labels.empty(num_frames, unit_names, common_expression_names(labels))
+    merged = Labels.empty(max(lengths), unit_names, common_expression_names(labels))
     for part in labels:
-        part = part[:num_frames].with_action_units(unit_names)
+        part, rows = part.with_action_units(unit_names), slice(len(part))
         for mask, names in KINDS.values():
-            known = getattr(merged, mask)
+            known = getattr(merged, mask)[rows]
             new = getattr(part, mask) & ~known  # (T,), or (T, A)
             for name in names:
-                getattr(merged, name)[new] = getattr(part, name)[new]
+                getattr(merged, name)[rows][new] = getattr(part, name)[new]
             known |= new
     return merged
 

@@ -1,5 +1,6 @@
-"""Folders of label files, of every year: Aff-Wild2 renamed them from challenge to challenge."""
+"""Folders of label files, ABAW 1 to 8: Aff-Wild2 renamed them from challenge to challenge."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from affkit.files import refuse_existing
 from affkit.labelfiles import formats
 from affkit.labelfiles.csv_text import read_text
 from affkit.labelfiles.formats import checked_video_name, common_expression_names, merge
+from affkit.labelfiles.names import files_below, is_left_over, nfc
 from affkit.labelfiles.tables import read_listing, read_mtl
 from affkit.labels import ACTION_UNITS, KINDS, Labels
 
@@ -28,7 +30,8 @@ _SETS = {
     "test": re.compile(r"Test_?Set", re.IGNORECASE),
 }
 _MTL_FILE = re.compile(r"(train|validation)(?:ing)?_set(?:_annotations)?\.txt", re.IGNORECASE)
-_TEST_LIST = "_test_set_release.txt"
+_TEST_LIST = re.compile(r"(.*)_test_set_release\.txt", re.IGNORECASE)
+TEXT_FILES = "[!.]*.[tT][xX][tT]"  # archives made on a Mac hold a ._name.txt for each name.txt
 _WORTH_OPENING = re.compile(r"annot|label|abaw|challenge|aff-?wild", re.IGNORECASE)
 _LOOKED_FOR = (
     "VA_Set, AU_Set, EXPR_Set (2020), VA_Estimation_Challenge, AU_Detection_Challenge, "
@@ -70,7 +73,7 @@ def find_layout(root: str | Path) -> Layout:
     root = Path(root)
     if not root.is_dir():
         raise UserError(root, "no such folder", "give the folder that holds the annotations")
-    found = list(layouts_below(root))
+    found = layouts_below(root)
     if len(found) > 1:
         names = ", ".join(str(layout.root.relative_to(root)) for layout in found)
         raise UserError(root, f"holds several sets of annotations: {names}", "give one of these folders")
@@ -89,10 +92,11 @@ def read_annotations(
     """All labels by video name (with ``_left`` or ``_right``), from a folder for :func:`find_layout` or one
     file of :mod:`affkit.labelfiles.tables`; ``split`` is ``"train"``, ``"validation"``, ``"test"``, or all.
 
-    What several files say about a video is merged. Sets differ between tasks in Aff-Wild2, so with ``split``
-    a video may come with some of its labels only. All results have the same action unit columns, the paper's
-    eight if the files have none. With a ``task`` only its folder is read, so that no file of another task
-    cuts the video. The multi-task file, which repeats the others, is read only where those are not there.
+    What several files say about a video is merged; names are in the form of
+    :func:`~affkit.labelfiles.names.nfc`. Sets differ between tasks in Aff-Wild2, so with ``split`` a video
+    may come with some of its labels only. All results have the same action unit columns, the paper's eight if
+    the files have none. With a ``task`` only its folder is read. The multi-task file, which repeats the
+    others, is read only where those are not there.
     """
     if split is None and Path(root).is_file():
         return read_listing(root)
@@ -107,7 +111,7 @@ def read_annotations(
         known = by_task.setdefault(kind, {})
         for name, labels in _read_set(kind, path, progress):
             if name in known:
-                raise UserError(path, f"{name} is in another set too", "leave it in one of them")
+                raise UserError(path, f"{name} is in another set or file too", "leave it in one of them")
             known[name] = labels
     try:
         return _merge_tasks(by_task) if by_task else {}
@@ -138,7 +142,7 @@ def read_tasks(
         raise UserError(root, "holds label files of one task", fix)
     files = label_files(root) if root.is_dir() else [root]
     bar = tqdm(files, desc=root.name, unit="file", delay=2, disable=not progress)
-    return {tasks[0]: {file.stem: _READERS[tasks[0]](file) for file in bar}}
+    return {tasks[0]: {nfc(file.stem): _READERS[tasks[0]](file) for file in bar}}
 
 
 def _merge_tasks(by_task: Mapping[str, Mapping[str, Labels]]) -> dict[str, Labels]:
@@ -158,7 +162,7 @@ def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labe
         return
     name = f"{path.parent.name}/{path.name}"
     for file in tqdm(label_files(path), desc=name, unit="file", delay=2, disable=not progress):
-        yield file.stem, read_label_file(task, file)
+        yield nfc(file.stem), read_label_file(task, file)
 
 
 def read_label_file(task: str, path: Path) -> Labels:
@@ -211,9 +215,9 @@ def find_video(folder: str | Path, name: str) -> Path | None:
     """The video file for the labels ``name``: first one of exactly that name (``turn_left.mp4``), then
     without its side. Two that differ in their suffix only are refused.
     """
-    checked_video_name(folder, name)
+    name = nfc(checked_video_name(folder, name))
     for stem in dict.fromkeys((name, video_of(name)[0])):
-        candidates = (path for path in Path(folder).iterdir() if path.stem == stem)
+        candidates = (path for path in Path(folder).iterdir() if nfc(path.stem) == stem)
         found = sorted(path for path in candidates if path.suffix.lower() in VIDEO_SUFFIXES)
         if len(found) > 1:
             raise UserError(folder, f"holds both {found[0].name} and {found[1].name}", "keep one of them")
@@ -222,19 +226,20 @@ def find_video(folder: str | Path, name: str) -> Path | None:
     return None
 
 
-def layouts_below(folder: Path, depth: int = 3) -> Iterator[Layout]:
+def layouts_below(folder: Path, depth: int = 3) -> list[Layout]:
+    """The layouts in a folder, or else in those below it that are called like annotations, each once."""
     layout = _layout_in(folder)
-    if layout.sets:
-        yield layout
-    elif depth:
-        for child in _folders(folder):
-            if _WORTH_OPENING.search(child.name):
-                yield from layouts_below(child, depth - 1)
+    if layout.sets or not depth:
+        return [layout] if layout.sets else []
+    worth = [child for child in _folders(folder) if _WORTH_OPENING.search(child.name)]
+    found = [layout for child in worth for layout in layouts_below(child, depth - 1)]
+    places = [os.path.realpath(layout.root) for layout in found]  # links may lead to one place
+    return [layout for i, layout in enumerate(found) if places[i] not in places[:i]]
 
 
 def _layout_in(folder: Path) -> Layout:
     sets = {}
-    lists = sorted(folder.glob(f"*{_TEST_LIST}"))
+    texts = list(folder.glob(TEXT_FILES))
     for child in (folder, *_folders(folder)):
         if task := task_of_folder(child.name):
             for path in _folders(child):
@@ -242,14 +247,15 @@ def _layout_in(folder: Path) -> Layout:
                 # labels of the test sets are not handed out: the folder may hold just the list of videos
                 if name and (name != "test" or _holds_labels(path)):
                     sets[task, name] = path
-            lists += sorted(child.glob(f"**/*{_TEST_LIST}"))
+            texts += files_below(child)
         if child == folder or child.name.lower().startswith("mtl"):
-            files = ((_MTL_FILE.fullmatch(path.name), path) for path in sorted(child.glob("*.txt")))
+            files = ((_MTL_FILE.fullmatch(path.name), path) for path in sorted(child.glob(TEXT_FILES)))
             sets |= {("mtl", match[1].lower()): path for match, path in files if match}
         name = child.name.lower()
         if name in _SETS and (child / "valence").is_dir() and (child / "arousal").is_dir():
             sets["va", name] = child
-    return Layout(folder, sets, {path.name.removesuffix(_TEST_LIST): read_video_list(path) for path in lists})
+    lists = ((_TEST_LIST.fullmatch(path.name), path) for path in sorted(texts))
+    return Layout(folder, sets, {match[1]: read_video_list(path) for match, path in lists if match})
 
 
 def task_of_folder(name: str) -> str | None:
@@ -267,22 +273,25 @@ def read_video_list(path: str | Path) -> tuple[str, ...]:
 
 
 def _holds_labels(folder: Path) -> bool:
-    return any(not path.name.endswith(_TEST_LIST) for path in folder.glob("[!.]*.txt"))
+    return not all(_TEST_LIST.fullmatch(path.name) for path in folder.glob(TEXT_FILES))
 
 
 def label_files(folder: Path) -> list[Path]:
     """The files of a set, one a video, for Aff-Wild those of valence; :class:`UserError` if none is."""
     folder = folder / "valence" if (folder / "valence").is_dir() else folder
-    files = sorted(folder.glob("[!.]*.txt"))  # archives made on a Mac hold a ._name.txt for each name.txt
+    files = sorted(folder.glob(TEXT_FILES))
     if not files:
         raise UserError(folder, "holds no label files", "unpack the .txt files of the videos into it")
     return files
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders in it; not those left over, nor links to it or to a folder above."""
+    here = folder.resolve()
+    own = (path for path in folder.iterdir() if path.is_dir() and not is_left_over(path.name))
+    return sorted(path for path in own if not (path.is_symlink() and here.is_relative_to(path.resolve())))
 
 
 def _names(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in folder.iterdir() if not is_left_over(path.name))
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"

@@ -5,6 +5,7 @@ Killed at any moment, the same command goes on and ends with the same bytes (of 
 
 import json
 import math
+import os
 import shutil
 import warnings
 from collections import defaultdict
@@ -28,6 +29,7 @@ from affkit.errors import UserError
 from affkit.files import existing_file, refuse_existing, write_beside
 from affkit.labelfiles.csv_text import read_text
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES, video_of
+from affkit.labelfiles.names import as_given, files_below, nfc
 from affkit.video.video import CRF, FPS, H264, Video, View
 
 JOURNAL = ".affkit-convert.json"
@@ -219,7 +221,7 @@ def convert_videos(
             for clip in parallel(delayed(Clip.convert)(clip, bar.update) for clip in todo):
                 journal.add(clip)
             if labels is not None:
-                folder = Path(labels).resolve()
+                folder = as_given(labels)
                 if (source := folder / SUBJECTS_FILE).is_file():  # who is who does not change with the rate
                     with write_beside(out / source.relative_to(_base(clips, folder))) as part:
                         shutil.copyfile(source, part)
@@ -247,16 +249,16 @@ def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
 def _plan(sources: list[Path], out: Path) -> list[Clip]:
     """A clip for each source, all of which can be read and have names of their own."""
     clips: dict[str, Clip] = {}
-    originals = {existing_file(source).resolve() for source in sources}
+    originals = {os.path.realpath(existing_file(source)) for source in sources}
     for source in sources:
         with Video(source) as video:
-            clip = Clip(source, out / f"{source.stem}.mp4", video.listed_frames)
+            clip = Clip(source, out / f"{nfc(source.stem)}.mp4", video.listed_frames)
         # some file systems do not tell a.mp4 from A.mp4
-        other = clips.setdefault(source.stem.casefold(), clip)
+        other = clips.setdefault(clip.target.stem.casefold(), clip)
         if other is not clip:
             problem = f"would become {clip.target.name}, as would {other.source}"
             raise UserError(source, problem, "rename one, or convert them into different folders")
-        if clip.target.resolve() in originals:
+        if os.path.realpath(clip.target) in originals:
             raise UserError(clip.target, "would replace an original", "choose another output folder")
     return list(clips.values())
 
@@ -265,14 +267,15 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
     """The clips with their label files, whose lengths fit."""
     if not folder.is_dir():
         raise UserError(folder, "is not a folder", "give the folder that holds the label files")
-    folder = folder.resolve()
-    names = {clip.source.stem for clip in clips}
+    folder = as_given(folder)
+    names = {clip.target.stem for clip in clips}
     files: dict[str, list[Path]] = defaultdict(list)  # by clip
-    for file in sorted(folder.rglob("[!.]*.txt")):
-        files[file.stem if file.stem in names else video_of(file.stem)[0]].append(file)
+    for file in sorted(path for path in files_below(folder) if path.suffix.lower() == ".txt"):
+        name = nfc(file.stem)
+        files[name if name in names else video_of(name)[0]].append(file)
     labelled, base = [], _base(clips, folder)
     for clip in clips:
-        own = files[clip.source.stem]
+        own = files[clip.target.stem]
         _check_lengths(clip, own)
         labelled.append(replace(clip, labels=tuple((file, out / file.relative_to(base)) for file in own)))
     missing = [clip.source.name for clip in labelled if not clip.labels]
@@ -286,7 +289,8 @@ def _with_labels(clips: list[Clip], out: Path, folder: Path) -> list[Clip]:
 
 def _base(clips: list[Clip], folder: Path) -> Path:
     """The folder that becomes ``out``: that of the labels if it holds the clips too, else the one above."""
-    return folder if any(folder in clip.source.resolve().parents for clip in clips) else folder.parent
+    inside = any(folder.resolve() in clip.source.resolve().parents for clip in clips)
+    return folder if inside else folder.parent
 
 
 def _check_lengths(clip: Clip, files: list[Path]) -> None:

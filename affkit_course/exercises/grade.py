@@ -28,6 +28,7 @@ from tqdm import tqdm
 import affkit
 from affkit.errors import UserError
 from affkit.files import write_beside
+from affkit.labelfiles.names import files_below, is_left_over
 from affkit_course.exercises.framework import Exercise, Verdict, load
 
 COURSE_IMPORT = re.compile(r"affkit_course\.exercises\.nb(\d\d)")
@@ -102,9 +103,8 @@ def as_text(rows: Sequence[Row]) -> str:
 
 def _submissions(folder: Path) -> list[Path]:
     """All notebooks, and the folders of students that hold none."""
-    found = ((p, p.relative_to(folder).parts) for p in folder.rglob("*.ipynb"))
-    notebooks = [p for p, parts in found if not any(name.startswith(".") for name in parts)]
-    students = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    notebooks = [p for p in files_below(folder) if p.suffix == ".ipynb"]
+    students = [p for p in folder.iterdir() if p.is_dir() and not is_left_over(p.name)]
     return sorted([*notebooks, *(p for p in students if not any(p in n.parents for n in notebooks))])
 
 

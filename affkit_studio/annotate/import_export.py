@@ -8,6 +8,7 @@ from pathlib import Path
 from affkit.errors import UserError, quote
 from affkit.labelfiles import formats
 from affkit.labelfiles.csv_text import read_text
+from affkit.labelfiles.names import nfc
 from affkit.labels import Labels
 from affkit_studio.annotate.elan_boris import read_boris, read_eaf, write_boris, write_eaf
 from affkit_studio.annotate.session import LANES, AnnotationSession, Segment, from_labels
@@ -80,7 +81,7 @@ def import_annotation(
 
 def _read_labels(session: AnnotationSession, path: str | Path, format: str) -> Labels:
     """The labels of the session's video and task in a label file or table, as long as the video at most."""
-    name, is_au = session.video.name, session.task == "au"
+    name, is_au = nfc(session.video.name), session.task == "au"
     if format == "abaw":
         labels = _READ_LABELS[session.task](path)
     else:

@@ -24,6 +24,7 @@ from affkit.labelfiles.layouts import (
     set_of_folder,
     task_of_folder,
 )
+from affkit.labelfiles.names import nfc
 from affkit.labelfiles.tables import AFFWILD_CSV_COLUMNS, MTL_COLUMNS, read_listing
 from affkit.labels import EXPRESSIONS, VA, Labels
 from affkit_studio.doctor.listing import STORE_FILE, Listing
@@ -170,7 +171,7 @@ class Annotations:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for (task, subset), path in bar:
-                name = "" if task == "mtl" else path.stem
+                name = "" if task == "mtl" else nfc(path.stem)
                 try:
                     self.forms |= {one: TextForm.of(one) for one in (path, _arousal(path)) if one.is_file()}
                     self._count(task, subset, path)
@@ -195,7 +196,7 @@ class Annotations:
             columns = {"au": labels.action_unit_names, "expr": labels.expression_names}.get(task)
             if columns and columns not in self.columns.setdefault(task, []):
                 self.columns[task].append(columns)
-            self.counted.append(LabelCount.of(task, subset, path.stem, path, labels))
+            self.counted.append(LabelCount.of(task, subset, nfc(path.stem), path, labels))
             return
         alone = all(task == "mtl" for task, _ in self.sources)  # else other files say the same of each task
         for name, labels in read_listing(path).items():
@@ -240,6 +241,8 @@ class FoundAnnotations:
     corpora: list[Path] = field(default_factory=list)
     """Folders with annotations of their own, if there are several; then ``used`` is empty, since videos of
     one may be called like those of another."""
+    unknown: list[Path] = field(default_factory=list)
+    """Folders of label files below one called after a challenge, in no layout that affkit knows."""
     misnamed: list[Path] = field(default_factory=list)
     """Folders of label files that are not read because they, or the folders they are in, are called in a way
     that no layout knows."""
@@ -269,11 +272,15 @@ def find_annotations(listing: Listing) -> FoundAnnotations:
             continue
         kinds = _kinds(listing, folder, found)
         tables = kinds.get("table", [])
+        above = [up for up in (folder, *folder.parents) if up.is_relative_to(listing.root)]
+        is_unknown = inside is None and kinds.keys() - {"table"} and any(map(challenge_in_name, above))
         if kinds.keys() - {"table"} and folder != listing.root and _is_misnamed(folder):
             found.misnamed.append(folder)
-        elif not layout:
+            continue
+        found.unknown += [folder] if is_unknown else []
+        if not layout:
             found.used += _without_layout(listing, folder, kinds)
-        elif inside is None or folder == inside or task_of_folder(folder.name):
+        elif not is_unknown and (inside is None or folder == inside or task_of_folder(folder.name)):
             found.coders += sorted(tables) if inside is None else []
             found.strays += [path for paths in kinds.values() if paths is not tables for path in paths]
     return found
@@ -285,7 +292,7 @@ def _search(listing: Listing, folder: Path, found: FoundAnnotations) -> None:
     if not inner and folder not in listing.texts:
         return
     try:
-        layouts = list(layouts_below(folder))
+        layouts = layouts_below(folder)
         every = list(_layout_roots(listing, folder)) if layouts else []
     except (UserError, OSError) as error:
         found.faults.append(as_user_error(folder, error))
@@ -301,7 +308,7 @@ def _search(listing: Listing, folder: Path, found: FoundAnnotations) -> None:
 
 def _layout_roots(listing: Listing, folder: Path) -> Iterator[Path]:
     """All folders in or below ``folder`` that hold a layout, whatever they are called."""
-    if any(layouts_below(folder, depth=0)):
+    if layouts_below(folder, depth=0):
         yield folder
         return
     for child in listing.folders.get(folder, []):
@@ -314,7 +321,7 @@ def _kinds(listing: Listing, folder: Path, found: FoundAnnotations) -> dict[str,
     kinds: dict[str, list[Path]] = {}
     if (folder / STORE_FILE).is_file():
         return kinds
-    files = [path for path in listing.texts[folder] if not path.name.endswith(TEST_LIST)]
+    files = [path for path in listing.texts[folder] if not path.name.lower().endswith(TEST_LIST)]
     for path in files[:_LOOKED_AT]:
         try:
             kind = kind_of(first_line(path))

@@ -76,6 +76,9 @@ def check_places(folder: Folder) -> Iterator[Finding]:
         "Label files in folders with names that no year has, so nothing finds them. The names change from "
         "year to year: Training_Set, Train_Set; EXPR_Classification_Challenge, EXPR_Recognition_Challenge.",
         "call the folder Train_Set, Validation_Set or Test_Set, in VA_Set, EXPR_Set or AU_Set")
+    yield Finding("unknown-layout", "warning", map(shown, found.unknown),
+        "Folders of a challenge whose layout is not known: affkit knows those of ABAW1 to ABAW8.",
+        "call them as in ABAW8, such as VA_Estimation_Challenge/Train_Set")
     yield Finding("stray-labels", "warning", map(shown, found.strays),
         "Label files that are in no set: no command reads them.",
         "move them into Train_Set or Validation_Set of their task")
@@ -111,7 +114,7 @@ def check_sets(folder: Folder) -> Iterator[Finding]:
             "unpack the annotations again; if the folder is there, give it the name of its year")
         yield Finding("task-missing", "note", [shown(annotations.root)] if absent else [],
             f"No annotations of {' or '.join(absent)}.", "nothing, if you do not need them")
-        yield Finding("not-txt", "warning", (shown(path) for path in texts if path.suffix != ".txt"),
+        yield Finding("not-txt", "warning", (shown(path) for path in texts if path.suffix.lower() != ".txt"),
             "Files in the folder of a set that do not end in .txt: they are not read.", "rename or move them")
         yield Finding("years-mixed", "warning", _other_years(folder, annotations),
             "Folders of different years in one place, or under the name of another year: two downloads may "

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from affkit.labelfiles.layouts import video_of
+from affkit.labelfiles.names import nfc
 from affkit.video.convert import nearly_as_long
 from affkit.video.video import FPS
 from affkit_studio.doctor.folder import Finding, Folder, VideoFile, plural
@@ -33,7 +34,7 @@ def check_presence(folder: Folder) -> Iterator[Finding]:
         "Annotations only, no video and no crop: lines cannot be compared with frames.",
         "look at the folder that holds the videos too")
     known = set(folder.names) | set(folder.videos_by_stem) | folder.test_names
-    named = [(path, about) for path, about in sorted(listing.pictures.items()) if path.name in known]
+    named = [(path, about) for path, about in sorted(listing.pictures.items()) if nfc(path.name) in known]
     yield Finding("picture-names", "warning",
         (f"{listing.shown(path)}: {plural(n, 'picture')}, such as {one}" for path, (n, one) in named),
         "Pictures of known videos that are not called by a frame number: loaders do not find them.",
@@ -142,7 +143,8 @@ def check_tasks(folder: Folder) -> Iterator[Finding]:
     yield Finding("tasks-differ", "warning",
         (f"{name}: {', '.join(f'{task} {n:,}' for task, n in own.items())}"
          for name, own in lines.items() if len(set(own.values())) > 1),
-        "Files of one person with different numbers of lines for different tasks: the shortest counts.",
+        "Files of one person with different numbers of lines for different tasks: where one ends, only its "
+        "own labels are missing.",
         "copy the shorter files again, or compare with the frames of the video")
 
 
@@ -210,7 +212,7 @@ def check_pairing(folder: Folder) -> Iterator[Finding]:
     shown, videos, crops = folder.listing.shown, folder.videos_by_stem, folder.crops_by_name
     no_video = [name for name in folder.names if videos and folder.video_path(name) is None]
     no_crops = [name for name in folder.names if crops and name not in crops]
-    taken = {path.stem for path in map(folder.video_path, folder.names) if path}
+    taken = {nfc(path.stem) for path in map(folder.video_path, folder.names) if path}
     almost = _almost_same(no_video, videos.keys() - taken)
     almost |= _almost_same(no_crops, crops.keys() - set(folder.names))
     yield Finding("almost-same-name", "error",
@@ -264,8 +266,8 @@ def check_twice(folder: Folder) -> Iterator[Finding]:
     for one in folder.counted:
         sets.setdefault(video_of(one.name)[0], set()).add((one.task, one.subset))
     copies: dict[bool, list[str]] = {True: [], False: []}
-    for paths in same_files(path for path in folder.videos if path == by_stem[path.stem][0]):
-        own = set().union(*(sets.get(path.stem, set()) for path in paths))
+    for paths in same_files(path for path in folder.videos if path == by_stem[nfc(path.stem)][0]):
+        own = set().union(*(sets.get(nfc(path.stem), set()) for path in paths))
         in_two = len({task for task, _ in own}) < len(own)
         copies[in_two].append(" and ".join(map(shown, paths)))
     yield Finding("same-video-in-two-sets", "error", copies[True],

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affkit.corpus.corpus import SUBJECTS_FILE, labelled_frames
-from affkit.labelfiles.layouts import video_of
+from affkit.labelfiles.layouts import label_files, video_of
+from affkit.labelfiles.names import as_given
 from affkit.video.video import FPS
 from affkit_studio.doctor.annotations import Annotations
 from affkit_studio.doctor.folder import Folder
@@ -66,7 +67,8 @@ def _into_a_layout(annotations: Annotations, labels: Path) -> str:
     """Copy label files that have no layout around them into one."""
     (task, _), source = next(iter(annotations.sources.items()))
     target = quoted(labels / _FLAT[task] / "Train_Set")
-    files = f"{quoted(source)}/*.txt" if source.is_dir() else quoted(source)
+    suffixes = sorted({path.suffix for path in label_files(source)} if source.is_dir() else ())
+    files = " ".join(f"{quoted(source)}/*{suffix}" for suffix in suffixes) or quoted(source)
     return f"mkdir -p {target} && cp {files} {target}"
 
 
@@ -132,7 +134,7 @@ def _converted_labels(folder: Folder, labels: Path, clips: Path, videos: list[Pa
     if not beside and used.layout:  # to look for labels among a million crops takes long
         labels = used.root
     inside = any(labels.resolve() in path.resolve().parents for path in videos)
-    return clips if inside else clips / labels.resolve().name, f" --labels {quoted(labels)}"
+    return clips if inside else clips / as_given(labels).name, f" --labels {quoted(labels)}"
 
 
 def _train(store: "Store") -> Iterator[str]:

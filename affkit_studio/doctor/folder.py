@@ -13,6 +13,7 @@ from tqdm import tqdm
 from affkit.corpus.corpus import SUBJECTS_FILE, read_subjects
 from affkit.errors import UserError
 from affkit.labelfiles.layouts import read_video_list, video_of
+from affkit.labelfiles.names import nfc
 from affkit.video.video import Video
 from affkit_studio.doctor.annotations import (
     TEST_LIST,
@@ -157,8 +158,11 @@ class Folder:
             if path.name == SUBJECTS_FILE and (table := self._try(read_subjects, path)) is not None:
                 self.subjects = {**(self.subjects or {}), **table["subject"]}
         for path in (path for paths in self.listing.texts.values() for path in paths):
-            if path.name.endswith(TEST_LIST) and (names := self._try(read_video_list, path)) is not None:
-                self.test_lists[path.name.removesuffix(TEST_LIST)] = names
+            if (
+                path.name.lower().endswith(TEST_LIST)
+                and (names := self._try(read_video_list, path)) is not None
+            ):
+                self.test_lists[path.name[: -len(TEST_LIST)]] = names
 
     def _try(self, read: Callable[[Path], Any], path: Path) -> Any:
         """What ``read`` makes of a file; ``None`` and one more of ``bad_lists`` if it cannot be read."""
@@ -187,7 +191,7 @@ class Folder:
     def videos_by_stem(self) -> dict[str, list[Path]]:
         stems: dict[str, list[Path]] = {}
         for path in self.listing.videos:
-            stems.setdefault(path.stem, []).append(path)
+            stems.setdefault(nfc(path.stem), []).append(path)
         return stems
 
     @cached_property

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from affkit.labelfiles.layouts import VIDEO_SUFFIXES
+from affkit.labelfiles.names import is_left_over, nfc
 from affkit.labels import MOST_FRAMES
 from affkit.video.convert import JOURNAL
 
@@ -38,7 +39,7 @@ class Crops:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return nfc(self.path.name)
 
     @property
     def first(self) -> int:
@@ -93,7 +94,7 @@ class Listing:
 def list_folder(root: str | Path, progress: bool = False) -> Listing:
     """Go through all that is below ``root``, each folder once; links to folders are followed.
 
-    What begins with a dot is passed over, and so is ``__MACOSX``: archives made on a Mac leave both.
+    What systems leave is passed over, see :func:`~affkit.labelfiles.names.is_left_over`.
     Raises ``OSError`` if ``root`` itself cannot be opened.
     """
     found = Listing(Path(root))
@@ -131,7 +132,7 @@ def _look_into(found: Listing, folder: Path, bar: tqdm) -> tuple[list[Path], lis
             stem, _, suffix = name.rpartition(".")
             if suffix.lower() in _PICTURES and stem.strip().isdecimal():
                 numbered.append(name)
-            elif name.startswith(".") or name == "__MACOSX":
+            elif is_left_over(name):
                 if name == JOURNAL or name.endswith(".part"):
                     found.unfinished.append(folder / name)
             elif entry.is_dir(follow_symlinks=False):

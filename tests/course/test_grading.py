@@ -136,6 +136,8 @@ def test_what_is_no_notebook_gets_its_line(tmp_path, monkeypatch):
     (tmp_path / "dan" / ".ipynb_checkpoints").mkdir(parents=True)
     (tmp_path / "dan" / "answers.docx").write_text("x")
     (tmp_path / "dan" / ".ipynb_checkpoints" / "05.ipynb").write_text("{}")
+    (tmp_path / "__MACOSX" / "dan").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "dan" / "05.ipynb").write_text("{}")
     submit(tmp_path / "eve" / "poem.ipynb", "print('roses')")
     submit(tmp_path / "99_new.ipynb", "x = 1")
     submit(tmp_path / "big.ipynb", "x = 1" * 9000)

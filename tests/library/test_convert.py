@@ -164,6 +164,33 @@ def test_labels_beside_the_clips(clips, tmp_path):
     assert Corpus.open(tmp_path / "out").subjects == {"a": "ada", "b": "ben", "c": "ada"}
 
 
+@pytest.mark.parametrize("link", ["annotations", "annotations/VA_Set", "annotations/VA_Set/Train_Set"])
+def test_links_are_followed_once_and_keep_the_name_that_was_given(clips, tmp_path, link, monkeypatch):
+    write_labels(tmp_path / "annotations/VA_Set/Train_Set/a.txt", 20)
+    (tmp_path / link).rename(tmp_path / "elsewhere")
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "annotations" / "again").symlink_to("../annotations")  # round in a circle
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    convert_all(clips[:1], tmp_path / "out", "../annotations")
+    assert contents(tmp_path / "out").keys() == {"a.mp4", "annotations/VA_Set/Train_Set/a.txt"}
+    assert list(Corpus.open(tmp_path / "out").labels) == ["a"]
+    (tmp_path / "itself").symlink_to("itself")
+    refuses("itself: is not a folder", convert_all, clips, tmp_path / "out", tmp_path / "itself")
+
+
+def test_names_are_matched_in_one_form_and_what_systems_leave_is_skipped(clips, tmp_path):
+    one, other = "Zo\u00eb", "Zoe\u0308"
+    shutil.copy(clips[0], tmp_path / f"{other}.avi")
+    write_labels(tmp_path / "labels" / f"{one}.TXT", 20)
+    write_labels(tmp_path / "labels" / f"{one}_left.txt", 20)
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        write_labels(tmp_path / "labels" / name / f"{one}.txt", 7)
+    convert_all([tmp_path / f"{other}.avi"], tmp_path / "out", tmp_path / "labels")
+    files = {f"{one}.mp4", f"labels/{one}.TXT", f"labels/{one}_left.txt"}
+    assert contents(tmp_path / "out").keys() == files
+
+
 @pytest.mark.parametrize("num_lines", [37, 43])
 def test_a_few_lines_more_or_less_are_one_warning(tmp_path, clip, num_lines):
     for side in ("left", "right"):
@@ -301,6 +328,16 @@ def test_killed_anywhere_goes_on_to_the_same_bytes(undisturbed, tmp_path, done):
     assert (out / JOURNAL).exists() and not (out / "clip3.mp4").exists()
     convert_all([folder], out, labels)
     assert contents(out) == contents(undisturbed / "out") and len(contents(out)) == 8
+
+
+def test_two_at_once_end_well_or_one_says_so_in_one_line(undisturbed, tmp_path):
+    words = ["convert", undisturbed / "clips", "-o", tmp_path / "out", "--labels", undisturbed / "labels"]
+    start = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([sys.executable, "-m", "affkit", *words], **start) for _ in range(2)]
+    told = [process.communicate()[1].splitlines()[-1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 2] and told[codes.index(2)].startswith(f"affkit: {tmp_path / 'out'}"), told
+    assert contents(tmp_path / "out") == contents(undisturbed / "out")
 
 
 def test_silent_without_progress_and_a_bar_with_it(clips, tmp_path, capsys):

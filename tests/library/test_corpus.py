@@ -10,8 +10,16 @@ from refusals import refuses
 from strategies import corpora
 
 from affkit.corpus.corpus import Corpus, read_ground_truth, read_ground_truths
+from affkit.corpus.partition import read_folder
 from affkit.labelfiles.formats import ABAW_ACTION_UNITS
-from affkit.labelfiles.layouts import find_layout, find_video, read_annotations, video_of, write_annotations
+from affkit.labelfiles.layouts import (
+    find_layout,
+    find_video,
+    read_annotations,
+    read_tasks,
+    video_of,
+    write_annotations,
+)
 from affkit.labels import ACTION_UNITS, EXPRESSIONS, EXPRESSIONS_WITH_OTHER, Labels
 
 VA = "valence,arousal\n-1,0.5\n-5,-5\n"
@@ -119,6 +127,55 @@ def test_lists_of_test_videos(tmp_path):
     assert layout.splits == ("train",)
 
 
+def test_names_are_matched_in_one_form_and_suffixes_in_any_case(tmp_path):
+    one, other = "Zo\u00eb_M\u00fcller", "Zoe\u0308_Mu\u0308ller"  # composed, and letters with their accents
+    make(tmp_path, {
+        f"VA_Set/Train_Set/{one}.txt": VA,
+        f"AU_Set/Train_Set/{other}.TXT": EIGHT,
+        f"VA_Set/Train_Set/{other}_left.TXT": VA,
+        "VA_Set/VA_TEST_SET_RELEASE.TXT": f"{other}_right\n",
+        "subjects.csv": f"video,person,subject\n{other},,s1\n{one},left,s2\n",
+        f"videos/{other}.mp4": "",
+        "labels.csv": f"video,frame,valence,arousal\n{other},1,0,0\n{one},2,0,0\n",
+    })  # fmt: skip
+    corpus = Corpus.open(tmp_path)
+    assert corpus.subjects == {one: "s1", f"{one}_left": "s2"}
+    assert corpus.labels[one].has_va[0] and corpus.labels[one].has_action_units[0].all()
+    assert corpus.video_path(one) == corpus.video_path(f"{one}_left") == tmp_path / "videos" / f"{other}.mp4"
+    assert find_video(tmp_path / "videos", other) == corpus.video_path(one)
+    assert find_layout(tmp_path).test_lists == {"VA": (f"{one}_right",)}
+    assert list(read_annotations(tmp_path / "labels.csv")) == [one]
+    assert list(read_tasks(tmp_path / "AU_Set" / "Train_Set", ["au"])["au"]) == [one]
+    assert sorted(read_folder(make(tmp_path, {"VA_Set/Val_Set/b.TXT": VA}))["va"].sets["train"]) == [
+        one,
+        f"{one}_left",
+    ]
+
+
+@pytest.mark.parametrize("link", ["annotations", "annotations/VA_Set", "annotations/VA_Set/Train_Set"])
+def test_links_are_followed_once(tmp_path, link):
+    make(
+        tmp_path,
+        {"annotations/VA_Set/Train_Set/clip.txt": VA, "annotations/AU_Set/Train_Set/clip.txt": EIGHT},
+    )
+    (tmp_path / link).rename(tmp_path / "elsewhere")
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    for loop in ("annotations/labels", "annotations/VA_Set/Train_Set/Train_Set"):
+        (tmp_path / loop).symlink_to(tmp_path)
+    (tmp_path / "labels").symlink_to("annotations")  # another way to the same
+    assert read_annotations(tmp_path)["clip"].has_va.tolist() == [True, False]
+    (tmp_path / "itself").symlink_to("itself")
+    refuses("itself: no such folder", read_annotations, tmp_path / "itself")
+
+
+def test_what_systems_leave_is_no_folder_of_labels(tmp_path):
+    files = dict.fromkeys(["__MACOSX/VA_Set/Train_Set/a.txt", ".ipynb_checkpoints/a.txt"], VA)
+    make(tmp_path, files | {"VA_Set/Train_Set/__MACOSX/a.txt": VA, "VA_Set/Train_Set/.a.txt": VA})
+    refuses("holds no label files", read_annotations, tmp_path)
+    make(tmp_path, {"VA_Set/Train_Set/clip.txt": VA, "VA_Set/__MACOSX/._VA_test_set_release.txt": "\x05"})
+    assert list(read_annotations(tmp_path)) == ["clip"] and find_layout(tmp_path).test_lists == {}
+
+
 def test_images_are_never_listed(tmp_path, monkeypatch):
     make(tmp_path, {"annotations/VA_Set/Train_Set/clip.txt": VA, "cropped_aligned/clip/00001.jpg": ""})
     opened = []
@@ -138,7 +195,8 @@ def test_files_of_different_lengths_warn_once_a_video(tmp_path):
     })  # fmt: skip
     with pytest.warns(UserWarning, match="short") as caught:
         labels = read_annotations(tmp_path)
-    assert len(caught) == 1 and len(labels["short"]) == 2 and labels["short"].valence[0] == -1
+    assert len(caught) == 1 and len(labels["short"]) == 3 and labels["short"].valence[0] == -1
+    assert labels["short"].has_va.tolist() == [True, False, True] and not labels["short"].has_expression[2]
 
 
 def test_an_unknown_folder_says_what_was_looked_for_and_none_is_told(tmp_path):

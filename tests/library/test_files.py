@@ -7,7 +7,7 @@ from joblib import Parallel, delayed
 from refusals import refuses
 
 from affkit.errors import UserError
-from affkit.files import check_output, existing_file, refuse_existing, unusable_path, write_beside
+from affkit.files import alone, check_output, existing_file, refuse_existing, unusable_path, write_beside
 
 
 def test_a_good_write_replaces_and_a_failing_one_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -91,3 +91,11 @@ def test_only_what_people_can_mend_is_told_of_a_path():
     assert str(unusable_path(PermissionError(errno.EACCES, "no", "a"))).startswith("a: may not be")
     assert unusable_path(FileNotFoundError(errno.ENOENT, "not there", "a")) is None
     assert unusable_path(OSError(errno.EACCES, "no path in it")) is None
+    assert "the output: the disk is full" in str(unusable_path(OSError(errno.ENOSPC, "no path in it")))
+
+
+def test_an_output_is_for_one_at_a_time(tmp_path):
+    with alone(tmp_path / "out") as path, alone(tmp_path / "other"):
+        refuses("out: another affkit is writing to it", alone(tmp_path / "x" / ".." / "out").__enter__)
+    with alone(path):
+        assert list(tmp_path.iterdir()) == []

@@ -92,11 +92,12 @@ def test_different_lengths_warn_once_and_do_not_shift(file):
     va = formats.read_va(file("valence,arousal\n0.25,0\n0.5,0\n0.75,0\n"))
     units = formats.read_action_units(file("AU1\n0\n1\n"))
     expressions = formats.read_expressions(file(f"{','.join(EXPRESSIONS)}\n4\n5\n6\n"))
-    with pytest.warns(UserWarning, match="clip.*3, 2, 3") as caught:
+    with pytest.warns(UserWarning, match="clip.*3, 2\\)") as caught:
         merged = formats.merge(va, units, expressions, name="clip")
     assert len(caught) == 1
-    assert merged.valence.tolist() == [0.25, 0.5] and merged.expression.tolist() == [4, 5]
-    assert merged.action_units[:, 0].tolist() == [0, 1]
+    assert merged.valence.tolist() == [0.25, 0.5, 0.75] and merged.expression.tolist() == [4, 5, 6]
+    assert merged.action_units[:, 0].tolist() == [0, 1, 0]
+    assert merged.has_va.all() and merged.has_action_units[:, 0].tolist() == [True, True, False]
     with pytest.warns(UserWarning, match="first 2"):
         labels = formats.read_affwild(file("0.5\n0.25\n0.125\n", "v.txt"), file("1\n-1\n", "a.txt"))
     assert labels.valence.tolist() == [0.5, 0.25]

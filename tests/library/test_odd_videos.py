@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow  # encodes and decodes videos
 def decoded(path, rotation: int) -> list[int]:
     """The numbers on the frames, by nothing but PyAV's loop."""
     numbers = []
-    with av.open(str(path)) as container, suppress(av.FFmpegError):  # at the first break it ends
+    with suppress(av.FFmpegError), av.open(str(path)) as container:  # at the first break it ends
         for frame in container.decode(video=0):
             numbers.append(read_number(np.rot90(frame.to_ndarray(format="rgb24"), rotation // 90)))
     return numbers
@@ -45,7 +45,7 @@ def test_read_through_by_number_and_converted_with_labels_frame_i_is_what_decodi
     path = odd.write(folder)
     expected = decoded(path, odd.rotation)
     if not expected:
-        with pytest.raises(UserError, match="not one frame can be decoded"):
+        with pytest.raises(UserError, match="not one frame can be decoded|damaged or cut short"):
             Video(path)
         return
     with warnings.catch_warnings(record=True) as told:

@@ -24,6 +24,7 @@ from affkit.corpus.partition import (
 )
 from affkit.corpus.split_by_subject import split_corpus
 from affkit.labelfiles.layouts import write_annotations
+from affkit.labelfiles.names import nfc
 from affkit.labels import Labels
 
 
@@ -36,7 +37,7 @@ def same(one: Partition, two: Partition) -> bool:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.booleans(), min_size=1, max_size=40), st.text(min_size=1, max_size=8))
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.text(min_size=1, max_size=8).map(nfc))
 def test_any_frames_come_back(tmp_path_factory, mask, name):
     frames = np.flatnonzero(mask) + 1
     sets = {"train": {name: frame_ranges(frames), "all frames": None}}  # no drawn name is as long

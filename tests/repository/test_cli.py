@@ -1,9 +1,12 @@
 """The command line as a user meets it: exit codes, one line for a mistake, and what comes out."""
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,7 @@ from stores import people_store
 
 from affkit.checkpoints import load_checkpoint, save_checkpoint
 from affkit.faces.pool import SHEET_COLUMNS, write_sheet
+from affkit.files import alone
 from affkit.gan import Discriminator, GanNetConfig, Generator
 from affkit.store import write_store
 from affkit.video.video import write_video
@@ -146,6 +150,44 @@ def test_a_process_ends_with_the_exit_code():
     line = [sys.executable, "-c", "from affkit.__main__ import main; main()", "paint"]
     run = subprocess.run(line, capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.startswith("affkit: No such command")
+
+
+NO_STREAM = {  # what a shell does with the output: the exit code, and all that is seen of it
+    "--help > /dev/full": (
+        2,
+        "affkit: the output: the disk is full; free some space and run the same command\n",
+    ),
+    "stats --data nowhere 2> /dev/full": (2, ""),
+    "stats --data nowhere >&-": (
+        2,
+        "affkit: nowhere: no such folder; give the folder that holds the annotations\n",
+    ),
+    "stats --data '\u6620\u753b'": (
+        2,
+        "affkit: \\u6620\\u753b: no such folder; give the folder that holds the annotations\n",
+    ),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+@pytest.mark.parametrize("line", NO_STREAM)
+def test_output_that_cannot_be_written_or_shown_is_no_traceback(line):
+    command = f"{shlex.quote(sys.executable)} -m affkit {line}"
+    env = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "1"}
+    run = subprocess.run(["bash", "-c", command], capture_output=True, env=env)
+    assert (run.returncode, run.stderr.decode("cp1252")) == NO_STREAM[line] and run.stdout == b""
+
+
+@pytest.mark.parametrize(
+    "line", ["convert clip.mp4 -o busy", "faces clip.mp4 -o busy", "split --data x -o busy"]
+)
+def test_while_one_command_writes_another_does_not(folder, affkit, line):
+    with alone(folder / "busy"):
+        answer = affkit(line)
+    assert answer.returncode == 2 and answer.stderr.startswith(
+        "affkit: busy: another affkit is writing to it"
+    )
+    assert answer.stderr.count("\n") == 1 and not (folder / "busy").exists()
 
 
 def test_a_clip_is_read_into_a_table_or_a_folder(folder, affkit):

@@ -214,11 +214,11 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("several-annotations", "ABAW5", copied(ABAW5, "3rd ABAW Annotations")),
     ("years-mixed", "ABAW5", move(ABAW5, "6th ABAW Annotations")),
     ("years-mixed", "ABAW5", move(f"{ABAW5}/VA_Estimation_Challenge", f"{ABAW5}/VA_Set")),
+    ("unknown-layout", "ABAW5", copied(Path(VA).parent, "10th ABAW Annotations/VA/learning")),
     ("set-missing", "ABAW5", removed(f"{ABAW5}/AU_Detection_Challenge/Validation_Set")),
     ("stray-labels", "ABAW5", copied(VA, f"{ABAW5}/VA_Estimation_Challenge/alpha.txt")),
     ("stray-labels", "ABAW5", copied(VA, "old/alpha.txt")),
     ("not-txt", "ABAW5", text(VA.replace(".txt", ".csv"), "valence,arousal\n0,0\n")),
-    ("not-txt", "ABAW5", text(VA.replace("alpha.txt", "delta.TXT"), "valence,arousal\n0,0\n")),
     ("task-missing", "ABAW5", removed(f"{ABAW5}/AU_Detection_Challenge")),
     ("no-pictures", "ABAW5", removed("videos", "cropped_aligned")),
     ("encoding", "ABAW5", recoded(lambda data: data.decode().encode("utf-16"))),
@@ -301,6 +301,24 @@ def test_a_name_that_another_one_has_is_not_almost_the_same(tmp_path):
     make_year(tmp_path, "ABAW5", split=split)
     (tmp_path / "videos" / "1-1.mp4").unlink()
     assert codes(examine(tmp_path)) == ["labels-without-video"]
+
+
+def test_other_forms_of_names_suffixes_and_what_systems_leave_are_no_fault(tmp_path):
+    make_year(tmp_path, "ABAW5", split={"train": ("Zo\u00eb", "b"), "validation": ("c",)})
+    (tmp_path / VA).with_name("Zo\u00eb.txt").rename((tmp_path / VA).with_name("Zoe\u0308.TXT"))
+    (tmp_path / "videos" / "Zo\u00eb.mp4").rename(tmp_path / "videos" / "Zoe\u0308.mp4")
+    (tmp_path / "cropped_aligned" / "Zo\u00eb").rename(tmp_path / "cropped_aligned" / "Zoe\u0308")
+    for name in (f"__MACOSX/{VA}", "videos/Thumbs.db", ".DS_Store", ".ipynb_checkpoints/a.txt"):
+        write(tmp_path / name, ["\x05"])
+    report = examine(tmp_path)
+    assert codes(report) == [] and "other files" not in dict(report.facts)
+
+
+def test_a_challenge_of_which_no_layout_is_known_is_named(tmp_path):
+    for number in (9, 10):
+        root = tmp_path / f"{number}th ABAW Annotations"
+        write(root / "va" / "learning" / "alpha.txt", label_lines("va", HEADER, FRAMES))
+        assert "unknown-layout" in codes(examine(root)) and "unknown-layout" in codes(examine(tmp_path))
 
 
 def test_nothing_usable(tmp_path):

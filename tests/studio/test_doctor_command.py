@@ -39,12 +39,12 @@ def shell(tmp_path, monkeypatch, capfd):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
-    def run(line: str) -> tuple[str, str]:
+    def run(line: str, ends: int = 0) -> tuple[str, str]:
         if not line.strip().startswith("affkit "):
             subprocess.run(["bash", "-ec", line], check=True)
             return "", ""
         code, out, err = run_affkit(monkeypatch, capfd, *words_of(line)[1:])
-        assert code == 0, err
+        assert code == ends, err
         return out, err
 
     return run
@@ -139,6 +139,18 @@ def test_every_command_is_one_that_there_is(tmp_path, year):
         command, name, *arguments = words_of(line)
         assert command == "affkit"
         get_command(app).commands[name].make_context(name, arguments)
+
+
+def test_the_exit_code_says_whether_there_are_errors(shell, tmp_path):
+    root = make_year(tmp_path / "year", "ABAW5")
+    shell(f"affkit doctor --data {root} --strict")
+    write(root / "old" / "alpha.txt", (root / VA).read_text().splitlines())  # a warning
+    shell(f"affkit doctor --data {root}")
+    shell(f"affkit doctor --data {root} --strict", ends=1)
+    (root / "videos" / "alpha.mp4").write_bytes(b"no video")
+    shell(f"affkit doctor --data {root}", ends=1)
+    out, _ = shell(f"affkit doctor --data {root} --json", ends=1)
+    assert json.loads(out)["counts"]["error"] == 1
 
 
 def test_json_has_all_of_it(shell, tmp_path):
