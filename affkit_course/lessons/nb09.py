@@ -275,7 +275,7 @@ def over_frames(clip: Store, values: np.ndarray) -> np.ndarray:
 def clip_attention(checkpoint: str | Path, clip: Store, length: int = 80) -> np.ndarray:
     """The attention weights of every frame of one track, ``(T, L)``, the present one last; NaN: no face.
 
-    Read in sequences of ``length`` frames, as by ``predict_store``: before the start of one they are 0.
+    Read in sequences of ``length`` frames, as in training: before the start of one they are 0.
     """
     net, _ = load_checkpoint(checkpoint, "affwildnet")
     sequences = SequenceDataset(clip, length=length)
