@@ -317,39 +317,29 @@ def generate(
     typer.echo(f"{n} faces in {out}")
 
 
-@app.command(
-    "predict",
-    epilog="Example: affkit predict clip.mp4 -o predicted --checkpoint run/mtl/affwildnet.safetensors",
-)
+@app.command("predict", epilog="Example: affkit predict holiday.mp4 clips/ -o predicted")
 def predict(
-    video: argument(Path, "A video file."),
+    videos: argument(list[Path], "Video files, or folders of them."),
     out: option(Path, "A folder; or FILE.csv for the table alone.", "--out", "-o", callback=out_file),
-    checkpoint: option(Path, "affwildnet.safetensors or discriminator.safetensors."),
+    checkpoint: option(list[Path] | None, "A network, or several; by default the kit's two.") = None,
     detector: option(str, DETECTORS) = "auto",
     with_video: option(bool, "Draw the annotated video into the folder.", "--video/--no-video") = True,
     device: Device = "auto",
     force: Force = False,
 ):
-    """What a trained network says about each face in each frame of a video.
+    """Valence, arousal, expressions and action units of each face in each frame of videos.
 
-    The folder holds table.csv, openface.csv with the columns of OpenFace and py-feat, label files in the
-    ABAW layout, and an annotated MP4.
+    The folder holds summary.html with traces, rates and the peaks, table.csv, openface.csv with the columns
+    of OpenFace and py-feat, label files in the ABAW layout, and an annotated MP4. Of several videos it holds
+    such a folder each, and the table of all.
     """
-    from affkit.evaluation import predict
-    from affkit.files import offered, refuse_existing
-    from affkit.video.video import Video
+    from affkit.evaluation.predict import predict_videos
+    from affkit.files import offered
 
-    if out.suffix.lower() == ".csv":
-        refuse_existing(out, force)
-        predictions = predict.predict_video(video, checkpoint, detector=detector, device=device)
-        predict.write_predictions(out, predictions, force)
-    else:
-        predict.check_prediction_folder(out, video, force)
-        draw = offered("affkit.drawings", "overlay") if with_video else None
-        with Video(video) as clip:
-            predictions = predict.predict_video(clip, checkpoint, detector=detector, device=device)
-            predict.write_prediction_folder(out, clip, predictions, draw, force)
-    typer.echo(f"{len(predictions)} faces in {out}")
+    draw = offered("affkit.drawings", "overlay") if with_video else None
+    summarize = offered("affkit.drawings", "summary")
+    count = predict_videos(videos, out, checkpoint or (), detector, device, draw, summarize, force)
+    typer.echo(f"{count} faces in {out}")
 
 
 @app.command(

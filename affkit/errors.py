@@ -28,6 +28,10 @@ class UserError(Exception):
         return type(self), (self.path, self.problem, self.fix)
 
 
+class NoFaceError(UserError):
+    """Not one face was found in a video that was read without trouble."""
+
+
 def quote(text: str) -> str:
     """``text`` in quotation marks, cut and escaped, so that a message stays one readable line."""
     return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")

@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from affkit.corpus.corpus import Corpus
-from affkit.errors import UserError
+from affkit.errors import NoFaceError, UserError
 from affkit.faces import blazeface
 from affkit.faces.blazeface import BlazeFaceDetector
 from affkit.faces.detectors import (
@@ -47,6 +47,8 @@ from affkit.video.video import Video
 
 PARTS = "parts"
 EYES = ["right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y"]  # columns of aligned faces
+Progress = bool | Callable[[float], object]
+"""Show a bar or none; or call this with each further fraction of the work that is done."""
 
 
 def make_detector(spec: str = "auto") -> Detector:
@@ -82,7 +84,7 @@ def extract_faces(
     labels: str | Path | None = None,  # a folder for Corpus.open; line i is frame i; see names_of_people
     force: bool = False,  # replace a store, and discard what an interrupted run with other settings left
     jobs: int = 1,  # videos at a time, each in a process of its own
-    progress: bool = True,
+    progress: Progress = True,
 ) -> Store:
     """Cut the faces out of ``videos`` into a new store; one without a face is left out with a warning.
 
@@ -176,15 +178,23 @@ def _begin(part: Path, job: dict, store: Path, force: bool) -> None:
 
 
 def _extract_missing(
-    videos: Sequence[str | Path | Video], part: Path, job: dict, detector: Detector, jobs: int, progress: bool
+    videos: Sequence[str | Path | Video],
+    part: Path,
+    job: dict,
+    detector: Detector,
+    jobs: int,
+    progress: Progress,
 ) -> None:
     """Do the videos that are not done yet; if there is an error and none is done, leave nothing behind."""
     parts = part / PARTS
     steps = {entry["name"]: 2 * entry["num_frames"] for entry in job["videos"]}  # every video is read twice
     missing = [video for video in videos if not _part_files(parts, _path(video).stem)[1].exists()]
     total, left = sum(steps.values()), sum(steps[_path(video).stem] for video in missing)
-    bar = tqdm(total=total, initial=total - left, unit="frame", desc="faces", disable=not progress)
+    own = {"unit": "frame", "desc": "faces", "disable": progress is not True}
+    bar = tqdm(total=total, initial=total - left, **own)
     tick = bar.update if jobs == 1 else None
+    if callable(progress):
+        tick = lambda frames: progress(frames / total)  # noqa: E731
     crop = aligned_face if job.get("aligned") else crop_face
     work = (delayed(_extract_one)(video, parts, job["size"], detector, crop, tick) for video in missing)
     try:
@@ -238,7 +248,15 @@ def _extract_one(
     return name
 
 
-def _ticking(frames: Iterable[np.ndarray], tick: Callable[[int], None] | None) -> Iterator[np.ndarray]:
+def watched(items: Iterable, total: int, progress: Progress, **bar) -> Iterator:
+    """The items, ``total`` of them, with a progress bar of their own or as fractions of other work."""
+    if not callable(progress):
+        yield from tqdm(items, total=total, delay=2, disable=not progress, **bar)
+    else:
+        yield from _ticking(items, lambda count: progress(count / total))
+
+
+def _ticking(frames: Iterable, tick: Callable[[int], object] | None) -> Iterator:
     for frame in frames:
         yield frame
         if tick is not None:
@@ -260,7 +278,7 @@ def _finish(part: Path, job: dict, videos: list[Path], corpus: Corpus | None) ->
     if not found:
         shutil.rmtree(part)
         names = f"{videos[0]}" + (f" and {len(videos) - 1} more" if len(videos) > 1 else "")
-        raise UserError(names, "no face in any frame", "use a clip with larger or more frontal faces")
+        raise NoFaceError(names, "no face in any frame", "use a clip with larger or more frontal faces")
     for video in videos:
         if video not in found:
             warnings.warn(f"{video}: no face in any frame; left out of the store", stacklevel=3)

@@ -208,7 +208,7 @@ def convert_videos(
     Labels and ``subjects.csv`` go to a folder in ``out`` named like theirs.
     """
     out = Path(out)
-    clips = _plan(_find_videos(inputs), out)
+    clips = _plan(find_videos(inputs), out)
     if labels is not None:
         clips = _with_labels(clips, out, Path(labels))
     journal = Journal(out, clips, force)
@@ -228,7 +228,8 @@ def convert_videos(
     return [clip.target for clip in clips]
 
 
-def _find_videos(inputs: Sequence[str | Path]) -> list[Path]:
+def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
+    """Video files as they are given; a folder stands for those directly in it."""
     videos: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():

@@ -71,7 +71,11 @@ class FaceNet(nn.Module):
 
     def forward(self, images: Tensor) -> FeatureOutput:
         """Faces ``(B, 3, S, S)`` in [-1, 1]; valence and arousal are None."""
-        x = self.dropout(self.cnn(images))  # (B, F)
+        return self.predict(self.cnn(images))
+
+    def predict(self, features: Tensor) -> FeatureOutput:
+        """As :meth:`forward`, of features ``(B, F)`` that are known."""
+        x = self.dropout(features)  # (B, F)
         return FeatureOutput(None, self.action_units(x), self.subject(x))
 
 

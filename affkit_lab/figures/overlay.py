@@ -13,8 +13,8 @@ import pandas as pd
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
-from tqdm import tqdm
 
+from affkit.faces.extract import Progress, watched
 from affkit.labelfiles.formats import true_runs
 from affkit.labels import ACTION_UNIT_NAMES, ACTION_UNITS, ACTIVE, EXPRESSIONS, VA
 from affkit.video.video import Video, write_video
@@ -115,7 +115,7 @@ class Overlay:
 
 
 def annotate_video(
-    target: str | Path, video: str | Path | Video, predictions: pd.DataFrame, progress: bool = True
+    target: str | Path, video: str | Path | Video, predictions: pd.DataFrame, progress: Progress = True
 ) -> None:
     """Write a video with an :class:`Overlay`: H.264, with the frames of ``video`` at their times, no sound.
 
@@ -124,8 +124,7 @@ def annotate_video(
     with Video.of(video) as clip:
         seconds = clip.seconds
         overlay = Overlay(predictions, seconds, clip.width, clip.height)
-        bar = {"unit": "frame", "desc": "drawing", "delay": 2, "disable": not progress}
-        frames = tqdm(clip.frames(), total=len(seconds), **bar)
+        frames = watched(clip.frames(), len(seconds), progress, unit="frame", desc="drawing")
         steady = np.abs(seconds - np.arange(len(seconds)) / float(clip.fps)).max() <= 0.5 / clip.fps
         drawn = (overlay.draw(number, picture) for number, picture in enumerate(frames))
         write_video(target, drawn, fps=clip.fps, times=None if steady else seconds)

@@ -18,7 +18,14 @@ from videos import NTSC
 from affkit import store as stores
 from affkit.checkpoints import load_checkpoint, read_tensors, save_checkpoint
 from affkit.errors import UserError
-from affkit.evaluation.predict import predict_store, predict_video, write_prediction_folder
+from affkit.evaluation import predict
+from affkit.evaluation.predict import (
+    load_predictors,
+    predict_store,
+    predict_video,
+    predict_videos,
+    write_prediction_folder,
+)
 from affkit.gan import Discriminator, GanNetConfig, Generator, generate, sample_z
 from affkit.labelfiles.layouts import find_layout, read_annotations
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
@@ -273,19 +280,25 @@ def test_openface_columns_are_those_others_look_for(predicted):
     out, _, kind = predicted
     table, ours = pd.read_csv(out / "openface.csv"), pd.read_csv(out / "table.csv").set_index("frame")
     _, names, told = TASKS[kind]
-    assert list(table.columns) == [*OPENFACE, *PY_FEAT, "valence", "arousal", *told]
+    presence = [f"{name}_c" for name in UNITS] if kind == "gan" else []
+    assert list(table.columns) == [*OPENFACE, *PY_FEAT, "valence", "arousal", *told, *presence, "input"]
     assert table["frame"].tolist() == list(range(1, NUM_FRAMES + 1)) and (table["face_id"] == 0).all()
     np.testing.assert_allclose(table["timestamp"], np.arange(NUM_FRAMES) / float(NTSC), atol=1e-4)
     table = table.set_index("frame")
     assert np.array_equal(table["success"] == 1, np.isin(table.index, ours.index))
     away = table[table["success"] == 0]
-    assert (away["confidence"] == 0).all() and away[[*PY_FEAT, "valence", *told]].isna().all(axis=None)
+    empty = [*PY_FEAT, "valence", *told, *presence]
+    assert (away["confidence"] == 0).all() and away[empty].isna().all(axis=None)
     there = table.loc[ours.index]
     assert np.array_equal(there["confidence"] == 1, ours["score"].notna())
     np.testing.assert_array_equal(there[PY_FEAT], ours[["x", "y", "w", "h", "score"]])
     np.testing.assert_array_equal(there[["valence", "arousal"]], ours[["valence", "arousal"]])
     ordered = [name.capitalize() for name in told] if kind == "mtl" else list(names)
     np.testing.assert_array_equal(there[told], ours[ordered])
+    as_text = pd.read_csv(out / "openface.csv", dtype=str, index_col="frame").loc[ours.index.astype(str)]
+    for name in presence:
+        assert np.array_equal(as_text[name] == "1", ours[ordered[presence.index(name)]] >= 0.5)
+        assert set(as_text[name]) <= {"0", "1"}
 
 
 def test_the_video_has_every_frame_and_a_box_where_there_is_a_face(predicted):
@@ -374,3 +387,73 @@ def test_folders_of_the_user_are_never_replaced(tmp_path, grey):
     assert (mine / "thesis.txt").read_text() == "three years" and grey.exists()
     refuses("is not a video name", write, tmp_path / "out", grey.rename(tmp_path / "a,b.mp4"), people(1))
     assert not (tmp_path / "out").exists()
+
+
+# Several networks, several videos
+
+
+@pytest.fixture(scope="module")
+def twin(networks, tmp_path_factory):
+    """A network of action units whose convolutional half is that of the multi-task one."""
+    torch.manual_seed(1)
+    net = FaceNet(FaceNetConfig(num_subjects=3, width=0.03, image_size=32))
+    net.cnn.load_state_dict(load_checkpoint(networks["mtl"])[0].cnn.state_dict())
+    return save_checkpoint(tmp_path_factory.mktemp("twin") / "cnn.safetensors", net)
+
+
+def test_two_networks_say_together_what_each_says_and_look_at_a_face_once(clip, networks, twin):
+    models, seen, shares = load_predictors([networks["mtl"], twin]), [], []
+    for model in models:
+        model.cnn.register_forward_hook(lambda cnn, images, features: seen.append(len(features)))
+    both = predict_video(clip, models, device="cpu", progress=shares.append)
+    assert models[0].cnn is models[1].cnn and sum(seen) == 2 * len(both)  # the hook is there twice
+    assert sum(shares) == pytest.approx(1) and min(shares) > 0
+    alone = [predict_video(clip, one, device="cpu", progress=False) for one in (networks["mtl"], twin)]
+    assert list(both) == [*alone[0], *ACTION_UNITS]
+    pd.testing.assert_frame_equal(both[list(alone[0])], alone[0], atol=1e-5, check_dtype=False)
+    np.testing.assert_allclose(both[list(ACTION_UNITS)], alone[1][list(ACTION_UNITS)], atol=1e-5)
+    words = "discriminator.safetensors: tells arousal, and so does", "give one of them"
+    refuses(words, load_predictors, [networks["mtl"], networks["gan"]])
+
+
+def test_the_networks_of_the_kit_tell_everything_or_a_line_says_what_to_give(monkeypatch, tmp_path):
+    one, other = load_predictors()
+    assert one.cnn is other.cnn and [one.architecture, other.architecture] == ["affwildnet", "facenet"]
+    monkeypatch.setattr(predict, "WEIGHTS", tmp_path / "no" / "checkout")
+    refuses("give --checkpoint FILE", load_predictors)
+
+
+def test_each_of_several_videos_has_a_folder_and_one_table_has_all(clip, networks, tmp_path, monkeypatch):
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    videos.mkdir()
+    for name in ("007.mp4", "b.mp4"):
+        (videos / name).write_bytes(clip.read_bytes())
+    write_video(videos / "wall.mp4", np.full((12, 240, 320, 3), 120, np.uint8))
+    run = partial(predict_videos, checkpoints=[networks["gan"]], device="cpu", progress=False)
+    with pytest.warns(UserWarning, match="wall.mp4: no face in any frame; left out"):
+        count = run([videos], out)
+    table = pd.read_csv(out / "table.csv", dtype={"video": str})
+    assert {path.name for path in out.iterdir()} == {"007", "b", "table.csv"} and count == len(table)
+    single = predict_video(clip, networks["gan"], device="cpu", progress=False)
+    for name, part in table.groupby("video"):
+        values = single.assign(video=name).reset_index(drop=True)
+        pd.testing.assert_frame_equal(part.reset_index(drop=True), values, atol=6e-5, check_dtype=False)
+        assert (out / name / "openface.csv").is_file() and list(read_annotations(out / name)) == [name]
+    before = contents(out)
+    refuses("already exists", run, [videos], out)
+    (out / "table.csv").unlink()  # as after a kill: what is done stays, the rest is made
+    for path in sorted((out / "b").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (out / "b").rmdir()
+    looked = []
+    monkeypatch.setattr(
+        predict, "predict_video", lambda c, *a: looked.append(c.path.stem) or predict_video(c, *a)
+    )
+    with pytest.warns(UserWarning, match="007: is there and stays|left out"):
+        run([videos], out)
+    assert looked == ["b", "wall"] and contents(out) == before
+    run([videos / "b.mp4"], tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_bytes() == (out / "b" / "table.csv").read_bytes()
+    (tmp_path / "B.mp4").write_bytes(clip.read_bytes())
+    refuses("has the same name as", run, [videos, tmp_path / "B.mp4"], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
