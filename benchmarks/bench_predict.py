@@ -26,7 +26,7 @@ def rows(quick: bool = False) -> list[dict]:
     plain, without, with_video = [], [], []
     with tempfile.TemporaryDirectory() as name:
         clip, _ = photo_clip(Path(name), num_frames)
-        for turn in range(rounds):
+        for _ in range(rounds):
             plain.append(_seconds(lambda: plain_loop(clip)))
             for found, draw in ((without, None), (with_video, annotate_video)):
                 how = {"draw": draw, "summarize": write_summary, "progress": False, "force": True}

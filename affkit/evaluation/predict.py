@@ -347,7 +347,7 @@ def predict_videos(
     inputs: Sequence[str | Path],
     out: str | Path,
     checkpoints: Sequence[str | Path] = (),
-    detector: str = "haar",
+    detector: str = "auto",
     device: str = "auto",
     draw: Callable | None = None,
     summarize: Callable | None = None,
