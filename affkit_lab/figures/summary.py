@@ -120,7 +120,7 @@ def _figure(own: pd.DataFrame, seconds: np.ndarray, title: str) -> str:
             bars = axes["units"].barh(names, units["fraction"], color=PALETTE[4])
             words = [f"{row.fraction:.0%}, {row.minute:.1f} a minute" for row in units.itertuples()]
             axes["units"].bar_label(bars, words, padding=3)
-            axes["units"].set_title("Action unit: fraction of the time, and onsets")
+            axes["units"].set_title("Action unit: fraction of the time, onsets", loc="right")
         for name in below:
             axes[name].set(xlim=(0, 1.3 if name == "expressions" else 1.9), xticks=(0, 0.5, 1))
             axes[name].invert_yaxis()
