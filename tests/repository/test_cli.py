@@ -91,6 +91,10 @@ MISTAKES = {  # of options all are tried in test_reliability_report.py
     "generate --checkpoint generator.safetensors -o taken": "taken: already exists",
     "predict clip.mp4 -o out.csv --checkpoint generator.safetensors": "predicts nothing",
     "predict missing.mp4 -o out.csv --checkpoint discriminator.safetensors": "missing.mp4: no such file",
+    "predict clip.mp4 -o out --checkpoint discriminator.safetensors --checkpoint discriminator.safetensors": (
+        "discriminator.safetensors: tells "
+    ),
+    "predict clip.mp4 taken/../clip.mp4 -o out": "has the same name as clip.mp4",
     "predict clip.mp4 -o taken --checkpoint discriminator.safetensors": "taken: already exists",
     "predict clip.mp4 -o . --force --checkpoint discriminator.safetensors": "holds clip.mp4, and would be",
     "page --checkpoint missing.safetensors -o out.html": "missing.safetensors: no such file",
