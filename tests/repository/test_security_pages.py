@@ -28,10 +28,13 @@ from year_folders import make_year
 
 from affkit.checkpoints import save_checkpoint
 from affkit.gan import GanNetConfig, Generator
+from affkit.labels import VA
+from affkit.video.video import write_video
 from affkit_course import course_map
 from affkit_course import pages as course_pages
 from affkit_course.pages import Result, notebook_body, write_pages
 from affkit_course.site import write_site
+from affkit_lab.figures.summary import write_summary
 from affkit_lab.latent.directions import Directions
 from affkit_studio.annotate.elan_boris import write_eaf
 from affkit_studio.annotate.session import Segment
@@ -45,6 +48,7 @@ MORE = "</title></script></style></text><script>alert(2)</script>" + EVIL
 WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that gives it names of others
     "affkit_course/pages.py": "test_the_index_of_the_course",
     "affkit_course/site.py": "test_the_site",
+    "affkit_lab/figures/summary.py": "test_the_summary_of_predictions",
     "affkit_studio/browse/live_page.py": "test_the_live_page",
     "affkit_studio/widgets.py": "test_the_table_of_scores_and_the_caption_of_a_frame",
     "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",
@@ -185,6 +189,13 @@ def test_the_site(tmp_path):
     links = {tag["href"].partition("#")[0] for file in pages for tag in parsed(file).select("a[href]")}
     assert {f"00_{EVIL}.html", f"01_{EVIL}.html", "00_solutions.html"} <= links
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notebooks", "site", "solutions"]
+
+
+def test_the_summary_of_predictions(tmp_path):
+    write_video(tmp_path / EVIL, np.full((3, 64, 64, 3), 90, np.uint8))
+    face = {"video": EVIL, "frame": [1, 2, 3], "person": 0, "x": 9.0, "y": 9.0, "w": 40.0, "h": 40.0}
+    write_summary(tmp_path / "page.html", tmp_path / EVIL, pd.DataFrame(face | dict.fromkeys(VA, 0.5)))
+    assert EVIL in no_harm(parsed(tmp_path / "page.html"))
 
 
 def test_the_live_page(tmp_path):
