@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from affkit.checkpoints import load_checkpoint
 from affkit.errors import NoFaceError, UserError
-from affkit.faces.extract import Progress, extract_faces, names_of_people, watched
+from affkit.faces.detectors import Detector
+from affkit.faces.extract import Progress, extract_faces, make_detector, names_of_people, watched
 from affkit.files import check_output, refuse_existing, write_beside
 from affkit.labelfiles.formats import checked_video_name
 from affkit.labelfiles.layouts import write_annotations
@@ -103,7 +104,7 @@ def _same_cnn(*models: AffWildNet | FacePredictor) -> bool:
 def predict_video(
     video: str | Path | Video,
     networks: str | Path | Sequence[AffWildNet | FacePredictor],  # a checkpoint, or those of load_predictors
-    detector: str = "auto",
+    detector: str | Detector = "auto",
     device: str = "auto",
     progress: Progress = True,
 ) -> pd.DataFrame:
@@ -373,6 +374,8 @@ def predict_videos(
     for video in [video for video in folders if video not in done]:
         check_prediction_folder(folders[video], video, force)
     networks, tables = load_predictors(checkpoints), []
+    finder = make_detector(detector)
+    make_fabric(device)  # what is not there is told before the work
     frames = {video: _listed_frames(video) for video in videos if video not in done}
     how = {"bar_format": "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left", "smoothing": 0}
     with tqdm(total=sum(frames.values()), disable=not progress, **how) as bar:
@@ -386,7 +389,7 @@ def predict_videos(
             finding, drawing = _parts(tick, FINDING + PREDICTING, DRAWING if draw and folders else 0)
             with Video(video) as clip:
                 try:
-                    tables.append(predict_video(clip, networks, detector, device, finding))
+                    tables.append(predict_video(clip, networks, finder, device, finding))
                 except NoFaceError as error:
                     if video is videos[-1] and not tables:
                         raise
@@ -412,5 +415,5 @@ def _listed_frames(video: Path) -> int:
         return clip.listed_frames
 
 
-def _tick(bar: tqdm, frames: int, share: float) -> None:
-    bar.update(min(share * frames, bar.total - bar.n))  # the last digits of a sum of fractions
+def _tick(bar: tqdm, frames: int, fraction: float) -> None:
+    bar.update(min(fraction * frames, bar.total - bar.n))  # the last digits of a sum of fractions
