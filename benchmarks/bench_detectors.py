@@ -51,7 +51,7 @@ def rows(quick: bool = False) -> list[dict]:
     """What `make bench` shows: the targets that the drawn faces have to reach."""
     results = compare(NAMES, quick).set_index(["detector", "faces"])
     table = []
-    for name in results.index.unique("detector").intersection(["haar", "ffld2"]):
+    for name in results.index.unique("detector").intersection(["blazeface", "haar", "ffld2"]):
         frontal = results.loc[name, "drawn, frontal"]
         table.append(_row(f"{name} finds frontal drawn faces", frontal["recall"], "of 1", ">= 0.98"))
         if name == "ffld2":
