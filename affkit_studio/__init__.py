@@ -1,1 +1,1 @@
-"""What has a screen: annotation, the latent browser, the doctor."""
+"""What has a screen: annotation, the latent browser, predictions, the doctor."""

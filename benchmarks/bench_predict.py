@@ -16,8 +16,8 @@ from bench_faces import photo_clip
 
 from affkit.evaluation.predict import load_predictors, predict_videos
 from affkit.store import to_unit_range
-from affkit_lab.figures.overlay import annotate_video
-from affkit_lab.figures.summary import write_summary
+from affkit_studio.overlay import annotate_video
+from affkit_studio.summary import write_summary
 
 
 def rows(quick: bool = False) -> list[dict]:

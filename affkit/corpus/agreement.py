@@ -195,9 +195,9 @@ def decide(ratings: Ratings, keep: str = "all", disagreed: str = "unknown") -> t
     if keep == "all":
         agreed, known = values[0], by_all & (values == values[0]).all(axis=0)
     else:
-        classes = range(int(values.max(initial=0)) + 1)
-        votes = np.stack([((values == c) & present).sum(axis=0, dtype=np.int16) for c in classes])
-        agreed, known = votes.argmax(axis=0), 2 * votes.max(axis=0) > len(values)
+        classes = np.unique(values)
+        votes = np.stack([((values == one) & present).sum(axis=0) for one in classes])
+        agreed, known = classes[votes.argmax(axis=0)], 2 * votes.max(axis=0) > len(values)
     absent = disagreed == "absent" and ratings.task == "action units"
     return np.where(known, agreed, 0), (known | by_all if absent else known)
 
@@ -226,14 +226,15 @@ def align_ratings(
     the delay that all raters share; ratings alone cannot tell it.
     """
     ratings = gather(raters, "valence-arousal")
+    moved = {name: dict(videos) for name, videos in raters.items()}
     if len(who := ratings.annotators) < 2 or largest_lag < 1:
-        return {name: dict(videos) for name, videos in raters.items()}, dict.fromkeys(who, 0)
+        return moved, dict.fromkeys(who, 0)
     between = ((0, 0), (0, 2 * largest_lag), (0, 0))  # unrated frames between two videos
     values, present = (
         np.concatenate([np.pad(array[:, rows], between) for rows in ratings.rows.values()], axis=1)
         for array in (ratings.values.astype(np.float64) * ratings.present, ratings.present)
     )
-    values, present = np.moveaxis(values, 2, 1), present[:, :, 0]  # (K, 2, N) and (K, N)
+    values, present = np.moveaxis(values, 2, 1), present.all(axis=2)  # (K, 2, N) and (K, N)
     lags = np.zeros(len(who), int)
     for _ in tqdm(range(MOST_ROUNDS), desc="lags", unit="round", delay=2, disable=not progress):
         before = lags.copy()
@@ -242,9 +243,8 @@ def align_ratings(
         if (lags == before).all():
             break
     found = {name: int(lag) for name, lag in zip(who, lags - lags.min(), strict=True)}
-    moved = {}
-    for name, videos in raters.items():
-        moved[name] = {video: _earlier(one, found.get(name, 0)) for video, one in videos.items()}
+    for name, lag in found.items():
+        moved[name] = {video: _earlier(one, lag) for video, one in raters[name].items()}
     return moved, found
 
 
@@ -252,8 +252,9 @@ def _lag_to_the_others(values, present, lags: np.ndarray, rater: int, largest: i
     """The lag of one rater, -largest to largest, against the mean of the others at their lags."""
     others = [other for other in range(len(lags)) if other != rater]
     rated = np.all([np.roll(present[other], -lags[other]) for other in others], axis=0)  # (N,)
-    mean = sum(np.roll(values[other], -lags[other], axis=1) for other in others) / len(others) * rated
-    pairs = zip(values[rater], mean, strict=True)  # valence, then arousal
+    # their sum, not their mean: a factor makes no difference to a correlation
+    group = sum(np.roll(values[other], -lags[other], axis=1) for other in others) * rated  # (2, N)
+    pairs = zip(values[rater], group, strict=True)  # valence, then arousal
     scores = [correlation_at_lags(own, present[rater], other, rated, largest) for own, other in pairs]
     total = np.nansum(scores, axis=0)  # where somebody never moves, nothing is known: neither for nor against
     return int(total.argmax()) - largest if total.any() else int(lags[rater])
@@ -272,18 +273,14 @@ def correlation_at_lags(
         return signal.correlate(a, b, "full", "fft")[middle - largest : middle + largest + 1]
 
     has_late, has_early = has_late.astype(np.float64), has_early.astype(np.float64)
-    # small numbers: what a transform of many frames rounds off stays small
-    late = (late - late.sum() / max(has_late.sum(), 1)) * has_late
-    early = (early - early.sum() / max(has_early.sum(), 1)) * has_early
-    count = np.maximum(np.rint(sums(has_late, has_early)), 1)
+    count = np.rint(sums(has_late, has_early)).clip(min=1)
     mean_late, mean_early = sums(late, has_early) / count, sums(has_late, early) / count
     covariance = sums(late, early) / count - mean_late * mean_early
     variance_late = sums(late**2, has_early) / count - mean_late**2
     variance_early = sums(has_late, early**2) / count - mean_early**2
-    moves = np.minimum(variance_late, variance_early) > 1e-9
-    enough = count >= max(LEAST_OVERLAP * count.max(), 2)
-    product = np.where(moves & enough, variance_late * variance_early, np.nan)
-    return covariance / np.sqrt(product)
+    product = variance_late * variance_early
+    known = (product > 1e-9) & (count >= LEAST_OVERLAP * count.max())
+    return covariance / np.sqrt(np.where(known, product, np.nan))
 
 
 def _earlier(labels: Labels, lag: int) -> Labels:

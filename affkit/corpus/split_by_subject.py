@@ -206,9 +206,9 @@ def _sums(labels: Labels, weight: np.ndarray, task: str) -> np.ndarray:
 
 def moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance, ``(..., J + 1)`` each, of ``(..., 3, J + 1)`` sums; 0 where there is no frame."""
-    weight = np.maximum(sums[..., 0, :], 1e-12)
+    weight = sums[..., 0, :].clip(min=1e-12)
     mean = sums[..., 1, :] / weight
-    return mean, np.maximum(sums[..., 2, :] / weight - mean**2, 0)
+    return mean, (sums[..., 2, :] / weight - mean**2).clip(min=0)
 
 
 @dataclass(frozen=True)
@@ -221,13 +221,10 @@ class SplitSearch:
 
     def run(self, rng: np.random.Generator, progress: bool = False) -> np.ndarray:
         """The set of each group, ``(G,)``, their number for none: the best of several local optima."""
-        best, lowest = None, np.inf
-        for _ in trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress):
-            assigned = self._exchange(self._random_assignment(rng), rng)
-            misfit = self.misfit(self._totals(assigned), np.arange(len(self.counts) + 1)).sum()
-            if best is None or misfit < lowest - 1e-9:
-                best, lowest = assigned, misfit
-        return best
+        tries = trange(_RESTARTS, desc="split", unit="try", delay=2, disable=not progress)
+        found = [self._exchange(self._random_assignment(rng), rng) for _ in tries]
+        sets = np.arange(len(self.counts) + 1)
+        return min(found, key=lambda assigned: self.misfit(self._totals(assigned), sets).sum().round(9))
 
     def misfit(self, sums: np.ndarray, subset: np.ndarray) -> np.ndarray:
         """That of :func:`split_corpus`, of sets with sums ``(..., 3, J + 1)``; 0 for what is in no set."""
@@ -276,8 +273,9 @@ class SplitSearch:
                 before = self.misfit(totals[mine], mine) + self.misfit(totals[theirs], theirs)
                 after = self.misfit(totals[mine] + difference, mine)
                 after += self.misfit(totals[theirs] - difference, theirs)
-                best = np.argmin(after - before)
-                if (after - before)[best] < -1e-9:
+                change = after - before
+                best = np.argmin(change)
+                if change[best] < -1e-9:
                     totals[mine] += difference[best]
                     totals[theirs[best]] -= difference[best]
                     assigned[group], assigned[others[best]] = theirs[best], mine

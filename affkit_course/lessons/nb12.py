@@ -25,10 +25,10 @@ from affkit_lab.backbones.train_faces import predictor_config, train_faces  # no
 from affkit_lab.experiments.enrichment import worth_of_labels  # noqa: F401
 from affkit_lab.experiments.generated_labels import Confidence, confident_labels, draw_faces  # noqa: F401
 from affkit_lab.experiments.results import Results  # noqa: F401
-from affkit_lab.figures.overlay import annotate_video  # noqa: F401
 from affkit_lab.figures.tables import enrichment_gains  # noqa: F401
 from affkit_lab.latent.predictors import NetworkPredictor  # noqa: F401
 from affkit_studio.doctor.report import examine, page  # noqa: F401
+from affkit_studio.overlay import annotate_video  # noqa: F401
 
 
 def label_survey(

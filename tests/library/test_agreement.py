@@ -56,6 +56,8 @@ def test_raters_are_averaged_where_all_rated():
         found = np.stack([labels.valence, labels.arousal], axis=1)[labels.has_va]
         np.testing.assert_allclose(found, mean[[0, 1, 3]], atol=1e-7)
         assert labels.valence[2] == labels.arousal[2] == 0
+    values, _ = agreement.decide(agreement.gather(raters, "valence-arousal"))
+    np.testing.assert_allclose(values[[0, 1, 3]], mean[[0, 1, 3]], rtol=1e-14)  # not in single precision
 
 
 def test_experts_and_raters_do_not_wait_for_each_other():
@@ -119,6 +121,11 @@ def test_who_is_asked_twice_agrees(labels):
     assert (table[table["statistic"] == "percent agreement"]["value"].dropna() == 100).all()
 
 
+def test_who_rates_alone_is_not_late():
+    alone = lagging([7])
+    assert agreement.align_ratings(alone, 20) == (alone, {"R0": 0})
+
+
 def folders(tmp_path, annotators, **options):
     for name, labels in annotators.items():
         write_annotations(tmp_path / name, labels, **options)
@@ -171,8 +178,9 @@ def test_tasks_of_different_people_have_nothing_in_common():
 
 def test_common_videos_are_kept_on_demand():
     more = EXPERTS | {"A3": EXPERTS["A3"] | {"b": EXPERTS["A3"]["clip"], "c": EXPERTS["A3"]["clip"]}}
-    with pytest.warns(UserWarning, match="2 of 3 videos are left out"):
+    with pytest.warns(UserWarning, match="2 of 3 videos are left out") as told:
         assert agreement.comparable(more, common_only=True) == EXPERTS
+    assert told[0].filename == __file__  # the line that asked for it
     with warnings.catch_warnings(action="error"):
         assert agreement.comparable(EXPERTS, common_only=True) == EXPERTS
 

@@ -34,7 +34,7 @@ from affkit.store import FrameDataset, SequenceDataset, Store, image_grid, pictu
 from affkit.video.video import Video, write_video
 from affkit_lab.backbones.face_net import FaceNet, FaceNetConfig
 from affkit_lab.backbones.feature_net import FeatureNet, FeatureNetConfig
-from affkit_lab.figures.overlay import annotate_video
+from affkit_studio.overlay import annotate_video
 
 pytestmark = pytest.mark.slow  # trains small networks
 

@@ -1,6 +1,7 @@
 """Dividing a corpus: no subject in two sets, sizes met, labels balanced."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,14 @@ from scipy.sparse.csgraph import connected_components
 
 from affkit.corpus.corpus import Corpus
 from affkit.corpus.partition import SETS, Partition, leaks
-from affkit.corpus.split_by_subject import partition_table, split_corpus
+from affkit.corpus.split_by_subject import (
+    INACTIVE_RATIO,
+    as_text,
+    default_task,
+    largest_remainder,
+    partition_table,
+    split_corpus,
+)
 from affkit.labels import EXPRESSIONS
 
 
@@ -81,6 +89,10 @@ def test_bad_sizes(thirty, sizes, expected):
     refuses(expected, split_corpus, thirty, sizes)
 
 
+def test_what_is_left_goes_where_most_is_missing():
+    assert largest_remainder([0.1, 0.3, 0.6], 13) == [1, 4, 8]  # 1.3, 3.9, 7.8
+
+
 def test_shares_become_the_nearest_numbers(thirty):
     def sizes(corpus, fractions):
         return [len(videos) for videos in video_sets(split_corpus(corpus, fractions)).values()]
@@ -92,12 +104,13 @@ def test_shares_become_the_nearest_numbers(thirty):
     assert sizes(pairs, (0.5, 0.25, 0.25)) == [2, 2, 2]
 
 
-def kept_rows(corpus: Corpus, task: str) -> dict[str, pd.DataFrame]:
+def kept_rows(corpus: Corpus, task: str, inactive=0) -> dict[str, pd.DataFrame]:
     """Name to its frames that count, a row each, with a column for each label."""
     tables = {}
     for name, labels in corpus.labels.items():
         if task == "au":
-            values, mask = labels.action_units, (labels.action_units == 1).any(axis=1)
+            frames = labels.has_action_units if inactive else labels.action_units == 1
+            values, mask = labels.action_units, frames.any(axis=1)
         else:
             values, mask = np.eye(7)[labels.expression], labels.has_expression
         tables[name] = pd.DataFrame(values).assign(v=labels.valence, a=labels.arousal)[mask]
@@ -117,9 +130,9 @@ def misfit(tables: dict[str, pd.DataFrame], sets: dict[str, list[str]]) -> float
     return total
 
 
-@pytest.mark.parametrize("task", ["au", "expr"])
-def test_sets_are_more_alike_than_random_ones(thirty, task):
-    rng, tables = np.random.default_rng(1), kept_rows(thirty, task)
+@pytest.mark.parametrize("task, inactive", [("au", 0), ("au", "all"), ("expr", None)])
+def test_sets_are_more_alike_than_random_ones(thirty, task, inactive):
+    rng, tables = np.random.default_rng(1), kept_rows(thirty, task, inactive)
     groups = {}
     for name, subject in thirty.subjects.items():  # "a" and "b" hang together by the first video
         groups.setdefault("a" if subject == "b" else subject, []).append(name)
@@ -130,7 +143,9 @@ def test_sets_are_more_alike_than_random_ones(thirty, task):
             sets[rng.choice(list(sets), p=[0.6, 0.15, 0.25])] += groups[subject]
         if [len({name[:3] for name in names}) for names in sets.values()] == [18, 4, 8]:
             random.append(misfit(tables, sets))
-    ours = split_corpus(thirty, (18, 4, 8), task, inactive=0 if task == "au" else None)
+    if inactive == "all":
+        inactive = sum(map(len, tables.values())) - sum(map(len, kept_rows(thirty, task).values()))
+    ours = split_corpus(thirty, (18, 4, 8), task, inactive)
     found = misfit(tables, {subset: list(names) for subset, names in ours.sets.items()})
     assert found < min(random) / 3 and found < np.mean(random) / 6
 
@@ -181,6 +196,20 @@ def test_bad_tasks_and_numbers(thirty, task, inactive, expected):
     refuses(expected, split_corpus, thirty, (18, 4, 8), task, inactive)
 
 
+def without(corpus: Corpus, *masks: str) -> Corpus:
+    """The corpus without some kinds of labels."""
+    empty = {name: {m: np.zeros_like(getattr(one, m)) for m in masks} for name, one in corpus.labels.items()}
+    return replace(corpus, labels={name: replace(one, **empty[name]) for name, one in corpus.labels.items()})
+
+
+def test_a_corpus_without_the_labels(thirty):
+    bare = without(thirty, "has_va", "has_action_units")
+    assert default_task(bare) == "expr"
+    refuses("corpus: has no labels of action units; choose another", split_corpus, bare, (18, 4, 8), "au")
+    bare = without(bare, "has_expression")
+    refuses("corpus: has no labels in any frame; label some", split_corpus, bare, (18, 4, 8))
+
+
 def test_the_table_says_what_is_in_the_sets(thirty):
     partition = split_corpus(thirty, (18, 4, 8))
     table = partition_table(partition, thirty)
@@ -200,3 +229,21 @@ def test_the_table_says_what_is_in_the_sets(thirty):
     expressions = partition_table(split_corpus(thirty, (18, 4, 8), "expr"), thirty)
     assert expressions.loc["videos", "paper's train":].tolist() == [30, 10, 15]  # Section II.D
     assert set(EXPRESSIONS) < set(expressions.index) and "AU1" not in expressions.index
+
+
+def test_the_table_as_text(thirty):
+    """What is not known is blank, in the table and in what people read."""
+    partition = split_corpus(thirty, (18, 4, 8))
+    some = {
+        name: replace(one, has_action_units=one.has_action_units & (np.arange(8) != 1))
+        for name, one in without(thirty, "has_va").labels.items()
+    }
+    table = partition_table(replace(partition, task=""), replace(thirty, labels=some))
+    lines = [line.partition("  ") for line in as_text(table).splitlines()]
+    numbers = {name: cells.split() for name, _, cells in lines}
+    assert numbers["mean valence"] == numbers["variance of arousal"] == numbers["AU2"] == []
+    assert len(numbers["AU1"]) == 4 and numbers["videos"] == "18 4 8 30 38 8 18".split()
+    frames = [int(kept(partition, thirty)[name].sum()) for name in partition.sets["test"]]
+    assert table.at["frames", "test"] == sum(frames)
+    assert numbers["frames"][4:] == ["107,661", "23,134", "49,205"]
+    assert INACTIVE_RATIO == 40_702 / 139_298

@@ -34,13 +34,13 @@ from affkit_course import course_map
 from affkit_course import pages as course_pages
 from affkit_course.pages import Result, notebook_body, write_pages
 from affkit_course.site import write_site
-from affkit_lab.figures.summary import write_summary
 from affkit_lab.latent.directions import Directions
 from affkit_studio.annotate.elan_boris import write_eaf
 from affkit_studio.annotate.session import Segment
 from affkit_studio.browse.live_page import write_live_page
 from affkit_studio.doctor.report import examine
 from affkit_studio.doctor.report import page as report_page
+from affkit_studio.summary import write_summary
 from affkit_studio.widgets import _score_table, frame_player, score_explorer
 
 EVIL = "<img src=x onerror=alert(1)>\"'&.mp4"
@@ -48,7 +48,7 @@ MORE = "</title></script></style></text><script>alert(2)</script>" + EVIL
 WRITERS = {  # what holds HTML or SVG, or tools to write it: the test below that gives it names of others
     "affkit_course/pages.py": "test_the_index_of_the_course",
     "affkit_course/site.py": "test_the_site",
-    "affkit_lab/figures/summary.py": "test_the_summary_of_predictions",
+    "affkit_studio/summary.py": "test_the_summary_of_predictions",
     "affkit_studio/browse/live_page.py": "test_the_live_page",
     "affkit_studio/widgets.py": "test_the_table_of_scores_and_the_caption_of_a_frame",
     "affkit_studio/annotate/elan_boris.py": "test_an_elan_document",

@@ -10,7 +10,7 @@ import pytest
 
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import write_video
-from affkit_lab.figures.summary import peaks, rates, write_summary
+from affkit_studio.summary import peaks, rates, write_summary
 
 
 def faces():

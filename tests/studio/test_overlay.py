@@ -13,7 +13,7 @@ from videos import read_number, write_numbered
 
 from affkit.labels import ACTION_UNITS, EXPRESSIONS
 from affkit.video.video import Video
-from affkit_lab.figures.overlay import (
+from affkit_studio.overlay import (
     BLUE,
     FAINT_BLUE,
     ORANGE,
