@@ -7,7 +7,7 @@ from statistics import median
 from bench_gan import noise, seconds
 
 from affkit.loop import make_fabric
-from affkit.train_multitask import MtlConfig, MtlTrainer
+from affkit.train_multitask import MtlConfig, MtlTrainer, starting_net
 
 WIDTHS = (0.125, 0.5)
 PLAIN = "the same step with the CNN in it"
@@ -23,8 +23,10 @@ def one(width: float, rounds: int) -> dict:
     config, store = MtlConfig(width=width, frozen=True), noise(96, 800)
     store.index["frame"], store.index["person"] = store.index.index % 80 + 1, store.index.index // 80
     with tempfile.TemporaryDirectory() as folder:
-        ours = MtlTrainer(make_fabric("cpu"), store, None, config, cache=Path(folder))
-        plain = MtlTrainer(make_fabric("cpu"), store, None, config, cache=Path(folder))
+        nets = (starting_net(config, store.size)[0] for _ in range(2))
+        ours, plain = (
+            MtlTrainer(make_fabric("cpu"), store, None, config, net, cache=Path(folder)) for net in nets
+        )
         plain.features = None  # the faces go through the CNN
         times = {"ours": [], "plain": []}
         for number in range(rounds + 1):
