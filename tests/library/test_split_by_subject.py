@@ -16,9 +16,11 @@ from affkit.corpus.corpus import Corpus
 from affkit.corpus.partition import SETS, Partition, leaks
 from affkit.corpus.split_by_subject import (
     INACTIVE_RATIO,
+    SplitSearch,
     as_text,
     default_task,
     largest_remainder,
+    parse_sizes,
     partition_table,
     split_corpus,
 )
@@ -70,7 +72,8 @@ def test_no_subject_is_divided_and_sizes_are_met(people, data):
         with refused() as error:
             split_corpus(corpus, sizes, task)
         if len(components(people)) < 3:
-            assert "hang together" in str(error.value) or "adds up to" in str(error.value)
+            words = str(error.value)
+            assert words.startswith("--sizes") and ("hang together" in words or "adds up to" in words)
         elif sum(sizes) <= len(people):
             nearest = tuple(map(int, str(error.value).split("nearest possible is ")[1].split(",")))
             distance = {other: np.abs(np.subtract(other, sizes)).sum() for other in met}
@@ -79,18 +82,25 @@ def test_no_subject_is_divided_and_sizes_are_met(people, data):
 
 @pytest.mark.parametrize("sizes, expected", [
     ((28, 8, 18), "--sizes 28,8,18: adds up to 54 videos, and 30 have labels of action units"),
-    ((0.6, 0.3, 0.2), "adds up to 1.1"),
-    ((10, 10), "not a size for each"),
-    ((10, 10, 0), "not a size for each"),
-    ((10, 0.5, 5), "not a size for each"),
-    ((1.5, 0.2, 0.2), "not a size for each"),
+    ((0.6, 0.3, 0.2), "--sizes 0.6,0.3,0.2: adds up to 1.1"),
+    ((10, 10), "--sizes 10,10: is not a size for each"),
+    ((10, 10, 0), "--sizes 10,10,0: is not a size for each"),
+    ((10, 0.5, 5), "--sizes 10,0.5,5: is not a size for each"),
+    ((1.5, 0.2, 0.2), "--sizes 1.5,0.2,0.2: is not a size for each"),
 ])  # fmt: skip
 def test_bad_sizes(thirty, sizes, expected):
     refuses(expected, split_corpus, thirty, sizes)
 
 
+def test_sizes_that_are_no_numbers():
+    assert parse_sizes("38,8,1.5") == [38, 8, 1.5]
+    refuses("--sizes 1,nan,2: is not finite; give three numbers", parse_sizes, "1,nan,2")
+    refuses("--sizes many: is not numbers with commas between them; give", parse_sizes, "many")
+
+
 def test_what_is_left_goes_where_most_is_missing():
     assert largest_remainder([0.1, 0.3, 0.6], 13) == [1, 4, 8]  # 1.3, 3.9, 7.8
+    assert largest_remainder([0.05, 0.15, 0.3], 13) == [1, 4, 8]
 
 
 def test_shares_become_the_nearest_numbers(thirty):
@@ -128,6 +138,24 @@ def misfit(tables: dict[str, pd.DataFrame], sets: dict[str, list[str]]) -> float
         total += ((own[["v", "a"]].var() / whole[["v", "a"]].var() - 1) ** 2).sum()
         total += (len(own) / videos / (len(whole) / 30) - 1) ** 2
     return total
+
+
+def test_the_misfit_is_the_documented_one():
+    """A label, valence and arousal of twelve groups, of which the last two are in no set."""
+    rng = np.random.default_rng(3)
+    groups = [rng.normal(rng.normal(size=3), 1, (rng.integers(5, 40), 3)) for _ in range(12)]
+    frames = [np.column_stack([own, np.ones(len(own))]) for own in groups]
+    sums = np.array([[np.full(4, len(own)), own.sum(axis=0), (own**2).sum(axis=0)] for own in frames])
+    search = SplitSearch(sums, np.ones(12, int), np.array([5, 2, 3]))
+    whole, expected, totals = np.concatenate(groups), [], []
+    for first, last in ((0, 5), (5, 7), (7, 10)):
+        own = np.concatenate(groups[first:last])
+        means, variances = (own.mean(0) - whole.mean(0)) / whole.std(0), own.var(0) / whole.var(0) - 1
+        rate = len(own) / (last - first) / (len(whole) / 12) - 1
+        expected.append((means**2).sum() + (variances[1:] ** 2).sum() + rate**2)
+        totals.append(sums[first:last].sum(axis=0))
+    np.testing.assert_allclose(search.misfit(np.array(totals), np.arange(3)), expected)
+    assert search.misfit(sums[10:].sum(axis=0), np.array(3)) == 0
 
 
 @pytest.mark.parametrize("task, inactive", [("au", 0), ("au", "all"), ("expr", None)])
@@ -173,6 +201,8 @@ def test_all_active_frames_and_some_inactive_ones(thirty, inactive):
 def test_drawn_frames_differ_with_the_seed_and_are_spread(thirty):
     one, two = (kept(split_corpus(thirty, (18, 4, 8), inactive=300, seed=seed), thirty) for seed in (0, 1))
     assert any((one[name] != two[name]).any() for name in one)
+    again = kept(split_corpus(thirty, (18, 4, 8), inactive=300), thirty)
+    assert all((one[name] == again[name]).all() for name in one)
     drawn = np.concatenate([
         np.flatnonzero(one[name] & ~labels.action_units.any(axis=1)) / len(labels)
         for name, labels in thirty.labels.items()
@@ -228,6 +258,7 @@ def test_the_table_says_what_is_in_the_sets(thirty):
     assert table.loc["videos", "paper's train":].tolist() == [38, 8, 18]
     expressions = partition_table(split_corpus(thirty, (18, 4, 8), "expr"), thirty)
     assert expressions.loc["videos", "paper's train":].tolist() == [30, 10, 15]  # Section II.D
+    assert expressions.loc["frames", "paper's train":].tolist() == [67_525, 20_675, 27_440]
     assert set(EXPRESSIONS) < set(expressions.index) and "AU1" not in expressions.index
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks call the library as it is: the quick ones run, and each gives rows as bench.py wants them."""
+"""The benchmarks call the library as it is: the quick ones run, and give rows as bench.py wants them."""
 
 import importlib
 import math
