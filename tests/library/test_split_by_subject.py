@@ -87,6 +87,7 @@ def test_no_subject_is_divided_and_sizes_are_met(people, data):
     ((10, 10, 0), "--sizes 10,10,0: is not a size for each"),
     ((10, 0.5, 5), "--sizes 10,0.5,5: is not a size for each"),
     ((1.5, 0.2, 0.2), "--sizes 1.5,0.2,0.2: is not a size for each"),
+    ((0.5, 0, 0.2), "--sizes 0.5,0,0.2: is not a size for each"),
 ])  # fmt: skip
 def test_bad_sizes(thirty, sizes, expected):
     refuses(expected, split_corpus, thirty, sizes)
@@ -110,6 +111,7 @@ def test_shares_become_the_nearest_numbers(thirty):
     assert sizes(thirty, (0.6, 0.15, 0.25)) in ([18, 4, 8], [18, 5, 7])
     assert sizes(thirty, (0.62, 0.14, 0.24)) == [19, 4, 7]  # 18.6, 4.2, 7.2
     assert sizes(thirty, (0.97, 0.015, 0.015)) == [28, 1, 1]
+    assert sizes(thirty, (0.3, 0.1, 0.1)) == [9, 3, 3]  # the others are in no set
     pairs = make_corpus([["a"], ["a"], ["b"], ["b"], ["c"], ["c"]])
     assert sizes(pairs, (0.5, 0.25, 0.25)) == [2, 2, 2]
 
@@ -141,16 +143,20 @@ def misfit(tables: dict[str, pd.DataFrame], sets: dict[str, list[str]]) -> float
 
 
 def test_the_misfit_is_the_documented_one():
-    """A label, valence and arousal of twelve groups, of which the last two are in no set."""
+    """A label, valence and arousal of twelve groups, the latter in some frames; two groups are in no set."""
     rng = np.random.default_rng(3)
-    groups = [rng.normal(rng.normal(size=3), 1, (rng.integers(5, 40), 3)) for _ in range(12)]
+    groups = [rng.normal(rng.normal(size=3), 1, (rng.integers(20, 60), 3)) for _ in range(12)]
+    for own in groups:
+        own[rng.random(len(own)) < rng.random() / 2, 1:] = np.nan
     frames = [np.column_stack([own, np.ones(len(own))]) for own in groups]
-    sums = np.array([[np.full(4, len(own)), own.sum(axis=0), (own**2).sum(axis=0)] for own in frames])
+    sums = [[np.isfinite(own).sum(0), np.nansum(own, 0), np.nansum(own**2, 0)] for own in frames]
+    sums = np.array(sums)  # (12, 3, 4)
     search = SplitSearch(sums, np.ones(12, int), np.array([5, 2, 3]))
     whole, expected, totals = np.concatenate(groups), [], []
     for first, last in ((0, 5), (5, 7), (7, 10)):
         own = np.concatenate(groups[first:last])
-        means, variances = (own.mean(0) - whole.mean(0)) / whole.std(0), own.var(0) / whole.var(0) - 1
+        means = (np.nanmean(own, 0) - np.nanmean(whole, 0)) / np.nanstd(whole, 0)
+        variances = np.nanvar(own, 0) / np.nanvar(whole, 0) - 1
         rate = len(own) / (last - first) / (len(whole) / 12) - 1
         expected.append((means**2).sum() + (variances[1:] ** 2).sum() + rate**2)
         totals.append(sums[first:last].sum(axis=0))
@@ -219,7 +225,7 @@ def test_all_labelled_frames_of_other_tasks(thirty, task, mask):
 @pytest.mark.parametrize("task, inactive, expected", [
     ("au", 10**6, "frames in which no unit is active; choose 0 to"),
     ("au", -1, "choose 0 to"),
-    ("expr", 10, "for action units only"),
+    ("expr", 10, "--inactive: is for action units only; leave it out"),
     ("pose", None, "is not a task; choose from au, expr, va"),
 ])  # fmt: skip
 def test_bad_tasks_and_numbers(thirty, task, inactive, expected):
@@ -258,6 +264,8 @@ def test_the_table_says_what_is_in_the_sets(thirty):
     assert table.loc["videos", "paper's train":].tolist() == [38, 8, 18]
     expressions = partition_table(split_corpus(thirty, (18, 4, 8), "expr"), thirty)
     assert expressions.loc["videos", "paper's train":].tolist() == [30, 10, 15]  # Section II.D
+    happy = np.concatenate([one.expression[one.has_expression] == 4 for one in thirty.labels.values()])
+    assert expressions.at["Happiness", "all"] == pytest.approx(happy.mean())
     assert expressions.loc["frames", "paper's train":].tolist() == [67_525, 20_675, 27_440]
     assert set(EXPRESSIONS) < set(expressions.index) and "AU1" not in expressions.index
 
