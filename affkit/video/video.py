@@ -422,8 +422,7 @@ def _pixel(path: Path, stream: VideoStream) -> Fraction:
     """Width to height of a pixel; square, with a warning, where the file says what no camera has."""
     pixel = stream.sample_aspect_ratio or Fraction(1)
     if max(pixel, 1 / pixel) > WIDEST_PIXEL:
-        said = f"says that its pixels are {pixel.numerator}:{pixel.denominator}, width to height"
-        warnings.warn(f"{path}: {said}; they are taken as square", stacklevel=1)
+        warnings.warn(f"{path}: pixels {pixel} times as wide as high are taken as square", stacklevel=1)
         pixel = Fraction(1)
     return pixel
 

@@ -128,7 +128,7 @@ def test_a_pixel_that_no_camera_has_is_told_once_and_taken_as_square(tmp_path):
             assert (video.width, video.height, video.num_frames) == (80, 96, 3)
             assert [read_number(video.frame(i)) for i in (2, 0)] == [2, 0] and len(list(video.frames())) == 3
     said = [str(one.message) for one in told]
-    assert said == [f"{path}: says that its pixels are 1:50, width to height; they are taken as square"]
+    assert said == [f"{path}: pixels 1/50 times as wide as high are taken as square"]
 
 
 def _with_sound(path, pictures: bool):
