@@ -79,7 +79,7 @@ def find_layout(root: str | Path) -> Layout:
         raise UserError(root, f"holds several sets of annotations: {names}", "give one of these folders")
     if found:
         return found[0]
-    for folder in _folders(root):
+    for folder in folders_in(root):
         if task_of_folder(folder.name):
             problem = f"has no Train_Set, Training_Set or Validation_Set, only: {_names(folder)}"
             raise UserError(folder, problem, "rename its folders to one of these")
@@ -167,9 +167,16 @@ def _read_set(task: str, path: Path, progress: bool) -> Iterator[tuple[str, Labe
 
 def read_label_file(task: str, path: Path) -> Labels:
     """The labels in one of :func:`label_files` of a task, ``"va"``, ``"expr"`` or ``"au"``."""
-    if path.parent.name == "valence":  # Aff-Wild has a second file for arousal
-        return formats.read_affwild(path, path.parent.parent / "arousal" / path.name)
+    if path.parent.name == "valence":
+        return formats.read_affwild(path, arousal_file(path))
     return _READERS[task](path)
+
+
+def arousal_file(path: Path) -> Path:
+    """Aff-Wild's second file, of arousal, for one of valence: of the same name, in whatever form."""
+    exact = path.parent.parent / "arousal" / path.name
+    files = () if exact.exists() else exact.parent.glob(TEXT_FILES)
+    return next((file for file in files if nfc(file.name) == nfc(exact.name)), exact)
 
 
 def write_annotations(
@@ -231,7 +238,7 @@ def layouts_below(folder: Path, depth: int = 3) -> list[Layout]:
     layout = _layout_in(folder)
     if layout.sets or not depth:
         return [layout] if layout.sets else []
-    worth = [child for child in _folders(folder) if _WORTH_OPENING.search(child.name)]
+    worth = [child for child in folders_in(folder) if _WORTH_OPENING.search(child.name)]
     found = [layout for child in worth for layout in layouts_below(child, depth - 1)]
     places = [os.path.realpath(layout.root) for layout in found]  # links may lead to one place
     return [layout for i, layout in enumerate(found) if places[i] not in places[:i]]
@@ -240,9 +247,9 @@ def layouts_below(folder: Path, depth: int = 3) -> list[Layout]:
 def _layout_in(folder: Path) -> Layout:
     sets = {}
     texts = list(folder.glob(TEXT_FILES))
-    for child in (folder, *_folders(folder)):
+    for child in (folder, *folders_in(folder)):
         if task := task_of_folder(child.name):
-            for path in _folders(child):
+            for path in folders_in(child):
                 name = set_of_folder(path.name)
                 # labels of the test sets are not handed out: the folder may hold just the list of videos
                 if name and (name != "test" or _holds_labels(path)):
@@ -285,7 +292,7 @@ def label_files(folder: Path) -> list[Path]:
     return files
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
     """The folders in it; not those left over, nor links to it or to a folder above."""
     here = folder.resolve()
     own = (path for path in folder.iterdir() if path.is_dir() and not is_left_over(path.name))

@@ -73,11 +73,8 @@ class View:
     flip_y: bool = False
 
     @classmethod
-    def of(cls, frame: VideoFrame, stream: VideoStream) -> "View":
-        """From the first frame of a clip, which carries the display matrix of its container."""
-        pixel = stream.sample_aspect_ratio or Fraction(1)
-        if max(pixel, 1 / pixel) > WIDEST_PIXEL:  # no camera has such pixels: the number is damaged
-            pixel = Fraction(1)
+    def of(cls, frame: VideoFrame, pixel: Fraction) -> "View":
+        """From the first frame, which carries the display matrix of its container, and :func:`_pixel`."""
         width = max(1, round(frame.width * pixel))
         matrix = next((side for side in frame.side_data if side.type == SideData.DISPLAYMATRIX), None)
         if matrix is None:
@@ -138,7 +135,7 @@ class Video:
         self._alike: _Alike | None = None
         _, _, first = next(self._decode_on({}))
         # degrees, counter-clockwise, by which the stored pictures are turned; and pixels as shown
-        self.view, self.rotation = View.of(first, self.stream), first.rotation % 360
+        self.view, self.rotation = View.of(first, _pixel(self.path, self.stream)), first.rotation % 360
         self.width, self.height = self.view.shown_size
         self._alike = _Alike(self.path, first)
         # how many frames the file says it has, or else its packets: a hint, see num_frames
@@ -418,7 +415,16 @@ def _tracks(container: InputContainer) -> list[VideoStream]:
 def _warn_of_other_tracks(path: Path, container: InputContainer, stream: VideoStream) -> None:
     if (tracks := len(_tracks(container))) > 1:
         which = f"number {stream.index + 1} of {stream.width} x {stream.height} pixels"
-        warnings.warn(f"{path}: has {tracks} video tracks; {which} is read", stacklevel=3)
+        warnings.warn(f"{path}: has {tracks} video tracks; {which} is read", stacklevel=1)  # once a file
+
+
+def _pixel(path: Path, stream: VideoStream) -> Fraction:
+    """Width to height of a pixel; square, with a warning, where the file says what no camera has."""
+    pixel = stream.sample_aspect_ratio or Fraction(1)
+    if max(pixel, 1 / pixel) > WIDEST_PIXEL:
+        warnings.warn(f"{path}: pixels {pixel} times as wide as high are taken as square", stacklevel=1)
+        pixel = Fraction(1)
+    return pixel
 
 
 def _rate(container: InputContainer, stream: VideoStream) -> Fraction:

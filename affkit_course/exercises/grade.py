@@ -28,7 +28,8 @@ from tqdm import tqdm
 import affkit
 from affkit.errors import UserError
 from affkit.files import write_beside
-from affkit.labelfiles.names import files_below, is_left_over
+from affkit.labelfiles.layouts import folders_in
+from affkit.labelfiles.names import files_below
 from affkit_course.exercises.framework import Exercise, Verdict, load
 
 COURSE_IMPORT = re.compile(r"affkit_course\.exercises\.nb(\d\d)")
@@ -104,7 +105,7 @@ def as_text(rows: Sequence[Row]) -> str:
 def _submissions(folder: Path) -> list[Path]:
     """All notebooks, and the folders of students that hold none."""
     notebooks = [p for p in files_below(folder) if p.suffix == ".ipynb"]
-    students = [p for p in folder.iterdir() if p.is_dir() and not is_left_over(p.name)]
+    students = folders_in(folder)  # no link back
     return sorted([*notebooks, *(p for p in students if not any(p in n.parents for n in notebooks))])
 
 

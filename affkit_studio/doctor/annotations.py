@@ -18,6 +18,7 @@ from affkit.errors import UserError
 from affkit.labelfiles import formats
 from affkit.labelfiles.layouts import (
     Layout,
+    arousal_file,
     label_files,
     layouts_below,
     read_label_file,
@@ -227,7 +228,7 @@ def as_user_error(path: Path, error: UserError | OSError) -> UserError:
 
 def _arousal(path: Path) -> Path:
     """The second file of Aff-Wild; otherwise the same one."""
-    return path.parent.parent / "arousal" / path.name if path.parent.name == "valence" else path
+    return arousal_file(path) if path.parent.name == "valence" else path
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from affkit.corpus.partition import across_tasks, leaks, task_partitions
 from affkit.errors import UserError
 from affkit.labelfiles.formats import checked_video_name
-from affkit.labelfiles.layouts import set_of_folder, task_of_folder
+from affkit.labelfiles.layouts import arousal_file, set_of_folder, task_of_folder
 from affkit_studio.doctor.annotations import (
     CHALLENGES,
     Annotations,
@@ -172,7 +172,9 @@ def _lonely_arousals(folder: Folder) -> list[Path]:
     """Files of arousal without one of valence; nothing would read them."""
     sources = [source for one in folder.annotations.used for source in one.sources.values()]
     arousals = (path for source in sources for path in folder.listing.texts.get(source / "arousal", []))
-    return [path for path in arousals if not (path.parent.parent / "valence" / path.name).exists()]
+    valences = (path for source in sources for path in folder.listing.texts.get(source / "valence", []))
+    paired = {arousal_file(path) for path in valences}
+    return [path for path in arousals if path not in paired]
 
 
 def check_names(folder: Folder) -> Iterator[Finding]:

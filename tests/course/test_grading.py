@@ -143,6 +143,8 @@ def test_what_is_no_notebook_gets_its_line(tmp_path, monkeypatch):
     submit(tmp_path / "big.ipynb", "x = 1" * 9000)
     (tmp_path / "gone.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
     (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "here").symlink_to(tmp_path)
+    (tmp_path / "above").symlink_to(tmp_path.parent)
     monkeypatch.setattr(grading, "LARGEST", 30_000)
     rows = grade_folder(tmp_path, SHORT, progress=False)
     assert {row.student: row.said for row in rows} == dict.fromkeys(words, "is no notebook") | {

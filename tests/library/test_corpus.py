@@ -116,6 +116,16 @@ def test_affwild_and_one_file_of_many_videos_are_read(tmp_path, below):
     assert read_annotations(tmp_path / "labels.csv")["clip"].valence.tolist() == [0, -1]
 
 
+def test_affwild_pairs_its_files_whatever_the_form_of_their_names(tmp_path):
+    one, other = "Zo\u00eb", "Zoe\u0308"  # composed, and a letter with its accent
+    make(tmp_path, {f"train/valence/{one}.txt": "0.5\n", f"train/arousal/{other}.txt": "0.25\n"})
+    assert read_annotations(tmp_path, "train")[one].arousal.tolist() == [0.25]
+    make(tmp_path, {f"train/arousal/{one}.txt": "-1\n"})  # two: the one of exactly that name
+    assert read_annotations(tmp_path, "train")[one].arousal.tolist() == [-1]
+    make(tmp_path, {"train/valence/alone.txt": "0.5\n"})
+    refuses("arousal/alone.txt: ", read_annotations, tmp_path)
+
+
 def test_lists_of_test_videos(tmp_path):
     make(tmp_path, {
         "VA_Set/Train_Set/clip.txt": VA,

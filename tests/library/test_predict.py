@@ -147,6 +147,17 @@ def test_discriminator_predicts_every_face_in_order(networks, tmp_path):
     np.testing.assert_allclose(table[["valence", "arousal"]], output.va.clamp(-1, 1), atol=1e-5)
 
 
+class RowsRead:
+    """Crops, and how many of them were asked for each time."""
+
+    def __init__(self, images):
+        self.images, self.counts = images, []
+
+    def __getitem__(self, rows):
+        self.counts.append(len(rows))
+        return self.images[rows]
+
+
 def test_affwildnet_predicts_every_face_in_order(networks, tmp_path):
     """Rows of a store need not be in the order of the frames, tracks have gaps, and windows no seams."""
     noise_store(tmp_path / "store")
@@ -156,7 +167,10 @@ def test_affwildnet_predicts_every_face_in_order(networks, tmp_path):
     index.to_csv(tmp_path / "store" / stores.INDEX, index=False)
     store = Store.open(tmp_path / "store")
     net, _ = load_checkpoint(networks["mtl"])
+    images, store.images = store.images, RowsRead(store.images)
     table = predict_store(net, store, device="cpu", progress=False, length=6)
+    assert max(store.images.counts) <= 6 and sum(store.images.counts) == len(store)  # however long a track is
+    store.images = images
     assert list(table.columns) == ["video", "frame", "person", "valence", "arousal", *EXPRESSIONS]
     assert table["frame"].tolist() == store.index["frame"].tolist()
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-5)

@@ -65,7 +65,7 @@ def test_turning_follows_the_display_matrix_point_by_point(tmp_path, degrees, mi
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frame = next(container.decode(stream))
-        view = View.of(frame, stream)
+        view = View.of(frame, Fraction(1))
         sides = [side for side in frame.side_data if "DISPLAYMATRIX" in str(side.type)]
     matrix = np.frombuffer(sides[0], np.int32) if sides else np.array([65536, 0, 0, 0, 65536])
     a, b, _, c, d = np.sign(np.where(np.abs(matrix[:5]) > 1000, matrix[:5], 0))
@@ -116,6 +116,19 @@ def test_pixels_that_are_not_square(tmp_path):
         add_pictures(container, (numbered(i, 80, 96) for i in range(3)), sample_aspect_ratio=Fraction(2, 1))
     assert (Video(path).width, Video(path).height) == (160, 96)
     assert read_numbers(path) == [0, 1, 2]
+
+
+def test_a_pixel_that_no_camera_has_is_told_once_and_taken_as_square(tmp_path):
+    path = tmp_path / "thin.mp4"
+    with av.open(str(path), "w") as container:
+        add_pictures(container, (numbered(i, 80, 96) for i in range(3)), sample_aspect_ratio=Fraction(1, 50))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with Video(path) as video:
+            assert (video.width, video.height, video.num_frames) == (80, 96, 3)
+            assert [read_number(video.frame(i)) for i in (2, 0)] == [2, 0] and len(list(video.frames())) == 3
+    said = [str(one.message) for one in told]
+    assert said == [f"{path}: pixels 1/50 times as wide as high are taken as square"]
 
 
 def _with_sound(path, pictures: bool):
