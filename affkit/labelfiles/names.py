@@ -26,9 +26,9 @@ def as_given(path: str | Path) -> Path:
 
 def files_below(folder: str | Path) -> Iterator[Path]:
     """All files in and below a folder but those left over. Links are followed, after the folders that have
-    names of their own, and each folder is entered once.
+    names of their own; each folder is entered once, and none above.
     """
-    todo, links, seen = [os.fspath(folder)], [], set()
+    todo, links, seen = [os.fspath(folder)], [], set(map(os.fspath, Path(folder).resolve().parents))
     while todo or links:
         here = todo.pop() if todo else links.pop(0)
         if (real := os.path.realpath(here)) in seen:
