@@ -40,7 +40,7 @@ quick: .venv/installed-test
 	@$(TEST) -m "not slow and not browser and not notebook" tests
 
 test: .venv/installed-test
-	@$(TEST) --doctest-modules --cov=affkit $(ROOMS) benchmarks/bench.py tests
+	@$(TEST) --doctest-modules --cov=affkit $(ROOMS) benchmarks/bench.py benchmarks/draw_results.py tests
 
 lab: .venv/installed
 	@$(LAB) notebooks/00_start_here.ipynb

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from draw_results import bounds, draw
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
@@ -93,16 +94,6 @@ def judge(row: dict) -> str:
     return "reached" if (value >= bound if sign == ">=" else value <= bound) else "missed"
 
 
-def bounds(target: str) -> tuple[str, float, bool]:
-    """Sign and number of a target, and whether it is of the ratio.
-
-    >>> bounds(">= 4x"), bounds("<= 0.9")
-    (('>=', 4.0, True), ('<=', 0.9, False))
-    """
-    sign, bound, times = re.fullmatch(r"(>=|<=) *([\d.]+)(x?)", target).groups()
-    return sign, float(bound), bool(times)
-
-
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary as a person reads it: few digits, units, ranges in brackets."""
     lines = []
@@ -126,8 +117,6 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
 
 def save(folder: Path, results: pd.DataFrame) -> None:
     """Write table and picture; lines of other benchmarks that are there stay."""
-    from draw_results import draw
-
     path = folder / "results.csv"
     if path.exists():
         old = pd.read_csv(path).fillna({name: "" for name in ("plain", "unit", "target", "result")})

@@ -1,10 +1,10 @@
 """The picture of the benchmarks: how many times better than the plain way, and what is asked beside it."""
 
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from bench import bounds
 from matplotlib.ticker import FuncFormatter
 
 BLUE, ORANGE = "#0173b2", "#d55e00"
@@ -59,3 +59,13 @@ def _dots(axis, rows: list[tuple]) -> None:
     axis.grid(axis="x", color="0.9")
     axis.margins(x=0.16)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def bounds(target: str) -> tuple[str, float, bool]:
+    """Sign and number of a target, and whether it is of the ratio.
+
+    >>> bounds(">= 4x"), bounds("<= 0.9")
+    (('>=', 4.0, True), ('<=', 0.9, False))
+    """
+    sign, bound, times = re.fullmatch(r"(>=|<=) *([\d.]+)(x?)", target).groups()
+    return sign, float(bound), bool(times)
