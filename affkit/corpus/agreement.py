@@ -278,9 +278,8 @@ def correlation_at_lags(
     covariance = sums(late, early) / count - mean_late * mean_early
     variance_late = sums(late**2, has_early) / count - mean_late**2
     variance_early = sums(has_late, early**2) / count - mean_early**2
-    product = variance_late * variance_early
-    known = (product > 1e-9) & (count >= LEAST_OVERLAP * count.max())
-    return covariance / np.sqrt(np.where(known, product, np.nan))
+    known = (np.minimum(variance_late, variance_early) > 1e-9) & (count >= LEAST_OVERLAP * count.max())
+    return covariance / np.sqrt(np.where(known, variance_late * variance_early, np.nan))
 
 
 def _earlier(labels: Labels, lag: int) -> Labels:
